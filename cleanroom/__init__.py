@@ -1,0 +1,1 @@
+"""The room: what parties prepare and submit, what is matched and paid for, what leaves."""

@@ -1,0 +1,194 @@
+"""A bundle: what a party hands to the room. A zip of three fixed names, opened by ordinary tools.
+
+    manifest.json       what it is, as JSON; signed
+    manifest.json.sig   SSHSIG over the manifest, namespace `passbox-bundle`
+    data.parquet.age    Parquet, sealed to the room's age key
+
+The manifest holds the digest of the contract, the room, the data set, its owner, when it was made and until when it
+is good, how many rows it has (public), and the size and SHA-256 of the sealed data. It digests ciphertext only.
+
+Refused: other or further members, a compressed member, a manifest with unknown keys, sizes that do not agree.
+Columns of the data: `k`, `k2` (uint64, the handle), `token` (uint64, where the owner keeps its IDs), and the declared
+columns, sorted by `k`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyrage
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from ..policies.contract import Name, Origin
+from ..policies.sign import sign
+from .files import replacing
+
+MEMBERS = ("manifest.json", "manifest.json.sig", "data.parquet.age")
+LARGEST_MANIFEST = 1_000_000
+LARGEST_DATA = 64 * 2**30
+LARGEST_ROW = 4096
+"""Bytes of a row, on average, above which a table is refused: a small file that unpacks without end."""
+
+Hex = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class BadBundle(Exception):
+    """A bundle cannot be taken in. rule: what is wrong. remedy: what to do. exit 3, or 4 where it was tampered with."""
+
+    def __init__(self, path: Path, rule: str, remedy: str, *, tampered: bool = False) -> None:
+        super().__init__(path, rule, remedy)
+        self.path, self.rule, self.remedy, self.tampered = path, rule, remedy, tampered
+
+
+class Manifest(BaseModel):
+    """What the owner signs about its data."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["passbox bundle v1"]
+    contract: Hex
+    room: Origin
+    dataset: Name
+    owner: Name
+    made: AwareDatetime
+    expires: AwareDatetime
+    rows: Annotated[int, Field(ge=0, strict=True)]
+    data_bytes: Annotated[int, Field(ge=0, strict=True)]
+    data_sha256: Hex
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle's parts as they lie in the zip; nothing but its shape was checked yet."""
+
+    path: Path
+    manifest: Manifest
+    manifest_bytes: bytes
+    signature: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the signed manifest: the name of this submission in the ledger."""
+        return hashlib.sha256(self.manifest_bytes).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a manifest says besides the sizes."""
+
+    contract: str
+    room: str
+    dataset: str
+    owner: str
+    made: datetime
+    expires: datetime
+
+
+def write_bundle(path: Path, table: pa.Table, label: Label, seal: str, key: Ed25519PrivateKey) -> Manifest:
+    """Seal a table to the room, sign it, and put the bundle at `path`, whole or not at all."""
+    plain = io.BytesIO()
+    pq.write_table(table, plain, compression="zstd")
+    sealed = pyrage.encrypt(plain.getvalue(), [pyrage.x25519.Recipient.from_str(seal)])
+    manifest = Manifest(
+        format="passbox bundle v1",
+        contract=label.contract,
+        room=label.room,
+        dataset=label.dataset,
+        owner=label.owner,
+        made=label.made,
+        expires=label.expires,
+        rows=table.num_rows,
+        data_bytes=len(sealed),
+        data_sha256=hashlib.sha256(sealed).hexdigest(),
+    )
+    text = manifest.model_dump_json(indent=2).encode() + b"\n"
+    parts = (text, sign(text, key, "passbox-bundle").encode(), sealed)
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in zip(MEMBERS, parts, strict=True):
+            archive.writestr(zipfile.ZipInfo(name), data)
+    return manifest
+
+
+def open_bundle(path: Path) -> Bundle:
+    """The outer shape of a bundle. Errors: BadBundle, OSError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _refuse_shape(path, archive.infolist())
+            manifest, signature = archive.read(MEMBERS[0]), archive.read(MEMBERS[1])
+        return Bundle(path, _manifest(path, manifest), manifest, signature.decode("ascii", "replace"))
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError):
+        raise BadBundle(path, "it is not a whole bundle", "ask its owner to send it again") from None
+
+
+def _refuse_shape(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    if tuple(member.filename for member in members) != MEMBERS:
+        raise BadBundle(path, f"a bundle holds {', '.join(MEMBERS)} and nothing else", "use `passbox prepare`")
+    limits = (LARGEST_MANIFEST, LARGEST_MANIFEST, LARGEST_DATA)
+    for member, limit in zip(members, limits, strict=True):
+        if member.compress_type != zipfile.ZIP_STORED or member.file_size > limit:
+            raise BadBundle(path, f"{member.filename} is compressed or too large", "use `passbox prepare`")
+
+
+def _manifest(path: Path, data: bytes) -> Manifest:
+    try:
+        raw = json.loads(data, object_pairs_hook=_refuse_doubled)
+        return Manifest.model_validate(raw)
+    except (ValidationError, ValueError, RecursionError):
+        raise BadBundle(path, "its manifest is not one this room reads", "use the same version of passbox") from None
+
+
+def _refuse_doubled(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise ValueError("a key stands twice")
+    return dict(pairs)
+
+
+def read_data(bundle: Bundle, identity: str) -> pa.Table:
+    """The sealed table, after its digest was checked against the signed manifest. Errors: BadBundle, OSError."""
+    sealed = _sealed(bundle)
+    try:
+        plain = pyrage.decrypt(sealed, [pyrage.x25519.Identity.from_str(identity)])
+    except pyrage.DecryptError:
+        raise BadBundle(bundle.path, "it is sealed to another room", "prepare it with this contract") from None
+    return _table(bundle, plain)
+
+
+def _sealed(bundle: Bundle) -> bytes:
+    manifest = bundle.manifest
+    try:
+        with zipfile.ZipFile(bundle.path) as archive, archive.open(MEMBERS[2]) as member:
+            sealed = member.read(manifest.data_bytes + 1)
+    except (zipfile.BadZipFile, EOFError):
+        sealed = b""
+    if len(sealed) != manifest.data_bytes or hashlib.sha256(sealed).hexdigest() != manifest.data_sha256:
+        raise BadBundle(bundle.path, "its data is not what its manifest signs", "ask for it again", tampered=True)
+    return sealed
+
+
+def _table(bundle: Bundle, plain: bytes) -> pa.Table:
+    """Parquet in bounded steps: a footer may lie about how much it unpacks to."""
+    rows, most = bundle.manifest.rows, bundle.manifest.rows * LARGEST_ROW + 2**20
+    batches, held, count = [], 0, 0
+    try:
+        file = pq.ParquetFile(io.BytesIO(plain))
+        for batch in file.iter_batches(batch_size=65536):
+            held, count = held + batch.nbytes, count + batch.num_rows
+            if held > most or count > rows:
+                break
+            batches.append(batch)
+        table = pa.Table.from_batches(batches, schema=file.schema_arrow)
+    except (pa.ArrowException, OSError, ValueError):
+        raise BadBundle(bundle.path, "its data is not a Parquet table", "use `passbox prepare`") from None
+    if count != rows or held > most:
+        raise BadBundle(bundle.path, "its data is not of the size its manifest says", "use `passbox prepare`")
+    return table

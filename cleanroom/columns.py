@@ -1,0 +1,175 @@
+"""Columns as the contract declares them: text and numbers become typed values within declared domains.
+
+A value outside its domain rejects its row, counted by reason; nothing is guessed, nothing is echoed. Missing values
+are allowed everywhere. Everything is whole-column arithmetic: no loop over people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ..policies.contract import CategoryColumn, Column, NumberColumn, SetColumn
+
+
+class ColumnUnreadable(Exception):
+    """A column's type cannot be read as what was declared. Carries names only."""
+
+    def __init__(self, column: str, declared: str) -> None:
+        super().__init__(column, declared)
+        self.column, self.declared = column, declared
+
+
+class ColumnMissing(Exception):
+    """Columns that the contract declares are not in the file."""
+
+    def __init__(self, columns: tuple[str, ...], found: tuple[str, ...]) -> None:
+        super().__init__(columns, found)
+        self.columns, self.found = columns, found
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Typed columns and which rows keep to their domains.
+
+    table: float64, string and list<string>, nulls for missing. accepted: (rows,) bool. rejects: reason to rows.
+    cut: rows whose set held more values than declared and was cut to the first in declared order.
+    """
+
+    table: pa.Table
+    accepted: NDArray[np.bool_]
+    rejects: Mapping[str, int]
+    cut: int
+
+
+def read_columns(source: pa.Table, declared: Mapping[str, Column], accepted: NDArray[np.bool_] | None = None) -> Read:
+    """Every declared column of a party's file; a row counts under the first reason that rejects it.
+
+    accepted: rows still in the running; all where left out. Errors: ColumnMissing, ColumnUnreadable.
+    """
+    if missing := tuple(name for name in declared if name not in source.column_names):
+        raise ColumnMissing(missing, tuple(source.column_names))
+    accepted = np.ones(source.num_rows, dtype=np.bool_) if accepted is None else accepted.copy()
+    rejects: dict[str, int] = {}
+    typed: dict[str, pa.Array] = {}
+    cut = 0
+    for name, column in declared.items():
+        values, faults, shortened = _read(name, source.column(name), column)
+        typed[name], cut = values, cut + shortened
+        for reason, rows in faults.items():
+            fresh = rows & accepted
+            if fresh.any():
+                rejects[f"{name}: {reason}"] = int(fresh.sum())
+            accepted &= ~rows
+    return Read(pa.table(typed), accepted, rejects, cut)
+
+
+Faults = dict[str, NDArray[np.bool_]]
+
+
+def _read(name: str, column: pa.ChunkedArray, declared: Column) -> tuple[pa.Array, Faults, int]:
+    if isinstance(declared, NumberColumn):
+        return (*_numbers(name, column, declared), 0)
+    if isinstance(declared, CategoryColumn):
+        return (*_categories(name, column, declared), 0)
+    return _sets(name, column, declared)
+
+
+def _numbers(name: str, column: pa.ChunkedArray, declared: NumberColumn) -> tuple[pa.Array, Faults]:
+    series = _series(name, column, "a number")
+    if series.dtype == pl.String:
+        series = series.str.strip_chars()
+        series = series.set(series == "", None)
+    elif not series.dtype.is_numeric():
+        raise ColumnUnreadable(name, "a number")
+    there = series.is_not_null().to_numpy()
+    numbers = series.cast(pl.Float64, strict=False)
+    values = numbers.fill_null(0.0).to_numpy()
+    low, high = declared.bounds
+    finite = np.isfinite(values)
+    faults = {
+        "not a number": there & numbers.is_null().to_numpy(),
+        "not finite": there & ~finite,
+        "out of bounds": there & finite & ~((values >= low) & (values <= high)) & numbers.is_not_null().to_numpy(),
+    }
+    return numbers.to_arrow().cast(pa.float64()), faults
+
+
+def _categories(name: str, column: pa.ChunkedArray, declared: CategoryColumn) -> tuple[pa.Array, Faults]:
+    series = _text(name, column)
+    unknown = (series.is_not_null() & ~series.is_in(declared.values)).to_numpy()
+    return series.to_arrow().cast(pa.string()), {"value not declared": unknown}
+
+
+def _sets(name: str, column: pa.ChunkedArray, declared: SetColumn) -> tuple[pa.Array, Faults, int]:
+    frame = pl.DataFrame({"row": np.arange(len(column), dtype=np.int64), "value": _lists(name, column)})
+    ranks = pl.DataFrame({"value": declared.values, "rank": np.arange(len(declared.values))})
+    each = frame.explode("value").with_columns(pl.col("value").str.strip_chars())
+    each = each.filter(pl.col("value").is_not_null() & (pl.col("value") != ""))
+    known = each.unique().join(ranks, on="value", how="left")
+    unknown = np.zeros(len(column), dtype=np.bool_)
+    unknown[known.filter(pl.col("rank").is_null())["row"].to_numpy()] = True
+    per_row = known.filter(pl.col("rank").is_not_null()).sort("row", "rank").group_by("row", maintain_order=True)
+    sets = per_row.agg(pl.col("value"))
+    cut = int((sets["value"].list.len() > declared.at_most).sum())
+    sets = sets.with_columns(pl.col("value").list.head(declared.at_most))
+    there = frame.select("row", there=pl.col("value").is_not_null()).join(sets, on="row", how="left").sort("row")
+    empty = pl.lit([], dtype=pl.List(pl.String))
+    filled = there.select(
+        pl.when(pl.col("there")).then(pl.col("value").fill_null(empty)).otherwise(None).alias("value")
+    )["value"]
+    return filled.to_arrow().cast(pa.list_(pa.string())), {"value not declared": unknown}, cut
+
+
+def _lists(name: str, column: pa.ChunkedArray) -> pl.Series:
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        series = _series(name, column, "a set")
+        if series.dtype != pl.List(pl.String):
+            raise ColumnUnreadable(name, "a set of text values")
+        return series
+    return _text(name, column).str.split("|")
+
+
+def _text(name: str, column: pa.ChunkedArray) -> pl.Series:
+    """A column as trimmed text, nulls for empty."""
+    series = _series(name, column, "text")
+    if series.dtype.is_nested() or series.dtype == pl.Binary:
+        raise ColumnUnreadable(name, "text")
+    series = series.cast(pl.String).str.strip_chars()
+    return series.set(series == "", None)
+
+
+def _series(name: str, column: pa.ChunkedArray, declared: str) -> pl.Series:
+    try:
+        series = pl.from_arrow(column)
+    except (pl.exceptions.PolarsError, pa.ArrowException, ValueError):
+        raise ColumnUnreadable(name, declared) from None
+    if not isinstance(series, pl.Series):
+        raise ColumnUnreadable(name, declared)
+    return series.rename(name)
+
+
+def outside(table: pa.Table, declared: Mapping[str, Column]) -> tuple[str, ...]:
+    """Columns of a submitted table that are not typed or not within what was declared, in words.
+
+    The same rules as at the party: a room takes nobody's word for them.
+    """
+    wrong = [name for name in declared if name not in table.column_names]
+    if wrong:
+        return tuple(f"{name} is missing" for name in wrong)
+    for name, column in declared.items():
+        if table.column(name).type != _TYPES[column.kind]:
+            wrong.append(f"{name} is not {column.kind}")
+    if wrong:
+        return tuple(wrong)
+    read = read_columns(table.select(list(declared)), declared)
+    faults = [reason for reason, rows in read.rejects.items() if rows]
+    return tuple(faults + (["a set holds more values than declared"] if read.cut else []))
+
+
+_TYPES = {"number": pa.float64(), "category": pa.string(), "set": pa.list_(pa.string())}

@@ -1,0 +1,65 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class FileInTheWay(Exception):
+    """A file with other content is already there; it was left as it is."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+@contextmanager
+def replacing(path: Path, mode: int = 0o644) -> Iterator[Path]:
+    """A temporary path in the same folder that becomes `path` when the block succeeds, and is gone when it fails.
+
+    Written through to disk before it is renamed, and the folder after.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+        yield temporary
+        _flush(temporary)
+        temporary.replace(path)
+        _flush(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Put `data` at `path`, in place of what was there."""
+    with replacing(path, mode) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_new(path: Path, data: bytes, *, mode: int = 0o644, same_is_fine: bool = False) -> bool:
+    """Put `data` at `path` where nothing was; whether it was written. Errors: FileInTheWay."""
+    if path.exists():
+        if same_is_fine and path.read_bytes() == data:
+            return False
+        raise FileInTheWay(path)
+    write(path, data, mode)
+    return True
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sweep(folder: Path) -> None:
+    """Remove temporaries that a crash left behind."""
+    for left in folder.glob(".*.tmp"):
+        left.unlink(missing_ok=True)

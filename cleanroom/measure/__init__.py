@@ -1,0 +1,1 @@
+"""Measures: what a paid statistic says, with its interval."""

@@ -1,0 +1,100 @@
+"""Tables at rest in the room: Parquet with modular encryption (AES-GCM), under the room's storage key.
+
+Each file has data keys of its own, wrapped with the storage key by `_Keeper`, the key service that Parquet asks. The
+path inside the room is bound to the wrapped keys, so a file moved to another place does not open. Any reader of
+encrypted Parquet that is given the storage key opens these files; polars does not, so tables go through Arrow.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as pe
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from .files import replacing
+
+_MASTER = "room"
+
+
+class StoreDamaged(Exception):
+    """A file of the room does not open under the room's key, or is not where it was written."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Encrypts and opens what rests in one room. key: 32 bytes."""
+
+    key: bytes
+
+    def derive(self, purpose: str) -> bytes:
+        """32 bytes for one purpose, such as the split into training and held-out people."""
+        return HKDF(hashes.SHA256(), 32, salt=None, info=b"passbox room " + purpose.encode()).derive(self.key)
+
+    def seal(self, plain: bytes, context: bytes) -> bytes:
+        """AES-256-GCM with a fresh nonce; `context` is authenticated with it."""
+        nonce = secrets.token_bytes(12)
+        return nonce + AESGCM(self.derive("small things")).encrypt(nonce, plain, context)
+
+    def open(self, sealed: bytes, context: bytes) -> bytes:
+        try:
+            return AESGCM(self.derive("small things")).decrypt(sealed[:12], sealed[12:], context)
+        except InvalidTag:
+            raise StoreDamaged(Path("ledger.sqlite")) from None
+
+    def write_table(self, path: Path, table: pa.Table, *, plain_size: bool = False) -> None:
+        """Write a table, whole or not at all.
+
+        plain_size: no compression, dictionary or statistics, so that the size tells nothing of the values.
+        """
+        factory = pe.CryptoFactory(lambda _: _Keeper(self.key, path.name))
+        rules = pe.EncryptionConfiguration(footer_key=_MASTER, uniform_encryption=True, data_key_length_bits=256)
+        with replacing(path, 0o600) as temporary:
+            pq.write_table(
+                table,
+                temporary,
+                compression="NONE" if plain_size else "zstd",
+                use_dictionary=not plain_size,
+                write_statistics=not plain_size,
+                encryption_properties=factory.file_encryption_properties(pe.KmsConnectionConfig(), rules),
+            )
+
+    def read_table(self, path: Path, columns: list[str] | None = None) -> pa.Table:
+        """Read a table back. Errors: StoreDamaged, OSError."""
+        factory = pe.CryptoFactory(lambda _: _Keeper(self.key, path.name))
+        opening = factory.file_decryption_properties(pe.KmsConnectionConfig(), pe.DecryptionConfiguration())
+        try:
+            return pq.ParquetFile(path, decryption_properties=opening).read(columns=columns)
+        except (pa.ArrowException, ValueError, OSError, InvalidTag) as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise StoreDamaged(path) from None
+
+
+class _Keeper(pe.KmsClient):  # type: ignore[misc]
+    """Wraps the data keys of one file with the storage key."""
+
+    def __init__(self, key: bytes, name: str) -> None:
+        super().__init__()
+        self._cipher, self._name = AESGCM(key), name.encode()
+
+    def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> str:
+        nonce = secrets.token_bytes(12)
+        wrapped = self._cipher.encrypt(nonce, key_bytes, self._name + master_key_identifier.encode())
+        return base64.b64encode(nonce + wrapped).decode()
+
+    def unwrap_key(self, wrapped_key: str, master_key_identifier: str) -> bytes:
+        raw = base64.b64decode(wrapped_key)
+        return self._cipher.decrypt(raw[:12], raw[12:], self._name + str(master_key_identifier).encode())

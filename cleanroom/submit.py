@@ -1,0 +1,97 @@
+"""Taking a bundle in: every check before anything is stored, and then all of it or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from ..policies.agreement import SignatureBroken
+from ..policies.contract import DatasetRule
+from ..policies.sign import BadSignature, verify
+from .bundle import BadBundle, Bundle, open_bundle, read_data
+from .columns import outside
+from .room import Dataset, Room
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A submission that is in the room. new: False where the very same bundle was there already."""
+
+    dataset: Dataset
+    new: bool
+
+
+def submit(room: Room, path: Path) -> Taken:
+    """Verify a bundle and store its data, encrypted. Typed twice, it changes nothing.
+
+    Errors: BadBundle, SignatureBroken, OSError: nothing was stored.
+    """
+    bundle = open_bundle(path)
+    _refuse_foreign(room, bundle)
+    _refuse_forged(room, bundle)
+    _refuse_late(room, bundle)
+    current = room.dataset(bundle.manifest.dataset)
+    if current is not None and current.digest == bundle.digest:
+        return Taken(current, new=False)
+    _refuse_replayed(bundle, current)
+    table = read_data(bundle, room.seal_identity)
+    _refuse_table(bundle, table, room.contract.dataset[bundle.manifest.dataset])
+    return Taken(room.keep(bundle, table), new=True)
+
+
+def _refuse_foreign(room: Room, bundle: Bundle) -> None:
+    manifest, contract = bundle.manifest, room.contract
+    if manifest.room != contract.room.name:
+        raise BadBundle(bundle.path, "it was prepared for another room", "prepare it with this room's contract")
+    if manifest.contract != room.agreement.digest:
+        raise BadBundle(bundle.path, "it was prepared under another contract", "prepare it with this room's contract")
+    rule = contract.dataset.get(manifest.dataset)
+    if rule is None or rule.owner != manifest.owner:
+        raise BadBundle(bundle.path, "the contract knows no such data set of this owner", "check `contract show`")
+
+
+def _refuse_forged(room: Room, bundle: Bundle) -> None:
+    owner = bundle.manifest.owner
+    try:
+        verify(bundle.manifest_bytes, bundle.signature, room.contract.party[owner].sign, "passbox-bundle")
+    except BadSignature as error:
+        raise SignatureBroken("bundle", owner, error.reason) from None
+
+
+def _refuse_late(room: Room, bundle: Bundle) -> None:
+    moment = room.clock()
+    if moment.date() > room.contract.expires or moment > bundle.manifest.expires:
+        raise BadBundle(bundle.path, "it has expired", "agree on a new contract and prepare it again")
+
+
+def _refuse_replayed(bundle: Bundle, current: Dataset | None) -> None:
+    if current is not None and bundle.manifest.made <= current.manifest.made:
+        raise BadBundle(bundle.path, "a newer submission is in the room: this one is replayed", "prepare it again")
+
+
+def _refuse_table(bundle: Bundle, table: pa.Table, rule: DatasetRule) -> None:
+    wanted = ["k", "k2", *(["token"] if rule.id else []), *rule.columns]
+    if table.column_names != wanted:
+        raise BadBundle(bundle.path, "its columns are not those of the contract", "use `passbox prepare`")
+    for name in wanted[: len(wanted) - len(rule.columns)]:
+        column = table.column(name)
+        if column.type != pa.uint64() or column.null_count:
+            raise BadBundle(bundle.path, f"column {name} is not whole numbers", "use `passbox prepare`")
+    _refuse_repeats(bundle, table)
+    if wrong := outside(table, rule.columns):
+        raise BadBundle(bundle.path, f"{wrong[0]}", "use `passbox prepare`, which checks the same rules at home")
+
+
+def _refuse_repeats(bundle: Bundle, table: pa.Table) -> None:
+    """A handle, and a token, stands once: every sensitivity rests on it."""
+    for name in ("k", "token"):
+        if name in table.column_names:
+            values = np.sort(table.column(name).to_numpy())
+            if (values[1:] == values[:-1]).any():
+                raise BadBundle(bundle.path, f"a {name} stands twice in it", "use `passbox prepare`, which merges")
+    k = table.column("k").to_numpy()
+    if (k[1:] < k[:-1]).any():
+        raise BadBundle(bundle.path, "its rows are not sorted", "use `passbox prepare`")

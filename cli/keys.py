@@ -1,0 +1,78 @@
+"""`passbox keys`: a party's keys and its card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .show import JsonFlag, Result, say
+
+app = typer.Typer(help="Make and show a party's keys.", no_args_is_help=True)
+
+
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(help="the party's name, as the contract will use it")],
+    role: Annotated[
+        str, typer.Option(help="publisher, advertiser, officer or operator [default: NAME if it is one]")
+    ] = "",
+    room: Annotated[str, typer.Option(help="an operator's: name of the room, such as rooms.example/spring")] = "",
+    ssh_key: Annotated[
+        Path | None, typer.Option(help="use this Ed25519 SSH key; a .pub file where an agent or a token holds it")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make NAME.keys/, which stays here, and NAME.party.toml, the card to hand out.
+
+    An operator's --room also makes NAME.room.toml. What is there already stays as it is.
+    """
+    from ..cleanroom.keys import ROLES, make
+    from ..policies.sign import fingerprint
+    from .words import NoRole, plain_name
+
+    chosen = role or ("operator" if room else name)
+    if chosen not in ROLES:
+        raise NoRole(f"{name} is no role", f"say which with `--role`: {', '.join(ROLES)}")
+    made = make(Path(), plain_name(name), chosen, ssh_key, room or None)
+    mark = fingerprint(made.keys.sign_public())
+    cards = [made.card] + ([made.room_card] if made.room_card else [])
+    listed = " and ".join(f"`{card}`" for card in cards)
+    done = f"made `{made.keys.folder}/`" if made.created else f"`{made.keys.folder}/` is here already, nothing changed"
+    say(
+        Result(
+            {
+                "name": name,
+                "role": chosen,
+                "keys": str(made.keys.folder),
+                "cards": [str(card) for card in cards],
+                "fingerprint": mark,
+                "created": made.created,
+            },
+            [done, f"fingerprint {mark}", f"cards to hand out: {listed}"],
+            "send the cards to the publisher; read your fingerprint to the others by voice",
+        ),
+        as_json,
+    )
+
+
+@app.command("show")
+def show(
+    folder: Annotated[Path, typer.Argument(help="a NAME.keys folder")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Show the public half of keys: what the card says, and the fingerprint to read out."""
+    from ..cleanroom.keys import open_keys
+    from ..policies.sign import fingerprint
+    from .show import Table
+
+    keys = open_keys(folder)
+    facts = {
+        "sign": keys.sign_public(),
+        "fingerprint": fingerprint(keys.sign_public()),
+        "seal": keys.seal_public(),
+        "can_sign": keys.can_sign(),
+    }
+    rows = [(name.replace("_", " "), value) for name, value in facts.items()]
+    say(Result({"keys": str(folder), **facts}, [Table(("key", "value"), rows)]), as_json)

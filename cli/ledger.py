@@ -1,0 +1,194 @@
+"""`passbox ledger`: what was spent, on what, why; and proving it offline."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .room import RoomFolder
+from .show import Bars, JsonFlag, Result, Table, say, working
+
+if TYPE_CHECKING:
+    from ..cleanroom.log import Log
+    from ..policies.agreement import Agreement
+
+app = typer.Typer(help="Show, export and verify the ledger.", no_args_is_help=True)
+
+
+@app.command("show")
+def show(
+    where: Annotated[Path, typer.Argument(metavar="ROOM|EXPORT", help="a room, or an exported ledger")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what was spent, on what and why."""
+    from ..dp.accounting import epsilon_of, largest_job
+    from ..dp.budget import Delta, Rho
+
+    entries = [json.loads(entry) for entry in _log(where).entries]
+    accounts = []
+    for cap in (entry for entry in entries if entry["kind"] == "cap"):
+        spent = Rho(sum(_rho(entry, cap["account"]) for entry in entries))
+        delta = Delta(float(cap["delta"]))
+        accounts.append(
+            {
+                "account": cap["account"],
+                "owner": cap["owner"],
+                "spent": epsilon_of(spent, delta),
+                "cap": float(cap["epsilon"]),
+                "delta": float(cap["delta"]),
+                "rho": spent,
+                "rho_cap": cap["rho"],
+                "largest_job": largest_job(Rho(cap["rho"] - spent), delta),
+            }
+        )
+    say(
+        Result(
+            {"accounts": accounts, "entries": entries},
+            [
+                Table(
+                    ("#", "hour (UTC)", "what", "asked by", "read by", "charged, of the cap"),
+                    _rows(entries),
+                    right=(0,),
+                ),
+                _accounts(accounts),
+                Bars(
+                    "share of each cap that is spent",
+                    [
+                        (item["account"], item["rho"] / item["rho_cap"], f"{item['rho'] / item['rho_cap']:.1%}")
+                        for item in accounts
+                    ],
+                ),
+                "ε does not add up: two jobs of ε 1 spend less than ε 2. Shares of the cap do.",
+            ],
+            "`passbox ledger verify ROOM|EXPORT --contract contract.toml` recomputes all of it",
+        ),
+        as_json,
+    )
+
+
+def _rho(entry: dict[str, Any], account: str) -> int:
+    return sum(charge["rho"] for charge in entry.get("charges", []) if charge["account"] == account)
+
+
+def _rows(entries: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    caps = {entry["account"]: entry["rho"] for entry in entries if entry["kind"] == "cap"}
+    return [_row(entry, caps) for entry in entries]
+
+
+STATISTICS = {
+    "matched-count@1": "overlap count",
+    "seed-moments@1": "lookalike fit",
+    "score-histogram@1": "lookalike evaluation",
+}
+
+
+def _row(entry: dict[str, Any], caps: dict[str, int]) -> tuple[str, ...]:
+    head = (str(entry["seq"]), entry["time"].replace("T", " ").removesuffix(":00Z") + "h")
+    if entry["kind"] == "cap":
+        return (*head, f"cap ε {float(entry['epsilon']):g}", "", "", entry["owner"])
+    if entry["kind"] == "denial":
+        return (*head, f"refused: {entry['clause']}", entry["asker"], "", "nothing")
+    statistic = entry["specification"]["statistic"]
+    charged = [f"{item['dataset']} {item['rho'] / caps[item['account']]:.1%}" for item in entry["charges"]]
+    covered = [f"{item['dataset']}, covered" for item in entry["covered"]]
+    what, readers = STATISTICS.get(statistic, statistic), ", ".join(entry["recipients"])
+    return (*head, what, entry["asker"], readers, ", ".join(charged or covered))
+
+
+def _accounts(accounts: list[dict[str, Any]]) -> Table:
+    rows = [
+        (
+            item["account"],
+            f"{item['spent']:.3f} of {item['cap']:g}",
+            f"{item['delta']:g}",
+            f"{item['largest_job']:.3f}",
+        )
+        for item in accounts
+    ]
+    return Table(("account", "ε spent", "δ", "largest job that still fits, ε"), rows, right=(1, 2, 3))
+
+
+@app.command("export")
+def export(
+    room: RoomFolder,
+    out: Annotated[Path | None, typer.Option(help="folder to write [default: ROOM.ledger]")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write a copy of the log that anyone may have and verify. It holds no release bytes and no identifiers."""
+    from ..cleanroom.log import log_of, write_log
+    from ..cleanroom.room import open_room
+
+    opened = open_room(room)
+    log = log_of(opened)
+    target = out or Path(f"{room.name}.ledger")
+    write_log(log, target)
+    say(
+        Result(
+            {"export": str(target), "entries": len(log.entries), "checkpoint": log.checkpoint},
+            [f"wrote `{target}/`, {len(log.entries)} entries; it holds no release and no identifier"],
+            f"send it to all; `passbox ledger verify {target} --contract contract.toml` needs nothing else",
+        ),
+        as_json,
+    )
+
+
+@app.command("verify")
+def verify(
+    where: Annotated[Path, typer.Argument(metavar="ROOM|EXPORT", help="a room, or an exported ledger")],
+    contract: Annotated[Path, typer.Option(help="your own copy of contract.toml, with the signatures beside it")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Recompute a ledger against the contract, offline. Names the first entry that does not hold."""
+    from ..cleanroom.audit import verify_log
+    from ..dp.accounting import epsilon_of
+    from ..dp.budget import Delta
+
+    agreement = _agreement(contract)
+    with working("verifying"):
+        found = verify_log(_log(where), agreement)
+    accounts = [
+        {
+            "account": item.account,
+            "spent": epsilon_of(item.rho, Delta(item.delta)),
+            "cap": item.epsilon,
+            "rho": item.rho,
+            "rho_cap": item.cap,
+        }
+        for item in found.accounts
+    ]
+    rows = [(item["account"], f"{item['spent']:.3f} of {item['cap']:g}") for item in accounts]
+    say(
+        Result(
+            {
+                "verified": True,
+                "entries": found.entries,
+                "releases": found.releases,
+                "denials": found.denials,
+                "root": found.root,
+                "accounts": accounts,
+            },
+            [
+                f"verified: {found.entries} entries, {found.releases} releases, {found.denials} refusals",
+                Table(("account", "ε spent"), rows, right=(1,)),
+                f"root {found.root}",
+            ],
+            "compare the root with the other parties: one log shows one root to all",
+        ),
+        as_json,
+    )
+
+
+def _agreement(contract: Path) -> Agreement:
+    from ..policies.agreement import read_agreement
+
+    return read_agreement(contract)
+
+
+def _log(where: Path) -> Log:
+    from ..cleanroom.log import log_of, read_log
+    from ..cleanroom.room import open_room
+
+    return log_of(open_room(where)) if (where / "ledger.sqlite").is_file() else read_log(where)

@@ -1,0 +1,133 @@
+"""`passbox release`: what has left the room, and opening it at its reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .room import RoomFolder
+from .show import Bars, JsonFlag, Result, Table, interval, say
+
+app = typer.Typer(help="List and export releases, and open one at its reader.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(room: RoomFolder, as_json: JsonFlag = False) -> None:
+    """List what has left the room, or may."""
+    from ..cleanroom.release import releases
+    from ..cleanroom.room import open_room
+
+    listed = releases(open_room(room))
+    rows = [(item.id, item.kind, ", ".join(item.recipients), ", ".join(map(str, item.entries))) for item in listed]
+    data = [
+        {"id": item.id, "kind": item.kind, "recipients": list(item.recipients), "entries": list(item.entries)}
+        for item in listed
+    ]
+    parts = [Table(("release", "kind", "readers", "ledger entries"), rows)] if rows else ["nothing has left this room"]
+    say(Result({"releases": data}, parts, f"`passbox release export {room} --out FOLDER`" if rows else ""), as_json)
+
+
+@app.command("export")
+def export(
+    room: RoomFolder,
+    release: Annotated[str | None, typer.Argument(metavar="ID", help="one release [default: all]")] = None,
+    out: Annotated[Path, typer.Option(help="folder to copy the sealed files to")] = Path(),
+    as_json: JsonFlag = False,
+) -> None:
+    """Copy sealed releases to a folder, to be sent to their readers."""
+    from ..cleanroom.release import export as copy
+    from ..cleanroom.room import open_room
+
+    paths = [str(path) for path in copy(open_room(room), release, out)]
+    lines = [f"`{path}`" for path in paths] or ["nothing has left this room"]
+    say(
+        Result({"files": paths}, lines, "send each file to its readers: `passbox release open FILE --key NAME.keys`"),
+        as_json,
+    )
+
+
+@app.command("open")
+def open_(
+    file: Annotated[Path, typer.Argument(help="a .release file")],
+    key: Annotated[Path, typer.Option("--key", help="your NAME.keys folder")],
+    ids: Annotated[
+        Path | None, typer.Option(help="the .ids file that `prepare` left: turns tokens into own IDs")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="audience file, .csv or .parquet [default: ID.csv]")] = None,
+    contract: Annotated[
+        Path | None, typer.Option(help="contract.toml: also check that the receipt is signed by the contract's room")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Open a release that is sealed to you: numbers with intervals, and an audience as your own IDs."""
+    from ..cleanroom.files import write
+    from ..cleanroom.keys import open_keys
+    from ..cleanroom.release import check_signer, open_release, write_audience
+
+    opened = open_release(file, open_keys(key).seal_identity(), ids)
+    if contract is not None:
+        check_signer(file, opened.document, contract)
+    written: list[Path] = []
+    if opened.audience is not None:
+        target = out or file.with_suffix(".csv")
+        write_audience(opened.audience, target)
+        written.append(target)
+    if "model.json" in opened.files:
+        model = file.with_suffix(".model.json")
+        write(model, opened.files["model.json"], 0o600)
+        written.append(model)
+    document = opened.document
+    parts = [*_parts(document), *(f"wrote `{path}`" for path in written)]
+    if opened.audience is not None and ids is None:
+        parts.append("the audience is in the room's tokens: `--ids DATASET.ids` turns them into your own IDs")
+    say(Result({**document, "files": [str(path) for path in written]}, parts), as_json)
+
+
+SHOWN = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
+"""Audience shares in the table; the release holds more."""
+
+
+def _parts(document: Mapping[str, Any]) -> list[str | Table | Bars]:
+    parts: list[str | Table | Bars] = [f"{document['kind']} {document['id']}: {document['purpose']}"]
+    if document["kind"] == "overlap":
+        rows = [("matched", interval(document["matched"], 0)), ("match rate", interval(document["match_rate"]))]
+        parts.append(Table(("number", "estimate  [95 % interval]"), rows, right=(1,)))
+    else:
+        parts += _lookalike(document)
+    parts += [f"- {sentence}" for sentence in document["who_learns_what"]]
+    entries = ", ".join(str(item["sequence"]) for item in document["receipt"]["entries"])
+    return [*parts, f"receipt: ledger entries {entries}, checked against the noisy numbers in this file"]
+
+
+def _lookalike(document: Mapping[str, Any]) -> list[str | Table | Bars]:
+    cuts = document["cuts"]
+    shown = [cut for cut in cuts if any(abs(cut["share"] - share) < 0.003 for share in SHOWN)]
+    rows = [
+        (f"{cut['share']:.1%}", f"{cut['people']:,}", interval(cut["lift"], 2), interval(cut["gain"], 2))
+        for cut in shown
+    ]
+    highest = max((cut["lift"]["estimate"] for cut in cuts), default=1.0) or 1.0
+    bars = [
+        (f"{cut['share']:.1%}", cut["lift"]["estimate"] / highest, f"{cut['lift']['estimate']:.2f}") for cut in cuts
+    ]
+    return [
+        Table(
+            ("number", "estimate  [95 % interval: noise and sampling]"),
+            [
+                ("auc", interval(document["auc"])),
+                ("seeds held out", interval(document["positives"], 0)),
+                ("audience", f"{document['audience']['size']:,} people"),
+            ],
+            right=(1,),
+        ),
+        Table(
+            ("best share", "people", "lift", "gain: share of seeds in it"),
+            rows,
+            right=(0, 1, 2, 3),
+            title="held-out people",
+        ),
+        Bars("lift by best share of people", bars),
+    ]

@@ -1,0 +1,185 @@
+"""Results on the screen: tables, small plots, or one JSON object. Nothing else writes to the terminal.
+
+Results go to stdout, everything else to stderr. `--json` prints the same result as one object. Text from files is
+shown literally: no markup is read in it, and control characters, direction marks and invisible characters are replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="print the result as one JSON object")]
+
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def clean(text: object) -> str:
+    """Text that cannot move the cursor, turn the direction of reading or hide."""
+    return "".join("�" if unicodedata.category(char) in _HIDDEN else char for char in str(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under a header. Numbers are put to the right by whoever makes the cells."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    title: str = ""
+    right: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """A small horizontal bar chart: label, share of the longest bar, and what is written at its end."""
+
+    title: str
+    rows: Sequence[tuple[str, float, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command gives: an object for `--json`, and parts for people.
+
+    parts: lines of text, tables, bars. then: what to type next, shown on stderr.
+    """
+
+    data: Mapping[str, Any]
+    parts: Sequence[str | Table | Bars] = ()
+    then: str = ""
+    warnings: Sequence[str] = field(default=())
+
+
+@dataclass
+class Capture:
+    """Collects results instead of printing them."""
+
+    results: list[Result] = field(default_factory=list)
+
+
+_capture: ContextVar[Capture | None] = ContextVar("capture", default=None)
+
+
+@contextmanager
+def captured() -> Iterator[Capture]:
+    """Within the block, `say` keeps its results and prints nothing."""
+    capture = Capture()
+    token = _capture.set(capture)
+    try:
+        yield capture
+    finally:
+        _capture.reset(token)
+
+
+def say(result: Result, as_json: bool) -> None:
+    """Print a result."""
+    if (capture := _capture.get()) is not None:
+        capture.results.append(result)
+        return
+    if as_json:
+        print_json(result.data)
+        return
+    console = consoles()[0]
+    for part in result.parts:
+        draw(console, part)
+    for warning in result.warnings:
+        note(f"warning: {warning}", "yellow")
+    if result.then:
+        note(f"next: {result.then}", "dim")
+
+
+def print_json(data: Mapping[str, Any]) -> None:
+    sys.stdout.write(json.dumps(data, ensure_ascii=True, allow_nan=False, indent=2, default=str) + "\n")
+
+
+def consoles() -> tuple[Console, Console]:
+    """stdout and stderr, as Rich sees them: NO_COLOR, width and pipes are honoured."""
+    from rich.console import Console
+
+    return (
+        Console(markup=False, highlight=False, emoji=False, soft_wrap=False),
+        Console(markup=False, highlight=False, emoji=False, stderr=True),
+    )
+
+
+def note(text: str, style: str = "") -> None:
+    """One line on stderr."""
+    if _capture.get() is None:
+        consoles()[1].print(clean(text), style=style or None, soft_wrap=True)
+
+
+def draw(console: Console, part: str | Table | Bars) -> None:
+    """One part of a result."""
+    if isinstance(part, str):
+        console.print(clean(part), soft_wrap=True)
+    elif isinstance(part, Table):
+        _draw_table(console, part)
+    else:
+        _draw_bars(console, part)
+
+
+def _draw_table(console: Console, table: Table) -> None:
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    drawn = RichTable(
+        title=Text(clean(table.title)) if table.title else None, box=box.SIMPLE_HEAD, title_justify="left"
+    )
+    for position, name in enumerate(table.header):
+        drawn.add_column(Text(clean(name)), justify="right" if position in table.right else "left", overflow="fold")
+    for row in table.rows:
+        drawn.add_row(*(Text(clean(cell)) for cell in row))
+    console.print(drawn)
+
+
+_BLOCKS = " ▏▎▍▌▋▊▉█"
+
+
+def _draw_bars(console: Console, bars: Bars) -> None:
+    from rich.text import Text
+
+    width = 32
+    labels = max((len(label) for label, _, _ in bars.rows), default=0)
+    console.print(Text(clean(bars.title), style="italic"))
+    for label, share, end in bars.rows:
+        eighths = round(max(0.0, min(1.0, share)) * width * 8)
+        bar = "█" * (eighths // 8) + (_BLOCKS[eighths % 8] if eighths % 8 else "")
+        console.print(Text(f"  {clean(label):>{labels}} {bar:<{width}} {clean(end)}"))
+    console.print()
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Shows that something takes a while, on stderr, where a person is looking."""
+    if _capture.get() is not None or not sys.stderr.isatty():
+        yield
+        return
+    with consoles()[1].status(clean(what)):
+        yield
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number for people."""
+    return f"{value:,.{digits}f}"
+
+
+def interval(estimate: Mapping[str, Any], digits: int = 3) -> str:
+    """An estimate with its interval, for people."""
+    low, high = (_end(estimate[end], digits) for end in ("low", "high"))
+    return f"{number(estimate['estimate'], digits)}  [{low}, {high}]"
+
+
+def _end(value: float | None, digits: int) -> str:
+    return "∞" if value is None else number(value, digits)

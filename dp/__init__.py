@@ -1,0 +1,1 @@
+"""Privacy: budgets, exact aggregates, noise with a receipt, and the ledger that pays for it."""

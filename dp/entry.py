@@ -1,0 +1,151 @@
+"""One line of the ledger: what is written, as canonical JSON, and what it must look like to be read.
+
+Every leaf of the log is one JSON object of strings, whole numbers, lists and objects: keys sorted, no blanks, ASCII
+escapes, no floats. The kinds:
+
+    cap      {"account", "owner", "unit", "epsilon", "delta", "rho", ...}      what an owner allows, from its contract
+    release  {"key", "specification", "charges", "covered", "beside", ...}    noise drawn and paid for
+    denial   {"clause", ...}                                                  asked and refused; costs nothing
+
+and in all of them "v", "seq", "kind", "time" (rounded down to the hour, UTC) and "contract" (SHA-256 of its bytes).
+A release's "key" is the SHA-256 of its canonical specification. "commitment" is SHA-256(nonce, noisy integers): only
+who holds the 32-byte nonce, that is a reader, can check it, so it cannot be used to test a guess.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from .budget import Rho
+from .mechanisms import SCALE_UNIT, Scale
+
+Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
+Leaf: TypeAlias = dict[str, Json]
+
+
+def canonical(value: Json | Mapping[str, Json]) -> bytes:
+    """The one spelling of a JSON value. Errors: TypeError on a float, which has several spellings."""
+    _refuse_floats(value)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def _refuse_floats(value: object) -> None:
+    if isinstance(value, float):
+        raise TypeError("an entry holds no floats")
+    if isinstance(value, Mapping):
+        for item in value.values():
+            _refuse_floats(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _refuse_floats(item)
+
+
+def digest(value: Json | Mapping[str, Json]) -> str:
+    """SHA-256 of the canonical spelling, in hex."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def hour(time: datetime) -> str:
+    """A time as the ledger keeps it: rounded down to the hour, so that it tells little about who was busy when."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:00Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one account pays for one release. rho: whole units of 10^-12."""
+
+    account: str
+    dataset: str
+    rho: Rho
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Who asked for what, under which contract: everything in an entry that is not about the noise.
+
+    contract, job: SHA-256 in hex of the signed bytes. asker, recipients: party names.
+    """
+
+    contract: str
+    job: str
+    asker: str
+    recipients: tuple[str, ...]
+    purpose: str
+
+    def as_json(self) -> Leaf:
+        return {
+            "contract": self.contract,
+            "job": self.job,
+            "asker": self.asker,
+            "recipients": list(self.recipients),
+            "purpose": self.purpose,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Specification:
+    """The noisy statistic itself. Two requests with the same specification get the same bytes for ever.
+
+    statistic: which one, with its version ("moments@1"). datasets: name to digest of the submitted manifest.
+    part: which keyed part of the people it looks at ("train", "held-out", "all"). columns: of which features.
+    cells, bits, l2_squared, scale: shape, lattice, sensitivity and noise (`dp.mechanisms`).
+    follows: key of the release whose noisy bytes shaped this one (score bins follow from a model), or "".
+    """
+
+    statistic: str
+    datasets: Mapping[str, str]
+    unit: str
+    rule: str
+    part: str
+    columns: tuple[str, ...]
+    cells: int
+    bits: int
+    l2_squared: int
+    scale: Scale
+    follows: str = ""
+
+    def as_json(self) -> Leaf:
+        return {
+            "statistic": self.statistic,
+            "datasets": dict(self.datasets),
+            "unit": self.unit,
+            "neighbours": "one record replaced by a dummy that matches nobody",
+            "rule": self.rule,
+            "part": self.part,
+            "columns": list(self.columns),
+            "cells": self.cells,
+            "mechanism": "discrete-gaussian",
+            "lattice": f"2^-{self.bits}",
+            "l2_squared": self.l2_squared,
+            "scale": self.scale,
+            "scale_unit": f"1/{SCALE_UNIT}",
+            "follows": self.follows,
+        }
+
+    @property
+    def key(self) -> str:
+        return digest(self.as_json())
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """A release decided on and priced, before data is touched.
+
+    charges: what it costs every account whose owner is not its only reader.
+    beside: key of the release whose charge covers this one as well, because the two look at disjoint parts of the
+    same people (parallel composition); "" where it pays for itself.
+    """
+
+    specification: Specification
+    charges: tuple[Charge, ...]
+    context: Context
+    beside: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.specification.key

@@ -1,0 +1,1 @@
+"""Identifiers to handles to a stable match: who is on both lists, without either list being shown."""

@@ -1,0 +1,1 @@
+"""Policies: what the parties agreed on and signed, and whether a job keeps to it."""

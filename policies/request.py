@@ -1,0 +1,66 @@
+"""A job: what somebody asks of the room. TOML, parsed once, here; signed as bytes by who asks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+
+from .contract import InvalidContract, Name, read_toml, shape_problems
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Asks(_Strict):
+    """What every job says. contract: its name, so that a signed job cannot be replayed under another contract."""
+
+    contract: Name | None = None
+    people: Name
+    seed: Name
+    recipients: Annotated[list[Name], Field(min_length=1)]
+    epsilon: float
+
+    @field_validator("epsilon")
+    @classmethod
+    def _sensible(cls, value: float) -> float:
+        if not 0 < value <= 64:
+            raise ValueError("must be above 0 and at most 64")
+        return value
+
+
+class AudienceSize(_Strict):
+    """How many of the people the audience holds."""
+
+    size: Annotated[int, Field(ge=1)]
+
+
+class LookalikeJob(_Asks):
+    """Fit on the seed, choose the people most like it, evaluate on people held out. One reader: the features' owner.
+
+    columns: the features used; all of the contract's where it is left out.
+    """
+
+    kind: Literal["lookalike"]
+    audience: AudienceSize
+    columns: Annotated[list[Name], Field(min_length=1)] | None = None
+
+
+class OverlapJob(_Asks):
+    """How many people of one data set are in the other, with noise."""
+
+    kind: Literal["overlap"]
+
+
+Job: TypeAlias = LookalikeJob | OverlapJob
+_JOB: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
+
+
+def parse_job(data: bytes) -> Job:
+    """The job in these bytes. Errors: InvalidContract with every mistake found."""
+    raw = read_toml(data, "job")
+    try:
+        return _JOB.validate_python(raw)
+    except ValidationError as error:
+        raise InvalidContract("job", tuple(shape_problems(error))) from None

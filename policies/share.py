@@ -1,0 +1,87 @@
+"""Shares of the match key: the room stays blind because only the data parties can make the key.
+
+Each data party draws 32 random bytes when it signs, seals them to the data parties' age keys and signs the result.
+The file `contract.toml.NAME.share` is text in three parts:
+
+    passbox share v1 <SHA-256 of the contract> <party>
+    -----BEGIN AGE ENCRYPTED FILE----- ... -----END AGE ENCRYPTED FILE-----
+    -----BEGIN SSH SIGNATURE----- ... -----END SSH SIGNATURE-----
+
+The signature (namespace `passbox-share`) covers everything before it, so that a share cannot be moved to another
+contract or party. Refused: a missing share, one that is not signed by the party it names, one of another length. The
+match key mixes all shares: who drafts the contract cannot plant a key, since the other party's share is its own.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyrage
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from .agreement import Agreement, SignatureBroken
+from .contract import Contract, digest
+from .sign import BadSignature, sign, verify
+
+_SIGNATURE = "-----BEGIN SSH SIGNATURE-----"
+
+
+class ShareUnusable(Exception):
+    """A share of the match key is missing or cannot be used. reason: missing, sealed-to-others, malformed."""
+
+    def __init__(self, party: str, reason: str) -> None:
+        super().__init__(party, reason)
+        self.party, self.reason = party, reason
+
+
+def share_path(contract: Path, party: str) -> Path:
+    """Where a party's share lies."""
+    return contract.with_name(f"{contract.name}.{party}.share")
+
+
+def new_share(contract: Contract, data: bytes, party: str) -> str:
+    """A fresh share, sealed to the data parties: the text that is to be signed."""
+    readers = [pyrage.x25519.Recipient.from_str(contract.party[name].seal) for name in contract.data_parties]
+    sealed = pyrage.encrypt(secrets.token_bytes(32), readers, armored=True).decode()
+    return f"passbox share v1 {digest(data)} {party}\n{sealed.rstrip()}\n"
+
+
+def signed_share(text: str, key: Ed25519PrivateKey) -> str:
+    """The share with its signature."""
+    return text + sign(text.encode(), key, "passbox-share")
+
+
+def check_share(contract: Contract, data: bytes, party: str, share: str) -> str:
+    """The signed text of a share that is its party's own, for this contract. Errors: ShareUnusable, SignatureBroken."""
+    text, mark, signature = share.partition(_SIGNATURE)
+    if not mark or not text.startswith(f"passbox share v1 {digest(data)} {party}\n"):
+        raise ShareUnusable(party, "malformed")
+    try:
+        verify(text.encode(), mark + signature, contract.party[party].sign, "passbox-share")
+    except BadSignature as error:
+        raise SignatureBroken("share", party, error.reason) from None
+    return text
+
+
+def open_shares(agreement: Agreement, shares: Mapping[str, str], identity: str) -> dict[str, bytes]:
+    """Every data party's share, opened with one data party's age identity. Errors: as `check_share`."""
+    contract = agreement.contract
+    opened: dict[str, bytes] = {}
+    for party in contract.data_parties:
+        if party not in shares:
+            raise ShareUnusable(party, "missing")
+        text = check_share(contract, agreement.data, party, shares[party])
+        opened[party] = _open(party, text.partition("\n")[2], identity)
+    return opened
+
+
+def _open(party: str, armored: str, identity: str) -> bytes:
+    try:
+        share = pyrage.decrypt(armored.encode(), [pyrage.x25519.Identity.from_str(identity)])
+    except pyrage.DecryptError:
+        raise ShareUnusable(party, "sealed-to-others") from None
+    if len(share) != 32:
+        raise ShareUnusable(party, "malformed")
+    return bytes(share)
