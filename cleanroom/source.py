@@ -1,7 +1,8 @@
 """A party's own file: CSV or Parquet, read whole or refused with one rule. Never echoes a cell.
 
 CSV must be UTF-8 without a byte order mark, comma separated, quoted with `"`, with one header line of distinct
-names and as many cells in every row. Everything is read as text; `columns` gives it its types. Parquet keeps its own types.
+names and as many cells in every row. Everything is read as text; `columns` gives it its types. Parquet keeps its
+own types.
 """
 
 from __future__ import annotations

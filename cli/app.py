@@ -11,7 +11,7 @@ from . import contract, demo, job, keys, ledger, prepare, release, room
 
 app = typer.Typer(
     name="passbox",
-    help="A data clean room for the terminal: noisy aggregates and audience IDs leave, and a ledger says what they cost.",
+    help="A data clean room: only noisy aggregates and audience IDs leave, each paid for in a ledger.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -25,6 +25,7 @@ PEOPLE = ("publisher", "advertiser", "officer", "operator")
 
 
 def demo(
+    context: typer.Context,
     people: Annotated[int, typer.Option(help="how many people are generated")] = 200_000,
     seeds: Annotated[int, typer.Option(help="how many of the buyers the advertiser lists")] = 5_000,
     epsilon: Annotated[float, typer.Option(help="ε of the whole lookalike job, fit and evaluation")] = 1.0,
@@ -46,7 +47,7 @@ def demo(
     if data_only:
         _say_data(folder, sample, as_json)
         return
-    stage = _Stage(folder, quiet=as_json)
+    stage = _Stage(folder, context, quiet=as_json)
     stage.tell(sample.about)
     stage.tell(f"everybody's files are in {folder}")
     size = max(1, sample.people // 10)
@@ -66,6 +67,7 @@ class _Stage:
     """Types commands as a person, in that person's folder, and keeps what they gave."""
 
     folder: Path
+    context: typer.Context
     quiet: bool
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -85,7 +87,8 @@ class _Stage:
         """Type one `passbox` command; the JSON it would have printed."""
         self._prompt(person, command)
         with contextlib.chdir(self.folder / person), captured() as capture, self._waiting():
-            _run(shlex.split(command)[1:])
+            root = self.context.find_root().command
+            root.main(shlex.split(command)[1:], prog_name="passbox", standalone_mode=False)
         self._show(capture, brief)
         data = dict(capture.results[-1].data)
         if keep:
@@ -125,12 +128,6 @@ class _Stage:
         for result in capture.results:
             for part in result.parts[:1] if brief else result.parts:
                 draw(self.console, part)
-
-
-def _run(arguments: list[str]) -> None:
-    from .app import app
-
-    app(arguments, prog_name="passbox", standalone_mode=False)
 
 
 def _folder(out: Path | None) -> Path:

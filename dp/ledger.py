@@ -1,8 +1,8 @@
 """The ledger: a release is paid for, drawn, logged and signed in one transaction, or not at all.
 
 `Ledger.pay` is the only way from a `Statistic` to a `Noisy`. Inside one `BEGIN IMMEDIATE`, under an exclusive
-file lock, it charges, draws the noise, adds the Merkle leaf, signs the checkpoint and stores the noisy bytes (sealed under
-the room's key); then it commits, and only then returns. The same specification gives the same bytes for ever.
+file lock, it charges, draws the noise, adds the Merkle leaf, signs the checkpoint and stores the noisy bytes (sealed
+under the room's key); then it commits, and only then returns. The same specification gives the same bytes for ever.
 
 The code ensures
 - no noise without a receipt: `dp.mechanisms` is called here and nowhere else;

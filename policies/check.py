@@ -322,7 +322,7 @@ def learns(contract: Contract, job: Job) -> list[str]:
     readers = _names(sorted(contract.readers(tuple(job.recipients))))
     if isinstance(job, LookalikeJob):
         said = [
-            f"{owner} gets IDs of its own people, chosen by a model of {job.seed} fitted through noise (ε {job.epsilon:g})",
+            f"{owner} gets IDs of its own people, chosen by a model of {job.seed} fitted in noise (ε {job.epsilon:g})",
             f"{seed_owner} learns nothing from this release; once a campaign runs it sees who arrives, and may infer "
             "that they resemble its buyers: no ε covers that",
             "people on the seed list get no special treatment: the audience is a ranking, not the list",

@@ -19,7 +19,22 @@ from passbox.dp.noisy import Noisy, Receipt
 from passbox.modelling.features import Category, Encoder, Kind, Number, Topics
 
 DATA = Path(os.environ.get("PASSBOX_TEST_DATA", "/work/shared/data"))
-ADULT = ["age", "workclass", "fnlwgt", "education", "education_num", "marital", "occupation", "relationship", "race", "sex", "gain", "loss", "hours", "country"]
+ADULT = [
+    "age",
+    "workclass",
+    "fnlwgt",
+    "education",
+    "education_num",
+    "marital",
+    "occupation",
+    "relationship",
+    "race",
+    "sex",
+    "gain",
+    "loss",
+    "hours",
+    "country",
+]
 ADULT_BOUNDS = {
     "age": (17, 90),
     "fnlwgt": (12285, 1484705),
@@ -96,9 +111,7 @@ def crowd() -> People:
     age[rng.random(n) < 0.05] = np.nan
     spend = rng.gamma(1.5, 30, n).clip(0, 500)
     region = rng.choice(["north", "south", "east", None, "nowhere"], n, p=[0.4, 0.3, 0.2, 0.05, 0.05])
-    likes = [
-        None if rng.random() < 0.05 else list(rng.choice(TOPICS, rng.integers(0, 7))) for _ in range(n)
-    ]
+    likes = [None if rng.random() < 0.05 else list(rng.choice(TOPICS, rng.integers(0, 7))) for _ in range(n)]
     odds = -2 + (np.nan_to_num(age, nan=45) > 50) + (region == "south") + np.array(["cars" in (x or []) for x in likes])
     table = pa.table(
         {

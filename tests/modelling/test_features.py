@@ -195,9 +195,7 @@ def test_bins_do_not_look_at_labels_and_outsiders_count_as_missing() -> None:
 def test_text_may_come_in_any_arrow_layout() -> None:
     declared = [Category("r", ("a", "b")), Topics("t", ("a", "b"), 2)]
     plain = pa.table({"r": ["a", None, "b"], "t": [["a"], None, ["b", "a"]]})
-    large = pa.table(
-        {"r": plain["r"].cast(pa.large_string()), "t": plain["t"].cast(pa.large_list(pa.large_string()))}
-    )
+    large = pa.table({"r": plain["r"].cast(pa.large_string()), "t": plain["t"].cast(pa.large_list(pa.large_string()))})
     views = pa.table({"r": plain["r"].cast(pa.string_view()), "t": plain["t"]})
     coded = pa.table({"r": plain["r"].dictionary_encode(), "t": plain["t"]})
     encoder = Encoder.from_owner(plain, declared)
