@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 
@@ -42,6 +43,8 @@ def run(arguments: list[str]) -> int:
     from .explain import USAGE, tell
 
     as_json = "--json" in arguments
+    if HELP & set(arguments):
+        return _help(arguments)
     try:
         code = app(arguments, prog_name="passbox", standalone_mode=False)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the edge: every error becomes words here
@@ -51,6 +54,22 @@ def run(arguments: list[str]) -> int:
             return int(getattr(error, "exit_code", USAGE))
         return tell(error, as_json)
     return int(code) if isinstance(code, int) else 0
+
+
+HELP = {"--help", "-h"}
+
+
+def _help(arguments: list[str]) -> int:
+    """Help for the command that the words name. Nothing is parsed, since parsing imports pydantic (60 ms)."""
+    command: Any = typer.main.get_command(app)
+    context = command.context_class(command, info_name="passbox", **command.context_settings)
+    for word in arguments:
+        if word not in getattr(command, "commands", {}):
+            break
+        command = command.commands[word]
+        context = command.context_class(command, info_name=word, parent=context)
+    sys.stdout.write(command.get_help(context) + "\n")
+    return 0
 
 
 def _usage(error: BaseException, message: str, as_json: bool) -> int:

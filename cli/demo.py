@@ -77,7 +77,7 @@ class _Stage:
 
     def tell(self, text: str) -> None:
         if not self.quiet:
-            self.console.print(text, style="italic", soft_wrap=True)
+            self.console.print(text, style="italic", soft_wrap=not self.console.is_terminal)
 
     def head(self, text: str) -> None:
         if not self.quiet:
@@ -106,6 +106,16 @@ class _Stage:
                     shutil.copytree(source, target)
                 else:
                     shutil.copy(source, target)
+
+    def gather(self, pattern: str, people: Sequence[str]) -> None:
+        """Everybody copies what everybody else has of some files."""
+        for receiver in people:
+            folders = [f"../{other}/{pattern}" for other in people if other != receiver]
+            self._prompt(receiver, " ".join(["cp", *folders, "."]))
+        for receiver in people:
+            for sender in (other for other in people if other != receiver):
+                for path in sorted((self.folder / sender).glob(pattern)):
+                    shutil.copy(path, self.folder / receiver)
 
     def _prompt(self, person: str, command: str) -> None:
         if not self.quiet:
@@ -178,10 +188,7 @@ def _agree(stage: _Stage, sample: Sample, size: int) -> None:
     signs = {"publisher": "publisher", "advertiser": "advertiser", "officer": "officer", "operator": "host"}
     for person, name in signs.items():
         stage.type(person, f"passbox contract sign contract.toml --key {name}.keys", brief=True)
-    for person, name in signs.items():
-        shares = [f"contract.toml.{name}.share"] if person in ("publisher", "advertiser") else []
-        others = [other for other in PEOPLE if other != person]
-        stage.carry(person, [f"contract.toml.{name}.sig", *shares], *others)
+    stage.gather("contract.toml.*", PEOPLE)
     stage.type("officer", "passbox contract verify contract.toml")
 
 

@@ -116,13 +116,14 @@ def consoles() -> tuple[Console, Console]:
 def note(text: str, style: str = "") -> None:
     """One line on stderr."""
     if _capture.get() is None:
-        consoles()[1].print(clean(text), style=style or None, soft_wrap=True)
+        err = consoles()[1]
+        err.print(clean(text), style=style or None, soft_wrap=not err.is_terminal)
 
 
 def draw(console: Console, part: str | Table | Bars) -> None:
     """One part of a result."""
     if isinstance(part, str):
-        console.print(clean(part), soft_wrap=True)
+        console.print(clean(part), soft_wrap=not console.is_terminal)
     elif isinstance(part, Table):
         _draw_table(console, part)
     else:

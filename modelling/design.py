@@ -153,7 +153,7 @@ class Design:
 
         Statistic.l2_squared is `MOMENTS_L2_SQUARED`, whatever the data.
         """
-        if matched.shape != (self.rows,):
+        if matched.shape != (self.rows,) or matched.dtype != np.bool_:
             raise ValueError("matched must say yes or no for every row")
         sums = [
             code.count(matched, len(block.table)) @ block.table

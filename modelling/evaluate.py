@@ -257,21 +257,29 @@ def _rate_at(seen: Float, totals: Int, bins: int) -> float:
 
 
 def _share(counts: tuple[float, float], people: tuple[int, int], noise: tuple[float, float], edge: float) -> Estimate:
-    """Which share of a noisy whole lies in the first of two parts: T(q) = first - q (first + second).
+    """Which share of a noisy whole lies in the first of two parts: T(q) = (1 - q) first - q second.
 
     people: in both parts, of whom `counts` are the whole; noise: variance of both counts; edge: rate at the cut.
-    Luck, with k the first part's share of the people and pi the whole's: given who is where, both parts are
-    binomial, P q (1 - q) (1 - q (1 - q) P (1 / people_1 + 1 / people_2)) together; and the cut is a rank, which
-    moves with the sample: n (pi q (1 - q) - edge k (1 - k))^2 / (k (1 - k)). Together: the influence function.
+    Luck, with k the first part's share of the people and pi the whole's: given who is where both counts are
+    binomial; and the cut is a rank, which moves with the sample:
+    n (pi q (1 - q) - edge k (1 - k))^2 / (k (1 - k)). Together that is what the influence function gives.
     """
     first, whole, n = counts[0], counts[0] + counts[1], sum(people)
-    held = min(max(whole, 0.0), float(n))
     q = min(max(first / whole, 0.0), 1.0) if whole > 0 else 0.5
-    k = people[0] / n
-    luck = held * max(0.0, 1 - q * (1 - q) * held / (n * k * (1 - k)))
-    moving = n * (held / n * q * (1 - q) - edge * k * (1 - k)) ** 2 / (k * (1 - k))
-    variance = (noise[0] + moving, noise[0] - luck / 2, noise[0] + noise[1] - luck)
+    k, pi = people[0] / n, min(max(whole / n, 0.0), 1.0)
+    moving = n * (pi * q * (1 - q) - edge * k * (1 - k)) ** 2 / (k * (1 - k))
+    inside, outside = (v + _luck(c, m) for v, c, m in zip(noise, counts, people, strict=True))
+    variance = (inside + moving, inside, inside + outside)
     return _invert(first, whole, variance, otherwise=k, covers=_covers(sum(noise)))
+
+
+def _luck(count: float, people: int) -> float:
+    """Variance of a binomial count, with two successes and two failures added so that 0 of 10 is not certain.
+
+    Source: Agresti & Coull 1998.
+    """
+    rate = (min(max(count, 0.0), float(people)) + 2) / (people + 4)
+    return people * rate * (1 - rate)
 
 
 def _rate(count: float, people: int, noise: float, moving: float = 0.0) -> Estimate:

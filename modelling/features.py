@@ -329,7 +329,7 @@ def _column_from(entry: dict[str, object], columns: int) -> Column:
     if kind == "number":
         number = Number(name, cast(float, entry["low"]), cast(float, entry["high"]))
         edges, table = np.array(entry["edges"], dtype=np.float64), np.array(entry["table"], dtype=np.int64)
-        if table.shape != (len(edges) + 2, len(edges) + 2) or (np.diff(edges) <= 0).any():
+        if table.shape != (len(edges) + 2, len(edges) + 2) or not (np.diff(edges, append=np.inf) > 0).all():
             raise ValueError("bins and table of a number do not fit together")
         return Column(number, edges, _number_block(number, edges, table))
     values = tuple(cast("list[str]", entry["values"]))

@@ -32,6 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from sklearn.base import BaseEstimator, ClassifierMixin
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from ..dp.noisy import Noisy
 from .design import BITS, COUNT_UNIT, Design, Float, Int
@@ -122,8 +123,11 @@ class SeedGLM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
 
         noisy: `Design.moments` of this very design, paid for. Errors: DesignMismatch; ValueError without rows.
         """
-        problem = _Problem.of(design, noisy)
-        origin = np.zeros(len(problem.used))
+        with threadpool_limits(limits=1, user_api="blas"):  # more threads would change last bits, and wait
+            return self._fit(_Problem.of(design, noisy))
+
+    def _fit(self, problem: _Problem) -> Model:
+        design, origin = problem.design, np.zeros(len(problem.used))
         variances = problem.evidence(origin, self.rounds)
         if problem.share < self.rare:
             weights = problem.step(origin, variances)

@@ -187,7 +187,8 @@ def test_a_score_is_the_intercept_and_the_effects_of_ones_levels(crowd, draw) ->
     edges = design.columns[0].levels, design.columns[1].levels
     held = [effects["region"]["south"]]
     held += [
-        effects[n][levels[design.codes[j].level[row]]] for j, (n, levels) in enumerate(zip(("age", "spend"), edges))
+        effects[n][levels[design.codes[j].level[row]]]
+        for j, (n, levels) in enumerate(zip(("age", "spend"), edges, strict=True))
     ]
     likes = crowd.table["likes"][row].as_py()
     known = [t for t in crowd.declared[3].values if t in (likes or [])][:3]
