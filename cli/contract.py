@@ -161,7 +161,7 @@ def check(contract: ContractFile, as_json: JsonFlag = False) -> None:
 
 def _meaning(contract: Contract) -> list[str]:
     """A contract's consequences in sentences."""
-    from ..policies.check import operator_sentence
+    from ..policies.sentences import operator_sentence
 
     said = [
         f"{rule.owner} lets at most ε {rule.budget.epsilon:g} (δ {rule.budget.delta:g}) of {name} be spent, "

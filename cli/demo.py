@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -107,14 +107,13 @@ class _Stage:
                 else:
                     shutil.copy(source, target)
 
-    def gather(self, pattern: str, people: Sequence[str]) -> None:
-        """Everybody copies what everybody else has of some files."""
-        for receiver in people:
-            folders = [f"../{other}/{pattern}" for other in people if other != receiver]
-            self._prompt(receiver, " ".join(["cp", *folders, "."]))
-        for receiver in people:
-            for sender in (other for other in people if other != receiver):
-                for path in sorted((self.folder / sender).glob(pattern)):
+    def gather(self, names: Mapping[str, str]) -> None:
+        """Everybody copies everybody else's signature and share. names: folder to the party's name."""
+        for receiver in names:
+            theirs = {person: f"contract.toml.{name}.*" for person, name in names.items() if person != receiver}
+            self._prompt(receiver, " ".join(["cp", *(f"../{person}/{files}" for person, files in theirs.items()), "."]))
+            for person, files in theirs.items():
+                for path in sorted((self.folder / person).glob(files)):
                     shutil.copy(path, self.folder / receiver)
 
     def _prompt(self, person: str, command: str) -> None:
@@ -155,10 +154,11 @@ def _folder(out: Path | None) -> Path:
 def _sample(folder: Path, people: int, seeds: int, real: bool) -> Sample:
     from ..cleanroom.samples import generated, telco
 
+    places = (folder / "publisher", folder / "advertiser", folder / "truth")
+    sample = telco.write(*places) if real else generated.write(people, seeds, *places)
     for person in PEOPLE:
         (folder / person).mkdir(parents=True, exist_ok=True)
-    places = (folder / "publisher", folder / "advertiser", folder / "truth")
-    return telco.write(*places) if real else generated.write(people, seeds, *places)
+    return sample
 
 
 def _say_data(folder: Path, sample: Sample, as_json: bool) -> None:
@@ -188,7 +188,7 @@ def _agree(stage: _Stage, sample: Sample, size: int) -> None:
     signs = {"publisher": "publisher", "advertiser": "advertiser", "officer": "officer", "operator": "host"}
     for person, name in signs.items():
         stage.type(person, f"passbox contract sign contract.toml --key {name}.keys", brief=True)
-    stage.gather("contract.toml.*", PEOPLE)
+    stage.gather(signs)
     stage.type("officer", "passbox contract verify contract.toml")
 
 
