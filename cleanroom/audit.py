@@ -1,46 +1,49 @@
 """Re-verifying a ledger offline, without trusting who runs the room.
 
-Everything is recomputed from a copy of the log and the contract that the verifier holds: the checkpoint's signature,
-the tree, every price from its sensitivity and noise, every running balance and cap, who had to pay, who may read,
-that the asker signed each request, that the owners signed what was submitted. The first entry that breaks a rule is
-named.
+From a copy of the log and the verifier's own contract, every entry is made once more out of what the parties signed:
+the asker's job and the owners' manifests go through the very rules that a room is bound by (`policies.check`,
+`policies.price`), and what comes out must be what was logged, to the last byte: statistic, sensitivity, noise, readers,
+charges, running balances, caps. The first entry that differs is named, and how.
 
-What it cannot see: a log of which the operator shows each party another copy. Cosigned checkpoints are for that.
+A log may not hold less noise than its jobs ask, and not more either: other noise would be another draw of the same
+statistic, and which draws there are is for those who sign to say. What an entry says freely is its hour (which never
+runs backwards), the version of the noise library, and the commitment to the noisy integers.
+
+The code ensures: the log's head is signed by the contract's room; the entries are the ones it was signed over; all of
+the above. What it cannot see: a log of which the operator shows each party another copy, or which it wrote anew from
+some point on. Keep the checkpoints you saw (`seen`): the log must still begin with what they were signed over.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
 
-from ..dp.accounting import rho_within
-from ..dp.budget import Budget, Delta, Epsilon, Rho
-from ..dp.entry import canonical, digest
-from ..dp.mechanisms import SCALE_UNIT, Scale, price
-from ..dp.note import BadNote, verify_checkpoint
+from ..dp.account import Cap
+from ..dp.budget import Rho
+from ..dp.entry import Json, Purchase, canonical
+from ..dp.note import BadNote, Checkpoint, verify_checkpoint
 from ..dp.tree import leaf_hash, root_of
-from ..modelling.design import BITS, MOMENTS_L2_SQUARED
 from ..policies.agreement import Agreement
-from ..policies.check import UNIT, account
-from ..policies.contract import Contract, InvalidContract
-from ..policies.request import Job, LookalikeJob, parse_job
+from ..policies.check import Allowed, Refused, Submitted, check
+from ..policies.contract import Contract
+from ..policies.document import InvalidContract
+from ..policies.price import caps, context_of
+from ..policies.request import Request, parse_job
 from ..policies.sign import BadSignature, verify
 from .bundle import Manifest
 from .log import Log
+from .measure.lookalike import shape_of
+from .room import public
 
-Entry = dict[str, Any]  # JSON from outside: every field is checked before it is used
-
-STATISTICS = {
-    "matched-count@1": ("overlap", "all", 0, 1),
-    "seed-moments@1": ("lookalike", "train", BITS, MOMENTS_L2_SQUARED),
-    "score-histogram@1": ("lookalike", "held-out", 0, 1),
-}
-"""What each statistic must say of itself: job kind, part, lattice bits, squared sensitivity."""
+Entry = dict[str, Any]  # JSON from outside: compared with what it must be, never believed
 
 
 class LedgerBroken(Exception):
@@ -75,67 +78,92 @@ class Verified:
 
 @dataclass
 class _Books:
-    """What was seen so far."""
+    """What was seen so far. paid: key to the accounts that paid for it. first: key to the entry that drew it.
+    beside: keys whose charge covers another release already. made: when the newest submission so far was made."""
 
-    caps: dict[str, Entry] = field(default_factory=dict)
+    log: Log
+    agreement: Agreement
+    caps: dict[str, Cap] = field(default_factory=dict)
     spent: dict[str, int] = field(default_factory=dict)
     paid: dict[str, set[str]] = field(default_factory=dict)
     first: dict[str, Entry] = field(default_factory=dict)
     beside: set[str] = field(default_factory=set)
+    made: dict[str, datetime] = field(default_factory=dict)
     hour: str = ""
     denials: int = 0
 
 
-def verify_log(log: Log, agreement: Agreement) -> Verified:
-    """Recompute a log against the contract. Errors: LedgerBroken."""
-    size, root = _head(log, agreement.contract)
-    if size != len(log.entries):
-        raise LedgerBroken(None, f"the checkpoint counts {size} entries, {len(log.entries)} are here")
-    if root_of([leaf_hash(entry) for entry in log.entries]) != root:
-        raise LedgerBroken(_first_unlike(log), "the entries are not those the checkpoint was signed over")
-    books = _Books()
+def verify_log(log: Log, agreement: Agreement, seen: Sequence[str] = ()) -> Verified:
+    """Recompute a log against the contract. seen: checkpoints from before. Errors: LedgerBroken."""
+    hashes = [leaf_hash(entry) for entry in log.entries]
+    head = _head(log.checkpoint, agreement.contract)
+    if head.size != len(hashes):
+        raise LedgerBroken(None, f"the checkpoint counts {head.size} entries, {len(hashes)} are here")
+    if root_of(hashes) != head.root:
+        raise LedgerBroken(_first_unlike(log, hashes, head), "it is not what the checkpoint was signed over")
+    for checkpoint in seen:
+        _refuse_rewritten(hashes, _head(checkpoint, agreement.contract))
+    books = _Books(log, agreement)
     for position, data in enumerate(log.entries):
-        _guarded(books, log, agreement, position, data)
-    if missing := {account(name) for name in agreement.contract.data_parties} - set(books.caps):
+        _read_entry(books, position, data)
+    if missing := {cap.account for cap in caps(agreement)} - set(books.caps):
         raise LedgerBroken(None, f"no cap was set for {', '.join(sorted(missing))}")
-    return Verified(len(log.entries), len(books.first), books.denials, root.hex(), _accounts(books))
+    return Verified(len(hashes), len(books.first), books.denials, head.root.hex(), _accounts(books))
 
 
-def _head(log: Log, contract: Contract) -> tuple[int, bytes]:
+def _head(checkpoint: str, contract: Contract) -> Checkpoint:
     try:
-        checkpoint = verify_checkpoint(log.checkpoint, contract.room.checkpoint)
+        return verify_checkpoint(checkpoint, contract.room.checkpoint)
     except BadNote:
         raise LedgerBroken(None, "the checkpoint is not signed by the contract's room") from None
-    return checkpoint.size, checkpoint.root
 
 
-def _first_unlike(log: Log) -> int | None:
-    """The first entry that shows by itself that it was changed, if one does."""
-    for position, data in enumerate(log.entries):
-        try:
-            if _parsed(data).get("seq") != position:
-                return position
-        except _Broken:
-            return position
-    return None
+def _first_unlike(log: Log, hashes: Sequence[bytes], head: Checkpoint) -> int | None:
+    """The first entry that is not as the copy's own hashes say, where those are what was signed."""
+    if len(log.hashes) != head.size or root_of(log.hashes) != head.root:
+        return None
+    return next(at for at, (here, stated) in enumerate(zip(hashes, log.hashes, strict=True)) if here != stated)
+
+
+def _refuse_rewritten(hashes: Sequence[bytes], before: Checkpoint) -> None:
+    if before.size > len(hashes):
+        raise LedgerBroken(None, f"an earlier checkpoint counted {before.size} entries, {len(hashes)} are here")
+    if root_of(hashes[: before.size]) != before.root:
+        raise LedgerBroken(None, "it does not begin with what an earlier checkpoint was signed over: it was rewritten")
+
+
+def _accounts(books: _Books) -> tuple[Spent, ...]:
+    return tuple(
+        Spent(name, float(cap.epsilon), float(cap.delta), cap.rho, Rho(books.spent[name]))
+        for name, cap in sorted(books.caps.items())
+    )
+
+
+# -- one entry -----------------------------------------------------------------------------------------------------
 
 
 class _Broken(Exception):
     """A rule that the entry at hand breaks."""
 
 
-def _guarded(books: _Books, log: Log, agreement: Agreement, position: int, data: bytes) -> None:
-    try:
-        _read(books, log, agreement, position, data)
-    except _Broken as broken:
-        raise LedgerBroken(position, str(broken)) from None
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise LedgerBroken(position, "it does not have the shape of an entry") from None
-
-
 def _require(holds: bool, rule: str) -> None:
     if not holds:
         raise _Broken(rule)
+
+
+def _read_entry(books: _Books, position: int, data: bytes) -> None:
+    try:
+        entry = _parsed(data)
+        kinds = {"cap": _cap, "release": _release, "denial": _denial}
+        _require(entry.get("kind") in kinds, "its kind is not known")
+        _require_hour(books, entry)
+        expected = kinds[entry["kind"]](books, entry)
+        head = {"v": 1, "seq": position, "kind": entry["kind"], "time": entry["time"]}
+        _require_same(entry, {**head, **expected})
+    except _Broken as broken:
+        raise LedgerBroken(position, str(broken)) from None
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        raise LedgerBroken(position, "it does not have the shape of an entry") from None
 
 
 def _parsed(data: bytes) -> Entry:
@@ -149,156 +177,156 @@ def _parsed(data: bytes) -> Entry:
     return parsed
 
 
-def _read(books: _Books, log: Log, agreement: Agreement, position: int, data: bytes) -> None:
-    entry = _parsed(data)
-    _require(entry["v"] == 1 and entry["seq"] == position, "its number is not its place")
-    _require(isinstance(entry["time"], str) and entry["time"] >= books.hour, "its time runs backwards")
-    books.hour = entry["time"]
-    _require(entry["contract"] == agreement.digest, "it was written under another contract")
-    kinds = {"cap": _cap, "release": _release, "denial": _denial}
-    _require(entry["kind"] in kinds, "its kind is not known")
-    kinds[entry["kind"]](books, log, agreement, entry)
+def _require_hour(books: _Books, entry: Entry) -> None:
+    hour = entry["time"]
+    _require(bool(re.fullmatch(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):00Z", hour, re.ASCII)), "its time is no hour")
+    _require(hour >= books.hour, "its time runs backwards")
+    books.hour = hour
 
 
-# -- caps ----------------------------------------------------------------------------------------------------------
+def _require_same(entry: Mapping[str, Any], expected: Mapping[str, Json], what: str = "its") -> None:
+    """Equal as canonical JSON, where 1 and true are two things."""
+    for name, value in expected.items():
+        _require(name in entry, f"{what} {name} is missing")
+        same = canonical(entry[name]) == canonical(value)
+        _require(same, f"{what} {name} is not what the signed contract, job and manifests make it")
+    _require(set(entry) == set(expected), f"{what} parts are more than there are")
 
 
-def _cap(books: _Books, log: Log, agreement: Agreement, entry: Entry) -> None:
-    del log
-    owner = entry["owner"]
-    rules = [rule for rule in agreement.contract.dataset.values() if rule.owner == owner]
-    _require(bool(rules), "it caps somebody who owns no data set")
-    _require((entry["account"], entry["unit"]) == (account(owner), UNIT), "its account is not its owner's")
-    _require(entry["account"] not in books.caps, "the account has a cap already")
-    smallest = min(rho_within(rule.budget.budget()) for rule in rules)
-    stated = rho_within(Budget(Epsilon(float(entry["epsilon"])), Delta(float(entry["delta"]))))
-    _require(entry["rho"] == stated == smallest, "the cap is not the one the contract allows")
-    books.caps[entry["account"]] = entry
-    books.spent[entry["account"]] = 0
+def _cap(books: _Books, entry: Entry) -> dict[str, Json]:
+    """What an owner allows: once, before anything is charged, as the contract says."""
+    wanted = next((cap for cap in caps(books.agreement) if cap.account == entry["account"]), None)
+    _require(wanted is not None, "it caps somebody who owns no data set")
+    assert wanted is not None  # noqa: S101 - said again for the type checker
+    _require(wanted.account not in books.caps, "the account has a cap already")
+    books.caps[wanted.account] = wanted
+    books.spent[wanted.account] = 0
+    return wanted.as_json()
+
+
+def _denial(books: _Books, entry: Entry) -> dict[str, Json]:
+    """A signed job that was refused; it costs nothing."""
+    request = _request(books, entry)
+    _require(bool(re.fullmatch("[a-z0-9_.-]{1,100}", entry["clause"])), "it names no clause")
+    books.denials += 1
+    return {**context_of(books.agreement, request).as_json(), "clause": entry["clause"]}
 
 
 # -- releases ------------------------------------------------------------------------------------------------------
 
 
-def _release(books: _Books, log: Log, agreement: Agreement, entry: Entry) -> None:
-    spec = entry["specification"]
-    job = _request(log, agreement, entry)
-    _require(entry["key"] == digest(spec), "its key is not the digest of its specification")
-    _require(len(bytes.fromhex(entry["commitment"])) == 32, "it commits to nothing")
-    _specification(log, agreement.contract, job, spec)
-    _rules(agreement.contract, job, entry)
-    cost = price(spec["l2_squared"], Scale(spec["scale"]))
-    first = books.first.get(entry["key"])
+def _release(books: _Books, entry: Entry) -> dict[str, Json]:
+    """What the entry must be, made from what was signed."""
+    purchase = _purchase(books, entry)
+    _require_same(entry["specification"], purchase.specification.as_json(), "its specification's")
+    key, commitment = purchase.key, entry["commitment"]
+    _require(bool(re.fullmatch("[0-9a-f]{64}", commitment)), "it commits to nothing")
+    _require(isinstance(entry["library"], str) and len(entry["library"]) <= 100, "it does not say what drew the noise")
+    first = books.first.get(key)
     if first is not None:
-        _require(entry["commitment"] == first["commitment"], "the same statistic was drawn twice")
-        _require(bool(entry["charges"]), "the same statistic stands twice, and nobody paid for a new reader")
-    for charge in entry["charges"]:
-        _pay(books, entry["key"], charge, cost)
-    due = _due(agreement.contract, spec, entry["recipients"])
-    if entry["beside"]:
-        _covered(books, entry, cost, due)
-    else:
-        _require(due <= books.paid.get(entry["key"], set()), "somebody whose data it shows was not charged")
-        _require(cost <= _allowed(agreement.contract, job, due), "it costs more than the job asked for")
-    books.first.setdefault(entry["key"], entry)
+        _require(commitment == first["commitment"], "the same statistic was drawn twice")
+    charges = _charges(books, purchase)
+    _require(first is None or bool(charges), "the same statistic stands twice, and nobody paid for a new reader")
+    covered = _covered(books, purchase) if purchase.beside and first is None else []
+    books.first.setdefault(key, entry)
+    return {
+        **purchase.context.as_json(),
+        "key": key,
+        "specification": purchase.specification.as_json(),
+        "charges": charges,
+        "covered": covered,
+        "beside": purchase.beside,
+        "library": entry["library"],
+        "commitment": commitment,
+    }
 
 
-def _specification(log: Log, contract: Contract, job: Job, spec: Entry) -> None:
-    kind, part, bits, l2_squared = STATISTICS.get(spec["statistic"], ("", "", -1, -1))
-    _require(kind == job.kind and spec["part"] == part, "its statistic is not one of the job's")
-    _require(spec["lattice"] == f"2^-{bits}" and spec["l2_squared"] == l2_squared, "its sensitivity is understated")
-    _require(spec["mechanism"] == "discrete-gaussian" and spec["scale_unit"] == f"1/{SCALE_UNIT}", "unknown noise")
-    _require(isinstance(spec["scale"], int) and spec["scale"] > 0, "it has no noise")
-    _require(spec["unit"] == UNIT and spec["rule"] == contract.match.rule, "its unit or match rule is another")
+def _purchase(books: _Books, entry: Entry) -> Purchase:
+    """The draw that the signed job, contract and manifests allow for this entry's statistic."""
+    request = _request(books, entry)
+    job, spec = request.job, entry["specification"]
     _require(set(spec["datasets"]) == {job.people, job.seed}, "its data sets are not the job's")
-    for name, manifest in spec["datasets"].items():
-        _submission(log, contract, name, manifest)
+    submitted = {name: _submission(books, name, manifest) for name, manifest in spec["datasets"].items()}
+    allowed = _allowed(books.agreement, request, submitted, _begun(entry["time"]))
+    for purchase in allowed.purchases:
+        if purchase.specification.statistic == spec["statistic"]:
+            return purchase
+    raise _Broken("its statistic is not one of the job's")
 
 
-def _rules(contract: Contract, job: Job, entry: Entry) -> None:
-    """What the contract says of releases beyond their price."""
-    _require(entry["time"][:10] <= contract.expires.isoformat(), "the contract had expired")
-    owner = contract.dataset[job.people].owner
-    if isinstance(job, LookalikeJob):
-        only_owner = contract.readers(tuple(job.recipients)) == {owner}
-        _require(only_owner, "somebody other than the features' owner reads a lookalike")
+def _begun(hour: str) -> date:
+    """The day by which a job is judged: one that begins before midnight may draw its noise after it."""
+    return (datetime.strptime(hour, "%Y-%m-%dT%H:00Z").replace(tzinfo=UTC) - timedelta(hours=1)).date()
 
 
-def _pay(books: _Books, key: str, charge: Entry, cost: Rho) -> None:
-    name, rho = charge["account"], charge["rho"]
-    _require(name in books.caps, "it charges an account that has no cap")
-    _require(name not in books.paid.setdefault(key, set()), "the same release is charged twice")
-    _require(isinstance(rho, int) and rho >= cost, "it is charged less than its noise costs")
-    _require(charge["before"] == books.spent[name], "the running balance is broken")
-    books.spent[name] += rho
-    _require(books.spent[name] <= books.caps[name]["rho"], "the account is overspent")
-    books.paid[key].add(name)
+def _allowed(agreement: Agreement, request: Request, submitted: Mapping[str, Submitted], day: date) -> Allowed:
+    try:
+        return check(agreement, request, submitted, shape_of, day)
+    except Refused as refused:
+        raise _Broken(f"the contract does not allow it: {refused.clause}: {refused.rule}") from None
 
 
-def _covered(books: _Books, entry: Entry, cost: Rho, due: set[str]) -> None:
-    """A release that costs nothing because another, on the other part of the people, was charged at least as much."""
-    other = books.first.get(entry["beside"])
-    _require(other is not None and not entry["charges"], "what should have paid for it is not here")
+def _charges(books: _Books, purchase: Purchase) -> list[Json]:
+    """What is charged now: whoever has not paid for this draw yet. Moves the balances on."""
+    paid = books.paid.setdefault(purchase.key, set())
+    due: list[Json] = []
+    for charge in purchase.charges:
+        if charge.account not in paid:
+            _require(charge.account in books.caps, "it charges an account that has no cap")
+            before = books.spent[charge.account]
+            due.append({"account": charge.account, "dataset": charge.dataset, "rho": charge.rho, "before": before})
+            books.spent[charge.account] += charge.rho
+            _require(books.spent[charge.account] <= books.caps[charge.account].rho, "the account is overspent")
+            paid.add(charge.account)
+    return due
+
+
+def _covered(books: _Books, purchase: Purchase) -> list[Json]:
+    """The charge that pays for this release as well, made for the other part of the people, for the same readers."""
+    other = books.first.get(purchase.beside)
+    _require(other is not None, "what should have paid for it is not here")
     assert other is not None  # noqa: S101 - said again for the type checker
-    mine, theirs = entry["specification"], other["specification"]
-    _require({mine["part"], theirs["part"]} == {"train", "held-out"}, "the two parts are not disjoint")
-    same = all(mine[name] == theirs[name] for name in ("datasets", "unit", "rule"))
-    _require(same and entry["recipients"] == other["recipients"], "the two parts are not of one job")
-    _require(entry["beside"] not in books.beside, "one charge covers more than one pair of parts")
-    _require(all(charge["rho"] >= cost for charge in other["charges"]), "the charge beside it is too small")
-    _require(due <= books.paid.get(entry["beside"], set()), "somebody whose data it shows was not charged")
-    books.beside.add(entry["beside"])
-
-
-def _due(contract: Contract, spec: Entry, recipients: list[str]) -> set[str]:
-    """Whose accounts must have paid: owners who are not the only reader."""
-    readers = contract.readers(tuple(recipients))
-    owners = {contract.dataset[name].owner for name in spec["datasets"]}
-    return {account(owner) for owner in owners if readers - {owner}}
-
-
-def _allowed(contract: Contract, job: Job, due: set[str]) -> int:
-    """The most that the job's ε may cost, at the δ of those who pay."""
-    paying = [contract.dataset[name] for name in (job.people, job.seed)]
-    deltas = [rule.budget.delta for rule in paying if account(rule.owner) in due]
-    return min((rho_within(Budget(Epsilon(job.epsilon), Delta(delta))) for delta in deltas), default=0)
+    _require(purchase.beside not in books.beside, "one charge covers more than one pair of parts")
+    _require(canonical(other["recipients"]) == canonical(list(purchase.context.recipients)), "its readers did not pay")
+    books.beside.add(purchase.beside)
+    return [{name: charge[name] for name in ("account", "dataset", "rho")} for charge in other["charges"]]
 
 
 # -- what was signed -------------------------------------------------------------------------------------------------
 
 
-def _request(log: Log, agreement: Agreement, entry: Entry) -> Job:
-    """The job behind an entry: here, signed by its asker, and allowed by the contract."""
-    data = _kept(log.requests, f"{entry['job']}.toml", entry["job"], "the signed job is not in the copy")
-    signature = log.requests.get(f"{entry['job']}.toml.{entry['asker']}.sig", b"")
-    party = agreement.contract.party.get(entry["asker"])
-    _require(party is not None, "its asker is no party")
-    assert party is not None  # noqa: S101 - said again for the type checker
+def _request(books: _Books, entry: Entry) -> Request:
+    """The job behind an entry: here, and signed by its asker."""
+    name, asker = f"{entry['job']}.toml", entry["asker"]
+    data = _kept(books.log.requests, name, entry["job"], "the signed job is not in the copy")
+    signature = books.log.requests.get(f"{name}.{asker}.sig", b"").decode("ascii", "replace")
+    _require(asker in books.agreement.contract.party, "its asker is no party")
     try:
-        verify(data, signature, party.sign, "passbox-job")
+        verify(data, signature, books.agreement.contract.party[asker].sign, "passbox-job")
+        return Request(parse_job(data), data, asker, signature)
     except BadSignature:
         raise _Broken("the job is not signed by its asker") from None
-    try:
-        job = parse_job(data)
     except InvalidContract:
         raise _Broken("its job is not one") from None
-    allowed = [rule for rule in agreement.contract.rules.allow if rule.job == job.kind and entry["asker"] in rule.ask]
-    readers = set(entry["recipients"])
-    _require(readers == set(job.recipients), "its readers are not the job's")
-    _require(any(readers <= set(rule.recipients) for rule in allowed), "the contract does not allow it")
-    return job
 
 
-def _submission(log: Log, contract: Contract, name: str, manifest: str) -> None:
-    """A data set behind an entry: its manifest is here, signed by its owner."""
-    data = _kept(log.manifests, f"{manifest}.json", manifest, "the manifest of a data set is not in the copy")
+def _submission(books: _Books, name: str, manifest: str) -> Submitted:
+    """A data set behind an entry: signed by its owner for this room and contract, and none older than one before."""
+    contract = books.agreement.contract
+    _require(name in contract.dataset, "its data sets are not the contract's")
+    data = _kept(books.log.manifests, f"{manifest}.json", manifest, "the manifest of a data set is not in the copy")
     owner = contract.dataset[name].owner
     try:
-        verify(data, log.manifests.get(f"{manifest}.json.sig", b""), contract.party[owner].sign, "passbox-bundle")
+        verify(data, books.log.manifests.get(f"{manifest}.json.sig", b""), contract.party[owner].sign, "passbox-bundle")
         held = Manifest.model_validate_json(data)
     except (BadSignature, ValidationError):
         raise _Broken("the manifest of a data set is not signed by its owner") from None
     _require((held.dataset, held.owner) == (name, owner), "a manifest is of another data set")
+    here = (books.agreement.digest, contract.room.name)
+    _require((held.contract, held.room) == here, "a manifest was signed for another contract or room")
+    _require(held.made >= books.made.get(name, held.made), "a data set is older than the one used before")
+    books.made[name] = held.made
+    return public(manifest, held)
 
 
 def _kept(files: Mapping[str, bytes], name: str, sha256: str, rule: str) -> bytes:
@@ -306,16 +334,3 @@ def _kept(files: Mapping[str, bytes], name: str, sha256: str, rule: str) -> byte
     _require(data is not None and hashlib.sha256(data).hexdigest() == sha256, rule)
     assert data is not None  # noqa: S101 - said again for the type checker
     return data
-
-
-def _denial(books: _Books, log: Log, agreement: Agreement, entry: Entry) -> None:
-    del log, agreement
-    _require(isinstance(entry["clause"], str) and "charges" not in entry, "a denial costs nothing")
-    books.denials += 1
-
-
-def _accounts(books: _Books) -> tuple[Spent, ...]:
-    return tuple(
-        Spent(name, float(cap["epsilon"]), float(cap["delta"]), Rho(cap["rho"]), Rho(books.spent[name]))
-        for name, cap in sorted(books.caps.items())
-    )

@@ -5,7 +5,8 @@
     data.parquet.age    Parquet, sealed to the room's age key
 
 The manifest holds the digest of the contract, the room, the data set, its owner, when it was made and until when it
-is good, how many rows it has (public), and the size and SHA-256 of the sealed data. It digests ciphertext only.
+is good, which shares the match key came from (a digest of the sealed shares: data sets keyed with other shares would
+match nobody), how many rows it has (public), and the size and SHA-256 of the sealed data. It digests ciphertext only.
 
 Refused: other or further members, a compressed member, a manifest with unknown keys, sizes that do not agree.
 Columns of the data: `k`, `k2` (uint64, the handle), `token` (uint64, where the owner keeps its IDs), and the declared
@@ -17,7 +18,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -62,6 +65,7 @@ class Manifest(BaseModel):
     owner: Name
     made: AwareDatetime
     expires: AwareDatetime
+    shares: Hex
     rows: Annotated[int, Field(ge=0, strict=True)]
     data_bytes: Annotated[int, Field(ge=0, strict=True)]
     data_sha256: Hex
@@ -92,10 +96,30 @@ class Label:
     owner: str
     made: datetime
     expires: datetime
+    shares: str
 
 
-def write_bundle(path: Path, table: pa.Table, label: Label, seal: str, key: Ed25519PrivateKey) -> Manifest:
-    """Seal a table to the room, sign it, and put the bundle at `path`, whole or not at all."""
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A bundle's parts, not yet on disk."""
+
+    manifest: Manifest
+    parts: tuple[bytes, bytes, bytes]
+
+    @property
+    def digest(self) -> str:
+        """As `Bundle.digest`."""
+        return hashlib.sha256(self.parts[0]).hexdigest()
+
+    def write(self, path: Path) -> None:
+        """The zip, as it goes to the room."""
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+            for name, data in zip(MEMBERS, self.parts, strict=True):
+                archive.writestr(zipfile.ZipInfo(name), data)
+
+
+def pack(table: pa.Table, label: Label, seal: str, key: Ed25519PrivateKey) -> Packed:
+    """Seal a table to the room, and sign it."""
     plain = io.BytesIO()
     pq.write_table(table, plain, compression="zstd")
     sealed = pyrage.encrypt(plain.getvalue(), [pyrage.x25519.Recipient.from_str(seal)])
@@ -107,16 +131,34 @@ def write_bundle(path: Path, table: pa.Table, label: Label, seal: str, key: Ed25
         owner=label.owner,
         made=label.made,
         expires=label.expires,
+        shares=label.shares,
         rows=table.num_rows,
         data_bytes=len(sealed),
         data_sha256=hashlib.sha256(sealed).hexdigest(),
     )
     text = manifest.model_dump_json(indent=2).encode() + b"\n"
-    parts = (text, sign(text, key, "passbox-bundle").encode(), sealed)
-    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in zip(MEMBERS, parts, strict=True):
-            archive.writestr(zipfile.ZipInfo(name), data)
-    return manifest
+    return Packed(manifest, (text, sign(text, key, "passbox-bundle").encode(), sealed))
+
+
+def write_bundle(path: Path, table: pa.Table, label: Label, seal: str, key: Ed25519PrivateKey) -> Manifest:
+    """Pack a table, and put the bundle at `path`, whole or not at all."""
+    packed = pack(table, label, seal, key)
+    with replacing(path) as temporary:
+        packed.write(temporary)
+    return packed.manifest
+
+
+_ZIP_FAULTS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
+"""What zipfile raises on bytes that are no archive, or lie about one."""
 
 
 def open_bundle(path: Path) -> Bundle:
@@ -126,7 +168,7 @@ def open_bundle(path: Path) -> Bundle:
             _refuse_shape(path, archive.infolist())
             manifest, signature = archive.read(MEMBERS[0]), archive.read(MEMBERS[1])
         return Bundle(path, _manifest(path, manifest), manifest, signature.decode("ascii", "replace"))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError):
+    except _ZIP_FAULTS:
         raise BadBundle(path, "it is not a whole bundle", "ask its owner to send it again") from None
 
 
@@ -168,7 +210,7 @@ def _sealed(bundle: Bundle) -> bytes:
     try:
         with zipfile.ZipFile(bundle.path) as archive, archive.open(MEMBERS[2]) as member:
             sealed = member.read(manifest.data_bytes + 1)
-    except (zipfile.BadZipFile, EOFError):
+    except _ZIP_FAULTS:
         sealed = b""
     if len(sealed) != manifest.data_bytes or hashlib.sha256(sealed).hexdigest() != manifest.data_sha256:
         raise BadBundle(bundle.path, "its data is not what its manifest signs", "ask for it again", tampered=True)

@@ -6,7 +6,7 @@ are allowed everywhere. Everything is whole-column arithmetic: no loop over peop
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,11 +26,15 @@ class ColumnUnreadable(Exception):
 
 
 class ColumnMissing(Exception):
-    """Columns that the contract declares are not in the file."""
+    """Columns that the contract declares are not in the file.
 
-    def __init__(self, columns: tuple[str, ...], found: tuple[str, ...]) -> None:
-        super().__init__(columns, found)
-        self.columns, self.found = columns, found
+    found: how many others it has. alike: those that are a missing name in other spelling, such as `E-Mail`. No other
+    name is carried: in a file without a header they are a person's values.
+    """
+
+    def __init__(self, columns: tuple[str, ...], found: int, alike: tuple[str, ...]) -> None:
+        super().__init__(columns, found, alike)
+        self.columns, self.found, self.alike = columns, found, alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +51,25 @@ class Read:
     cut: int
 
 
+def refuse_missing(wanted: Collection[str], found: Collection[str]) -> None:
+    """Errors: ColumnMissing."""
+    missing = tuple(name for name in wanted if name not in found)
+    if missing:
+        spelled = {_letters(name) for name in missing} - {""}
+        alike = tuple(name for name in found if name not in wanted and _letters(name) in spelled)
+        raise ColumnMissing(missing, len(found), alike)
+
+
+def _letters(name: str) -> str:
+    return "".join(char for char in name.casefold() if char.isalnum())
+
+
 def read_columns(source: pa.Table, declared: Mapping[str, Column], accepted: NDArray[np.bool_] | None = None) -> Read:
     """Every declared column of a party's file; a row counts under the first reason that rejects it.
 
     accepted: rows still in the running; all where left out. Errors: ColumnMissing, ColumnUnreadable.
     """
-    if missing := tuple(name for name in declared if name not in source.column_names):
-        raise ColumnMissing(missing, tuple(source.column_names))
+    refuse_missing(declared, source.column_names)
     accepted = np.ones(source.num_rows, dtype=np.bool_) if accepted is None else accepted.copy()
     rejects: dict[str, int] = {}
     typed: dict[str, pa.Array] = {}
@@ -129,6 +145,8 @@ def _sets(name: str, column: pa.ChunkedArray, declared: SetColumn) -> tuple[pa.A
 def _lists(name: str, column: pa.ChunkedArray) -> pl.Series:
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
         series = _series(name, column, "a set")
+        if series.dtype == pl.List(pl.Null):
+            series = series.cast(pl.List(pl.String))
         if series.dtype != pl.List(pl.String):
             raise ColumnUnreadable(name, "a set of text values")
         return series
@@ -145,6 +163,8 @@ def _text(name: str, column: pa.ChunkedArray) -> pl.Series:
 
 
 def _series(name: str, column: pa.ChunkedArray, declared: str) -> pl.Series:
+    if pa.types.is_null(column.type):
+        column = column.cast(pa.string())
     try:
         series = pl.from_arrow(column)
     except (pl.exceptions.PolarsError, pa.ArrowException, ValueError):

@@ -14,7 +14,7 @@ import polars as pl
 from sklearn.metrics import roc_auc_score
 
 from ..modelling.evaluate import exact
-from ..policies.check import Request
+from ..policies.request import Request
 from .job import plan, read_match
 from .measure.lookalike import fitted
 from .room import Room

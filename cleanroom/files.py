@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 
@@ -27,9 +28,9 @@ def replacing(path: Path, mode: int = 0o644) -> Iterator[Path]:
     try:
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
         yield temporary
-        _flush(temporary)
+        flush(temporary)
         temporary.replace(path)
-        _flush(path.parent)
+        flush(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -51,7 +52,8 @@ def write_new(path: Path, data: bytes, *, mode: int = 0o644, same_is_fine: bool 
     return True
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Write a file, or a folder's list of names, through to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -62,4 +64,10 @@ def _flush(path: Path) -> None:
 def sweep(folder: Path) -> None:
     """Remove temporaries that a crash left behind."""
     for left in folder.glob(".*.tmp"):
+        left.unlink(missing_ok=True)
+
+
+def sweep_of(path: Path) -> None:
+    """Remove the temporaries of one file that a crash left behind."""
+    for left in path.parent.glob(f".{escape(path.name)}.*.tmp"):
         left.unlink(missing_ok=True)

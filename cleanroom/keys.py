@@ -14,7 +14,9 @@ A card is public TOML. Fingerprints are compared by voice: a card proves nothing
 from __future__ import annotations
 
 import os
-import tomllib
+import re
+import secrets
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,9 @@ from typing import Literal
 import pyrage
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ..dp.note import BadNote, NoteKey, parse_secret
+from ..dp.note import BadNote, NoteKey, parse_secret, parse_vkey
+from ..policies.contract import NAME_PATTERN, ORIGIN_PATTERN
+from ..policies.document import InvalidContract, read_toml
 from ..policies.sign import (
     BadKey,
     load_private_key,
@@ -38,6 +42,7 @@ Passphrase = Callable[[], bytes]
 """Asks for the passphrase of an encrypted SSH key, once it is known to be encrypted."""
 
 ROLES = ("publisher", "advertiser", "officer", "operator")
+LARGEST_CARD = 100_000
 
 
 class KeysUnusable(Exception):
@@ -82,39 +87,36 @@ class RoomCard:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """A party's own keys, in a folder."""
+    """A party's own keys, in a folder. What cannot be read as what it should be raises KeysUnusable."""
 
     folder: Path
 
     def signing(self, passphrase: Passphrase) -> Ed25519PrivateKey:
-        """The signing key. Errors: KeysUnusable where only the public half is here (an agent's or hardware key)."""
+        """The signing key, which is that of the card. passphrase is called where the key is encrypted.
+
+        Errors: KeysUnusable, also where only the public half is here (an agent's or hardware key).
+        """
         path = self._signing_path()
-        data = _read(path)
-        try:
-            try:
-                return load_private_key(data)
-            except BadKey as error:
-                if error.reason != "encrypted":
-                    raise
-            return load_private_key(data, passphrase())
-        except BadKey as error:
-            raise KeysUnusable(path, _KEY_RULES[error.reason], "use an Ed25519 SSH key") from None
+        key = _private(path, _read(path), passphrase)
+        if public_line(key) != self.sign_public():
+            raise KeysUnusable(path, f"it is not the key of {self.folder / 'sign.pub'}", "use the key of your card")
+        return key
 
     def can_sign(self) -> bool:
         """Whether a private key is at hand; where not, `ssh-keygen -Y sign` does it."""
         return (self.folder / "sign").is_file() or (self.folder / "sign.path").is_file()
 
     def sign_public(self) -> str:
-        return parse_public_key(_read(self.folder / "sign.pub").decode("ascii", "replace"))
+        return _public(self.folder / "sign.pub")
 
     def seal_identity(self) -> str:
-        return _read(self.folder / "seal").decode("ascii", "replace").strip()
+        return _identity(self.folder / "seal")
 
     def seal_public(self) -> str:
         return str(pyrage.x25519.Identity.from_str(self.seal_identity()).to_public())
 
     def room_seal(self) -> str:
-        return _read(self.folder / "room.seal").decode("ascii", "replace").strip()
+        return _identity(self.folder / "room.seal")
 
     def room_checkpoint(self) -> NoteKey:
         path = self.folder / "room.checkpoint"
@@ -126,19 +128,52 @@ class Keys:
     def _signing_path(self) -> Path:
         pointer = self.folder / "sign.path"
         if pointer.is_file():
-            return Path(pointer.read_text().strip())
+            return Path(os.fsdecode(_read(pointer).strip()))
         path = self.folder / "sign"
         if not path.is_file():
-            raise KeysUnusable(path, "only the public half of this key is here", "sign with `ssh-keygen -Y sign`")
+            raise KeysUnusable(
+                path,
+                "only the public half of this key is here",
+                "sign where the key is: `passbox contract sign --help`",
+            )
         return path
 
 
+def _private(path: Path, data: bytes, passphrase: Passphrase) -> Ed25519PrivateKey:
+    try:
+        try:
+            return load_private_key(data)
+        except BadKey as error:
+            if error.reason != "encrypted":
+                raise
+        return load_private_key(data, passphrase())
+    except BadKey as error:
+        raise KeysUnusable(path, *_KEY_RULES[error.reason]) from None
+
+
 _KEY_RULES = {
-    "not-a-key": "it is not an OpenSSH private key",
-    "encrypted": "it is encrypted and needs its passphrase",
-    "wrong-passphrase": "the passphrase does not open it",
-    "not-ed25519": "it is not an Ed25519 key",
+    "not-a-key": ("it is not an OpenSSH private key", "use an Ed25519 SSH key"),
+    "encrypted": ("it is encrypted and no passphrase was given", "type its passphrase when asked, on a terminal"),
+    "wrong-passphrase": ("the passphrase does not open it", "type it again"),
+    "not-ed25519": ("it is not an Ed25519 key", "`ssh-keygen -t ed25519` makes one"),
 }
+
+
+def _public(path: Path) -> str:
+    try:
+        return parse_public_key(_read(path).decode("ascii", "replace"))
+    except BadKey:
+        rule = "it is not an Ed25519 SSH public key"
+        raise KeysUnusable(path, rule, "`ssh-keygen -t ed25519` makes one") from None
+
+
+def _identity(path: Path) -> str:
+    text = _read(path).decode("ascii", "replace").strip()
+    try:
+        pyrage.x25519.Identity.from_str(text)
+    except pyrage.IdentityError:
+        raise KeysUnusable(path, "it is not an age identity", "restore your key folder from a backup") from None
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,46 +189,79 @@ class Made:
 def make(where: Path, name: str, role: str, ssh_key: Path | None, room: str | None) -> Made:
     """A party's keys and card in `where`; an operator's also for its room. What is there already stays as it is.
 
-    ssh_key: an existing OpenSSH private key, or a public one whose private half an agent or a token holds.
-    Errors: KeysUnusable, OSError.
+    name, role, room: as a contract takes them. ssh_key: an existing OpenSSH private key, or a public one whose
+    private half an agent or a token holds.
+    Errors: KeysUnusable, also where other keys are there already; FileInTheWay, OSError.
     """
     keys = Keys(where / f"{name}.keys")
-    card = where / f"{name}.party.toml"
-    room_card = where / f"{name}.room.toml" if room else None
+    public = _public_half(ssh_key) if ssh_key else None
     created = not keys.folder.exists()
     if created:
-        _fill(keys, ssh_key)
-    if room and not (keys.folder / "room.seal").exists():
-        _secret(keys.folder / "room.checkpoint", NoteKey.new(room).to_secret_text().encode())
-        _secret(keys.folder / "room.seal", str(pyrage.x25519.Identity.generate()).encode())
+        _make_folder(keys.folder, ssh_key, public, room)
+    elif room and not (keys.folder / "room.seal").exists():
+        _fill_room(keys.folder, room)
         created = True
+    _refuse_others(keys, public, room)
+    card = where / f"{name}.party.toml"
     party = PartyCard(name, role, keys.sign_public(), keys.seal_public())
     write_new(card, party.to_toml().encode(), same_is_fine=True)
-    if room and room_card:
+    room_card = where / f"{name}.room.toml" if room else None
+    if room_card:
         write_new(room_card, _room_card(keys, name).to_toml().encode(), same_is_fine=True)
     return Made(keys, card, room_card, created)
 
 
-def _fill(keys: Keys, ssh_key: Path | None) -> None:
-    public = _public_half(ssh_key) if ssh_key else None
-    keys.folder.mkdir(mode=0o700, parents=True)
-    _secret(keys.folder / "seal", str(pyrage.x25519.Identity.generate()).encode())
+def _make_folder(folder: Path, ssh_key: Path | None, public: str | None, room: str | None) -> None:
+    """The folder whole or not at all: half of one would look like keys."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.tmp")
+    temporary.mkdir(mode=0o700)
+    try:
+        _fill(temporary, ssh_key, public)
+        if room:
+            _fill_room(temporary, room)
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _fill(folder: Path, ssh_key: Path | None, public: str | None) -> None:
+    _secret(folder / "seal", str(pyrage.x25519.Identity.generate()).encode())
     if public is None:
         key = new_private_key()
-        _secret(keys.folder / "sign", serialise_private_key(key))
+        _secret(folder / "sign", serialise_private_key(key))
         public = public_line(key)
     elif ssh_key and ssh_key.suffix != ".pub":
-        _secret(keys.folder / "sign.path", str(ssh_key.resolve()).encode() + b"\n")
-    _secret(keys.folder / "sign.pub", public.encode() + b"\n")
+        _secret(folder / "sign.path", os.fsencode(ssh_key.resolve()) + b"\n")
+    _secret(folder / "sign.pub", public.encode() + b"\n")
+
+
+def _fill_room(folder: Path, room: str) -> None:
+    """`room.seal` comes last: where it is, the other is."""
+    (folder / "room.checkpoint").unlink(missing_ok=True)
+    _secret(folder / "room.checkpoint", NoteKey.new(room).to_secret_text().encode())
+    _secret(folder / "room.seal", str(pyrage.x25519.Identity.generate()).encode())
+
+
+def _refuse_others(keys: Keys, public: str | None, room: str | None) -> None:
+    """What was asked for must be what is there: nobody shall hand out a card of another key than they think."""
+    if public is not None and keys.sign_public() != public:
+        raise KeysUnusable(keys.folder, "it holds another signing key", "choose another NAME, or move it away")
+    if room is not None and keys.room_checkpoint().name != room:
+        raise KeysUnusable(keys.folder, "it holds the keys of another room", "choose another NAME, or move it away")
 
 
 def _public_half(ssh_key: Path) -> str:
     """The public line of an existing key: from its `.pub` file, which OpenSSH writes beside it."""
-    path = ssh_key if ssh_key.suffix == ".pub" else ssh_key.with_name(ssh_key.name + ".pub")
-    try:
-        return parse_public_key(_read(path).decode("ascii", "replace"))
-    except BadKey:
-        raise KeysUnusable(path, "it is not an Ed25519 SSH public key", "use an Ed25519 key") from None
+    if ssh_key.suffix == ".pub":
+        return _public(ssh_key)
+    if not ssh_key.is_file():
+        raise KeysUnusable(ssh_key, "there is no such key", "check the path")
+    beside = ssh_key.with_name(ssh_key.name + ".pub")
+    if not beside.is_file():
+        raise KeysUnusable(beside, "it is missing", f"`ssh-keygen -y -f {ssh_key} > {beside}` writes it")
+    return _public(beside)
 
 
 def _room_card(keys: Keys, operator: str) -> RoomCard:
@@ -209,23 +277,71 @@ def open_keys(folder: Path) -> Keys:
     return Keys(folder)
 
 
+# -- cards -----------------------------------------------------------------------------------------------------------
+
+
 def read_card(path: Path, kind: Literal["party", "room"]) -> dict[str, str]:
-    """A card's fields, all text. Errors: KeysUnusable, OSError."""
-    wanted = ("name", "role", "sign", "seal") if kind == "party" else ("operator", "name", "seal", "checkpoint")
+    """A card's fields, each fit to stand in a contract. Others wrote it. Errors: KeysUnusable, OSError."""
+    checks = _CARDS[kind]
+    with path.open("rb") as file:
+        data = file.read(LARGEST_CARD)
     try:
-        raw = tomllib.loads(path.read_bytes()[:100_000].decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
-        raise KeysUnusable(path, "it is not a card", "ask its party for NAME.party.toml again") from None
-    if set(raw) != set(wanted) or not all(isinstance(value, str) for value in raw.values()):
-        raise KeysUnusable(path, f"a {kind} card holds {', '.join(wanted)}", f"use NAME.{kind}.toml")
-    return {key: str(raw[key]) for key in wanted}
+        raw = read_toml(data, "card")
+    except InvalidContract:
+        raise KeysUnusable(path, "it is not a card", f"ask its party for NAME.{kind}.toml again") from None
+    if set(raw) != set(checks):
+        raise KeysUnusable(path, f"a {kind} card holds {', '.join(checks)}", f"use NAME.{kind}.toml")
+    for field, is_fine in checks.items():
+        if not isinstance(value := raw[field], str) or not is_fine(value):
+            raise KeysUnusable(path, f"its {field} is none", f"ask its party for NAME.{kind}.toml again")
+    return {field: str(raw[field]) for field in checks}
+
+
+def _is_name(text: str) -> bool:
+    return re.fullmatch(NAME_PATTERN, text) is not None
+
+
+def _is_sign_key(text: str) -> bool:
+    try:
+        return parse_public_key(text) == text
+    except BadKey:
+        return False
+
+
+def _is_seal_key(text: str) -> bool:
+    try:
+        return str(pyrage.x25519.Recipient.from_str(text)) == text
+    except pyrage.RecipientError:
+        return False
+
+
+def _is_checkpoint_key(text: str) -> bool:
+    try:
+        return parse_vkey(text).name != ""
+    except BadNote:
+        return False
+
+
+_CARDS: dict[str, dict[str, Callable[[str], bool]]] = {
+    "party": {"name": _is_name, "role": ROLES.__contains__, "sign": _is_sign_key, "seal": _is_seal_key},
+    "room": {
+        "operator": _is_name,
+        "name": lambda text: re.fullmatch(ORIGIN_PATTERN, text) is not None,
+        "seal": _is_seal_key,
+        "checkpoint": _is_checkpoint_key,
+    },
+}
+
+
+# -- files -----------------------------------------------------------------------------------------------------------
 
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()[:100_000]
+        with path.open("rb") as file:
+            return file.read(LARGEST_CARD)
     except FileNotFoundError:
-        raise KeysUnusable(path, "it is missing", "use the folder that `passbox keys new` made") from None
+        raise KeysUnusable(path, "it is missing", "restore it, or make keys with `passbox keys new NAME`") from None
 
 
 def _secret(path: Path, data: bytes) -> None:

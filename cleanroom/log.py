@@ -12,15 +12,20 @@ It holds no release bytes, no identifiers and no digest of either: it can go to 
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..dp.note import BadNote, parse_note
-from ..dp.tree import BadTree, bundle_entries, hash_tiles, leaf_hash, read_entries
-from .files import sweep, write
+from ..dp.tree import HASH_SIZE, BadTree, bundle_entries, hash_tiles, leaf_hash, read_entries
+from .files import write
 from .room import Room
+
+FOLDERS = ("contract", "requests", "manifests")
+LARGEST_PART = 2**25
+"""Bytes of one file of a copy above which it is refused: 256 of the largest entries are fewer."""
 
 
 class BadLog(Exception):
@@ -33,22 +38,26 @@ class BadLog(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A log as it was found, nothing of it checked. Maps are by file name."""
+    """A log as it was found, nothing of it checked. hashes: of its entries, as the copy states them. Maps are by
+    file name."""
 
     checkpoint: str
     entries: tuple[bytes, ...]
+    hashes: tuple[bytes, ...]
     contract: Mapping[str, bytes]
     requests: Mapping[str, bytes]
     manifests: Mapping[str, bytes]
 
 
 def log_of(room: Room) -> Log:
-    """The log of a room, from its ledger."""
+    """The log of a room, from its ledger. Requests and manifests are read after it: they are kept before an entry
+    names them."""
     with room.ledger() as ledger:
-        entries, checkpoint = tuple(ledger.leaves()), ledger.checkpoint()
+        entries, checkpoint = ledger.log()
     return Log(
         checkpoint,
-        entries,
+        tuple(entries),
+        tuple(leaf_hash(entry) for entry in entries),
         _files(room.path / "contract"),
         _files(room.path / "requests"),
         _manifests(room),
@@ -57,52 +66,85 @@ def log_of(room: Room) -> Log:
 
 def _manifests(room: Room) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
-    for path in (room.path / "datasets").glob("*/*/manifest.json"):
+    for path in (room.path / "datasets").glob("*/[!.]*/manifest.json"):
         found[f"{path.parent.name}.json"] = path.read_bytes()
         found[f"{path.parent.name}.json.sig"] = path.with_name("manifest.json.sig").read_bytes()
     return found
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("[!.]*")) if path.is_file()}
+    return {path.name: _read(path) for path in sorted(folder.glob("[!.]*")) if path.is_file()}
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        data = file.read(LARGEST_PART + 1)
+    if len(data) > LARGEST_PART:
+        raise BadLog(path, "it is larger than any part of a log")
+    return data
+
+
+# -- a copy ----------------------------------------------------------------------------------------------------------
 
 
 def write_log(log: Log, out: Path) -> None:
-    """Put a copy at `out`, over an older copy if there is one. The checkpoint comes last."""
-    tiles = bundle_entries(log.entries) | hash_tiles([leaf_hash(entry) for entry in log.entries])
-    if out.exists():
-        _refuse_other_folder(out)
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
-    for name, data in tiles.items():
+    """Put a copy at `out`, over an older copy if there is one; whole, or as it was before."""
+    _refuse_other_folder(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for left in out.parent.glob(f".{out.name}.*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
+    new, old = (out.with_name(f".{out.name}.{secrets.token_hex(6)}.tmp") for _ in range(2))
+    try:
+        _fill(new, log)
+        if out.exists():
+            out.rename(old)
+        new.rename(out)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _fill(out: Path, log: Log) -> None:
+    files = {"checkpoint": log.checkpoint.encode()}
+    files |= bundle_entries(log.entries) | hash_tiles([leaf_hash(entry) for entry in log.entries])
+    for folder, held in zip(FOLDERS, (log.contract, log.requests, log.manifests), strict=True):
+        (out / folder).mkdir(parents=True)
+        files |= {f"{folder}/{name}": data for name, data in held.items()}
+    for name, data in files.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         write(out / name, data)
-    parts = {"contract": log.contract, "requests": log.requests, "manifests": log.manifests}
-    for folder, files in parts.items():
-        (out / folder).mkdir()
-        for name, data in files.items():
-            write(out / folder / name, data)
-    write(out / "checkpoint", log.checkpoint.encode())
-    sweep(out)
 
 
 def _refuse_other_folder(out: Path) -> None:
-    if out.is_dir() and (not any(out.iterdir()) or (out / "checkpoint").is_file()):
-        return
-    raise BadLog(out, "something else is there")
+    """What is replaced is a copy of a log, and nothing else."""
+    if out.is_dir():
+        names = {path.name for path in out.iterdir()}
+        if not names or ("checkpoint" in names and names <= {"checkpoint", "tile", *FOLDERS}):
+            return
+    if out.exists():
+        raise BadLog(out, "something else is there")
 
 
 def read_log(path: Path) -> Log:
     """A copy of a log from a folder. Errors: BadLog, OSError."""
-    checkpoint = path / "checkpoint"
-    if not checkpoint.is_file():
+    if not (path / "checkpoint").is_file():
         raise BadLog(path, "there is no checkpoint in it")
-    text = checkpoint.read_bytes()[:1_000_000].decode("utf-8", "replace")
+    text = _read(path / "checkpoint").decode("utf-8", "replace")
     try:
         size = int(parse_note(text).text.split("\n")[1])
-        entries = tuple(read_entries(size, lambda name: (path / name).read_bytes()))
+        entries = tuple(read_entries(size, lambda name: _read(path / name)))
     except (BadNote, BadTree, ValueError, IndexError):
         raise BadLog(path, "its checkpoint or entries are damaged") from None
     except FileNotFoundError:
         raise BadLog(path, "entries that its checkpoint counts are missing") from None
-    return Log(text, entries, _files(path / "contract"), _files(path / "requests"), _files(path / "manifests"))
+    return Log(text, entries, _stated_hashes(path, entries), *(_files(path / folder) for folder in FOLDERS))
+
+
+def _stated_hashes(path: Path, entries: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """The hashes beside the entries; where some are missing, none. They help to find what was changed."""
+    names = [name for name in hash_tiles([leaf_hash(entry) for entry in entries]) if name.startswith("tile/0/")]
+    try:
+        data = b"".join(_read(path / name) for name in names)
+    except OSError:
+        return ()
+    return tuple(data[at : at + HASH_SIZE] for at in range(0, len(data), HASH_SIZE))

@@ -1,33 +1,38 @@
 """What a party does at home: normalise, hash, key, check, seal and sign. Raw identifiers and own IDs stay there.
 
-From a CSV or Parquet file come a bundle for the room and, where the contract names an ID column, `DATASET.ids`: a
-Parquet file that turns the room's random tokens back into the owner's IDs. It never leaves.
+From a CSV or Parquet file come a bundle for the room and the file that stays (`cleanroom.home`): with it the room's
+random tokens turn back into the owner's IDs, and typing the same again changes nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from numpy.typing import NDArray
 
 from ..matching.hashing import MatchKey, derive_match_key, handles, merge
-from ..matching.identifiers import MixedEncodings, NotText, digests
+from ..matching.identifiers import Digests, MixedEncodings, NotText, digests
 from ..policies.agreement import Agreement
-from ..policies.contract import DatasetRule
-from ..policies.share import open_shares
-from .bundle import Label, write_bundle
-from .columns import ColumnMissing, read_columns
-from .files import FileInTheWay, replacing
+from ..policies.check import refuse_expired
+from ..policies.contract import Contract, DatasetRule
+from ..policies.share import open_shares, shares_digest
+from ..policies.sign import parse_public_key
+from .bundle import BadBundle, Label, Packed, open_bundle, pack
+from .columns import ColumnUnreadable, read_columns, refuse_missing
+from .files import FileInTheWay, flush, replacing, sweep_of
+from .home import Home, home_path, read_home, write_home
 from .keys import Keys
-from .source import BadSource, read_source
+from .source import BadSource, header, read_source
 
 
 class TooManyRejects(Exception):
@@ -60,6 +65,7 @@ class Prepared:
 
     read: rows in the file. rows: rows in the bundle. merged: records of a person who was there already.
     rejects: rows left out, by reason. cut: sets cut to their declared size. unused: columns of the file left at home.
+    home: the file that stays; ids: the same, where it turns tokens into own IDs.
     """
 
     read: int
@@ -69,126 +75,209 @@ class Prepared:
     rejects: Mapping[str, int]
     unused: tuple[str, ...]
     bundle: Path | None = None
+    home: Path | None = None
     ids: Path | None = None
     written: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A party's file, and what the contract says of it.
+
+    names: identifier kind to column of the file, where it is not named like the kind.
+    """
+
+    source: Path
+    contract: Contract
+    dataset: str
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def rule(self) -> DatasetRule:
+        return self.contract.dataset[self.dataset]
+
+    @property
+    def identifier(self) -> str:
+        """The column that holds the identifier people are matched on."""
+        return self.names.get(self.contract.kind, self.contract.kind)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that is read."""
+        own = (self.rule.id,) if self.rule.id else ()
+        return (self.identifier, *own, *self.rule.columns)
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """What is to be prepared, and where it goes.
 
-    names: identifier kind to column of the file, where it is not named like the kind.
-    most_rejects: how many rows may be left out before the file is refused, as a number or a share of the rows.
+    names: as in `Brought`. most_rejects: how many rows may be left out before the file is refused, as a number or,
+    below 1, as a share of the rows.
     """
 
     source: Path
     agreement: Agreement
     dataset: str
     out: Path
-    ids: Path
     names: Mapping[str, str] = field(default_factory=dict)
     most_rejects: float = 0
 
     @property
-    def rule(self) -> DatasetRule:
-        return self.agreement.contract.dataset[self.dataset]
+    def brought(self) -> Brought:
+        return Brought(self.source, self.agreement.contract, self.dataset, self.names)
 
     @property
-    def identifier(self) -> str:
-        kind = self.agreement.contract.kind
-        return self.names.get(kind, kind)
+    def home(self) -> Path:
+        return home_path(self.out, self.brought.rule.id is not None)
 
 
 def prepare(task: Task, keys: Keys, signer: Ed25519PrivateKey, shares: Mapping[str, str], now: datetime) -> Prepared:
-    """Make the bundle, and the `.ids` file that stays. Typed twice for the same file, it changes nothing.
+    """Make the bundle, and the file that stays. Typed twice for the same file, it changes nothing.
 
-    Errors: NotTheOwner, BadSource, ColumnMissing, ColumnUnreadable, TooManyRejects, NothingLeft, ShareUnusable,
-    SignatureBroken, FileInTheWay. Nothing is written then.
+    Errors: Refused where the contract has expired, NotTheOwner, BadSource, ColumnMissing, ColumnUnreadable,
+    TooManyRejects, NothingLeft, ShareUnusable, SignatureBroken, FileInTheWay. Nothing is written then.
     """
+    refuse_expired(task.agreement.contract, now.astimezone(UTC).date())
     _refuse_stranger(task, keys)
     key = derive_match_key(open_shares(task.agreement, shares, keys.seal_identity()), _contract_digest(task))
-    fingerprint = _fingerprint(task)
-    before = _already(task, fingerprint)
-    table, ids, report = _table(task, key)
-    if before:
-        return _with_paths(report, task, written=False)
-    _refuse_in_the_way(task)
-    label = _label(task, now)
-    if ids is not None:
-        _write_ids(task, ids, fingerprint)
-    write_bundle(task.out, table, label, task.agreement.contract.room.seal, signer)
-    return _with_paths(report, task, written=True)
+    made_from = _made_from(task, key)
+    laid = _lay(task.brought, key)
+    _refuse_rejects(task, laid.report)
+    kept = _kept(task, made_from)
+    if kept and task.out.exists():
+        return _done(laid.report, task, written=False)
+    label = _label(task, shares_digest({party: shares[party] for party in task.agreement.contract.data_parties}), now)
+    table, stays = laid.with_tokens(task, kept)
+    packed = pack(table, label, task.agreement.contract.room.seal, signer)
+    _write(task, packed, Home(stays, made_from, packed.digest))
+    return _done(laid.report, task, written=True)
 
 
-def examine(task: Task) -> Prepared:
-    """What `prepare` would find, without keys, writing nothing. Errors: as `prepare`, but for keys and shares."""
-    _, _, report = _table(task, MatchKey(bytes(31) + b"\1"))
-    return report
+def examine(brought: Brought) -> Prepared:
+    """What `prepare` would find, without keys, writing nothing. Errors: BadSource, ColumnMissing, ColumnUnreadable."""
+    return _lay(brought, MatchKey(bytes(31) + b"\1")).report
 
 
-def _table(task: Task, key: MatchKey) -> tuple[pa.Table, pa.Array | None, Prepared]:
-    source = read_source(task.source)
-    _refuse_missing(task, source)
-    contract, rule = task.agreement.contract, task.rule
-    try:
-        hashed = digests(
-            source.column(task.identifier), contract.scheme, contract.kind, rule.identifiers[contract.kind]
-        )
-    except MixedEncodings:
-        raise BadSource(
-            task.source, f"column {task.identifier} mixes hex and base64 hashes", "use one of them"
-        ) from None
-    except NotText:
-        raise BadSource(task.source, f"column {task.identifier} is not text", "export it as text") from None
-    read = read_columns(source, rule.columns, hashed.accepted)
-    rejects = {f"{contract.kind}: {code.value}": count for code, count in hashed.rejects.items() if count}
-    rejects |= read.rejects
-    _refuse_rejects(task, source.num_rows, rejects)
+# -- the table -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Laid:
+    """Rows as they go into a bundle, sorted by handle. own: the owner's IDs in the same order, if it has any."""
+
+    handles: pa.Table
+    own: pa.ChunkedArray | None
+    columns: pa.Table
+    report: Prepared
+
+    def with_tokens(self, task: Task, kept: Home | None) -> tuple[pa.Table, pa.Table]:
+        """The bundle's table, and the table that stays. Errors: FileInTheWay where what is kept does not fit."""
+        stays = pa.table({})
+        table = self.handles
+        if self.own is not None:
+            tokens = _new_tokens(len(self.own)) if kept is None else _same_tokens(task, kept, self.own)
+            table = table.append_column("token", tokens)
+            stays = pa.table({"token": tokens, str(task.brought.rule.id): self.own})
+        for name in self.columns.column_names:
+            table = table.append_column(name, self.columns.column(name))
+        return table.combine_chunks(), stays
+
+
+def _new_tokens(count: int) -> pa.Array:
+    while True:
+        tokens = np.frombuffer(secrets.token_bytes(8 * count), dtype=np.uint64)
+        if len(np.unique(tokens)) == count:
+            return pa.array(tokens)
+
+
+def _same_tokens(task: Task, kept: Home, own: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The tokens that were handed out for these very rows: another bundle with them may be on its way."""
+    name = str(task.brought.rule.id)
+    if kept.table.column_names != ["token", name] or not kept.table.column(name).equals(own):
+        raise FileInTheWay(task.home)
+    return kept.table.column("token")
+
+
+def _lay(brought: Brought, key: MatchKey) -> _Laid:
+    """Everything a bundle holds but its tokens, and the report. Errors: as `examine`."""
+    names = header(brought.source)
+    refuse_missing(brought.columns, names)
+    source = read_source(brought.source, brought.columns)
+    contract, rule = brought.contract, brought.rule
+    hashed = _digests(brought, source)
+    own, nameless = _own_ids(rule, source)
+    read = read_columns(source, rule.columns, hashed.accepted & ~nameless)
     fine = np.flatnonzero(read.accepted[hashed.rows])
     made = handles(hashed, key, contract.kind, contract.scheme).take(fine)
-    kept = merge(made)
-    kept_k = kept.kept[np.argsort(made.k[kept.kept], kind="stable")]
-    order = hashed.rows[fine][kept_k]
-    if not len(order):
-        raise NothingLeft(task.source, rejects)
-    table = pa.table({"k": made.k[kept_k], "k2": made.k2[kept_k]})
-    ids = None
-    if rule.id:
-        tokens = np.frombuffer(secrets.token_bytes(8 * len(order)), dtype=np.uint64)
-        table = table.append_column("token", pa.array(tokens))
-        ids = pa.table({"token": tokens, rule.id: source.column(rule.id).take(pa.array(order))})
-    for name in rule.columns:
-        table = table.append_column(name, read.table.column(name).take(pa.array(order)))
+    people = merge(made)
+    rows = hashed.rows[fine][people.kept]
+    first = _first_of_each(own, rows)
+    at = people.kept[first]
+    at = at[np.argsort(made.k[at], kind="stable")]
+    order = pa.array(hashed.rows[fine][at])
+    rejects = {f"{contract.kind}: {code.value}": count for code, count in hashed.rejects.items() if count}
+    rejects |= {f"{rule.id}: empty": count} if (count := int((nameless & hashed.accepted).sum())) else {}
+    rejects |= read.rejects
+    rejects |= {f"{rule.id}: an ID of another person": count} if (count := len(first) - int(first.sum())) else {}
     report = Prepared(
         read=source.num_rows,
-        rows=len(order),
-        merged=kept.merged,
+        rows=len(at),
+        merged=people.merged,
         cut=read.cut,
         rejects=rejects,
-        unused=tuple(name for name in source.column_names if name not in _used(task)),
+        unused=tuple(name for name in names if name not in brought.columns),
     )
-    return table.combine_chunks(), ids, report
+    keyed = pa.table({"k": made.k[at], "k2": made.k2[at]})
+    return _Laid(keyed, None if own is None else own.take(order), read.table.take(order), report)
 
 
-def _used(task: Task) -> set[str]:
-    return {task.identifier, *task.rule.columns, *([task.rule.id] if task.rule.id else [])}
+def _digests(brought: Brought, source: pa.Table) -> Digests:
+    contract, name = brought.contract, brought.identifier
+    try:
+        return digests(source.column(name), contract.scheme, contract.kind, brought.rule.identifiers[contract.kind])
+    except MixedEncodings:
+        raise BadSource(brought.source, f"column {name} mixes encodings of hashes", "use hex or base64 alone") from None
+    except NotText:
+        raise BadSource(brought.source, f"column {name} is not text", "export it as text") from None
 
 
-def _refuse_missing(task: Task, source: pa.Table) -> None:
-    wanted = [task.identifier, *task.rule.columns, *([task.rule.id] if task.rule.id else [])]
-    if missing := tuple(name for name in wanted if name not in source.column_names):
-        raise ColumnMissing(missing, tuple(source.column_names))
+def _own_ids(rule: DatasetRule, source: pa.Table) -> tuple[pa.ChunkedArray | None, NDArray[np.bool_]]:
+    """The owner's IDs, and which rows have none. Errors: ColumnUnreadable."""
+    if rule.id is None:
+        return None, np.zeros(source.num_rows, dtype=np.bool_)
+    own = source.column(rule.id)
+    if pa.types.is_dictionary(own.type):
+        own = own.cast(own.type.value_type)
+    if pa.types.is_integer(own.type):
+        return own, own.is_null().to_numpy()
+    if not (pa.types.is_string(own.type) or pa.types.is_large_string(own.type)):
+        raise ColumnUnreadable(rule.id, "IDs, as text or whole numbers")
+    blank = pl.Series(own).str.strip_chars().fill_null("") == ""
+    return own, blank.to_numpy()
 
 
-def _refuse_rejects(task: Task, rows: int, rejects: Mapping[str, int]) -> None:
-    allowed = int(task.most_rejects if task.most_rejects >= 1 else task.most_rejects * rows)
-    if sum(rejects.values()) > allowed:
-        raise TooManyRejects(task.source, rows, rejects, allowed)
+def _first_of_each(own: pa.ChunkedArray | None, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of these rows are the first with their ID: an ID that stands for two people would name either."""
+    if own is None:
+        return np.ones(len(rows), dtype=np.bool_)
+    return pl.Series(own.take(pa.array(rows))).is_first_distinct().to_numpy()
+
+
+# -- refusals --------------------------------------------------------------------------------------------------------
+
+
+def _refuse_rejects(task: Task, report: Prepared) -> None:
+    if report.rows == 0:
+        raise NothingLeft(task.source, report.rejects)
+    allowed = int(task.most_rejects if task.most_rejects >= 1 else task.most_rejects * report.read)
+    if sum(report.rejects.values()) > allowed:
+        raise TooManyRejects(task.source, report.read, report.rejects, allowed)
 
 
 def _refuse_stranger(task: Task, keys: Keys) -> None:
-    owner = task.rule.owner
-    if keys.sign_public() != " ".join(task.agreement.contract.party[owner].sign.split()[:2]):
+    owner = task.brought.rule.owner
+    if keys.sign_public() != parse_public_key(task.agreement.contract.party[owner].sign):
         raise NotTheOwner(task.dataset, owner)
 
 
@@ -196,56 +285,58 @@ def _contract_digest(task: Task) -> bytes:
     return bytes.fromhex(task.agreement.digest)
 
 
-def _label(task: Task, now: datetime) -> Label:
+def _label(task: Task, shares: str, now: datetime) -> Label:
     contract = task.agreement.contract
     return Label(
         contract=task.agreement.digest,
         room=contract.room.name,
         dataset=task.dataset,
-        owner=task.rule.owner,
+        owner=task.brought.rule.owner,
         made=now.astimezone(UTC).replace(microsecond=0),
         expires=datetime.combine(contract.expires, time(23, 59, 59), UTC),
+        shares=shares,
     )
 
 
-# -- typed twice -----------------------------------------------------------------------------------------------------
+# -- typed twice, or after a crash -----------------------------------------------------------------------------------
 
 
-def _fingerprint(task: Task) -> str:
-    """Ties a bundle to the file and contract it came from. Kept at home: a digest of a list is a membership test."""
+def _made_from(task: Task, key: MatchKey) -> str:
+    """Ties a bundle to the file, contract and match key it came from. It stays at home: a digest of a list is a
+    membership test."""
     with task.source.open("rb") as file:
         source = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashlib.sha256(f"{source} {task.agreement.digest} {task.dataset} {task.identifier}".encode()).hexdigest()
+    text = f"passbox source\0{source}\0{task.agreement.digest}\0{task.dataset}\0{task.brought.identifier}"
+    return hmac.digest(key.reveal(), text.encode(), "sha256").hex()
 
 
-def _already(task: Task, fingerprint: str) -> bool:
-    if not task.out.exists() or not task.ids.exists():
-        return False
-    return (pq.read_schema(task.ids).metadata or {}).get(b"passbox source") == fingerprint.encode()
+def _kept(task: Task, made_from: str) -> Home | None:
+    """What an earlier run left for this very source, its bundle with it or lost. Errors: FileInTheWay."""
+    kept = read_home(task.home)
+    if kept is not None and kept.source != made_from:
+        raise FileInTheWay(task.home)
+    if task.out.exists() and (kept is None or _digest(task.out) != kept.bundle):
+        raise FileInTheWay(task.out)
+    return kept
 
 
-def _refuse_in_the_way(task: Task) -> None:
-    for path in (task.out, task.ids):
-        if path.exists():
-            raise FileInTheWay(path)
+def _digest(bundle: Path) -> str:
+    try:
+        return open_bundle(bundle).digest
+    except BadBundle:
+        return ""
 
 
-def _write_ids(task: Task, ids: pa.Table, fingerprint: str) -> None:
-    marked = ids.replace_schema_metadata({b"passbox source": fingerprint.encode()})
-    with replacing(task.ids, 0o600) as temporary:
-        pq.write_table(marked, temporary, compression="zstd")
+def _write(task: Task, packed: Packed, home: Home) -> None:
+    """The bundle is whole on disk before the home file takes its place, and takes its own place after it."""
+    sweep_of(task.home)
+    sweep_of(task.out)
+    with replacing(task.out) as bundle:
+        packed.write(bundle)
+        flush(bundle)
+        write_home(task.home, home)
 
 
-def _with_paths(report: Prepared, task: Task, *, written: bool) -> Prepared:
-    ids = task.ids if task.rule.id else None
-    return Prepared(
-        report.read,
-        report.rows,
-        report.merged,
-        report.cut,
-        report.rejects,
-        report.unused,
-        task.out,
-        ids,
-        written,
-    )
+def _done(report: Prepared, task: Task, *, written: bool) -> Prepared:
+    ids = task.home if task.brought.rule.id else None
+    return replace(report, bundle=task.out, home=task.home, ids=ids, written=written)

@@ -1,8 +1,10 @@
 """Proposes `columns.*` lines from an owner's own file, for the owner to edit: writing bounds by hand is where people
 give up.
 
-Bounds are rounded outwards and values that few rows hold are left out, so that a draft that is sent around does not
-carry one person's extreme. The owner decides; nothing is read from data later.
+A draft is sent around, so it must not carry one person's value. Values that few rows hold are left out. Bounds are
+set by what at least `FEWEST_ROWS` rows reach on either side, widened by a part of the range and rounded outwards: one
+person's extreme moves them no further than anybody else's. Columns that hold addresses or hashes are never proposed.
+The owner decides; nothing is read from data later.
 """
 
 from __future__ import annotations
@@ -14,64 +16,87 @@ from pathlib import Path
 
 import polars as pl
 
+from ..policies.contract import NAME_PATTERN, is_plain
+from ..policies.mistakes import MOST_BOUND, RESERVED
 from ..policies.template import ProposedColumn
-from .source import read_source
+from .source import BadSource, read_source
 
 FEWEST_ROWS = 10
 """A value that fewer rows hold is not proposed."""
 MOST_VALUES = 60
 FEW_NUMBERS = 12
 """Numbers with no more distinct values than this are proposed as categories."""
+_PERSONAL = r"@|^[0-9a-fA-F]{32,}$|^[0-9A-Za-z+/]{43}=$"
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What a file looks like. rows: its rows. id: its ID column, or "". left_out: columns nothing was proposed for."""
+    """What a file looks like. rows: its rows. id: its ID column, or "". left_out: columns nothing was proposed for,
+    each with the reason."""
 
     rows: int
     id: str
     columns: tuple[ProposedColumn, ...]
-    left_out: tuple[str, ...]
+    left_out: dict[str, str]
 
 
 def propose(path: Path, identifiers: tuple[str, ...]) -> Proposal:
     """Look at a CSV or Parquet file. identifiers: columns that hold e-mails. Errors: BadSource, OSError."""
-    table = read_source(path)
-    frame = pl.from_arrow(table)
-    if not isinstance(frame, pl.DataFrame):
-        raise TypeError
+    frame = _frame(path)
     own_id = _id_column(frame, identifiers)
-    proposed: list[ProposedColumn] = []
-    left_out: list[str] = []
+    columns: list[ProposedColumn] = []
+    left_out: dict[str, str] = {}
     for name in frame.columns:
         if name in identifiers or name == own_id:
             continue
-        column = _column(name, frame[name]) if re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", name) else None
-        if column is None:
-            left_out.append(name)
+        found = _unfit(name) or _column(name, frame[name])
+        if isinstance(found, str):
+            left_out[name] = found
         else:
-            proposed.append(column)
-    return Proposal(frame.height, own_id, tuple(proposed), tuple(left_out))
+            columns.append(found)
+    return Proposal(frame.height, own_id, tuple(columns), left_out)
+
+
+def _frame(path: Path) -> pl.DataFrame:
+    try:
+        frame = pl.from_arrow(read_source(path))
+    except (pl.exceptions.PolarsError, ValueError, TypeError):
+        raise BadSource(path, "it holds a column of a type that is not read here", "leave that column out") from None
+    if not isinstance(frame, pl.DataFrame):
+        raise BadSource(path, "it is no table", "export it again")
+    return frame
+
+
+def _unfit(name: str) -> str:
+    if not re.fullmatch(NAME_PATTERN, name):
+        return "a contract's columns are named with a-z, 0-9, - and _: rename it in the file"
+    return "every bundle has a column of this name: rename it in the file" if name in RESERVED else ""
 
 
 def _id_column(frame: pl.DataFrame, identifiers: tuple[str, ...]) -> str:
     """The first column that is named like an ID and never repeats."""
     for name in frame.columns:
         named = name == "id" or name.endswith(("_id", "-id"))
-        if name not in identifiers and named and frame[name].n_unique() == frame.height:
+        plain = frame[name].dtype == pl.String or frame[name].dtype.is_integer()
+        if name not in identifiers and named and plain and frame[name].n_unique() == frame.height:
             return name
     return ""
 
 
-def _column(name: str, series: pl.Series) -> ProposedColumn | None:
+def _column(name: str, series: pl.Series) -> ProposedColumn | str:
+    """A proposal, or why there is none."""
     if series.dtype == pl.List(pl.String) or (series.dtype == pl.String and _holds_bars(series)):
         return _set(name, series)
-    text = series.drop_nulls().cast(pl.String, strict=False).str.strip_chars()
+    if series.dtype.is_nested() or series.dtype == pl.Binary:
+        return "it holds neither text nor numbers"
+    text = series.cast(pl.String, strict=False).drop_nulls().str.strip_chars()
     text = text.filter(text != "")
+    if _is_personal(text):
+        return "it holds addresses or hashes, which stay at home"
     numbers = text.cast(pl.Float64, strict=False).drop_nulls()
     numbers = numbers.filter(numbers.is_finite())
     if len(numbers) and len(numbers) >= 0.99 * len(text) and numbers.n_unique() > FEW_NUMBERS:
-        return _number(name, float(numbers.min()), float(numbers.max()))  # type: ignore[arg-type]
+        return _number(name, numbers.sort())
     return _category(name, text)
 
 
@@ -80,35 +105,64 @@ def _holds_bars(series: pl.Series) -> bool:
     return isinstance(share, float) and share > 0.05
 
 
-def _number(name: str, low: float, high: float) -> ProposedColumn:
-    step = 10.0 ** math.floor(math.log10(max(high - low, 1e-9)))
-    bounds = (math.floor(low / step) * step, math.ceil(high / step) * step)
+def _is_personal(text: pl.Series) -> bool:
+    return bool(text.str.contains(_PERSONAL).any())
+
+
+def _number(name: str, ordered: pl.Series) -> ProposedColumn | str:
+    if len(ordered) < 2 * FEWEST_ROWS:
+        return "it has too few rows to propose bounds from"
+    low, high = float(ordered[FEWEST_ROWS - 1]), float(ordered[-FEWEST_ROWS])
+    if not low < high:
+        return "too few rows differ in it to propose bounds from"
+    bounds = _bounds(low, high)
+    if max(abs(bounds[0]), abs(bounds[1])) > MOST_BOUND:
+        return "its numbers are too large"
     return ProposedColumn(name, "number", bounds=bounds, note="rounded outwards; widen it to what is possible")
 
 
-def _category(name: str, text: pl.Series) -> ProposedColumn | None:
+def _bounds(low: float, high: float) -> tuple[float, float]:
+    """Widened by a tenth of the range and rounded outwards to a round step; what has one sign keeps it."""
+    margin = max((high - low) / 10, abs(high) * 1e-9, 1e-9)
+    step = 10.0 ** math.floor(math.log10(10 * margin))
+    below, above = math.floor((low - margin) / step), math.ceil((high + margin) / step)
+    digits = max(0, -math.floor(math.log10(step)))
+    lowest = 0.0 if low >= 0 > below else round(below * step, digits)
+    highest = 0.0 if high <= 0 < above else round(above * step, digits)
+    return lowest, highest
+
+
+def _category(name: str, text: pl.Series) -> ProposedColumn | str:
     values, rare = _frequent(text)
-    if not values or len(values) > MOST_VALUES:
-        return None
-    return ProposedColumn(name, "category", values=values, note=_rare_note(rare))
+    return _few(values) or ProposedColumn(name, "category", values=values, note=_rare_note(rare))
 
 
-def _set(name: str, series: pl.Series) -> ProposedColumn | None:
+def _set(name: str, series: pl.Series) -> ProposedColumn | str:
     lists = series.drop_nulls()
     lists = lists.str.split("|") if lists.dtype == pl.String else lists
-    values, rare = _frequent(lists.explode().str.strip_chars().drop_nulls())
-    if not values or len(values) > MOST_VALUES:
-        return None
-    longest = int(lists.list.len().quantile(0.999, interpolation="nearest") or 1)
+    lists = lists.list.eval(pl.element().str.strip_chars()).list.unique()
+    each = lists.explode().drop_nulls()
+    if _is_personal(each):
+        return "it holds addresses or hashes, which stay at home"
+    values, rare = _frequent(each)
+    lengths = lists.list.len().sort(descending=True)
+    longest = int(lengths[min(len(lengths), FEWEST_ROWS) - 1]) if len(lengths) else 1
     at_most = min(len(values), max(1, longest))
-    return ProposedColumn(name, "set", values=values, at_most=at_most, note=_rare_note(rare))
+    return _few(values) or ProposedColumn(name, "set", values=values, at_most=at_most, note=_rare_note(rare))
+
+
+def _few(values: tuple[str, ...]) -> str:
+    if not values:
+        return f"it has no value that {FEWEST_ROWS} rows share"
+    return f"it has more than {MOST_VALUES} values" if len(values) > MOST_VALUES else ""
 
 
 def _frequent(text: pl.Series) -> tuple[tuple[str, ...], int]:
     """Values that enough rows hold, in order, and how many others there are."""
-    counts = text.filter(text != "").value_counts()
-    enough = counts.filter(pl.col("count") >= FEWEST_ROWS)
-    return tuple(sorted(enough.to_series(0).to_list())), counts.height - enough.height
+    counts = text.filter(text != "").rename("value").value_counts(name="rows")
+    enough = counts.filter(pl.col("rows") >= FEWEST_ROWS)["value"].to_list()
+    plain = tuple(sorted(value for value in enough if is_plain(value) and value == value.strip()))
+    return plain, counts.height - len(plain)
 
 
 def _rare_note(rare: int) -> str:

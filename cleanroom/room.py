@@ -7,32 +7,39 @@
     requests/    the signed jobs, by the digest of their bytes
     releases/    sealed files that have left, or may
     ledger.sqlite
+    lock         held by the command that changes the room
 
-The folder is 0700 and never leaves the operator.
+The folder is 0700 and never leaves the operator. Whatever changes it does so inside `Room.changing`: alone, and after
+what a killed command left behind was removed. A submission that was replaced keeps its manifest, which the ledger
+names; its table and its matches go.
 """
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
+import pyrage
 from pydantic import ValidationError
 
-from ..dp.accounting import rho_within
-from ..dp.budget import Budget, Rho
-from ..dp.ledger import Cap, Ledger
+from ..dp.ledger import Ledger
 from ..dp.note import BadNote, NoteKey, parse_secret
 from ..matching.hashing import Handles
 from ..policies.agreement import Agreement, read_agreement, signature_path
-from ..policies.check import UNIT, Submitted, account
+from ..policies.check import Submitted, refuse_expired
 from ..policies.contract import Contract
+from ..policies.price import caps
+from ..policies.request import Request
 from .bundle import Bundle, Manifest
 from .files import sweep, write
 from .keys import Keys
@@ -68,6 +75,11 @@ class Dataset:
         return self.folder / "part-000.parquet"
 
 
+def public(digest: str, manifest: Manifest) -> Submitted:
+    """What everybody may know of a submission. digest: SHA-256 of the signed manifest."""
+    return Submitted(digest, manifest.rows, manifest.expires.astimezone(UTC).date())
+
+
 @dataclass(frozen=True)
 class Room:
     """An open room. Every command opens it anew, and with it checks every signature of the contract."""
@@ -82,11 +94,18 @@ class Room:
 
     @cached_property
     def store(self) -> Store:
-        return Store((self.path / "keys" / "storage").read_bytes())
+        key = (self.path / "keys" / "storage").read_bytes()
+        if len(key) != 32:
+            raise RoomUnusable(self.path, "its storage key is damaged", "restore keys/ from a backup")
+        return Store(key)
 
     @cached_property
     def seal_identity(self) -> str:
         return (self.path / "keys" / "seal").read_text().strip()
+
+    def today(self) -> date:
+        """The day, in UTC."""
+        return self.clock().astimezone(UTC).date()
 
     def ledger(self) -> Ledger:
         """The ledger, to be used as a context manager."""
@@ -98,6 +117,21 @@ class Room:
         except BadNote:
             raise RoomUnusable(self.path, "its checkpoint key is damaged", "restore keys/ from a backup") from None
 
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Alone in the room until the block ends. Not to be nested."""
+        handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            self._tidy()
+            yield
+        finally:
+            os.close(handle)
+
+    def refuse_expired(self) -> None:
+        """Errors: Refused, after the contract's last day."""
+        refuse_expired(self.contract, self.today())
+
     # -- data sets -------------------------------------------------------------------------------------------------
 
     def dataset(self, name: str) -> Dataset | None:
@@ -108,9 +142,12 @@ class Room:
     def _submission(self, name: str, digest: str) -> Dataset:
         folder = self.path / "datasets" / name / digest
         try:
-            manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
+            data = (folder / "manifest.json").read_bytes()
+            manifest = Manifest.model_validate_json(data)
         except (ValidationError, FileNotFoundError):
-            raise RoomUnusable(folder, "a stored manifest is damaged", "submit the bundle again") from None
+            data = b""
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise RoomUnusable(folder, "a stored manifest is damaged", "restore the room's folder from a backup")
         return Dataset(name, folder, digest, manifest)
 
     def datasets(self) -> dict[str, Dataset]:
@@ -119,10 +156,10 @@ class Room:
 
     def submitted(self) -> dict[str, Submitted]:
         """What is public about the data sets in the room."""
-        return {name: Submitted(held.digest, held.manifest.rows) for name, held in self.datasets().items()}
+        return {name: public(held.digest, held.manifest) for name, held in self.datasets().items()}
 
     def read(self, dataset: Dataset, columns: list[str] | None = None) -> pa.Table:
-        return self.store.read_table(dataset.table, columns)
+        return self.store.read_table(dataset.table, self._place(dataset.table), columns)
 
     def handles(self, dataset: Dataset) -> Handles:
         table = self.read(dataset, ["k", "k2"])
@@ -132,20 +169,20 @@ class Room:
         """Store a checked submission, whole or not at all, and make it the newest."""
         home = self.path / "datasets" / bundle.manifest.dataset
         home.mkdir(mode=0o700, exist_ok=True)
-        before = self.dataset(bundle.manifest.dataset)
         folder = home / bundle.digest
-        if not folder.exists():
-            self._fill(home, folder, bundle, table)
+        if folder.exists():  # a killed command got this far, and no further
+            shutil.rmtree(folder)
+        self._fill(home, folder, bundle, table)
         write(home / "current", bundle.digest.encode(), 0o600)
-        if before is not None and before.digest != bundle.digest:
-            before.table.unlink(missing_ok=True)
+        self._tidy()
         return self._submission(bundle.manifest.dataset, bundle.digest)
 
     def _fill(self, home: Path, folder: Path, bundle: Bundle, table: pa.Table) -> None:
         temporary = home / f".{secrets.token_hex(6)}.tmp"
         temporary.mkdir(mode=0o700)
         try:
-            self.store.write_table(temporary / "part-000.parquet", table)
+            part = "part-000.parquet"
+            self.store.write_table(temporary / part, table, self._place(folder / part))
             write(temporary / "manifest.json", bundle.manifest_bytes)
             write(temporary / "manifest.json.sig", bundle.signature.encode())
             temporary.rename(folder)
@@ -153,45 +190,77 @@ class Room:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
 
+    def _place(self, path: Path) -> str:
+        """Where in the room a file lies: what its encryption is bound to."""
+        return path.relative_to(self.path).as_posix()
+
     # -- matches ---------------------------------------------------------------------------------------------------
 
     def match_path(self, people: Dataset, seed: Dataset) -> Path:
-        return self.path / "matches" / f"{people.digest[:16]}-{seed.digest[:16]}.parquet"
+        return self.path / "matches" / f"{people.digest}-{seed.digest}.parquet"
+
+    def keep_match(self, people: Dataset, seed: Dataset, table: pa.Table) -> None:
+        """Store who matched. The file's size depends on public sizes alone."""
+        path = self.match_path(people, seed)
+        self.store.write_table(path, table, self._place(path), plain_size=True)
+
+    def read_match(self, people: Dataset, seed: Dataset) -> pa.Table:
+        path = self.match_path(people, seed)
+        return self.store.read_table(path, self._place(path))
 
     # -- requests --------------------------------------------------------------------------------------------------
 
-    def keep_request(self, digest: str, data: bytes, asker: str, signature: str) -> None:
+    def keep_request(self, request: Request) -> None:
         """A signed job, kept so that anyone can see that its asker asked."""
-        path = self.path / "requests" / f"{digest}.toml"
-        write(path, data)
-        write(signature_path(path, asker), signature.encode())
+        path = self.path / "requests" / f"{request.digest}.toml"
+        write(path, request.data)
+        write(signature_path(path, request.asker), request.signature.encode())
+
+    # -- after a crash ---------------------------------------------------------------------------------------------
+
+    def _tidy(self) -> None:
+        """Remove what a killed command left half-written, and what a newer submission replaced."""
+        newest = {at.parent.name: at.read_text().strip() for at in (self.path / "datasets").glob("*/current")}
+        for folder in ("releases", "requests", "matches"):
+            sweep(self.path / folder)
+        for home in (self.path / "datasets").iterdir():
+            for left in home.glob(".*.tmp"):
+                shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+            for table in home.glob("*/part-000.parquet"):
+                if table.parent.name != newest.get(home.name):
+                    table.unlink(missing_ok=True)
+        for match in (self.path / "matches").glob("*.parquet"):
+            if not set(match.stem.split("-")) <= set(newest.values()):
+                match.unlink(missing_ok=True)
 
 
 def open_room(path: Path, clock: Clock = now) -> Room:
-    """The room in a folder. Errors: RoomUnusable, and those of `read_agreement`: a changed contract is refused here."""
+    """The room in a folder; changes nothing. Errors: RoomUnusable, and those of `read_agreement`: a changed contract
+    is refused here."""
     contract = path / "contract" / "contract.toml"
     if not contract.is_file():
         raise RoomUnusable(path, "this is no room", "make one with `passbox room new`")
-    for folder in ("datasets", "releases", "requests", "matches"):
-        sweep(path / folder)
     return Room(path, read_agreement(contract), clock)
 
 
 def create_room(path: Path, agreement: Agreement, keys: Keys, clock: Clock = now) -> bool:
     """A new room for an agreed contract; whether it was made, or was there already for the same contract.
 
-    Errors: RoomUnusable where the keys are not those the contract names, or the folder is taken.
+    Errors: Refused after the contract's last day; RoomUnusable where the keys are not those the contract names, or
+    the folder is taken.
     """
     if path.exists():
         return _already(path, agreement)
+    refuse_expired(agreement.contract, clock().astimezone(UTC).date())
     _refuse_other_keys(agreement.contract, keys)
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     temporary.mkdir(mode=0o700)
     try:
         _lay_out(temporary, agreement, keys)
         store = Store((temporary / "keys" / "storage").read_bytes())
-        caps = _caps(agreement)
-        Ledger.create(temporary / "ledger.sqlite", keys.room_checkpoint(), store, clock, caps).close()
+        Ledger.create(temporary / "ledger.sqlite", keys.room_checkpoint(), store, clock, caps(agreement)).close()
         temporary.rename(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -206,8 +275,9 @@ def _already(path: Path, agreement: Agreement) -> bool:
 
 
 def _refuse_other_keys(contract: Contract, keys: Keys) -> None:
-    checkpoint = keys.room_checkpoint()
-    if checkpoint.vkey != contract.room.checkpoint:
+    """A room whose seal key is another could never open a bundle; one with another checkpoint key signs for nobody."""
+    seal = str(pyrage.x25519.Identity.from_str(keys.room_seal()).to_public())
+    if (keys.room_checkpoint().vkey, seal) != (contract.room.checkpoint, contract.room.seal):
         raise RoomUnusable(keys.folder, "these are not the keys of the contract's room", "use the operator's folder")
 
 
@@ -221,20 +291,3 @@ def _lay_out(path: Path, agreement: Agreement, keys: Keys) -> None:
     write(path / "keys" / "seal", keys.room_seal().encode(), 0o600)
     write(path / "keys" / "checkpoint", keys.room_checkpoint().to_secret_text().encode(), 0o600)
     write(path / "keys" / "storage", os.urandom(32), 0o600)
-
-
-def _caps(agreement: Agreement) -> list[Cap]:
-    """One cap per owner and unit: the smallest that any of its data sets allows."""
-    caps: dict[str, tuple[Rho, Budget]] = {}
-    for rule in agreement.contract.dataset.values():
-        budget = rule.budget.budget()
-        rho = rho_within(budget)
-        if rule.owner not in caps or rho < caps[rule.owner][0]:
-            caps[rule.owner] = (rho, budget)
-    return [_cap(agreement, owner, rho, budget) for owner, (rho, budget) in sorted(caps.items())]
-
-
-def _cap(agreement: Agreement, owner: str, rho: Rho, budget: Budget) -> Cap:
-    return Cap(
-        account(owner), owner, UNIT, repr(float(budget.epsilon)), repr(float(budget.delta)), rho, agreement.digest
-    )

@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ..policies.agreement import SignatureBroken, read_contract, signature_path, standings
+from ..policies.agreement import (
+    SignatureBroken,
+    SignatureMissing,
+    read_armored,
+    read_contract,
+    read_signatures,
+    read_signed,
+    signature_path,
+    standings,
+)
 from ..policies.contract import Contract
+from ..policies.document import read_document
 from ..policies.request import Job, parse_job
-from ..policies.share import ShareUnusable, check_share, new_share, share_path, signed_share
-from ..policies.sign import BadSignature, ssh_keygen_line, verify
+from ..policies.share import ShareUnusable, check_share, is_share_of, new_share, share_path, signed_share
+from ..policies.sign import BadSignature, Namespace, parse_public_key, ssh_keygen_line, verify
 from ..policies.sign import sign as make_signature
-from .files import write, write_new
+from .files import write
 from .keys import Keys
 
 
 class NoParty(Exception):
     """These keys belong to no party of the contract."""
+
+
+class HalfSigned(Exception):
+    """An owner of data gives a signature without its share of the match key, or the other way round.
+
+    missing: the option that brings what is not there.
+    """
+
+    def __init__(self, party: str, missing: str) -> None:
+        super().__init__(party, missing)
+        self.party, self.missing = party, missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,91 +61,130 @@ class Standing:
     signature: str
     share: str
 
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A contract and one of its parties: what is signed, and where it goes."""
+
+    path: Path
+    contract: Contract
+    data: bytes
+    party: str
+
     @property
-    def broken(self) -> str:
-        """The reason code of what does not hold, or ""."""
-        return next((code for code in (self.signature, self.share) if code not in ("signed", "missing", "-")), "")
+    def signature(self) -> Path:
+        return signature_path(self.path, self.party)
+
+    @property
+    def share(self) -> Path | None:
+        """Where the share goes; None for a party without data."""
+        return share_path(self.path, self.party) if self.party in self.contract.data_parties else None
 
 
 def party_of(contract: Contract, keys: Keys) -> str:
     """The party whose keys these are. Errors: NoParty."""
     public = keys.sign_public()
     for name, party in contract.party.items():
-        if party.sign.split()[:2] == public.split()[:2]:
+        if parse_public_key(party.sign) == public:
             return name
     raise NoParty
 
 
-def sign_contract(path: Path, keys: Keys, key: Ed25519PrivateKey) -> Signed:
+def sign_contract(path: Path, keys: Keys, key: Ed25519PrivateKey, today: date) -> Signed:
     """Sign a contract, and as a data party give a share. A share that is there and holds is kept.
 
-    Errors: InvalidContract, NoParty, OSError.
+    Errors: InvalidContract, SignatureBroken where it was changed after somebody signed it, NoParty, OSError.
     """
-    contract, data = read_contract(path)
-    party = party_of(contract, keys)
-    at = signature_path(path, party)
-    write(at, make_signature(data, key, "passbox-contract").encode())
-    if party not in contract.data_parties:
-        return Signed(party, at, None)
-    shared = share_path(path, party)
-    if not _holds(contract, data, party, shared):
-        write(shared, signed_share(new_share(contract, data, party), key).encode())
-    return Signed(party, at, shared)
+    at = _place(path, keys, today)
+    if at.share and not _holds(at, at.share):
+        write(at.share, signed_share(new_share(at.contract, at.data, at.party), key).encode())
+    write(at.signature, make_signature(at.data, key, "passbox-contract").encode())
+    return Signed(at.party, at.signature, at.share)
 
 
-def _holds(contract: Contract, data: bytes, party: str, shared: Path) -> bool:
+def _place(path: Path, keys: Keys, today: date) -> _Place:
+    contract, data = read_contract(path, today)
+    return _Place(path, contract, data, party_of(contract, keys))
+
+
+def _holds(at: _Place, share: Path) -> bool:
     try:
-        check_share(contract, data, party, shared.read_text())
+        check_share(at.contract, at.data, at.party, read_armored(share))
     except (FileNotFoundError, ShareUnusable, SignatureBroken):
         return False
     return True
 
 
-def by_hand(path: Path, keys: Keys, signature: Path | None, share_signature: Path | None) -> Signed:
-    """Sign with a key that is elsewhere: first say what to type, then take the files that came of it.
+# -- with a key that is elsewhere ------------------------------------------------------------------------------------
 
-    Errors: as `sign_contract`; SignatureBroken where a file does not hold.
+
+def lines_to_type(path: Path, keys: Keys, today: date) -> Signed:
+    """What to type where the key is with an agent or on a token; a share to be signed is written for it.
+
+    Errors: as `sign_contract`.
     """
-    contract, data = read_contract(path)
-    party = party_of(contract, keys)
-    shared = share_path(path, party) if party in contract.data_parties else None
-    unsigned = shared.with_name(f"{shared.name}.unsigned") if shared else None
-    if signature is None:
-        return _lines(path, keys, contract, data, party, shared, unsigned)
-    text = signature.read_text()
-    _require("contract", contract, party, data, text, "passbox-contract")
-    if shared and unsigned and share_signature:
-        _require("share", contract, party, unsigned.read_bytes(), share_signature.read_text(), "passbox-share")
-        write(shared, unsigned.read_bytes() + share_signature.read_bytes())
-    at = signature_path(path, party)
-    write(at, text.encode())
-    return Signed(party, at, shared)
-
-
-def _lines(
-    path: Path, keys: Keys, contract: Contract, data: bytes, party: str, shared: Path | None, unsigned: Path | None
-) -> Signed:
+    at = _place(path, keys, today)
     key = keys.folder / "sign.pub"
     lines = [ssh_keygen_line(path, "passbox-contract", key)]
-    if shared and unsigned:
-        if not unsigned.exists():
-            write_new(unsigned, new_share(contract, data, party).encode())
+    if at.share and not _holds(at, at.share):
+        unsigned = unsigned_path(at.share)
+        if not unsigned.is_file() or not is_share_of(read_armored(unsigned), at.data, at.party):
+            write(unsigned, new_share(at.contract, at.data, at.party).encode())
         lines.append(ssh_keygen_line(unsigned, "passbox-share", key))
-    return Signed(party, None, shared, tuple(lines))
+    return Signed(at.party, None, at.share, tuple(lines))
 
 
-def _require(what: str, contract: Contract, party: str, data: bytes, signature: str, namespace: str) -> None:
+def unsigned_path(share: Path) -> Path:
+    """Where a share lies that is still to be signed."""
+    return share.with_name(f"{share.name}.unsigned")
+
+
+def take_signatures(
+    path: Path, keys: Keys, signature: Path | None, share_signature: Path | None, today: date
+) -> Signed:
+    """Take the files that came of those lines: checked first, all of them, and then put in their places.
+
+    Errors: as `sign_contract`; HalfSigned; SignatureBroken, ShareUnusable where a file does not hold.
+    """
+    at = _place(path, keys, today)
+    if signature is None:
+        raise HalfSigned(at.party, "--signature")
+    text = read_armored(signature)
+    _require("contract", at, at.data, text, "passbox-contract")
+    if at.share and not (share_signature is None and _holds(at, at.share)):
+        _take_share(at, at.share, share_signature)
+    write(at.signature, text.encode())
+    return Signed(at.party, at.signature, at.share)
+
+
+def _take_share(at: _Place, share: Path, share_signature: Path | None) -> None:
+    if share_signature is None:
+        raise HalfSigned(at.party, "--share-signature")
+    unsigned = unsigned_path(share)
+    if not unsigned.is_file():
+        raise ShareUnusable(at.party, "missing")
+    text, signature = read_armored(unsigned), read_armored(share_signature)
+    _require("share", at, text.encode(), signature, "passbox-share")
+    check_share(at.contract, at.data, at.party, text + signature)
+    write(share, (text + signature).encode())
+    unsigned.unlink()
+
+
+def _require(what: str, at: _Place, data: bytes, signature: str, namespace: Namespace) -> None:
     try:
-        verify(data, signature, contract.party[party].sign, namespace)  # type: ignore[arg-type]
+        verify(data, signature, at.contract.party[at.party].sign, namespace)
     except BadSignature as error:
-        raise SignatureBroken(what, party, error.reason) from None
+        raise SignatureBroken(what, at.party, error.reason) from None
 
 
-def standing(path: Path, contract: Contract, data: bytes) -> list[Standing]:
-    """Every party's signature and share, as they lie beside the contract."""
-    found = {name: signature_path(path, name) for name in contract.party}
-    signatures = {name: at.read_text() for name, at in found.items() if at.is_file()}
-    states = standings(contract, data, signatures)
+# -- what lies beside a contract -------------------------------------------------------------------------------------
+
+
+def standing(path: Path) -> list[Standing]:
+    """Every party's signature and share, as they lie beside a contract. Errors: InvalidContract, SignatureBroken where
+    the bytes are no contract any more, OSError."""
+    contract, data = read_signed(path)
+    states = standings(contract, data, read_signatures(path, contract))
     return [Standing(name, state, _share_state(path, contract, data, name)) for name, state in states.items()]
 
 
@@ -134,23 +195,38 @@ def _share_state(path: Path, contract: Contract, data: bytes, party: str) -> str
     if not shared.is_file():
         return "missing"
     try:
-        check_share(contract, data, party, shared.read_text())
-    except ShareUnusable as error:
-        return error.reason
-    except SignatureBroken as error:
+        check_share(contract, data, party, read_armored(shared))
+    except (ShareUnusable, SignatureBroken) as error:
         return error.reason
     return "signed"
 
 
+def refuse_faults(found: list[Standing]) -> None:
+    """Errors: SignatureBroken, ShareUnusable; SignatureMissing where something is only missing."""
+    for row in found:
+        if row.signature not in ("signed", "missing"):
+            raise SignatureBroken("contract", row.party, row.signature)
+    for row in found:
+        if row.share in ("malformed", "of-another"):
+            raise ShareUnusable(row.party, "malformed" if row.share == "malformed" else "of-another")
+        if row.share not in ("signed", "missing", "-"):
+            raise SignatureBroken("share", row.party, row.share)
+    if unsigned := tuple(row.party for row in found if row.signature == "missing"):
+        raise SignatureMissing("contract", unsigned)
+    for row in found:
+        if row.share == "missing":
+            raise ShareUnusable(row.party, "missing")
+
+
 def read_shares(path: Path, contract: Contract) -> dict[str, str]:
-    """The shares that lie beside a contract, unopened."""
+    """The shares that lie beside a contract, unopened. Errors: OSError."""
     found = {name: share_path(path, name) for name in contract.data_parties}
-    return {name: at.read_text() for name, at in found.items() if at.is_file()}
+    return {name: read_armored(at) for name, at in found.items() if at.is_file()}
 
 
 def sign_job(path: Path, name: str, key: Ed25519PrivateKey) -> tuple[Job, Path]:
     """Sign a job as a party. Errors: InvalidContract, OSError."""
-    data = path.read_bytes()
+    data = read_document(path)
     job = parse_job(data)
     at = signature_path(path, name)
     write(at, make_signature(data, key, "passbox-job").encode())

@@ -2,27 +2,40 @@
 
 CSV must be UTF-8 without a byte order mark, comma separated, quoted with `"`, with one header line of distinct
 names and as many cells in every row. Everything is read as text; `columns` gives it its types. Parquet keeps its
-own types.
+own types. Only the columns asked for are read.
+
+A first line that holds an address, a hash or a number is a person, not a header: such a file is refused before any
+name of it could be shown.
 """
 
 from __future__ import annotations
 
 import codecs
+import csv
+import re
+from collections.abc import Collection
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
+from ..policies.contract import is_plain
+
 MOST_ROWS = 200_000_000
-LARGEST_CELL = 1_000_000
+_BLOCK = 1 << 20
 
 _MARKS = (
-    (codecs.BOM_UTF32_LE, "UTF-32"),
-    (codecs.BOM_UTF16_LE, "UTF-16"),
-    (codecs.BOM_UTF16_BE, "UTF-16"),
-    (codecs.BOM_UTF8, "UTF-8 with a byte order mark"),
+    (codecs.BOM_UTF32_LE, "UTF-32", "`iconv -f UTF-32 -t UTF-8 FILE > NEW` turns it into UTF-8"),
+    (codecs.BOM_UTF16_LE, "UTF-16", "`iconv -f UTF-16 -t UTF-8 FILE > NEW` turns it into UTF-8"),
+    (codecs.BOM_UTF16_BE, "UTF-16", "`iconv -f UTF-16 -t UTF-8 FILE > NEW` turns it into UTF-8"),
+    (codecs.BOM_UTF8, "UTF-8 with a byte order mark", "`tail -c +4 FILE > NEW` takes the mark away"),
+    (b"\x1f\x8b", "compressed (gzip)", "`gunzip` unpacks it"),
+    (b"\x28\xb5\x2f\xfd", "compressed (zstd)", "`zstd -d` unpacks it"),
+    (b"PK\x03\x04", "a ZIP archive or an Excel workbook", "save it as CSV in UTF-8"),
 )
+_QUOTES = 'put cells that hold a comma, a quote or a line break in "quotes", and double a quote inside'
+_HASH = re.compile(r"[0-9a-fA-F]{32,}|[0-9A-Za-z+/]{27,}=|[0-9A-Za-z+/]{22}==")
 
 
 class BadSource(Exception):
@@ -33,52 +46,140 @@ class BadSource(Exception):
         self.path, self.rule, self.remedy = path, rule, remedy
 
 
-def read_source(path: Path) -> pa.Table:
-    """The file as a table; CSV cells are text, empty cells null. Errors: BadSource, OSError."""
-    with path.open("rb") as file:
-        head = file.read(65536)
-    if not head.strip():
-        raise BadSource(path, "the file is empty", "export it again, with a header line")
-    table = _parquet(path) if head.startswith(b"PAR1") else _csv(path, head)
-    if len(set(table.column_names)) < table.num_columns:
-        raise BadSource(path, "a column name stands twice in the header", "rename one of them")
+def header(path: Path) -> tuple[str, ...]:
+    """The column names. Errors: BadSource, OSError."""
+    if _is_parquet(path):
+        with _parquet(path) as file:
+            names = _parquet_names(path, file)
+    else:
+        names = _csv_names(path)
+    _refuse_header(path, names)
+    return names
+
+
+def read_source(path: Path, columns: Collection[str] | None = None) -> pa.Table:
+    """The file as a table, or some of its columns; CSV cells are text, empty cells null. Errors: BadSource, OSError."""
+    names = header(path)
+    wanted = [name for name in names if columns is None or name in columns]
+    table = _read_parquet(path, wanted) if _is_parquet(path) else _read_csv(path, names, wanted)
     if table.num_rows == 0:
         raise BadSource(path, "it has a header but no rows", "export it again")
     return table
 
 
-def header(path: Path) -> list[str]:
-    """The column names only. Errors: as `read_source`."""
-    return list(read_source(path).column_names)
+def _is_parquet(path: Path) -> bool:
+    """Whether it is Parquet, once it is known to be a file with something in it."""
+    with path.open("rb") as file:
+        if not path.is_file():
+            raise BadSource(path, "it is not a regular file", "save it to a file first")
+        head = file.read(65536)
+    if not head.strip():
+        raise BadSource(path, "the file is empty", "export it again, with a header line")
+    return head.startswith(b"PAR1")
 
 
-def _csv(path: Path, head: bytes) -> pa.Table:
-    for mark, name in _MARKS:
-        if head.startswith(mark):
-            raise BadSource(
-                path, f"it is {name}", "save it as plain UTF-8 (`iconv -f UTF-16 -t UTF-8`, or without BOM)"
-            )
-    if b"\0" in head:
-        raise BadSource(path, "it holds NUL bytes", "save it as plain UTF-8 text")
-    ragged = _Ragged()
-    names = _names(path, head)
+def _refuse_header(path: Path, names: tuple[str, ...]) -> None:
+    """Nothing of the names is said: they may be a person's."""
+    if len(names) == 1 and (mark := re.search("[;\t|]", names[0])):
+        raise BadSource(path, f"its cells are separated by {_SEPARATORS[mark[0]]}", "export it with commas")
+    for at, name in enumerate(names, 1):
+        if not name.strip():
+            raise BadSource(path, f"column {at} has no name", "name every column in the first line")
+        if "@" in name or _HASH.fullmatch(name.strip()) or _is_number(name):
+            raise BadSource(path, "its first line is data, not a header", "put column names in the first line")
+        if "\0" in name:
+            raise BadSource(path, "it holds NUL bytes", "save it as plain UTF-8 text")
+        if not is_plain(name):
+            raise BadSource(path, f"the name of column {at} is not plain text", "use short names without line breaks")
+    if len(set(names)) < len(names):
+        raise BadSource(path, "a column name stands twice in the header", "rename one of them")
+
+
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def _is_number(text: str) -> bool:
     try:
-        table = pcsv.read_csv(
-            path,
-            parse_options=pcsv.ParseOptions(invalid_row_handler=ragged, newlines_in_values=True),
-            convert_options=pcsv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()),
-                strings_can_be_null=True,
-                null_values=[""],
-                quoted_strings_can_be_null=True,
-            ),
-        )
-    except (pa.ArrowException, UnicodeDecodeError):
-        raise BadSource(path, "it is not CSV in UTF-8", "save it as comma separated UTF-8 text") from None
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+# -- CSV -------------------------------------------------------------------------------------------------------------
+
+
+def _csv_names(path: Path) -> tuple[str, ...]:
+    with path.open("rb") as file:
+        head = file.read(4)
+    for mark, name, remedy in _MARKS:
+        if head.startswith(mark):
+            raise BadSource(path, f"it is {name}", remedy)
+    try:
+        with path.open(encoding="utf-8", newline="") as text:
+            names = next(row for row in csv.reader(text) if row)
+    except UnicodeDecodeError:
+        raise _not_utf8(path) from None
+    except (csv.Error, StopIteration):
+        raise BadSource(path, "its header line cannot be read", _QUOTES) from None
+    return tuple(names)
+
+
+def _read_csv(path: Path, names: tuple[str, ...], wanted: list[str]) -> pa.Table:
+    _refuse_bytes(path)
+    ragged = _Ragged()
+    try:
+        with pa.OSFile(str(path), "rb") as file:  # a path would be unpacked by its ending
+            table = pcsv.read_csv(
+                file,
+                parse_options=pcsv.ParseOptions(invalid_row_handler=ragged, newlines_in_values=True),
+                convert_options=pcsv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()),
+                    include_columns=wanted,
+                    strings_can_be_null=True,
+                    null_values=[""],
+                    quoted_strings_can_be_null=True,
+                ),
+            )
+    except MemoryError:
+        raise
+    except (pa.ArrowException, KeyError) as error:
+        raise _csv_fault(path, str(error)) from None
     if ragged.rows:
         rule = f"{ragged.rows} rows do not have the header's {len(names)} cells"
-        raise BadSource(path, rule, 'put cells that hold a comma or a line break in "quotes"')
+        raise BadSource(path, rule, _QUOTES)
     return table
+
+
+def _csv_fault(path: Path, message: str) -> BadSource:
+    """The library's message is only looked at: it may hold cells."""
+    if "straddl" in message:
+        return BadSource(path, "a row is longer than 1 MB, or a quote is never closed", _QUOTES)
+    if "Empty CSV" in message:
+        return BadSource(path, "it has a header but no rows", "export it again")
+    return BadSource(path, "it cannot be read as CSV", "export it as comma separated UTF-8 text")
+
+
+def _not_utf8(path: Path) -> BadSource:
+    return BadSource(path, "it is not UTF-8 text", "`iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW` is often right")
+
+
+def _refuse_bytes(path: Path) -> None:
+    """Before the CSV reader sees them: it would tell the terminal of a bad row that is not UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            if b"\0" in block:
+                raise BadSource(path, "it holds NUL bytes", "save it as plain UTF-8 text")
+            _decode(path, decoder, block)
+    _decode(path, decoder, b"", final=True)
+
+
+def _decode(path: Path, decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> None:
+    try:
+        decoder.decode(block, final)
+    except UnicodeDecodeError:
+        raise _not_utf8(path) from None
 
 
 class _Ragged:
@@ -93,25 +194,41 @@ class _Ragged:
         return "skip"
 
 
-def _names(path: Path, head: bytes) -> list[str]:
-    try:
-        with pcsv.open_csv(pa.BufferReader(head[: head.rfind(b"\n") + 1] or head + b"\n")) as reader:
-            return list(reader.schema.names)
-    except (pa.ArrowException, UnicodeDecodeError):
-        pass
-    import csv
-
-    try:
-        return next(csv.reader([head.partition(b"\n")[0].decode("utf-8").rstrip("\r")]))
-    except (UnicodeDecodeError, csv.Error, StopIteration):
-        raise BadSource(path, "its header is not UTF-8 text", "save it as plain UTF-8") from None
+# -- Parquet ---------------------------------------------------------------------------------------------------------
 
 
-def _parquet(path: Path) -> pa.Table:
+def _parquet(path: Path) -> pq.ParquetFile:
     try:
-        file = pq.ParquetFile(path)
+        return pq.ParquetFile(path)
+    except _PARQUET_FAULTS:
+        raise _not_parquet(path) from None
+
+
+def _parquet_names(path: Path, file: pq.ParquetFile) -> tuple[str, ...]:
+    try:
+        return tuple(file.schema_arrow.names)
+    except _PARQUET_FAULTS:
+        raise _not_parquet(path) from None
+
+
+def _read_parquet(path: Path, wanted: list[str]) -> pa.Table:
+    with _parquet(path) as file:
         if file.metadata.num_rows > MOST_ROWS:
             raise BadSource(path, f"it claims more than {MOST_ROWS} rows", "split it")
-        return file.read()
-    except (pa.ArrowException, OSError, UnicodeDecodeError):
-        raise BadSource(path, "it is not a whole Parquet file", "export it again") from None
+        try:
+            table = file.read(columns=wanted)
+            table.validate(full=True)
+        except MemoryError:
+            raise
+        except _PARQUET_FAULTS:
+            raise _not_parquet(path) from None
+        if table.num_rows != file.metadata.num_rows or table.column_names != wanted:
+            raise _not_parquet(path)
+    return table
+
+
+_PARQUET_FAULTS = (pa.ArrowException, OSError, ValueError, TypeError, KeyError)
+
+
+def _not_parquet(path: Path) -> BadSource:
+    return BadSource(path, "it is not a whole Parquet file with text in UTF-8", "export it again")

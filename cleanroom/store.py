@@ -1,15 +1,16 @@
 """Tables at rest in the room: Parquet with modular encryption (AES-GCM), under the room's storage key.
 
 Each file has data keys of its own, wrapped with the storage key by `_Keeper`, the key service that Parquet asks. The
-path inside the room is bound to the wrapped keys, so a file moved to another place does not open. Any reader of
-encrypted Parquet that is given the storage key opens these files; polars does not, so tables go through Arrow.
+place of the file inside the room is bound to the wrapped keys, so a file moved to another place does not open. Any
+reader of encrypted Parquet that is given the storage key opens these files; polars does not, so tables go through
+Arrow.
 """
 
 from __future__ import annotations
 
 import base64
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,9 +36,9 @@ class StoreDamaged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Encrypts and opens what rests in one room. key: 32 bytes."""
+    """Encrypts and opens what rests in one room. key: 32 bytes, not shown."""
 
-    key: bytes
+    key: bytes = field(repr=False)
 
     def derive(self, purpose: str) -> bytes:
         """32 bytes for one purpose, such as the split into training and held-out people."""
@@ -51,15 +52,16 @@ class Store:
     def open(self, sealed: bytes, context: bytes) -> bytes:
         try:
             return AESGCM(self.derive("small things")).decrypt(sealed[:12], sealed[12:], context)
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise StoreDamaged(Path("ledger.sqlite")) from None
 
-    def write_table(self, path: Path, table: pa.Table, *, plain_size: bool = False) -> None:
+    def write_table(self, path: Path, table: pa.Table, place: str, *, plain_size: bool = False) -> None:
         """Write a table, whole or not at all.
 
+        place: where in the room it will lie; it opens nowhere else.
         plain_size: no compression, dictionary or statistics, so that the size tells nothing of the values.
         """
-        factory = pe.CryptoFactory(lambda _: _Keeper(self.key, path.name))
+        factory = pe.CryptoFactory(lambda _: _Keeper(self.key, place))
         rules = pe.EncryptionConfiguration(footer_key=_MASTER, uniform_encryption=True, data_key_length_bits=256)
         with replacing(path, 0o600) as temporary:
             pq.write_table(
@@ -67,13 +69,14 @@ class Store:
                 temporary,
                 compression="NONE" if plain_size else "zstd",
                 use_dictionary=not plain_size,
+                column_encoding=dict.fromkeys(table.column_names, "PLAIN") if plain_size else None,
                 write_statistics=not plain_size,
                 encryption_properties=factory.file_encryption_properties(pe.KmsConnectionConfig(), rules),
             )
 
-    def read_table(self, path: Path, columns: list[str] | None = None) -> pa.Table:
+    def read_table(self, path: Path, place: str, columns: list[str] | None = None) -> pa.Table:
         """Read a table back. Errors: StoreDamaged, OSError."""
-        factory = pe.CryptoFactory(lambda _: _Keeper(self.key, path.name))
+        factory = pe.CryptoFactory(lambda _: _Keeper(self.key, place))
         opening = factory.file_decryption_properties(pe.KmsConnectionConfig(), pe.DecryptionConfiguration())
         try:
             return pq.ParquetFile(path, decryption_properties=opening).read(columns=columns)
@@ -84,17 +87,17 @@ class Store:
 
 
 class _Keeper(pe.KmsClient):  # type: ignore[misc]
-    """Wraps the data keys of one file with the storage key."""
+    """Wraps the data keys of one file with the storage key, for one place."""
 
-    def __init__(self, key: bytes, name: str) -> None:
+    def __init__(self, key: bytes, place: str) -> None:
         super().__init__()
-        self._cipher, self._name = AESGCM(key), name.encode()
+        self._cipher, self._place = AESGCM(key), place.encode() + b"\0"
 
     def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> str:
         nonce = secrets.token_bytes(12)
-        wrapped = self._cipher.encrypt(nonce, key_bytes, self._name + master_key_identifier.encode())
+        wrapped = self._cipher.encrypt(nonce, key_bytes, self._place + master_key_identifier.encode())
         return base64.b64encode(nonce + wrapped).decode()
 
     def unwrap_key(self, wrapped_key: str, master_key_identifier: str) -> bytes:
         raw = base64.b64decode(wrapped_key)
-        return self._cipher.decrypt(raw[:12], raw[12:], self._name + str(master_key_identifier).encode())
+        return self._cipher.decrypt(raw[:12], raw[12:], self._place + str(master_key_identifier).encode())

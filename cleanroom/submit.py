@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from ..policies.contract import DatasetRule
 from ..policies.sign import BadSignature, verify
 from .bundle import BadBundle, Bundle, open_bundle, read_data
 from .columns import outside
-from .room import Dataset, Room
+from .room import Dataset, Room, public
+
+CLOCKS_APART = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +30,18 @@ class Taken:
 def submit(room: Room, path: Path) -> Taken:
     """Verify a bundle and store its data, encrypted. Typed twice, it changes nothing.
 
-    Errors: BadBundle, SignatureBroken, OSError: nothing was stored.
+    Errors: Refused after the contract's last day; BadBundle, SignatureBroken, OSError: nothing was stored.
     """
+    room.refuse_expired()
     bundle = open_bundle(path)
     _refuse_foreign(room, bundle)
     _refuse_forged(room, bundle)
-    _refuse_late(room, bundle)
+    _refuse_out_of_time(room, bundle)
+    with room.changing():
+        return _take(room, bundle)
+
+
+def _take(room: Room, bundle: Bundle) -> Taken:
     current = room.dataset(bundle.manifest.dataset)
     if current is not None and current.digest == bundle.digest:
         return Taken(current, new=False)
@@ -61,10 +70,12 @@ def _refuse_forged(room: Room, bundle: Bundle) -> None:
         raise SignatureBroken("bundle", owner, error.reason) from None
 
 
-def _refuse_late(room: Room, bundle: Bundle) -> None:
-    moment = room.clock()
-    if moment.date() > room.contract.expires or moment > bundle.manifest.expires:
-        raise BadBundle(bundle.path, "it has expired", "agree on a new contract and prepare it again")
+def _refuse_out_of_time(room: Room, bundle: Bundle) -> None:
+    """What was made in the future would stand in the way of everything that comes before it."""
+    if room.today() > public(bundle.digest, bundle.manifest).expires:
+        raise BadBundle(bundle.path, "it has expired", "prepare it again")
+    if bundle.manifest.made > room.clock() + CLOCKS_APART:
+        raise BadBundle(bundle.path, "it was made in the future", "set the clock of the machine that prepares it")
 
 
 def _refuse_replayed(bundle: Bundle, current: Dataset | None) -> None:

@@ -12,43 +12,54 @@ from __future__ import annotations
 
 import math
 
-from .budget import RHO_UNIT, Budget, Delta, Epsilon, Rho
+from .budget import LARGEST_EPSILON, RHO_UNIT, Budget, Delta, Epsilon, Rho
 
 _AGAINST_US = 1e-9
-"""Relative margin kept below a promised δ, far above what float64 can lose in these formulas."""
+"""Relative margin kept below a promised δ, far above what float64 loses in these formulas (about 1e-12)."""
 
 
 def delta_of(rho: float, epsilon: float) -> float:
-    """Smallest δ at which ρ-zCDP gives (ε, δ). rho: in units of 1, not of `Rho`."""
+    """Smallest δ at which ρ-zCDP gives (ε, δ), to about 12 digits. rho: in units of 1, not of `Rho`."""
     if rho <= 0:
         return 0.0
-    alpha = _best_order(rho, epsilon)
-    exponent = (alpha - 1) * (alpha * rho - epsilon) - math.log(alpha - 1) + alpha * math.log1p(-1 / alpha)
-    return min(1.0, math.exp(min(exponent, 0.0)))
+    beta = _best_order(rho, epsilon)
+    exponent = beta * ((beta + 1) * rho - epsilon) - math.log(beta) - (beta + 1) * math.log1p(1 / beta)
+    return math.exp(min(exponent, 0.0))
 
 
 def _best_order(rho: float, epsilon: float) -> float:
-    """The order at which δ is least: the root of a function that increases in α."""
-    low, high = 1 + 1e-12, (epsilon + 1) / (2 * rho) + 2
-    for _ in range(200):
-        middle = (low + high) / 2
-        if (2 * middle - 1) * rho - epsilon + math.log1p(-1 / middle) < 0:
+    """β = α - 1 at the order where δ is least: the root of a function that increases in β.
+
+    In β rather than α, because next to α = 1 the difference α - 1 has no digits left.
+    """
+    low, high = 1e-300, (epsilon + 1) / (2 * rho) + 1
+    for _ in range(1100):
+        middle = math.sqrt(low * high) if high > 4 * low else (low + high) / 2
+        if not low < middle < high:
+            break
+        if (2 * middle + 1) * rho - epsilon - math.log1p(1 / middle) < 0:
             low = middle
         else:
             high = middle
     return high
 
 
+def _holds(rho: int, epsilon: float, delta: float) -> bool:
+    """Whether this much ρ keeps to (ε, δ), with the margin: the one judgement both directions share."""
+    return delta_of(rho / RHO_UNIT, epsilon) <= delta * (1 - _AGAINST_US)
+
+
 def rho_within(budget: Budget) -> Rho:
     """Largest whole ρ whose ε at the budget's δ is at most the budget's ε: a cap, or a job's price.
 
-    Rounded down. Never 0 for a budget that is worth a release; 0 means that nothing fits.
+    Rounded down. 0 means that nothing fits.
     """
-    allowed = budget.delta * (1 - _AGAINST_US)
-    low, high = 0, _unit(2 * budget.epsilon + 1)
+    low, high = 0, RHO_UNIT
+    while _holds(high, budget.epsilon, budget.delta):
+        low, high = high, high * 2
     while high - low > 1:
         middle = (low + high) // 2
-        if delta_of(middle / RHO_UNIT, budget.epsilon) <= allowed:
+        if _holds(middle, budget.epsilon, budget.delta):
             low = middle
         else:
             high = middle
@@ -56,27 +67,32 @@ def rho_within(budget: Budget) -> Rho:
 
 
 def epsilon_of(rho: Rho, delta: Delta) -> Epsilon:
-    """The ε that ρ is worth at δ, rounded up: what was spent."""
+    """The ε that ρ is worth at δ, rounded up: what was spent.
+
+    Never below the truth: the answer itself was found to hold, by the same judgement that makes caps and prices.
+    """
     if rho <= 0:
         return Epsilon(0.0)
     low, high = 0.0, 1.0
-    while delta_of(rho / RHO_UNIT, high) > delta:
-        high *= 2
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if delta_of(rho / RHO_UNIT, middle) > delta else (low, middle)
-    return Epsilon(high * (1 + _AGAINST_US))
+    while not _holds(rho, high, delta):
+        low, high = high, high * 2
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (low, middle) if _holds(rho, middle, delta) else (middle, high)
+    return Epsilon(high)
 
 
 def largest_job(left: Rho, delta: Delta) -> Epsilon:
-    """The largest ε a job may still ask when `left` is unspent, rounded down to 4 digits.
+    """The largest ε a job may still ask when `left` is unspent, rounded down to 4 digits after the point.
 
     Never the difference of two ε: seven jobs of ε 1 fit into ε 3.
     """
-    epsilon = math.floor(epsilon_of(left, delta) * 1e4) / 1e4
-    while epsilon > 0 and rho_within(Budget(Epsilon(epsilon), delta)) > left:
-        epsilon = round(epsilon - 1e-4, 4)
-    return Epsilon(max(epsilon, 0.0))
+    steps = math.ceil(min(epsilon_of(left, delta), LARGEST_EPSILON) * _STEPS)
+    while steps > 0 and rho_within(Budget(Epsilon(steps / _STEPS), delta)) > left:
+        steps -= 1
+    return Epsilon(steps / _STEPS)
+
+
+_STEPS = 10_000
 
 
 def attack_auc(rho: Rho) -> float:
@@ -86,7 +102,3 @@ def attack_auc(rho: Rho) -> float:
     Source: Dong, Roth, Su 2022 (arXiv:1905.02383), section 2.
     """
     return 0.5 * (1 + math.erf(math.sqrt(2 * rho / RHO_UNIT) / 2))
-
-
-def _unit(rho: float) -> int:
-    return math.ceil(rho * RHO_UNIT)

@@ -2,15 +2,15 @@
 
 Everything here is int64 and exact: shuffling or re-chunking rows changes no bit of a result.
 
-The code ensures: no float is ever summed; no sum can overflow (n x bound is checked against 2^62 first); the
-squared L2 move of one matched row is computed in integers from the very rows that were summed.
-The caller ensures: which rows count is decided by a stable match (`matching.match`), and `rows_moved` is the bound
-that match declares.
+The code ensures: no float is ever summed, or passed on as a sum; a sum that could overflow is refused (rows x bound
+against 2^62), whatever the rows hold; no error depends on who matched.
+The caller ensures: which rows count is decided by a stable match (`matching.match`) under which one record moves one
+row; for `vector`, that `bound` and `l2_squared` were computed in integers from the very rows that were summed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,18 +34,26 @@ class Statistic:
     units, when one matched row comes or goes.
     """
 
-    values: NDArray[np.int64]
+    values: NDArray[np.int64] = field(repr=False)
     bits: int
     l2_squared: int
 
 
 def count(matched: NDArray[np.bool_]) -> Statistic:
-    """How many rows match: one cell."""
+    """How many rows match: one cell. matched: (rows,) bool. Errors: TypeError."""
+    _refuse_unless(matched, np.bool_)
     return Statistic(np.array([np.count_nonzero(matched)], dtype=np.int64), bits=0, l2_squared=1)
 
 
 def histogram(cell: NDArray[np.int64], matched: NDArray[np.bool_], cells: int) -> Statistic:
-    """How many matched rows fall into each of `cells` declared cells; every cell comes back, empty or not."""
+    """How many matched rows fall into each of `cells` declared cells; every cell comes back, empty or not.
+
+    cell, matched: (rows,), of all rows. Errors: TypeError, ValueError, whoever matched.
+    """
+    _refuse_unless(cell, np.int64)
+    _refuse_unless(matched, np.bool_)
+    if cell.shape != matched.shape:
+        raise ValueError("every row needs a cell, and a yes or no")
     if cell.size and (int(cell.min()) < 0 or int(cell.max()) >= cells):
         raise ValueError("a row points at a cell that was not declared")
     counts = np.bincount(cell[matched], minlength=cells).astype(np.int64)
@@ -55,9 +63,16 @@ def histogram(cell: NDArray[np.int64], matched: NDArray[np.bool_], cells: int) -
 def vector(values: NDArray[np.int64], *, bits: int, l2_squared: int, rows: int, bound: int) -> Statistic:
     """A sum of integer rows that was made elsewhere, one whole row at a time.
 
-    rows: how many rows could have been added. bound: the largest absolute value of one cell of one row.
-    Errors: OverflowPossible.
+    values: (cells,) int64. rows: how many rows could have been added. bound: the largest absolute value of one cell
+    of one row. Errors: OverflowPossible, TypeError.
     """
-    if rows * bound >= LARGEST_SUM:
-        raise OverflowPossible(rows, bound)
-    return Statistic(values.astype(np.int64, copy=True), bits=bits, l2_squared=l2_squared)
+    _refuse_unless(values, np.int64)
+    if int(rows) * int(bound) >= LARGEST_SUM:
+        raise OverflowPossible(int(rows), int(bound))
+    return Statistic(values.copy(), bits=bits, l2_squared=l2_squared)
+
+
+def _refuse_unless(values: NDArray[np.generic], kind: type[np.generic]) -> None:
+    """Numbers of another kind would be cut to integers, or read as positions, without a word."""
+    if values.dtype != kind or values.ndim != 1:
+        raise TypeError(f"one row of {kind.__name__} is needed")

@@ -9,6 +9,8 @@ from typing import NewType
 Epsilon = NewType("Epsilon", float)
 Delta = NewType("Delta", float)
 
+LARGEST_EPSILON = 64.0
+
 Rho = NewType("Rho", int)
 """Zero-concentrated privacy loss in whole units of 10^-12, so that sums are exact."""
 
@@ -27,7 +29,7 @@ class Budget:
     delta: Delta
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.epsilon) and 0 < self.epsilon <= 64):
-            raise ValueError("epsilon must be a number above 0 and at most 64")
+        if not (math.isfinite(self.epsilon) and 0 < self.epsilon <= LARGEST_EPSILON):
+            raise ValueError(f"epsilon must be a number above 0 and at most {LARGEST_EPSILON:g}")
         if not (math.isfinite(self.delta) and 0 < self.delta < 1):
             raise ValueError("delta must be a number above 0 and below 1")

@@ -7,9 +7,10 @@ escapes, no floats. The kinds:
     release  {"key", "specification", "charges", "covered", "beside", ...}    noise drawn and paid for
     denial   {"clause", ...}                                                  asked and refused; costs nothing
 
-and in all of them "v", "seq", "kind", "time" (rounded down to the hour, UTC) and "contract" (SHA-256 of its bytes).
-A release's "key" is the SHA-256 of its canonical specification. "commitment" is SHA-256(nonce, noisy integers): only
-who holds the 32-byte nonce, that is a reader, can check it, so it cannot be used to test a guess.
+and in all of them "v", "seq", "kind", "time" (rounded down to the hour, UTC; never before the entry above it, even
+where the clock was set back) and "contract" (SHA-256 of its bytes).
+A release's "key" is the SHA-256 of its canonical specification. "commitment" is SHA-256(nonce || the noisy integers as
+a canonical list): only who holds the 32-byte nonce, that is a reader, can check it, so no guess can be tested with it.
 """
 
 from __future__ import annotations
@@ -19,35 +20,45 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 from .budget import Rho
-from .mechanisms import SCALE_UNIT, Scale
+from .scale import SCALE_UNIT, Scale
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
 Leaf: TypeAlias = dict[str, Json]
 
 
 def canonical(value: Json | Mapping[str, Json]) -> bytes:
-    """The one spelling of a JSON value. Errors: TypeError on a float, which has several spellings."""
-    _refuse_floats(value)
+    """The one spelling of a JSON value. Errors: TypeError on what has several: floats, names that are no strings."""
+    _refuse_ambiguous(value)
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
-def _refuse_floats(value: object) -> None:
+def _refuse_ambiguous(value: object) -> None:
     if isinstance(value, float):
         raise TypeError("an entry holds no floats")
     if isinstance(value, Mapping):
-        for item in value.values():
-            _refuse_floats(item)
-    elif isinstance(value, list | tuple):
+        if not all(isinstance(name, str) for name in value):
+            raise TypeError("names in an entry are strings")
+        value = list(value.values())
+    if isinstance(value, list | tuple):
         for item in value:
-            _refuse_floats(item)
+            _refuse_ambiguous(item)
 
 
 def digest(value: Json | Mapping[str, Json]) -> str:
     """SHA-256 of the canonical spelling, in hex."""
     return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def commitment_to(nonce: bytes, values: NDArray[np.int64]) -> str:
+    """Ties the log to noisy integers, and hides them from whoever lacks the nonce. nonce: 32 bytes."""
+    return hashlib.sha256(nonce + canonical(values.tolist())).hexdigest()
 
 
 def hour(time: datetime) -> str:
@@ -62,6 +73,25 @@ class Charge:
     account: str
     dataset: str
     rho: Rho
+
+
+class Paid(TypedDict):
+    """A charge as an entry holds it. before: what the account had spent until then."""
+
+    account: str
+    dataset: str
+    rho: int
+    before: int
+
+
+class Released(TypedDict):
+    """What the ledger reads back of a release's entry."""
+
+    specification: Leaf
+    recipients: list[str]
+    charges: list[Paid]
+    beside: str
+    commitment: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +123,7 @@ class Specification:
 
     statistic: which one, with its version ("moments@1"). datasets: name to digest of the submitted manifest.
     part: which keyed part of the people it looks at ("train", "held-out", "all"). columns: of which features.
-    cells, bits, l2_squared, scale: shape, lattice, sensitivity and noise (`dp.mechanisms`).
+    cells, bits, l2_squared, scale: shape, lattice, sensitivity and noise (`dp.scale`).
     follows: key of the release whose noisy bytes shaped this one (score bins follow from a model), or "".
     """
 

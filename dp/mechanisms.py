@@ -1,65 +1,62 @@
 """Hazmat: raw noise. Only `dp.ledger` may import this module, and only this module imports OpenDP.
 
 The mechanism is the discrete Gaussian on integers (Canonne, Kamath, Steinke 2020), drawn exactly by OpenDP from the
-operating system's randomness. A scale is a whole number of 2^-20 lattice units, so that anyone can recompute a price
-with integers alone: ρ = ceil(l2_squared · 2^40 · 10^12 / (2 · scale²)).
+operating system's randomness. There is no seed, and a forked child draws other noise than its parent.
 
-The code ensures: integers in, integers out; the price is rounded up; OpenDP's own map agrees that the price covers
-the release before a draw is made. The caller ensures: `l2_squared` bounds the move of the very integers passed in.
+The code ensures: integers in, integers out; the charge covers the exact price, and OpenDP's own map agrees, before a
+draw is made; no error carries a value.
+The caller ensures: `l2_squared` bounds the move of the very integers passed in; they stay below 2^62 in size, so that
+no noise in the range of `dp.scale` can reach the end of int64.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NewType
+from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
 from opendp.domains import atom_domain, vector_domain
 from opendp.measurements import make_gaussian
 from opendp.metrics import l2_distance
-from opendp.mod import enable_features
+from opendp.mod import OpenDPException, enable_features
 
 from .budget import RHO_UNIT, Rho
+from .scale import LARGEST_SCALE, SCALE_UNIT, Scale, price
 
 enable_features("contrib")
 
-Scale = NewType("Scale", int)
-"""Standard deviation in whole units of 2^-20 lattice steps."""
-
-SCALE_UNIT = 2**20
-LARGEST_SCALE = 2**52
-LIBRARY = "opendp 0.16"
+LIBRARY = f"opendp {version('opendp')}"
 
 
 class PriceTooLow(Exception):
-    """OpenDP's map says that a release would cost more than was charged. Nothing was drawn."""
-
-
-def price(l2_squared: int, scale: Scale) -> Rho:
-    """What one release costs, exactly, rounded up."""
-    return Rho(-(-l2_squared * SCALE_UNIT**2 * RHO_UNIT // (2 * scale**2)))
-
-
-def smallest_scale(l2_squared: int, rho: Rho) -> Scale:
-    """The least noise whose price is at most ρ. Errors: ValueError where ρ is 0 or the noise would leave float64."""
-    if rho <= 0:
-        raise ValueError("no noise is small enough for a price of 0")
-    scale = math.isqrt(-(-l2_squared * SCALE_UNIT**2 * RHO_UNIT // (2 * rho)))
-    while scale < 1 or price(l2_squared, Scale(scale)) > rho:
-        scale += 1
-    if scale >= LARGEST_SCALE:
-        raise ValueError("the noise would not fit: ask a larger epsilon")
-    return Scale(scale)
+    """A release would cost more than was charged. Nothing was drawn."""
 
 
 def gaussian(values: NDArray[np.int64], l2_squared: int, scale: Scale, charged: Rho) -> NDArray[np.int64]:
-    """The values with discrete Gaussian noise, one draw a cell. Errors: PriceTooLow.
+    """The values with discrete Gaussian noise, one draw a cell.
 
-    values: int64. l2_squared: in lattice units. scale: `Scale`. charged: what the ledger takes for it.
+    values: int64, one a cell. l2_squared: in lattice units, at least 1. scale: below `LARGEST_SCALE`.
+    charged: what the ledger takes for it. Errors: PriceTooLow; TypeError, ValueError where an argument is out of
+    range; RuntimeError where OpenDP fails, without its words, which may quote a value.
     """
+    if values.dtype != np.int64 or values.ndim != 1:
+        raise TypeError("noise is drawn on one row of int64")
+    if not scale < LARGEST_SCALE:
+        raise ValueError("the noise would not fit")
+    if price(l2_squared, scale) > charged:
+        raise PriceTooLow
+    try:
+        return _drawn(values, l2_squared, scale, charged)
+    except OpenDPException:
+        raise RuntimeError("OpenDP could not draw the noise") from None
+
+
+def _drawn(values: NDArray[np.int64], l2_squared: int, scale: Scale, charged: Rho) -> NDArray[np.int64]:
+    """OpenDP judges in float64, rounded up: it may say one unit of 10^-12 more than the exact price, no more."""
     vectors = vector_domain(atom_domain(T="i64"))
     mechanism = make_gaussian(vectors, l2_distance(T="f64"), scale=scale / SCALE_UNIT)
-    if float(mechanism.map(math.sqrt(l2_squared))) * RHO_UNIT > charged + 1:  # type: ignore[no-untyped-call]
+    judged = float(mechanism.map(math.sqrt(l2_squared)))  # type: ignore[no-untyped-call]
+    if not judged * RHO_UNIT <= charged + 1:
         raise PriceTooLow
-    return np.asarray(mechanism(np.ascontiguousarray(values, dtype=np.int64)), dtype=np.int64)
+    return np.asarray(mechanism(np.require(values, requirements=["C", "W", "O"])), dtype=np.int64)

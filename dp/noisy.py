@@ -51,7 +51,7 @@ class Noisy:
     Only `dp.ledger` makes one: what takes a `Noisy` cannot have skipped the payment.
     """
 
-    values: NDArray[np.int64]
+    values: NDArray[np.int64] = field(repr=False)
     scale: float
     bits: int
     receipt: Receipt

@@ -274,7 +274,7 @@ def _share(counts: tuple[float, float], people: tuple[int, int], noise: tuple[fl
 
 
 def _luck(count: float, people: int) -> float:
-    """Variance of a binomial count, with two successes and two failures added so that 0 of 10 is not certain.
+    """Variance of a binomial count, two successes and two failures added: 0 of 10 is not certain.
 
     Source: Agresti & Coull 1998.
     """
@@ -308,11 +308,18 @@ def _invert(top: float, bottom: float, variance: Variance, *, otherwise: float, 
     """
     z2 = Z95**2
     a, b, c = (x - z2 * v for x, v in zip((bottom**2, top * bottom, top**2), variance[::-1], strict=True))
-    root = math.sqrt(max(b * b - a * c, 0.0))
-    roots = [] if a == 0 or b * b < a * c else [(b - root) / a, (b + root) / a]
-    inside = [q for q in (0.0, 1.0) if a * q * q - 2 * b * q + c <= 0] + [q for q in roots if 0 <= q <= 1]
+    inside = [q for q in (0.0, 1.0) if a * q * q - 2 * b * q + c <= 0]
+    inside += [q for q in _roots(a, b, c) if 0 <= q <= 1]
     low, high = (min(inside), max(inside)) if inside else (0.0, 1.0)
     return _clipped(top / bottom if bottom > 0 else otherwise, low, high, 1.0, covers)
+
+
+def _roots(a: float, b: float, c: float) -> list[float]:
+    """Of a q^2 - 2 b q + c, without cancellation."""
+    if b * b < a * c:
+        return []
+    both = b + math.copysign(math.sqrt(b * b - a * c), b)
+    return [p / r for p, r in ((both, a), (c, both)) if r != 0]
 
 
 def _clipped(estimate: float, low: float, high: float, most: float, covers: str) -> Estimate:

@@ -6,12 +6,19 @@ agrees) and, for parties that own data, `contract.toml.NAME.share` (`policies.sh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
+from glob import escape
 from pathlib import Path
 
-from .contract import Contract, digest, parse
-from .sign import BadSignature, verify
+from .contract import NAME_PATTERN, Contract, digest, parse
+from .document import InvalidContract, read_document
+from .sign import BadSignature, claimed_signer, verify
+
+LARGEST_ARMORED = 64 * 1024
+"""Bytes of a signature or share that are read."""
 
 Standing = str
 """What is known of one party's signature: "signed", "missing", or a reason code of `BadSignature`."""
@@ -52,10 +59,25 @@ def signature_path(path: Path, party: str) -> Path:
     return path.with_name(f"{path.name}.{party}.sig")
 
 
-def read_contract(path: Path) -> tuple[Contract, bytes]:
-    """The contract in a file, signed or not. Errors: OSError, InvalidContract."""
-    data = path.read_bytes()
-    return parse(data), data
+def read_contract(path: Path, today: date | None = None) -> tuple[Contract, bytes]:
+    """The contract in a file, signed or not yet. A signature that lies beside it must hold for these very bytes.
+
+    today: as for `parse`. Errors: OSError, InvalidContract, SignatureBroken: the latter first, also where the bytes
+    were changed so that they are no contract any more.
+    """
+    contract, data = read_signed(path, today)
+    _refuse_broken(standings(contract, data, read_signatures(path, contract)))
+    return contract, data
+
+
+def read_signed(path: Path, today: date | None = None) -> tuple[Contract, bytes]:
+    """As `read_contract`, but that only bytes which are no contract any more are held against their signatures."""
+    data = read_document(path)
+    try:
+        return parse(data, today), data
+    except InvalidContract:
+        _refuse_changed(path, data)
+        raise
 
 
 def read_agreement(path: Path) -> Agreement:
@@ -64,19 +86,47 @@ def read_agreement(path: Path) -> Agreement:
     Errors: OSError, InvalidContract, SignatureMissing, SignatureBroken.
     """
     contract, data = read_contract(path)
+    return agree(contract, data, read_signatures(path, contract))
+
+
+def read_signatures(path: Path, contract: Contract) -> dict[str, str]:
+    """The parties' signatures that lie beside a contract, unchecked. Errors: OSError."""
     found = {name: signature_path(path, name) for name in contract.party}
-    return agree(contract, data, {name: at.read_text() for name, at in found.items() if at.is_file()})
+    return {name: read_armored(at) for name, at in found.items() if at.is_file()}
+
+
+def read_armored(path: Path) -> str:
+    """A signature's or a share's text; what is not ASCII, or too large to be one, will not verify. Errors: OSError."""
+    with path.open("rb") as file:
+        return file.read(LARGEST_ARMORED).decode("ascii", "replace")
+
+
+def _refuse_changed(path: Path, data: bytes) -> None:
+    """Bytes that are no contract name no parties: each signature is held against the key it claims."""
+    for at in sorted(path.parent.glob(f"{escape(path.name)}.*.sig")):
+        party = at.name.removeprefix(f"{path.name}.").removesuffix(".sig")
+        if not re.fullmatch(NAME_PATTERN, party):
+            continue
+        try:
+            signature = read_armored(at)
+            verify(data, signature, claimed_signer(signature), "passbox-contract")
+        except BadSignature as error:
+            raise SignatureBroken("contract", party, error.reason) from None
 
 
 def agree(contract: Contract, data: bytes, signatures: Mapping[str, str]) -> Agreement:
     """Check every party's signature. Errors: SignatureBroken before SignatureMissing."""
     standing = standings(contract, data, signatures)
-    for party, state in standing.items():
-        if state not in ("signed", "missing"):
-            raise SignatureBroken("contract", party, state)
+    _refuse_broken(standing)
     if missing := tuple(party for party, state in standing.items() if state == "missing"):
         raise SignatureMissing("contract", missing)
     return Agreement(contract, data, {name: signatures[name] for name in contract.party})
+
+
+def _refuse_broken(standing: Mapping[str, Standing]) -> None:
+    for party, state in standing.items():
+        if state not in ("signed", "missing"):
+            raise SignatureBroken("contract", party, state)
 
 
 def standings(contract: Contract, data: bytes, signatures: Mapping[str, str]) -> dict[str, Standing]:

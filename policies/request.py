@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from .contract import InvalidContract, Name, read_toml, shape_problems
+from .contract import Name, digest
+from .document import InvalidContract, read_toml, shape_problems
+
+MOST_READERS, MOST_COLUMNS = 50, 500
+"""So many fit into one entry of the ledger."""
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def _each_once(names: list[str] | None) -> list[str] | None:
+    if names is not None and len(set(names)) < len(names):
+        raise ValueError("a name stands twice")
+    return names
 
 
 class _Asks(_Strict):
@@ -19,7 +30,7 @@ class _Asks(_Strict):
     contract: Name | None = None
     people: Name
     seed: Name
-    recipients: Annotated[list[Name], Field(min_length=1)]
+    recipients: Annotated[list[Name], Field(min_length=1, max_length=MOST_READERS)]
     epsilon: float
 
     @field_validator("epsilon")
@@ -28,6 +39,8 @@ class _Asks(_Strict):
         if not 0 < value <= 64:
             raise ValueError("must be above 0 and at most 64")
         return value
+
+    _readers_once = field_validator("recipients")(_each_once)
 
 
 class AudienceSize(_Strict):
@@ -39,12 +52,14 @@ class AudienceSize(_Strict):
 class LookalikeJob(_Asks):
     """Fit on the seed, choose the people most like it, evaluate on people held out. One reader: the features' owner.
 
-    columns: the features used; all of the contract's where it is left out.
+    columns: the features used, in any order; all of the contract's where it is left out.
     """
 
     kind: Literal["lookalike"]
     audience: AudienceSize
     columns: Annotated[list[Name], Field(min_length=1)] | None = None
+
+    _columns_once = field_validator("columns")(_each_once)
 
 
 class OverlapJob(_Asks):
@@ -55,6 +70,21 @@ class OverlapJob(_Asks):
 
 Job: TypeAlias = LookalikeJob | OverlapJob
 _JOB: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A job whose signature was checked. data: its signed bytes. asker: who signed it, with `signature`."""
+
+    job: Job
+    data: bytes
+    asker: str
+    signature: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the signed bytes, in hex."""
+        return digest(self.data)
 
 
 def parse_job(data: bytes) -> Job:

@@ -8,15 +8,19 @@ The file `contract.toml.NAME.share` is text in three parts:
     -----BEGIN SSH SIGNATURE----- ... -----END SSH SIGNATURE-----
 
 The signature (namespace `passbox-share`) covers everything before it, so that a share cannot be moved to another
-contract or party. Refused: a missing share, one that is not signed by the party it names, one of another length. The
-match key mixes all shares: who drafts the contract cannot plant a key, since the other party's share is its own.
+contract or party. Refused: a missing share, one of another contract or party, one that its party did not sign, one
+that is not sealed to whoever opens it, one of another length. The match key mixes all shares: who drafts the contract
+cannot plant a key, since the other party's share is its own.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import pyrage
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -25,13 +29,17 @@ from .agreement import Agreement, SignatureBroken
 from .contract import Contract, digest
 from .sign import BadSignature, sign, verify
 
+ShareReason = Literal["missing", "malformed", "of-another", "sealed-to-others"]
+"""of-another: it was made for another contract, or by another party."""
+
 _SIGNATURE = "-----BEGIN SSH SIGNATURE-----"
+_HEAD = re.compile(r"passbox share v1 [0-9a-f]{64} [a-z][a-z0-9_-]{0,39}\n")
 
 
 class ShareUnusable(Exception):
-    """A share of the match key is missing or cannot be used. reason: missing, sealed-to-others, malformed."""
+    """A party's share of the match key is missing or cannot be used."""
 
-    def __init__(self, party: str, reason: str) -> None:
+    def __init__(self, party: str, reason: ShareReason) -> None:
         super().__init__(party, reason)
         self.party, self.reason = party, reason
 
@@ -45,7 +53,24 @@ def new_share(contract: Contract, data: bytes, party: str) -> str:
     """A fresh share, sealed to the data parties: the text that is to be signed."""
     readers = [pyrage.x25519.Recipient.from_str(contract.party[name].seal) for name in contract.data_parties]
     sealed = pyrage.encrypt(secrets.token_bytes(32), readers, armored=True).decode()
-    return f"passbox share v1 {digest(data)} {party}\n{sealed.rstrip()}\n"
+    return f"{_head(data, party)}{sealed.rstrip()}\n"
+
+
+def is_share_of(text: str, data: bytes, party: str) -> bool:
+    """Whether a text says it is this party's share for this contract; its signature is another matter."""
+    return text.startswith(_head(data, party))
+
+
+def shares_digest(shares: Mapping[str, str]) -> str:
+    """SHA-256 over all shares as they were handed out, sealed: which match key a list was keyed with, and no more."""
+    every = hashlib.sha256()
+    for party in sorted(shares):
+        every.update(hashlib.sha256(shares[party].encode()).digest())
+    return every.hexdigest()
+
+
+def _head(data: bytes, party: str) -> str:
+    return f"passbox share v1 {digest(data)} {party}\n"
 
 
 def signed_share(text: str, key: Ed25519PrivateKey) -> str:
@@ -56,8 +81,10 @@ def signed_share(text: str, key: Ed25519PrivateKey) -> str:
 def check_share(contract: Contract, data: bytes, party: str, share: str) -> str:
     """The signed text of a share that is its party's own, for this contract. Errors: ShareUnusable, SignatureBroken."""
     text, mark, signature = share.partition(_SIGNATURE)
-    if not mark or not text.startswith(f"passbox share v1 {digest(data)} {party}\n"):
-        raise ShareUnusable(party, "malformed")
+    if not is_share_of(text, data, party):
+        raise ShareUnusable(party, "of-another" if _HEAD.match(text) else "malformed")
+    if not mark:
+        raise SignatureBroken("share", party, "not-a-signature")
     try:
         verify(text.encode(), mark + signature, contract.party[party].sign, "passbox-share")
     except BadSignature as error:
@@ -80,7 +107,7 @@ def open_shares(agreement: Agreement, shares: Mapping[str, str], identity: str) 
 def _open(party: str, armored: str, identity: str) -> bytes:
     try:
         share = pyrage.decrypt(armored.encode(), [pyrage.x25519.Identity.from_str(identity)])
-    except pyrage.DecryptError:
+    except (pyrage.DecryptError, ValueError):
         raise ShareUnusable(party, "sealed-to-others") from None
     if len(share) != 32:
         raise ShareUnusable(party, "malformed")

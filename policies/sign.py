@@ -101,6 +101,15 @@ def verify(message: bytes, signature: str | bytes, public_key: str, namespace: N
         raise BadSignature("broken") from None
 
 
+def claimed_signer(signature: str) -> str:
+    """The public key a signature says it was made with: it proves nothing before `verify`. Errors: BadSignature."""
+    key = base64.b64encode(_parse_claim(signature).public_key).decode()
+    try:
+        return parse_public_key(f"ssh-ed25519 {key}")
+    except BadKey:
+        raise BadSignature("not-a-signature") from None
+
+
 def ssh_keygen_line(file: Path, namespace: Namespace, key_path: Path) -> str:
     """What a person types to make the same signature with their own tools; it writes FILE.sig."""
     name = str(file)

@@ -151,7 +151,7 @@ def _budget(epsilon: float, delta: float) -> str:
 def _column(column: ProposedColumn) -> str:
     parts = [f"kind = {_text(column.kind)}"]
     if column.bounds:
-        parts.append(f"bounds = [{column.bounds[0]:g}, {column.bounds[1]:g}]")
+        parts.append(f"bounds = [{', '.join(_number(bound) for bound in column.bounds)}]")
     if column.values:
         parts.append(f"values = [{', '.join(_text(value) for value in column.values)}]")
     if column.at_most:
@@ -160,10 +160,15 @@ def _column(column: ProposedColumn) -> str:
     return f"columns.{column.name} = {{ {', '.join(parts)} }}{note}"
 
 
+def _number(value: float) -> str:
+    """A TOML number, all its digits kept."""
+    return str(int(value)) if value.is_integer() else repr(value)
+
+
 def _text(value: str) -> str:
     """A TOML basic string."""
     plain = value.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in plain) + '"'
+    return '"' + "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in plain) + '"'
 
 
 def job_text(

@@ -16,6 +16,7 @@ import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,8 +31,9 @@ from ...modelling.design import BITS, MOMENTS_L2_SQUARED, Design
 from ...modelling.evaluate import MOST_BINS, Evaluation, ScoreBins, evaluate
 from ...modelling.features import Category, Encoder, Kind, Number, Topics, most_cells
 from ...modelling.lookalike import Model, fit
-from ...policies.check import Allowed, Shape
+from ...policies.check import Allowed
 from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn
+from ...policies.price import Shape, columns_of
 from ...policies.request import LookalikeJob
 from ..release import Contents
 from ..room import Dataset, Room
@@ -58,13 +60,13 @@ class Fitted:
 
 def shape_of(contract: Contract, job: LookalikeJob) -> Shape:
     """Cells and sensitivity as the declared columns fix them, before any data is touched."""
-    kinds = declared_kinds(contract.dataset[job.people].columns, job.columns)
-    return Shape(most_cells(kinds) + 1, BITS, MOMENTS_L2_SQUARED, MOST_BINS)
+    return Shape(most_cells(declared_kinds(contract, job)) + 1, BITS, MOMENTS_L2_SQUARED, MOST_BINS)
 
 
-def declared_kinds(columns: Mapping[str, Column], chosen: Sequence[str] | None) -> list[Kind]:
-    """The contract's columns as features."""
-    return [_kind(name, columns[name]) for name in chosen or columns]
+def declared_kinds(contract: Contract, job: LookalikeJob) -> list[Kind]:
+    """The job's columns as features, in the contract's order: another order would be another model."""
+    declared = contract.dataset[job.people].columns
+    return [_kind(name, declared[name]) for name in columns_of(contract, job)]
 
 
 def _kind(name: str, column: Column) -> Kind:
@@ -75,28 +77,58 @@ def _kind(name: str, column: Column) -> Kind:
     return Topics(name, tuple(column.values), column.at_most)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Crowd:
+    """The people of a job as the room sees them, before any label: rows in the room's order.
+
+    held_out: (rows,) bool, one in five by a keyed hash; the others train. tiebreak: a keyed hash.
+    """
+
+    design: Design
+    held_out: NDArray[np.bool_]
+    tiebreak: NDArray[np.uint64]
+
+    @property
+    def training(self) -> Design:
+        return self.design.take(~self.held_out)
+
+
+def crowd_of(room: Room, job: LookalikeJob, people: Dataset) -> Crowd:
+    """Read the people's table, and split it without looking at who matched."""
+    table = room.read(people)
+    design = Encoder.from_owner(table, declared_kinds(room.contract, job)).encode(table)
+    keys = table.column("k").to_numpy()
+    return Crowd(design, held_out(keys, room.store.derive("split")), _keyed(keys, room.store.derive("ties")))
+
+
+def held_out(handles: NDArray[np.uint64], key: bytes) -> NDArray[np.bool_]:
+    """Whose seeds are kept for evaluation. Every row is in one part, whoever else is there."""
+    return _keyed(handles, key) < np.uint64(HELD_OUT * 2**64)
+
+
+def moments(crowd: Crowd, matched: NDArray[np.bool_], cells: int) -> Statistic:
+    """Exact feature sums over the seeds that train."""
+    return _padded(crowd.training.moments(matched[~crowd.held_out]), cells)
+
+
+def positives(crowd: Crowd, bins: ScoreBins, matched: NDArray[np.bool_], cells: int) -> Statistic:
+    """Exact counts, by score, of the seeds that were held out."""
+    return histogram(bins.cell, matched[crowd.held_out], cells)
+
+
 def fitted(room: Room, allowed: Allowed, ledger: Ledger, people: Dataset, matched: NDArray[np.bool_]) -> Fitted:
     """Pay for the two statistics, or find them paid, and make of them what follows."""
     job = allowed.request.job
     assert isinstance(job, LookalikeJob)  # noqa: S101 - `run` dispatches on the kind
-    kinds = declared_kinds(room.contract.dataset[job.people].columns, job.columns)
-    table = room.read(people)
-    design = Encoder.from_owner(table, kinds).encode(table)
-    keys = table.column("k").to_numpy()
-    held_out = _keyed(keys, room.store.derive("split")) < np.uint64(HELD_OUT * 2**64)
-    tiebreak = _keyed(keys, room.store.derive("ties"))
+    crowd = crowd_of(room, job, people)
     first, second = allowed.purchases
-    moments = ledger.paid(first) or ledger.pay(
-        first, _padded(design.take(~held_out).moments(matched[~held_out]), first.specification.cells)
-    )
-    model = _fit(design.take(~held_out), moments)
-    scores = model.score(design)
-    bins = ScoreBins.of(scores[held_out], tiebreak[held_out])
-    scored = ledger.paid(second) or ledger.pay(
-        second, histogram(bins.cell, matched[held_out], second.specification.cells)
-    )
-    evaluation = evaluate(scored, bins.totals, bins.predicted)
-    return Fitted(model, scores, tiebreak, held_out, bins, evaluation, (moments, scored))
+    sums = ledger.paid(first) or ledger.pay(first, moments(crowd, matched, first.specification.cells))
+    model = _fit(crowd.training, sums)
+    scores = model.score(crowd.design)
+    bins = ScoreBins.of(scores[crowd.held_out], crowd.tiebreak[crowd.held_out])
+    counts = ledger.paid(second) or ledger.pay(second, positives(crowd, bins, matched, second.specification.cells))
+    evaluation = evaluate(counts, bins.totals, bins.predicted)
+    return Fitted(model, scores, crowd.tiebreak, crowd.held_out, bins, evaluation, (sums, counts))
 
 
 def _keyed(handles: NDArray[np.uint64], key: bytes) -> NDArray[np.uint64]:
@@ -106,21 +138,21 @@ def _keyed(handles: NDArray[np.uint64], key: bytes) -> NDArray[np.uint64]:
     return np.frombuffer(b"".join(hashed), dtype="<u8")
 
 
-def _padded(moments: Statistic, cells: int) -> Statistic:
+def _padded(sums: Statistic, cells: int) -> Statistic:
     """Empty cells up to the declared number: how many bins the owner's numbers fill is nobody else's to know.
 
     The count stays the last cell.
     """
     values = np.zeros(cells, dtype=np.int64)
-    values[: len(moments.values) - 1] = moments.values[:-1]
-    values[-1] = moments.values[-1]
-    return Statistic(values, moments.bits, moments.l2_squared)
+    values[: len(sums.values) - 1] = sums.values[:-1]
+    values[-1] = sums.values[-1]
+    return Statistic(values, sums.bits, sums.l2_squared)
 
 
-def _fit(design: Design, moments: Noisy) -> Model:
+def _fit(design: Design, sums: Noisy) -> Model:
     """Fit on the cells that the owner's bins fill; the noise in the others is thrown away."""
-    used = np.r_[0 : design.cells, len(moments.values) - 1]
-    return fit(design, Noisy(moments.values[used], moments.scale, moments.bits, moments.receipt))
+    used = np.r_[0 : design.cells, len(sums.values) - 1]
+    return fit(design, Noisy(sums.values[used], sums.scale, sums.bits, sums.receipt))
 
 
 def contents(fit: Fitted, tokens: NDArray[np.uint64], size: int) -> Contents:
@@ -128,10 +160,21 @@ def contents(fit: Fitted, tokens: NDArray[np.uint64], size: int) -> Contents:
     chosen = np.sort(tokens[choose(fit.scores, fit.tiebreak, size)])
     audience = io.BytesIO()
     pq.write_table(pa.table({"token": chosen}), audience)
-    values = {
-        "people": len(fit.scores),
-        "held_out": int(fit.held_out.sum()),
-        "audience": {"size": len(chosen)},
-        **fit.evaluation.as_json(),
-    }
+    values = {"people": len(fit.scores), "audience": {"size": len(chosen)}, **_figures(fit.evaluation)}
     return Contents(values, {"audience.parquet": audience.getvalue(), "model.json": fit.model.to_json().encode()})
+
+
+def reread(counts: Noisy, calibration: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+    """The figures of a release once more, from its noisy counts: what its reader compares them with.
+
+    calibration: as the release holds it. Errors: KeyError, TypeError, ValueError where it is not of that shape.
+    """
+    totals = np.array([row["people"] for row in calibration], dtype=np.int64)
+    said = [row["predicted"] for row in calibration]
+    predicted = None if None in said else np.array(said, dtype=np.float64)
+    return _figures(evaluate(counts, totals, predicted))
+
+
+def _figures(evaluation: Evaluation) -> dict[str, object]:
+    figures = evaluation.as_json()
+    return {"held_out": figures.pop("people"), **figures}

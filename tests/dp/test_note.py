@@ -127,6 +127,14 @@ def test_a_head_that_could_not_be_verified_is_not_signed(size: int, root: bytes)
     assert refused.value.reason == "not-a-checkpoint"
 
 
+@pytest.mark.parametrize("size", ["1٣", "1_0", " 1", "1 ", "1.0", "1e3", "0x1", "", "00", "²"])
+def test_a_size_is_written_in_one_way(size: str) -> None:
+    text = note.sign_note(f"{ORIGIN}\n{size}\n{base64.b64encode(ROOT).decode()}\n", LOG)
+    with pytest.raises(BadNote) as refused:
+        note.verify_checkpoint(text, LOG.vkey)
+    assert refused.value.reason == "not-a-checkpoint"
+
+
 def test_a_key_signs_under_its_own_name_only() -> None:
     with pytest.raises(BadNote) as refused:
         note.sign_checkpoint("rooms.example/other", 1, ROOT, LOG)

@@ -193,6 +193,12 @@ def test_proofs_from_anywhere_are_answered_not_raised(first: int, second: int, p
     tree.verify_consistency(first, root, second, root, proof)
 
 
+def test_an_empty_log_has_one_root() -> None:
+    assert tree.verify_consistency(0, tree.EMPTY_ROOT, 0, tree.EMPTY_ROOT, [])
+    assert not tree.verify_consistency(0, tree.EMPTY_ROOT, 0, LEAVES[0], [])
+    assert not tree.verify_consistency(0, LEAVES[0], 0, LEAVES[0], [])
+
+
 @pytest.mark.parametrize("index", [-1, 3, 4])
 def test_a_leaf_that_is_not_there_has_no_proof(index: int) -> None:
     with pytest.raises(BadProof) as refused:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtr, ndtri
 from sklearn.metrics import roc_auc_score
 
+from passbox.dp.aggregate import histogram
 from passbox.dp.noisy import Estimate, Noisy, Receipt
 from passbox.modelling import evaluate as module
 from passbox.modelling.evaluate import (
@@ -25,11 +26,13 @@ from passbox.modelling.evaluate import (
     people_below,
     planned_auc_halfwidth,
 )
+from passbox.modelling.lookalike import fit
 
-RUNS = 1_500
-# A coverage of .95 falls below .93 in 1,500 runs with probability 3e-4, one of .945 with 8e-3; the seeds are fixed,
-# so an alarm is an alarm for good. Where noise dominates an interval is often all of [0, 1] and covers more.
-FLOOR, CEILING = 0.93, 0.99
+RUNS = 2_000
+# False alarms: a coverage of .95 falls below .925 in 2,000 runs with probability 2e-7, one of .94 with 3e-3; 65 such
+# figures are looked at. The seeds are fixed, so there is none until the code changes. Where noise dominates, an
+# interval is often all of [0, 1] and holds the truth more often than it says: hence the ceiling of .99.
+FLOOR, CEILING = 0.925, 0.99
 
 REGIMES = {
     # people, share of positives, AUC, noise in one bin
@@ -250,3 +253,25 @@ def test_calibration_sets_what_was_said_beside_what_came_true() -> None:
     assert [bin_.predicted for bin_ in seen.calibration] == [0.28, 0.08]
     assert all(bin_.rate.low < bin_.predicted < bin_.rate.high for bin_ in seen.calibration)
     assert evaluate(paid(np.array([30, 70]), 2.0), np.array([100, 900])).calibration[0].predicted is None
+
+
+def test_a_lookalike_is_evaluated_on_people_it_did_not_see(crowd, draw) -> None:
+    """The whole way: fit on four fifths, one noisy histogram of the rest, an interval that holds what is so."""
+    train = crowd.split(0)
+    design = crowd.encoder(np.ones(3000, dtype=bool)).encode(crowd.table)
+    seen, unseen = design.take(train), design.take(~train)
+    scores = fit(seen, draw(seen.moments(crowd.label[train]), 0.5, 1)).score(unseen)
+    bins = ScoreBins.of(scores, np.random.default_rng(0).integers(0, 2**64, unseen.rows, dtype=np.uint64))
+    statistic = histogram(bins.cell, crowd.label[~train], len(bins.totals))
+    found = evaluate(draw(statistic, 0.5, 2), bins.totals, bins.predicted)
+    assert found.people == 600
+    assert holds(found.auc, roc_auc_score(crowd.label[~train], scores))
+    assert found.auc.low > 0.5
+    assert holds(found.positives, crowd.label[~train].sum())
+
+
+@pytest.mark.parametrize(("a", "b", "c"), [(1.0, 3.0, 8.0), (-2.0, 0.5, 1.0), (0.0, 2.0, 1.0), (1e-18, 1.0, 0.5)])
+def test_roots_are_roots(a: float, b: float, c: float) -> None:
+    roots = module._roots(a, b, c)
+    assert len(roots) == (2 if a else 1)
+    assert all(abs(a * q * q - 2 * b * q + c) <= 1e-9 * (abs(a * q * q) + abs(b * q) + abs(c)) for q in roots)

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passbox.modelling import design as designs
 from passbox.modelling import features
 from passbox.modelling.design import COUNT_UNIT, MOMENTS_L2_SQUARED, ONE, Block, SensitivityExceeded, verify
 from passbox.modelling.features import (
@@ -282,7 +281,6 @@ def test_neighbouring_bins_resemble_each_other_as_documented() -> None:
     assert np.allclose(table @ table.T, 0.2 * np.eye(20) + 0.8 * np.exp(-apart / 3), atol=1e-5)
 
 
-def test_a_thousand_chunks_of_blocks_hold_a_few_rows_at_a_time(crowd) -> None:
+def test_dense_rows_come_a_few_people_at_a_time(crowd) -> None:
     design = crowd.encoder(np.ones(3000, dtype=bool)).encode(crowd.table)
     assert [len(block) for block in design.blocks(size=1300)] == [1300, 1300, 400]
-    assert designs.BITS == 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
 
 from passbox.modelling.design import COUNT_UNIT
 from passbox.modelling.features import Category, Encoder, Number, Topics
@@ -153,6 +155,16 @@ def test_the_same_bytes_give_the_same_model_to_the_last_bit(crowd, draw) -> None
     assert fit(design, noisy).to_json() == fit(design, noisy).to_json()
 
 
+def test_more_threads_change_no_bit_of_a_model(crowd, draw) -> None:
+    design = crowd.encoder(np.ones(3000, dtype=bool)).encode(crowd.table)
+    noisy = draw(design.moments(crowd.label), 0.5, 3)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(limits=threads):
+            found.append(fit(design, noisy).to_json())
+    assert found[0] == found[1]
+
+
 def test_the_order_of_people_changes_no_score_that_matters(crowd, draw) -> None:
     encoder = crowd.encoder(np.ones(3000, dtype=bool))
     order = np.random.default_rng(9).permutation(3000)
@@ -170,13 +182,41 @@ def test_a_model_read_back_gives_identical_scores(crowd, draw) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"version": 2}, {"intercept": math.inf}, {"columns": [{"name": "a", "levels": ["b"], "values": []}]}]
+    "change",
+    [{"version": 2}, {"ceiling": 0.0}, {"ceiling": 1.5}, {"columns": [{"name": "a", "levels": ["b"], "values": []}]}],
 )
 def test_a_model_that_was_tampered_with_is_refused(crowd, draw, change: dict[str, object]) -> None:
     design = crowd.encoder(np.ones(3000, dtype=bool)).encode(crowd.table)
     body = json.loads(fit(design, draw(design.moments(crowd.label), 0.5, 3)).to_json())
     with pytest.raises(ValueError):
         Model.from_json(json.dumps(body | change))
+
+
+def test_a_seed_that_is_a_sample_of_its_like_is_told_from_one_that_is_all_of_them(adult, draw) -> None:
+    """The noisy sum itself says whether a ceiling holds, and ranking gains from it."""
+    rng = np.random.default_rng(3)
+    train = adult.split(0)
+    rows = rng.choice(np.flatnonzero(train), 60_000)
+    people = adult.table.take(pa.array(rows))
+    encoder = Encoder.from_owner(people, adult.declared)
+    design, unseen = encoder.encode(people), encoder.encode(adult.table.filter(pa.array(~train)))
+    sample = adult.label[rows] & (rng.random(60_000) < 0.1)
+    noisy = draw(design.moments(sample), mu_exact(4.0), 1)
+    found, free = fit(design, noisy), SeedGLM(ceilings=()).fit_noisy(design, noisy)
+    assert found.ceiling < 1 == free.ceiling
+    gain = [roc_auc_score(adult.label[~train], model.score(unseen)) for model in (found, free)]
+    assert gain[0] > gain[1] + 0.001
+    kept = ~adult.label[rows] | sample
+    everyone = design.take(kept)
+    assert fit(everyone, draw(everyone.moments(sample[kept]), mu_exact(4.0), 1)).ceiling == 1
+
+
+def test_scores_are_the_log_odds_of_the_probability_under_a_ceiling_too(crowd, draw) -> None:
+    design = crowd.encoder(np.ones(3000, dtype=bool)).encode(crowd.table)
+    model = replace(fit(design, draw(design.moments(crowd.label), 2.0, 3)), ceiling=0.3)
+    p = 0.3 * sigmoid(model.intercept + design.scores([column.values for column in model.columns]))
+    assert np.allclose(model.probability(design), p)
+    assert np.allclose(model.score(design), np.log(p / (1 - p)))
 
 
 def test_a_score_is_the_intercept_and_the_effects_of_ones_levels(crowd, draw) -> None:
@@ -216,7 +256,7 @@ def telco_like():
 
 def test_settings_are_those_of_a_scikit_learn_estimator() -> None:
     learner = SeedGLM(steps=3)
-    assert clone(learner).get_params() == {"rounds": 25, "steps": 3, "rare": 0.02}
+    assert clone(learner).get_params() == {"rounds": 25, "steps": 3, "ceilings": (12.0, 6.0)}
 
 
 @pytest.mark.parametrize("share", [1e-6, 0.02, 0.5, 0.95])

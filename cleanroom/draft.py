@@ -1,0 +1,89 @@
+"""A first draft of a contract, from the parties' cards, a few wishes and, if wanted, the owner's own file."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from ..policies.contract import parse
+from ..policies.template import Draft, draft
+from .keys import read_card
+from .propose import Proposal, propose
+
+
+class RoleMissing(Exception):
+    """None of the cards is of a role that every contract needs."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__(role)
+        self.role = role
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the drafter wants. people, seed: names of the two data sets. kind, scheme: what people are matched on.
+    people_arrives, seed_arrives: "raw" or "sha256". epsilon: budget of each data set."""
+
+    name: str
+    purpose: str
+    expires: date
+    people: str
+    seed: str
+    kind: str
+    scheme: str
+    people_arrives: str
+    seed_arrives: str
+    epsilon: float
+    smallest_seed: int
+    smallest_audience: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """The text, which parses. columns: those proposed. left_out: columns nothing was proposed for, with the reason."""
+
+    text: str
+    columns: tuple[str, ...]
+    left_out: dict[str, str]
+
+
+def draft_contract(parties: list[Path], room: Path, wishes: Wishes, source: Path | None, today: date) -> Drafted:
+    """Errors: KeysUnusable for a card, RoleMissing, BadSource, InvalidContract where the wishes make no contract."""
+    cards = [read_card(path, "party") for path in parties]
+    for role in ("publisher", "advertiser"):
+        if role not in {card["role"] for card in cards}:
+            raise RoleMissing(role)
+    proposal = propose(source, (wishes.kind,)) if source else Proposal(10**6, "visitor_id", (), {})
+    text = draft(_facts(cards, read_card(room, "room"), wishes, proposal))
+    parse(text.encode(), today)
+    return Drafted(text, tuple(column.name for column in proposal.columns), proposal.left_out)
+
+
+def _facts(cards: list[dict[str, str]], room: dict[str, str], wishes: Wishes, proposal: Proposal) -> Draft:
+    return Draft(
+        name=wishes.name,
+        purpose=wishes.purpose,
+        expires=wishes.expires,
+        parties=cards,
+        room=room,
+        kind=wishes.kind,
+        scheme=wishes.scheme,
+        people=wishes.people,
+        seed=wishes.seed,
+        people_arrives=wishes.people_arrives,
+        seed_arrives=wishes.seed_arrives,
+        people_id=proposal.id,
+        columns=proposal.columns,
+        epsilon=wishes.epsilon,
+        people_delta=_delta(proposal.rows),
+        seed_delta=1e-6,
+        smallest_seed=wishes.smallest_seed,
+        smallest_audience=wishes.smallest_audience,
+    )
+
+
+def _delta(rows: int) -> float:
+    """The power of ten below 1/(10 n), at most 1e-6."""
+    return min(1e-6, float(f"1e{math.floor(-math.log10(10 * rows))}"))

@@ -1,0 +1,231 @@
+"""Opening a release at its reader, away from the room: unseal it, and hold it against what the ledger committed to.
+
+The code ensures: the noisy integers are the ones the logged entries commit to; the entries are in the tree of the
+receipt's checkpoint; every figure in the release follows from those integers and public sizes. With a contract at hand
+(`check_signer`): the checkpoint is signed by that contract's room, and the entries were written under it.
+The caller ensures: the contract is its own copy, and the ledger was verified (`passbox ledger verify`).
+
+Anybody can seal a file to a public key: without the contract a release proves nothing about who made it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import math
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pcsv
+import pyarrow.parquet as pq
+import pyrage
+
+from ..dp.entry import commitment_to, digest
+from ..dp.noisy import Noisy, Receipt
+from ..dp.note import BadNote, parse_note, verify_checkpoint
+from ..dp.scale import SCALE_UNIT
+from ..dp.tree import leaf_hash, verify_inclusion
+from ..policies.agreement import read_contract
+from .files import write
+from .measure.lookalike import reread
+from .measure.overlap import overlap
+from .release import FORMAT, BadRelease
+
+LARGEST = {"release.json": 2**26, "audience.parquet": 2**32, "model.json": 2**28}
+"""Members of a release and their bytes, unpacked, above which it is refused."""
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What a spreadsheet takes for a formula when a cell begins with it."""
+
+STATISTICS = {"overlap": ("matched-count@1",), "lookalike": ("seed-moments@1", "score-histogram@1")}
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A release as its reader has it. document: release.json. audience: own IDs, or tokens without the `.ids` file."""
+
+    document: dict[str, object]
+    audience: pa.Table | None
+    files: Mapping[str, bytes]
+
+
+def open_release(path: Path, identity: str, ids: Path | None) -> Opened:
+    """Unseal a release and check its receipt. Errors: BadRelease, OSError."""
+    files = _unsealed(path, identity)
+    try:
+        document = json.loads(files["release.json"])
+        audience = pq.read_table(io.BytesIO(files["audience.parquet"])) if "audience.parquet" in files else None
+    except (KeyError, ValueError, pa.ArrowException, OSError):
+        raise _not_whole(path) from None
+    check_receipt(path, document)
+    if audience is not None:
+        if audience.column_names != ["token"] or audience.schema.field("token").type != pa.uint64():
+            raise _not_whole(path)
+        if ids is not None:
+            audience = _own_ids(path, audience, ids)
+    return Opened(document, audience, files)
+
+
+def _not_whole(path: Path) -> BadRelease:
+    return BadRelease(path, "it is not a whole release", "ask the operator for it again")
+
+
+def _unsealed(path: Path, identity: str) -> dict[str, bytes]:
+    try:
+        plain = pyrage.decrypt(path.read_bytes(), [pyrage.x25519.Identity.from_str(identity)])
+    except (pyrage.DecryptError, pyrage.IdentityError):
+        raise BadRelease(path, "it is not sealed to this key", "use the key folder of one of its readers") from None
+    try:
+        with zipfile.ZipFile(io.BytesIO(plain)) as archive:
+            if any(item.file_size > LARGEST.get(item.filename, -1) for item in archive.infolist()):
+                raise _not_whole(path)
+            return {name: archive.read(name) for name in archive.namelist()}
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError):
+        raise _not_whole(path) from None
+
+
+# -- the receipt -----------------------------------------------------------------------------------------------------
+
+
+class _Unfit(Exception):
+    """What of a receipt does not fit."""
+
+
+def check_receipt(path: Path, document: dict[str, Any]) -> None:
+    """Every figure follows from integers that logged entries commit to. Errors: BadRelease.
+
+    Whose log it is says `check_signer`.
+    """
+    try:
+        if not isinstance(document, dict) or document["format"] != FORMAT:
+            raise _Unfit("it is of another version of passbox")
+        noisy = list(_noisy(document, document["receipt"]))
+        _refuse_unlike(_figures(document, noisy), document)
+    except _Unfit as unfit:
+        raise BadRelease(path, str(unfit), "ask the operator", tampered=True) from None
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
+        raise BadRelease(path, "its receipt is damaged", "ask the operator for it again", tampered=True) from None
+
+
+def _noisy(document: Mapping[str, Any], receipt: Mapping[str, Any]) -> Iterator[Noisy]:
+    """The noisy integers, each as its entry commits to it."""
+    size, root = _head(receipt["checkpoint"])
+    found = [json.loads(item["entry"])["specification"]["statistic"] for item in receipt["entries"]]
+    if tuple(found) != STATISTICS[document["kind"]]:
+        raise _Unfit("its receipt is for other numbers")
+    for item in receipt["entries"]:
+        entry, leaf = json.loads(item["entry"]), leaf_hash(item["entry"].encode())
+        spec, values = entry["specification"], np.array(item["values"], dtype=np.int64)
+        nonce, proof = bytes.fromhex(item["nonce"]), [bytes.fromhex(node) for node in item["proof"]]
+        fits = (
+            verify_inclusion(leaf, item["sequence"], size, proof, root)
+            and entry["seq"] == item["sequence"]
+            and entry["commitment"] == commitment_to(nonce, values)
+            and entry["key"] == digest(spec)
+            and entry["contract"] == document["contract"]["sha256"]
+            and values.tolist() == item["values"]
+            and values.shape == (spec["cells"],)
+        )
+        if not fits:
+            raise _Unfit("its receipt does not fit its numbers")
+        bits = int(spec["lattice"].removeprefix("2^-"))
+        yield Noisy(
+            values, spec["scale"] / SCALE_UNIT, bits, Receipt(entry["key"], entry["seq"], nonce, entry["commitment"])
+        )
+
+
+def _head(checkpoint: str) -> tuple[int, bytes]:
+    """Size and root that a checkpoint states; its signature is `check_signer`'s."""
+    try:
+        _, size, root = parse_note(checkpoint).text.split("\n")[:3]
+    except BadNote:
+        raise _Unfit("its receipt is damaged") from None
+    return int(size), base64.b64decode(root)
+
+
+def _figures(document: Mapping[str, Any], noisy: list[Noisy]) -> dict[str, object]:
+    """The figures once more, from the noisy integers."""
+    if document["kind"] == "overlap":
+        return overlap(noisy[0], int(document["seed_rows"]))
+    return reread(noisy[1], document["calibration"])
+
+
+def _refuse_unlike(computed: Mapping[str, object], stated: Mapping[str, object]) -> None:
+    for name, value in computed.items():
+        if not _alike(value, stated[name]):
+            raise _Unfit(f"{name} does not follow from the noisy numbers in its receipt")
+
+
+def _alike(one: object, other: object) -> bool:
+    """Equal, but for the last digits of a float: machines add in different orders."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_alike(value, other[name]) for name, value in one.items())
+    if isinstance(one, list | tuple) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    if isinstance(one, float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-9)
+    return one == other
+
+
+def check_signer(path: Path, document: dict[str, Any], contract: Path) -> None:
+    """The receipt's checkpoint is signed by the room of the reader's own contract. Errors: BadRelease, OSError.
+
+    document: one that `open_release` gave.
+    """
+    agreed, data = read_contract(contract)
+    try:
+        verify_checkpoint(document["receipt"]["checkpoint"], agreed.room.checkpoint)
+    except BadNote:
+        raise BadRelease(
+            path, "its receipt is not signed by the contract's room", "ask the operator", tampered=True
+        ) from None
+    if document["contract"]["sha256"] != hashlib.sha256(data).hexdigest():
+        raise BadRelease(path, "it was made under another contract", "use the contract it names", tampered=True)
+
+
+# -- the audience ----------------------------------------------------------------------------------------------------
+
+
+def _own_ids(path: Path, audience: pa.Table, ids: Path) -> pa.Table:
+    """The owner's IDs for the tokens, sorted."""
+    try:
+        own = pq.read_table(ids)
+        name = next(column for column in own.column_names if column != "token")
+        joined = audience.join(
+            own.append_column("known", pa.repeat(True, own.num_rows)), "token", join_type="left outer"
+        )
+    except (pa.ArrowException, StopIteration, KeyError):
+        raise BadRelease(ids, "it is not the .ids file that `passbox prepare` left", "use that file") from None
+    if joined.num_rows != audience.num_rows or joined.column("known").null_count:
+        raise BadRelease(path, "its tokens are not in this .ids file", "use the .ids file of the submitted bundle")
+    return joined.select([name]).sort_by(name)
+
+
+def write_audience(table: pa.Table, path: Path) -> None:
+    """CSV or Parquet by the file's ending. In CSV a cell that a spreadsheet takes for a formula gets a leading `'`."""
+    buffer = io.BytesIO()
+    if path.suffix == ".parquet":
+        pq.write_table(table, buffer)
+    else:
+        pcsv.write_csv(
+            pa.table({_harmless_text(name): _harmless(table.column(name)) for name in table.column_names}), buffer
+        )
+    write(path, buffer.getvalue(), 0o600)
+
+
+def _harmless(column: pa.ChunkedArray) -> pa.Array:
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        return column
+    cells = column.cast(pa.large_string()).to_pylist()
+    return pa.array([cell if cell is None else _harmless_text(cell) for cell in cells], pa.large_string())
+
+
+def _harmless_text(cell: str) -> str:
+    return "'" + cell if cell.startswith(FORMULA) else cell

@@ -1,0 +1,164 @@
+"""What a job would cost and how exact it would be, before anything is paid or touched.
+
+Read are the contract, public sizes and the ledger's totals; no table, no match.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..dp.account import Account
+from ..dp.accounting import attack_auc, epsilon_of, largest_job, rho_within
+from ..dp.budget import Budget, Delta, Epsilon, Rho
+from ..dp.entry import Charge
+from ..dp.ledger import Ledger
+from ..dp.noisy import Z95
+from ..dp.scale import SCALE_UNIT, smallest_scale
+from ..modelling.evaluate import planned_auc_halfwidth
+from ..policies.check import Allowed, check
+from ..policies.price import delta_of_job
+from ..policies.request import LookalikeJob, Request
+from .measure.lookalike import HELD_OUT, shape_of
+from .room import Room
+
+ASSUMED_RATES = (0.25, 0.5, 0.75, 1.0)
+"""Match rates for which a plan says how exact a number would be: the real one is secret."""
+ASSUMED_AUC = 0.75
+EXPLAINED_EPSILONS = (1.0, 4.0, 8.0)
+
+
+class Unaffordable(Exception):
+    """The budget does not hold a job. Decided from public figures, before data is touched; nothing was charged."""
+
+    def __init__(self, dataset: str, asked: float, spent: float, cap: float, largest: float) -> None:
+        super().__init__(dataset, asked, spent, cap, largest)
+        self.dataset, self.largest = dataset, largest
+        self.message = (
+            f"{dataset} has spent ε {spent:.4g} of {cap:g}; this job asks ε {asked:g}, "
+            f"the largest that still fits is ε {largest:g}"
+        )
+        self.hint = (
+            f"ask epsilon = {largest:g}, or agree on a larger budget; `passbox ledger show` lists what was spent"
+            if largest > 0
+            else "nothing more fits: agree on a larger budget; `passbox ledger show` lists what was spent"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a job means for one data set. Figures in ε at the data set's δ, but for `largest_after`: the largest job
+    of this kind that would still fit. rho: still to be paid, in whole units of 10^-12."""
+
+    dataset: str
+    owner: str
+    rho: Rho
+    spent: float
+    spent_after: float
+    cap: float
+    largest_after: float
+    fits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a job would cost and how exact it would be. paid: every part was paid before, so it costs nothing.
+
+    precision: rows of (what, assumption, half width of a 95 % interval). worst_case: the best test for one person's
+    presence, as its AUC, at this job's ε and at others. largest: the largest ε at which a job of this kind fits now.
+    """
+
+    allowed: Allowed
+    costs: tuple[Cost, ...]
+    precision: tuple[tuple[str, str, float], ...]
+    worst_case: tuple[tuple[float, float], ...]
+    largest: float
+    paid: bool
+
+    def refuse_unaffordable(self) -> None:
+        """Errors: Unaffordable."""
+        for cost in self.costs:
+            if not cost.fits:
+                raise Unaffordable(cost.dataset, self.allowed.request.job.epsilon, cost.spent, cost.cap, self.largest)
+
+
+def plan(room: Room, request: Request) -> Plan:
+    """What a job would cost and how exact it would be. Charges nothing, changes nothing. Errors: Refused."""
+    allowed = check(room.agreement, request, room.submitted(), shape_of, room.today())
+    with room.ledger() as ledger:
+        accounts = ledger.accounts()
+        due = _due(ledger, allowed)
+        paid = all(ledger.paid(purchase) is not None for purchase in allowed.purchases)
+    left = min(accounts[charge.account].left for charge, _ in due)
+    return Plan(
+        allowed,
+        tuple(_cost(room, allowed, charge, rho, accounts[charge.account]) for charge, rho in due),
+        _precision(room, allowed),
+        _worst_case(room, allowed),
+        _largest(room, allowed, left),
+        paid,
+    )
+
+
+def _due(ledger: Ledger, allowed: Allowed) -> list[tuple[Charge, Rho]]:
+    """Every charge of a job, and what of it is still to be paid: a new reader pays only for what is newly exposed."""
+    return [
+        (charge, Rho(0) if ledger.paid(replace(purchase, charges=(charge,))) else charge.rho)
+        for purchase in allowed.purchases
+        for charge in purchase.charges
+    ]
+
+
+def _cost(room: Room, allowed: Allowed, charge: Charge, rho: Rho, account: Account) -> Cost:
+    rule = room.contract.dataset[charge.dataset]
+    delta = Delta(rule.budget.delta)
+    return Cost(
+        charge.dataset,
+        rule.owner,
+        rho,
+        spent=epsilon_of(account.spent, delta),
+        spent_after=epsilon_of(Rho(account.spent + rho), delta),
+        cap=rule.budget.epsilon,
+        largest_after=_largest(room, allowed, Rho(max(0, account.left - rho))),
+        fits=rho <= account.left,
+    )
+
+
+def _largest(room: Room, allowed: Allowed, left: Rho) -> float:
+    """The largest ε at which a job of this kind costs no more than what is left; 0 where none does."""
+    epsilon = largest_job(left, delta_of_job(room.contract, allowed.request.job))
+    if epsilon <= 0:
+        return 0.0
+    try:
+        smallest_scale(allowed.purchases[0].specification.l2_squared, _rho(room, allowed, epsilon))
+    except ValueError:
+        return 0.0
+    return epsilon
+
+
+def _rho(room: Room, allowed: Allowed, epsilon: float) -> Rho:
+    return rho_within(Budget(Epsilon(epsilon), delta_of_job(room.contract, allowed.request.job)))
+
+
+def _precision(room: Room, allowed: Allowed) -> tuple[tuple[str, str, float], ...]:
+    """Half widths of 95 % intervals: one for a number of fixed noise, a table over match rates for others."""
+    job = allowed.request.job
+    sigma = allowed.purchases[-1].specification.scale / SCALE_UNIT
+    if not isinstance(job, LookalikeJob):
+        return (("matched", "whatever it is", Z95 * sigma),)
+    rows = {name: held.rows for name, held in room.submitted().items()}
+    people, seeds = round(HELD_OUT * rows[job.people]), rows[job.seed]
+    return tuple(
+        (
+            "auc",
+            f"{rate:.0%} of {job.seed} are among {job.people}, auc {ASSUMED_AUC}",
+            planned_auc_halfwidth(round(HELD_OUT * seeds * rate), people, sigma, ASSUMED_AUC),
+        )
+        for rate in ASSUMED_RATES
+        if 1 <= round(HELD_OUT * seeds * rate) < people
+    )
+
+
+def _worst_case(room: Room, allowed: Allowed) -> tuple[tuple[float, float], ...]:
+    """How well a feature crafted for one person would tell whether that person is on the list."""
+    epsilons = sorted({allowed.request.job.epsilon, *EXPLAINED_EPSILONS})
+    return tuple((epsilon, attack_auc(_rho(room, allowed, epsilon))) for epsilon in epsilons)

@@ -1,0 +1,71 @@
+"""Cover: when one charge pays for two releases, because they look at disjoint parts of the same people.
+
+A record lies in one of the two parts, so that it is touched by one of the two releases: together they cost the larger
+(parallel composition, McSherry 2009, theorem 4). The second may depend on what the first gave.
+
+The code ensures: both name the same data sets, unit and readers, under a match rule by which one record moves one row;
+one is of the part "train", the other of "held-out"; every charge of the first is at least the price of the second.
+The ledger ensures: a release covers one other, once, and a covered release covers none.
+The caller ensures: the parts are split by a keyed hash that does not depend on who matched.
+"""
+
+from __future__ import annotations
+
+from .budget import Rho
+from .entry import Charge, Purchase, Released
+from .scale import price
+
+_PARTS = frozenset({"train", "held-out"})
+_ONE_ROW = frozenset({"own-best"})
+"""Match rules by which one record moves one row, so that it lies in one part."""
+
+
+class UnpaidPart(Exception):
+    """A release that nobody would pay for. Nothing was drawn. Carries the rule that was broken."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(rule)
+        self.rule = rule
+
+
+def refuse_unpaid(purchase: Purchase) -> None:
+    """A release is charged to somebody, or covered by another; not both, not neither. Errors: UnpaidPart."""
+    if purchase.charges and purchase.beside:
+        raise UnpaidPart("a release is charged or covered, not both")
+    if not purchase.charges and not purchase.beside:
+        raise UnpaidPart("a release must be charged to somebody")
+
+
+def refuse_uncovered(purchase: Purchase, other: Released) -> None:
+    """What must hold for `other` to pay for this release as well. Errors: UnpaidPart."""
+    mine, theirs = purchase.specification.as_json(), other["specification"]
+    cost = price(purchase.specification.l2_squared, purchase.specification.scale)
+    if list(purchase.context.recipients) != other["recipients"]:
+        raise UnpaidPart("both parts must have the same readers")
+    if any(mine[name] != theirs[name] for name in ("datasets", "unit", "rule")):
+        raise UnpaidPart("both parts must look at the same data sets under the same rule")
+    if mine["rule"] not in _ONE_ROW:
+        raise UnpaidPart("under this match rule one record may lie in both parts")
+    if {mine["part"], theirs["part"]} != _PARTS:
+        raise UnpaidPart("the two parts must be disjoint")
+    if not other["charges"] or any(charge["rho"] < cost for charge in other["charges"]):
+        raise UnpaidPart("the charge beside it is smaller than this release costs")
+
+
+def refuse_other_cover(purchase: Purchase, first: Released) -> None:
+    """What must hold to hand out stored bytes that cost nothing: cover and readers as when they were drawn.
+
+    New readers of a charged release pay what is newly exposed; of a covered one the ledger cannot tell what that
+    would be. Errors: UnpaidPart.
+    """
+    if not purchase.beside:
+        return
+    if first["beside"] != purchase.beside:
+        raise UnpaidPart("it was paid for in another way")
+    if not set(purchase.context.recipients) <= set(first["recipients"]):
+        raise UnpaidPart("both parts must have the same readers")
+
+
+def charges_of(other: Released) -> tuple[Charge, ...]:
+    """What the covering release was charged."""
+    return tuple(Charge(paid["account"], paid["dataset"], Rho(paid["rho"])) for paid in other["charges"])

@@ -1,0 +1,262 @@
+"""What is wrong with a contract between its keys: names of nobody, keys held twice, promises that cannot be kept.
+
+Works on unparsed TOML of any shape, so that these come together with the mistakes of shape; what has the wrong type
+or is missing is passed over here, since that was said already.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+
+from pyrage import RecipientError, x25519
+
+from ..dp.accounting import rho_within
+from ..dp.budget import Budget, Delta, Epsilon
+from ..dp.note import BadNote, parse_vkey
+from ..matching.schemes import UnknownScheme, known, load
+from .document import Problem, place
+from .sign import BadKey, parse_public_key
+
+RESERVED = ("k", "k2", "token")
+"""Columns that every bundle has."""
+MOST_BOUND = 1e15
+
+Raw = Mapping[str, object]
+
+
+def mistakes(raw: Raw, today: date | None = None) -> list[Problem]:
+    """Every mistake that shows only between keys, in the order of the file."""
+    found: list[Problem] = []
+    for look in (_room, _parties, _references, _cosigners, _match, _owners, _datasets, _allowances):
+        found.extend(look(raw))
+    return [*_expiry(raw, today), *found]
+
+
+# -- reading what may have any shape ---------------------------------------------------------------------------------
+
+
+def _table(raw: object, name: str) -> Raw:
+    value = raw.get(name) if isinstance(raw, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
+
+
+def _tables(raw: object, name: str) -> dict[str, Raw]:
+    return {key: value for key, value in _table(raw, name).items() if isinstance(value, Mapping)}
+
+
+def _texts(raw: object, name: str) -> list[str]:
+    value = raw.get(name) if isinstance(raw, Mapping) else None
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _text(raw: object, name: str) -> str | None:
+    value = raw.get(name) if isinstance(raw, Mapping) else None
+    return value if isinstance(value, str) else None
+
+
+def _allow(raw: Raw) -> list[tuple[str, Raw]]:
+    value = _table(raw, "rules").get("allow")
+    items = value if isinstance(value, list) else []
+    return [(place("rules.allow", at), item) for at, item in enumerate(items) if isinstance(item, Mapping)]
+
+
+def _data_owners(raw: Raw) -> set[str]:
+    return {owner for rule in _tables(raw, "dataset").values() if (owner := _text(rule, "owner")) is not None}
+
+
+# -- what is looked for ----------------------------------------------------------------------------------------------
+
+
+def _expiry(raw: Raw, today: date | None) -> Iterator[Problem]:
+    expires = raw.get("expires")
+    if today and isinstance(expires, date) and not isinstance(expires, datetime) and expires < today:
+        yield Problem("expires", "this day has passed: nothing would run", "agree on a later day")
+
+
+def _room(raw: Raw) -> Iterator[Problem]:
+    room = _table(raw, "room")
+    yield from _seal_problems("room.seal", room)
+    vkey = _text(room, "checkpoint")
+    if vkey is None:
+        return
+    try:
+        named = parse_vkey(vkey).name
+    except BadNote:
+        yield Problem("room.checkpoint", "it is not a note verifier key", "copy it from NAME.room.toml")
+        return
+    if named != room.get("name"):
+        yield Problem("room.checkpoint", "its name is not room.name", "copy both from NAME.room.toml")
+
+
+def _parties(raw: Raw) -> Iterator[Problem]:
+    """Keys that are none, and keys that stand for two: whoever holds such a key is both."""
+    holders: dict[str, str] = {}
+    if seal := _text(_table(raw, "room"), "seal"):
+        holders[seal] = "the room"
+    for name, party in _tables(raw, "party").items():
+        where = place("party", name)
+        yield from _seal_problems(f"{where}.seal", party)
+        yield from _sign_problems(f"{where}.sign", party)
+        for key, value in (("sign", _public(party)), ("seal", _text(party, "seal"))):
+            if value and holders.setdefault(value, name) != name:
+                who = place(holders[value])
+                yield Problem(f"{where}.{key}", f"it is the key of {who} too", "every party makes keys of its own")
+
+
+def _public(party: Raw) -> str | None:
+    try:
+        return parse_public_key(_text(party, "sign") or "")
+    except BadKey:
+        return None
+
+
+def _sign_problems(where: str, party: Raw) -> Iterator[Problem]:
+    if _text(party, "sign") is not None and _public(party) is None:
+        yield Problem(where, "it is not an Ed25519 SSH public key", "copy it from NAME.party.toml")
+
+
+def _seal_problems(where: str, holder: Raw) -> Iterator[Problem]:
+    value = _text(holder, "seal")
+    try:
+        if value is not None:
+            x25519.Recipient.from_str(value)
+    except RecipientError:
+        yield Problem(where, "it is not an age recipient", "copy it from the card: it begins with age1")
+
+
+def _references(raw: Raw) -> Iterator[Problem]:
+    parties = _table(raw, "party")
+    for where, name in _named(raw):
+        if name not in parties:
+            yield Problem(where, "no party has this name", "use a name under [party]")
+
+
+def _named(raw: Raw) -> Iterator[tuple[str, str]]:
+    room = _table(raw, "room")
+    if (operator := _text(room, "operator")) is not None:
+        yield "room.operator", operator
+    yield from (("room.cosign.by", name) for name in _texts(room.get("cosign"), "by"))
+    for name, rule in _tables(raw, "dataset").items():
+        if (owner := _text(rule, "owner")) is not None:
+            yield place("dataset", name, "owner"), owner
+    for where, item in _allow(raw):
+        yield from ((f"{where}.{key}", name) for key in ("ask", "recipients") for name in _texts(item, key))
+
+
+def _cosigners(raw: Raw) -> Iterator[Problem]:
+    room = _table(raw, "room")
+    cosign = _table(room, "cosign")
+    by, need = _texts(cosign, "by"), cosign.get("need")
+    if _repeats(by):
+        yield Problem("room.cosign.by", "a name stands twice", "name each once")
+    if _text(room, "operator") in by:
+        yield Problem("room.cosign.by", "the operator cannot witness its own ledger", "name other parties")
+    if by and isinstance(need, int) and need > len(set(by)):
+        yield Problem("room.cosign.need", "it is more than there are names in by", "lower it, or name more parties")
+
+
+def _match(raw: Raw) -> Iterator[Problem]:
+    match = _table(raw, "match")
+    kinds, schemes = _texts(match, "keys"), _table(match, "scheme")
+    for kind in schemes:
+        if kind not in kinds:
+            yield Problem(place("match.scheme", kind), "match.keys does not name it", "remove it, or add it there")
+    for kind in kinds:
+        where = place("match.scheme", kind)
+        if kind not in schemes:
+            yield Problem(where, "this key has no scheme", 'name one, such as "uid2@1"')
+        elif isinstance(schemes[kind], str) and not _is_scheme(str(schemes[kind]), kind):
+            yield Problem(where, "no such scheme for this kind", f"use one of {', '.join(known())}")
+    for name, rule in _tables(raw, "dataset").items():
+        yield from _identifier_problems(place("dataset", name, "identifiers"), _table(rule, "identifiers"), kinds)
+
+
+def _is_scheme(name: str, kind: str) -> bool:
+    try:
+        return kind in load(name).rules
+    except UnknownScheme:
+        return False
+
+
+def _identifier_problems(where: str, identifiers: Raw, kinds: list[str]) -> Iterator[Problem]:
+    for kind in kinds:
+        if kind not in identifiers:
+            yield Problem(where, f"it does not carry {place(kind)}", f'add identifiers.{place(kind)} = "raw"')
+    for kind in identifiers:
+        if kinds and kind not in kinds:
+            yield Problem(place(where, kind), "people are not matched on it", "remove it, or name it in match.keys")
+
+
+def _owners(raw: Raw) -> Iterator[Problem]:
+    owners, datasets = _data_owners(raw), _tables(raw, "dataset")
+    if datasets and len(owners) == 1 and all("owner" in rule for rule in datasets.values()):
+        yield Problem("dataset", "all data are of one party", "a match needs data sets of two parties")
+
+
+def _datasets(raw: Raw) -> Iterator[Problem]:
+    for name, rule in _tables(raw, "dataset").items():
+        where = place("dataset", name)
+        yield from _budget_problems(f"{where}.budget", _table(rule, "budget"))
+        kept = {_text(rule, "id"), *_table(rule, "identifiers")}
+        for column, declared in _tables(rule, "columns").items():
+            at = place(where, "columns", column)
+            if column in RESERVED:
+                yield Problem(at, "every bundle has a column of this name", "rename it in the file and here")
+            if column in kept:
+                yield Problem(at, "IDs and identifiers stay at home: they are no columns", "remove it")
+            yield from _column_problems(at, declared)
+
+
+def _budget_problems(where: str, budget: Raw) -> Iterator[Problem]:
+    epsilon, delta = budget.get("epsilon"), budget.get("delta")
+    if not isinstance(epsilon, int | float) or not isinstance(delta, float):
+        return
+    if 0 < epsilon <= 64 and 1e-100 <= delta < 1 and rho_within(Budget(Epsilon(float(epsilon)), Delta(delta))) < 1:
+        yield Problem(where, "it is too small for any release", "raise epsilon")
+
+
+def _column_problems(where: str, column: Raw) -> Iterator[Problem]:
+    bounds, values, at_most = column.get("bounds"), column.get("values"), column.get("at_most")
+    if isinstance(bounds, list) and len(bounds) == 2 and not _rising(*bounds):
+        yield Problem(f"{where}.bounds", "they must be two finite numbers, the smaller first", "such as [18, 99]")
+    if not isinstance(values, list):
+        return
+    if _repeats(_texts(column, "values")):
+        yield Problem(f"{where}.values", "a value stands twice", "name each once")
+    if isinstance(at_most, int) and at_most > len(values):
+        yield Problem(f"{where}.at_most", "it is more than there are values", "lower it")
+    if column.get("kind") == "set" and any("|" in value for value in _texts(column, "values")):
+        yield Problem(f"{where}.values", "a value holds `|`, which separates values", "rename it")
+
+
+def _rising(low: object, high: object) -> bool:
+    if not isinstance(low, int | float) or not isinstance(high, int | float):
+        return True  # its type is wrong, which is said elsewhere
+    return -MOST_BOUND <= low < high <= MOST_BOUND
+
+
+def _allowances(raw: Raw) -> Iterator[Problem]:
+    for where, item in _allow(raw):
+        for key in ("ask", "recipients"):
+            if _repeats(_texts(item, key)):
+                yield Problem(f"{where}.{key}", "a name stands twice", "name each once")
+        if item.get("job") == "lookalike":
+            yield from _lookalike_problems(where, raw, _texts(item, "recipients"))
+
+
+def _lookalike_problems(where: str, raw: Raw, recipients: list[str]) -> Iterator[Problem]:
+    """What a lookalike gives rests on exact features: only their owner may read it."""
+    owners, operator = _data_owners(raw), _text(_table(raw, "room"), "operator")
+    featured = {_text(rule, "owner") for rule in _tables(raw, "dataset").values() if _table(rule, "columns")}
+    if len(set(recipients)) > 1 or not set(recipients) <= (featured or owners):
+        rule = "a lookalike may be read only by the one party whose columns it learns from"
+        yield Problem(f"{where}.recipients", rule, "name that party only")
+    elif recipients and operator in owners and operator not in recipients:
+        rule = f"{operator} operates the room and owns data, so it would read this lookalike too"
+        yield Problem(f"{where}.recipients", rule, "let the reader, or a party without data, operate the room")
+
+
+def _repeats(names: list[str]) -> bool:
+    return any(count > 1 for count in Counter(names).values())

@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from passbox.cleanroom import job
+from passbox.cleanroom.release import export, releases
+from passbox.dp.ledger import Ledger
+from passbox.policies.agreement import SignatureBroken, SignatureMissing, signature_path
+from passbox.policies.check import Refused
+from passbox.policies.document import InvalidContract
+from passbox.policies.sign import sign
+
+if TYPE_CHECKING:
+    from conftest import Copier, World
+
+
+def entries(world: World) -> list[dict[str, Any]]:
+    return [json.loads(entry) for entry in world.log().entries]
+
+
+# -- asking ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_is_read_with_its_signature(world: World) -> None:
+    path = world.sign_job(world.job_text("overlap"), "advertiser")
+    request = job.read_request(world.room(), path)
+    assert (request.asker, request.job.kind) == ("advertiser", "overlap")
+    assert list(world.place.glob("requests/*")) == []
+
+
+def test_a_job_without_a_signature_names_who_may_ask(world: World) -> None:
+    with pytest.raises(SignatureMissing) as missing:
+        job.read_request(world.room(), world.sign_job(world.job_text("lookalike")))
+    assert missing.value.parties == ("publisher",)
+
+
+def test_a_job_changed_after_it_was_signed_is_refused(world: World) -> None:
+    path = world.sign_job(world.job_text("overlap"), "publisher", "advertiser")
+    path.write_text(path.read_text().replace("1.0", "1.1"))
+    with pytest.raises(SignatureBroken) as broken:
+        job.read_request(world.room(), path)
+    assert (broken.value.what, broken.value.party) == ("job", "publisher")
+
+
+@pytest.mark.parametrize("signature", [b"", b"\xff\xfe\x00", b"-----BEGIN SSH SIGNATURE-----\n"])
+def test_a_signature_that_is_none_is_refused(world: World, signature: bytes) -> None:
+    path = world.sign_job(world.job_text("overlap"), "publisher")
+    signature_path(path, "publisher").write_bytes(signature)
+    with pytest.raises(SignatureBroken):
+        job.read_request(world.room(), path)
+
+
+def test_a_signature_for_another_purpose_is_refused(world: World) -> None:
+    path = world.sign_job(world.job_text("overlap"), "publisher")
+    forged = sign(path.read_bytes(), world.signing_key("publisher"), "passbox-contract")
+    signature_path(path, "publisher").write_text(forged)
+    with pytest.raises(SignatureBroken):
+        job.read_request(world.room(), path)
+
+
+def test_of_several_signers_the_one_who_may_ask_asks(world: World) -> None:
+    path = world.sign_job(world.job_text("lookalike"), "officer", "advertiser", "publisher")
+    assert job.read_request(world.room(), path).asker == "publisher"
+
+
+def test_a_file_that_is_no_job_is_refused(world: World) -> None:
+    for text in ("", "kind = 1", "kind = 'lookalike'", "x" * 2_000_000, world.job_text("overlap", surprise=1)):
+        with pytest.raises(InvalidContract):
+            job.read_request(world.room(), world.sign_job(text, "publisher"))
+
+
+# -- planning ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_touches_no_data_and_changes_nothing(world: World) -> None:
+    """It is the same when every table and every match is gone."""
+    requests = [world.request("lookalike"), world.request("overlap")]
+    before = [job.plan(world.room(), request) for request in requests]
+    for path in [*world.place.glob("datasets/*/*/*.parquet"), *world.place.glob("matches/*")]:
+        path.unlink()
+    files = {path: path.read_bytes() for path in world.place.rglob("*") if path.is_file()}
+    assert [job.plan(world.room(), request) for request in requests] == before
+    assert {path: path.read_bytes() for path in world.place.rglob("*") if path.is_file()} == files
+    assert world.spent() == {"advertiser/record": 0, "publisher/record": 0}
+
+
+def test_a_plan_is_the_same_on_neighbouring_data(world: World, copied: Copier) -> None:
+    """Public is how many rows there are; the digest of the manifest is random anyway."""
+    from datetime import timedelta
+
+    later = world.at(world.now + timedelta(hours=1))
+    plans = []
+    for known in (100, 99, 0):
+        room = copied(later)
+        room.submit("buyers", room.seeds(known, 200 - known))
+        planned = job.plan(room.room(), room.request("lookalike"))
+        plans.append((planned.costs, planned.precision, planned.worst_case, planned.largest, planned.allowed.learns))
+    assert plans[0] == plans[1] == plans[2]
+
+
+def test_a_plan_says_what_it_will_cost(world: World) -> None:
+    request = world.request("overlap", recipients=["publisher", "advertiser"])
+    costs = {cost.dataset: cost for cost in job.plan(world.room(), request).costs}
+    assert set(costs) == {"visitors", "buyers"}
+    job.run(world.room(), request)
+    spent = world.spent()
+    assert {cost.owner: cost.rho for cost in costs.values()} == {
+        name.removesuffix("/record"): rho for name, rho in spent.items()
+    }
+    after = job.plan(world.room(), request)
+    assert after.paid
+    assert [(cost.rho, cost.spent) for cost in after.costs] == [(0, cost.spent_after) for cost in costs.values()]
+
+
+# -- paying once -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["overlap", "lookalike"])
+def test_the_same_job_again_is_the_same_file_and_no_entry(world: World, kind: str) -> None:
+    first = world.run(kind)
+    data, count = first.release.path.read_bytes(), len(entries(world))
+    again = world.run(kind)
+    assert (first.charged, again.charged) == (True, False)
+    assert again.release == first.release
+    assert again.release.path.read_bytes() == data
+    assert len(entries(world)) == count
+
+
+def test_another_audience_size_costs_nothing(world: World) -> None:
+    first, spent = world.run("lookalike"), world.spent()
+    again = world.run("lookalike", audience={"size": 500})
+    assert again.release.id != first.release.id
+    assert not again.charged
+    assert world.spent() == spent
+    small, large = (set(world.open(ran.release).audience.column(0).to_pylist()) for ran in (first, again))
+    assert small < large
+    assert world.open(again.release).document["auc"] == world.open(first.release).document["auc"]
+
+
+SAME: dict[str, Callable[[World], dict[str, Any]]] = {
+    "columns in another order": lambda w: {"columns": ["topics", "region", "age", "device"]},
+    "columns left out": lambda w: {"columns": ["age", "region", "device", "topics"]},
+    "with the contract's name": lambda w: {"contract": "spring"},
+    "ε written otherwise": lambda w: {"epsilon": 1},
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_the_same_statistic_is_drawn_once_however_it_is_asked(world: World, name: str) -> None:
+    """Otherwise noise would average out for those who know how to spell one question in many ways."""
+    world.run("lookalike")
+    spent, count = world.spent(), len(entries(world))
+    again = world.run("lookalike", **SAME[name](world))
+    assert not again.charged
+    assert (world.spent(), len(entries(world))) == (spent, count)
+
+
+def test_a_count_is_drawn_once_whichever_way_round(world: World) -> None:
+    one = world.open(world.run("overlap").release)
+    spent = world.spent()
+    ran = world.run("overlap", people="buyers", seed="visitors")
+    other = world.open(ran.release)
+    assert not ran.charged
+    assert world.spent() == spent
+    assert other.document["matched"] == one.document["matched"]
+    rows = {name: held.rows for name, held in world.room().submitted().items()}
+    assert (one.document["seed_rows"], other.document["seed_rows"]) == (rows["buyers"], rows["visitors"])
+    world.verify()
+
+
+def test_the_order_of_readers_is_nothing(world: World) -> None:
+    first = world.run("overlap", recipients=["publisher", "advertiser"])
+    again = world.run("overlap", recipients=["advertiser", "publisher"])
+    assert not again.charged
+    assert again.release == first.release
+
+
+def test_a_new_reader_gets_the_same_bytes_and_pays_for_what_is_newly_exposed(world: World) -> None:
+    first = world.run("overlap")
+    assert [cost.dataset for cost in first.plan.costs] == ["buyers"]
+    assert world.spent()["publisher/record"] == 0
+    planned = job.plan(world.room(), world.request("overlap", recipients=["publisher", "advertiser"]))
+    assert {cost.dataset: cost.rho > 0 for cost in planned.costs} == {"visitors": True, "buyers": False}
+    second = world.run("overlap", recipients=["publisher", "advertiser"])
+    spent = world.spent()
+    assert spent["publisher/record"] == spent["advertiser/record"] > 0
+    documents = [world.open(ran.release).document for ran in (first, second)]
+    assert documents[0]["matched"] == documents[1]["matched"]
+    assert world.open(second.release, "advertiser").document == documents[1]
+    world.verify()
+
+
+def test_a_second_reader_needs_only_what_is_left_for_it(world: World) -> None:
+    """The advertiser has nothing left; what it paid for before may still be shown to it."""
+    world.run("overlap", epsilon=2.5)
+    with pytest.raises(job.Unaffordable):
+        world.run("overlap", epsilon=2.4)
+    world.run("overlap", epsilon=2.5, recipients=["publisher", "advertiser"])
+    world.verify()
+
+
+def test_killed_between_its_two_draws_a_job_goes_on_from_the_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = Ledger.pay
+
+    def dies(ledger: Ledger, purchase: Any, statistic: Any) -> Any:
+        if purchase.beside:
+            raise KeyboardInterrupt
+        return honest(ledger, purchase, statistic)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "pay", dies)
+        with pytest.raises(KeyboardInterrupt):
+            world.run("lookalike")
+    spent, moments = world.spent(), entries(world)[2]
+    assert spent["advertiser/record"] > 0
+    assert releases(world.room()) == []
+    ran = world.run("lookalike", audience={"size": 400})  # another job on the same statistics may finish it
+    assert world.spent() == spent
+    assert entries(world)[2] == moments
+    assert world.open(ran.release).document["receipt"]["entries"][0]["entry"].encode() == world.log().entries[2]
+    assert world.verify().releases == 2
+
+
+def test_a_listed_release_whose_file_is_gone_is_made_again(world: World) -> None:
+    first = world.run("overlap")
+    before = world.open(first.release).document["matched"]
+    first.release.path.unlink()
+    again = world.run("overlap")
+    assert not again.charged
+    assert world.open(again.release).document["matched"] == before
+
+
+def test_without_a_match_nothing_is_paid(world: World) -> None:
+    shutil.rmtree(world.place / "matches")
+    (world.place / "matches").mkdir()
+    with pytest.raises(job.NotMatched):
+        world.run("lookalike")
+    assert world.spent() == {"advertiser/record": 0, "publisher/record": 0}
+    assert len(entries(world)) == 2
+
+
+# -- refusing ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_refused_job_is_logged_and_costs_nothing(world: World) -> None:
+    request = world.request("lookalike", recipients=["advertiser"])
+    with pytest.raises(Refused):
+        job.plan(world.room(), request)
+    assert len(entries(world)) == 2  # planning keeps nothing
+    with pytest.raises(Refused):
+        job.run(world.room(), request)
+    denial = entries(world)[2]
+    assert (denial["kind"], denial["clause"], denial["asker"]) == ("denial", "rules.allow", "publisher")
+    assert denial["job"] == request.digest
+    assert world.spent() == {"advertiser/record": 0, "publisher/record": 0}
+    assert world.verify().denials == 1
+
+
+@pytest.mark.parametrize("kind", ["overlap", "lookalike"])
+def test_the_budget_message_names_the_largest_job_that_fits_and_it_fits(world: World, kind: str) -> None:
+    """spent, cap and the largest ε; a job of exactly that ε passes, and one a hair larger does not."""
+    both = {"recipients": ["publisher", "advertiser"]} if kind == "overlap" else {}
+    world.run(kind, epsilon=2.0, **both)
+    spent = world.spent()
+    with pytest.raises(job.Unaffordable) as refused:
+        world.run(kind, epsilon=2.9, **both)
+    assert world.spent() == spent
+    error = refused.value
+    assert entries(world)[-1]["clause"] == "budget"
+    assert f"{error.dataset} has spent ε 2" in error.message
+    assert "of 3; this job asks ε 2.9" in error.message
+    assert f"the largest that still fits is ε {error.largest:g}" in error.message
+    assert 1 < error.largest < 2.9
+    with pytest.raises(job.Unaffordable):
+        world.run(kind, epsilon=error.largest + 0.0001, **both)
+    assert job.plan(world.room(), world.request(kind, epsilon=0.5, **both)).largest == error.largest
+    world.run(kind, epsilon=error.largest, **both)
+    with pytest.raises(job.Unaffordable) as nothing:
+        world.run(kind, epsilon=0.5, **both)
+    if nothing.value.largest:
+        world.run(kind, epsilon=nothing.value.largest, **both)
+    world.verify()
+
+
+def test_more_jobs_fit_than_their_epsilons_add_up_to(world: World) -> None:
+    """Seven jobs of ε 1 and more fit into ε 3: ε does not add, ρ does."""
+    with world.room().ledger() as ledger:
+        cap = ledger.accounts()["advertiser/record"].cap
+    fit = cap // job.plan(world.room(), world.request("overlap")).costs[0].rho
+    assert fit >= 7
+    for step in range(fit):
+        world.run("overlap", epsilon=1 - step * 1e-6)
+    with pytest.raises(job.Unaffordable):
+        world.run("overlap", epsilon=0.9)
+
+
+@pytest.mark.parametrize("epsilon", [1e-12, 1e-6])
+def test_an_epsilon_too_small_for_any_noise_is_refused_before_data_is_touched(world: World, epsilon: float) -> None:
+    for path in world.place.glob("datasets/*/*/*.parquet"):
+        path.unlink()
+    with pytest.raises(Refused, match="too small"):
+        world.run("lookalike", epsilon=epsilon)
+    assert world.spent() == {"advertiser/record": 0, "publisher/record": 0}
+
+
+def test_exporting_copies_sealed_files(used: World) -> None:
+    out = used.folder / "out"
+    listed = releases(used.room())
+    assert [one.kind for one in listed] == ["overlap", "lookalike"]
+    for _ in range(2):
+        assert sorted(export(used.room(), None, out)) == sorted(out / one.path.name for one in listed)
+    assert {path.read_bytes() for path in out.iterdir()} == {one.path.read_bytes() for one in listed}
+    with pytest.raises(Exception, match="no release"):
+        export(used.room(), "../../keys/storage", out)

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyrage
+import pytest
+
+from passbox.cleanroom.opening import check_signer, open_release, write_audience
+from passbox.cleanroom.release import BadRelease, Listed, releases
+from passbox.dp.note import NoteKey, sign_checkpoint
+
+if TYPE_CHECKING:
+    from conftest import World
+
+Document = dict[str, Any]
+
+
+def listed(world: World, kind: str) -> Listed:
+    return next(one for one in releases(world.room()) if one.kind == kind)
+
+
+def reseal(world: World, one: Listed, change: Callable[[Document], object], **files: bytes) -> Path:
+    """The release with something changed, sealed anew to its reader: anybody can."""
+    opened = world.open(one, ids=False)
+    document = json.loads(json.dumps(opened.document))
+    change(document)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        members = dict(opened.files) | {"release.json": json.dumps(document).encode()} | files
+        for name, data in members.items():
+            archive.writestr(name.replace("__", "."), data)
+    path = world.folder / "changed.release"
+    path.write_bytes(
+        pyrage.encrypt(packed.getvalue(), [pyrage.x25519.Recipient.from_str(world.keys("publisher").seal_public())])
+    )
+    return path
+
+
+def reopen(world: World, path: Path) -> Document:
+    return open_release(path, world.keys("publisher").seal_identity(), None).document
+
+
+@pytest.mark.parametrize("kind", ["overlap", "lookalike"])
+def test_a_release_opens_for_its_readers_and_nobody_else(ran: World, kind: str) -> None:
+    one = listed(ran, kind)
+    readers = {"overlap": {"publisher", "advertiser"}, "lookalike": {"publisher"}}[kind]
+    assert set(one.recipients) == readers
+    for party in ("publisher", "advertiser", "officer", "host"):
+        if party in readers:
+            check_signer(one.path, ran.open(one, party, ids=False).document, ran.contract)
+        else:
+            with pytest.raises(BadRelease, match="not sealed to this key"):
+                ran.open(one, party, ids=False)
+    with pytest.raises(BadRelease, match="not sealed"):
+        open_release(one.path, ran.room().seal_identity, None)
+
+
+def test_what_is_no_release_is_refused(used: World) -> None:
+    one = listed(used, "overlap")
+    whole = one.path.read_bytes()
+    to_us = [pyrage.x25519.Recipient.from_str(used.keys("publisher").seal_public())]
+    for data in (b"", b"x", whole[:-1], whole[: len(whole) // 2], pyrage.encrypt(b"no zip", to_us)):
+        one.path.write_bytes(data)
+        with pytest.raises(BadRelease):
+            used.open(one)
+    with pytest.raises(BadRelease, match="not sealed"):
+        open_release(one.path, "no key", None)
+
+
+TAMPERED: dict[str, tuple[str, Callable[[Document], object]]] = {
+    "a better number": ("overlap", lambda d: d["matched"].update(estimate=d["matched"]["estimate"] + 1)),
+    "a narrower interval": ("overlap", lambda d: d["matched"].update(low=d["matched"]["estimate"] - 1)),
+    "another rate": ("overlap", lambda d: d["match_rate"].update(estimate=0.99)),
+    "another size": ("overlap", lambda d: d.update(seed_rows=d["seed_rows"] + 1)),
+    "a better AUC": ("lookalike", lambda d: d["auc"].update(estimate=0.99)),
+    "a better lift": ("lookalike", lambda d: d["cuts"][0]["lift"].update(estimate=9.0)),
+    "a cut less": ("lookalike", lambda d: d["cuts"].pop()),
+    "other noisy integers": ("overlap", lambda d: d["receipt"]["entries"][0]["values"].__setitem__(0, 7)),
+    "integers that are floats": (
+        "overlap",
+        lambda d: d["receipt"]["entries"][0].update(values=[v + 0.5 for v in d["receipt"]["entries"][0]["values"]]),
+    ),
+    "another nonce": ("overlap", lambda d: d["receipt"]["entries"][0].update(nonce="00" * 32)),
+    "another place": ("overlap", lambda d: d["receipt"]["entries"][0].update(sequence=1)),
+    "a broken proof": ("overlap", lambda d: d["receipt"]["entries"][0].update(proof=["00" * 32])),
+    "a proof that is none": ("overlap", lambda d: d["receipt"]["entries"][0].update(proof="zz")),
+    "another entry": (
+        "overlap",
+        lambda d: d["receipt"]["entries"][0].update(
+            entry=d["receipt"]["entries"][0]["entry"].replace('"seq":2', '"seq":3')
+        ),
+    ),
+    "a part less": ("lookalike", lambda d: d["receipt"]["entries"].pop()),
+    "parts swapped": ("lookalike", lambda d: d["receipt"]["entries"].reverse()),
+    "no receipt": ("overlap", lambda d: d.pop("receipt")),
+    "a receipt that is text": ("overlap", lambda d: d.update(receipt="paid")),
+    "a checkpoint that is none": ("overlap", lambda d: d["receipt"].update(checkpoint="paid\n")),
+    "no checkpoint": ("overlap", lambda d: d["receipt"].pop("checkpoint")),
+    "another kind": ("overlap", lambda d: d.update(kind="lookalike")),
+    "another contract": ("overlap", lambda d: d["contract"].update(sha256="0" * 64)),
+    "another format": ("overlap", lambda d: d.update(format="passbox release v9")),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+def test_a_release_that_does_not_follow_from_its_receipt_is_caught(used: World, name: str) -> None:
+    kind, change = TAMPERED[name]
+    one = listed(used, kind)
+    assert reopen(used, reseal(used, one, lambda d: d))["id"] == one.id  # untouched, it opens
+    with pytest.raises(BadRelease) as refused:
+        reopen(used, reseal(used, one, change))
+    assert refused.value.tampered
+
+
+def test_a_receipt_of_another_rooms_log_is_caught_with_the_contract_at_hand(used: World) -> None:
+    one = listed(used, "overlap")
+
+    def forge(document: Document) -> None:
+        lines = document["receipt"]["checkpoint"].split("\n")
+        import base64
+
+        stranger = NoteKey.new(lines[0])
+        root = base64.b64decode(lines[2])
+        document["receipt"]["checkpoint"] = sign_checkpoint(lines[0], int(lines[1]), root, stranger)
+
+    path = reseal(used, one, forge)
+    document = reopen(used, path)
+    with pytest.raises(BadRelease, match="not signed by the contract's room"):
+        check_signer(path, document, used.contract)
+
+
+def test_members_that_do_not_belong_or_are_too_large_are_refused(used: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = listed(used, "overlap")
+    with pytest.raises(BadRelease, match="not a whole release"):
+        reopen(used, reseal(used, one, lambda d: d, evil__sh=b"#!"))
+    with pytest.raises(BadRelease, match="not a whole release"):
+        reopen(used, reseal(used, one, lambda d: d, audience__parquet=b"no table"))
+    from passbox.cleanroom import opening
+
+    monkeypatch.setitem(opening.LARGEST, "release.json", 100)
+    with pytest.raises(BadRelease, match="not a whole release"):
+        used.open(one)
+
+
+def test_own_ids_come_back_sorted_and_only_with_the_right_file(used: World) -> None:
+    one = listed(used, "lookalike")
+    own = used.open(one).audience
+    assert own.column_names == ["visitor_id"]
+    assert own.column(0).to_pylist() == sorted(own.column(0).to_pylist())
+    assert own.num_rows == 300
+    for table in (pa.table({"token": pa.array([1], pa.uint64()), "visitor_id": ["v1"]}), pa.table({"x": [1]})):
+        pq.write_table(table, used.folder / "visitors.ids")
+        with pytest.raises(BadRelease, match=r"\.ids file"):
+            used.open(one)
+    (used.folder / "visitors.ids").write_bytes(b"no table")
+    with pytest.raises(BadRelease, match=r"\.ids file"):
+        used.open(one)
+
+
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", "＝1", "＋1", "－1", "＠x"]
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
+)
+def test_spreadsheet_formulas_are_defused_in_csv(tmp_path: Path, kind: pa.DataType) -> None:
+    import csv
+
+    plain = ["v1", "a=b", "", None]
+    table = pa.table({"=id": pa.array([*FORMULAS, *plain], pa.string()).cast(kind)})
+    write_audience(table, tmp_path / "a.csv")
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row[0] if row else "" for row in csv.reader(file)]
+    assert rows[0] == "'=id"
+    assert rows[1 : len(FORMULAS) + 1] == ["'" + formula for formula in FORMULAS]
+    assert rows[len(FORMULAS) + 1 :][:2] == ["v1", "a=b"]
+
+
+def test_numbers_stay_numbers_and_parquet_stays_as_it_is(tmp_path: Path) -> None:
+    write_audience(pa.table({"id": [-5, 7]}), tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text().split() == ['"id"', "-5", "7"]
+    table = pa.table({"id": ["=1+1"]})
+    write_audience(table, tmp_path / "a.parquet")
+    assert pq.read_table(tmp_path / "a.parquet") == table

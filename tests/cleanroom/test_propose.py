@@ -1,0 +1,168 @@
+"""A draft of columns that carries no one person's value, and that `contract check` accepts."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pcsv
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from passbox.cleanroom.propose import FEWEST_ROWS, Proposal, propose
+from passbox.cleanroom.source import BadSource
+from passbox.policies.contract import NumberColumn
+from passbox.policies.mistakes import mistakes
+
+ROWS = 400
+
+
+def proposal(tmp_path: Path, **columns: Any) -> Proposal:
+    rows = len(next(iter(columns.values())))
+    emails = [f"p{n}@example.com" for n in range(rows)]
+    path = tmp_path / "visitors.parquet"
+    pq.write_table(pa.table({"visitor_id": [f"V{n}" for n in range(rows)], "email": emails, **columns}), path)
+    return propose(path, ("email",))
+
+
+def only(found: Proposal) -> Any:
+    (column,) = found.columns
+    return column
+
+
+def test_ids_and_identifiers_are_no_columns(tmp_path: Path) -> None:
+    found = proposal(tmp_path, region=["north", "south"] * 200)
+    assert (found.rows, found.id, only(found).values) == (ROWS, "visitor_id", ("north", "south"))
+
+
+def test_a_category_that_few_rows_hold_is_left_out(tmp_path: Path) -> None:
+    rare = ["the queen"] * (FEWEST_ROWS - 1)
+    found = proposal(tmp_path, title=rare + ["dr"] * FEWEST_ROWS + ["ms"] * 300)
+    assert only(found).values == ("dr", "ms")
+    assert only(found).note == "1 rarer values left out"
+
+
+def test_a_set_value_counts_once_a_row(tmp_path: Path) -> None:
+    found = proposal(tmp_path, topics=["|".join(["secret"] * 50) + "|cars"] + ["cars|travel"] * 399)
+    assert only(found).values == ("cars", "travel")
+
+
+def test_the_longest_set_is_not_one_persons(tmp_path: Path) -> None:
+    many = [[f"t{n}" for n in range(20)]] * 9 + [[f"t{n}", "t0"] for n in range(20)] * 20
+    assert only(proposal(tmp_path, topics=many)).at_most == 2
+
+
+def test_one_persons_extreme_does_not_move_the_bounds(tmp_path: Path) -> None:
+    ages = [18 + n % 70 for n in range(ROWS - 9)]
+    plain = only(proposal(tmp_path, age=[*ages, *[40] * 9])).bounds
+    assert plain == (10.0, 100.0)
+    assert only(proposal(tmp_path, age=[*ages, *[987_654] * 9])).bounds == (10.0, 100.0)
+    assert only(proposal(tmp_path, age=[*ages, *[-987_654] * 9])).bounds == (10.0, 100.0)
+
+
+@pytest.mark.parametrize("values", [[0] * 395 + [1, 2, 3, 4, 5], ["5"] * 100, [None] * 50])
+def test_what_nobody_shares_or_few_differ_in_gives_no_bounds(values: list[Any], tmp_path: Path) -> None:
+    for column in proposal(tmp_path, income=values).columns:
+        assert column.kind == "category"
+
+
+@pytest.mark.parametrize(
+    "values", [["info@company.example"] * 200, ["ab" * 32] * 200, [f"0{n % 3}" * 16 for n in range(200)]]
+)
+def test_a_column_of_addresses_or_hashes_is_never_proposed(values: list[str], tmp_path: Path) -> None:
+    found = proposal(tmp_path, contact=values)
+    assert found.columns == ()
+    assert "stay at home" in found.left_out["contact"]
+
+
+def test_columns_that_cannot_stand_in_a_contract_are_left_out_with_the_reason(tmp_path: Path) -> None:
+    common = ["x", "y"] * 100
+    found = proposal(tmp_path, Age=common, token=common, k=common, blob=pa.array([b"x"] * 200), nested=[{"a": 1}] * 200)
+    assert found.columns == ()
+    assert set(found.left_out) == {"Age", "token", "k", "blob", "nested"}
+    assert "rename" in found.left_out["Age"]
+
+
+def test_values_a_contract_would_refuse_are_left_out(tmp_path: Path) -> None:
+    assert only(proposal(tmp_path, region=["north", "\x1b[2Jsouth", "a\u202eb", "  "] * 100)).values == ("north",)
+
+
+def test_a_file_without_a_header_proposes_nothing_of_its_first_person(tmp_path: Path) -> None:
+    path = tmp_path / "visitors.csv"
+    path.write_text("anna,anna@example.com,34\n" * 50)
+    with pytest.raises(BadSource) as caught:
+        propose(path, ("email",))
+    assert "anna" not in str(caught.value.rule)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    values=st.lists(
+        st.floats() | st.integers(-(10**20), 10**20).map(float) | st.floats(-1e3, 1e3), min_size=20, max_size=60
+    )
+)
+def test_proposed_bounds_are_always_ones_a_contract_takes(values: list[float], tmp_path: Path) -> None:
+    for column in proposal(tmp_path, amount=values).columns:
+        if column.bounds is None:
+            continue
+        declared = {"kind": "number", "bounds": list(column.bounds)}
+        assert NumberColumn.model_validate(declared)
+        assert mistakes({"dataset": {"d": {"columns": {"amount": declared}}}}) == []
+        finite = sorted(value for value in values if abs(value) < float("inf"))
+        assert column.bounds[0] <= finite[FEWEST_ROWS - 1]
+        assert finite[-FEWEST_ROWS] <= column.bounds[1]
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=st.lists(st.text(max_size=6), min_size=1, max_size=30))
+def test_no_text_is_a_crash_and_no_rare_value_is_proposed(values: list[str], tmp_path: Path) -> None:
+    texts = [value.encode("utf-8", "ignore").decode().replace("\0", "") for value in values]
+    path = tmp_path / "visitors.csv"
+    pcsv.write_csv(pa.table({"email": ["a@b.c"] * len(texts), "note": texts}), path)
+    for column in propose(path, ("email",)).columns:
+        for value in column.values:
+            assert sum(
+                value in (text, *text.split("|")) or value == text.strip() for text in texts
+            ) >= FEWEST_ROWS or any(value == part.strip() for text in texts for part in text.split("|"))
+
+
+def test_the_draft_of_real_looking_people_holds_no_rare_value(signed: Any, tmp_path: Path) -> None:
+    """Every text and number of the draft's columns is held by ten rows, or is a bound rounded outwards."""
+    from datetime import date
+
+    from passbox.cleanroom.draft import Wishes, draft_contract
+
+    rows: dict[str, list[str]] = {
+        "visitor_id": [f"V{n}" for n in range(ROWS)],
+        "email": [f"p{n}@example.com" for n in range(ROWS)],
+        "age": [str(18 + n % 70) for n in range(ROWS - 1)] + ["987654321"],
+        "region": ["north", "south"] * 199 + ["atlantis", "eldorado"],
+        "topics": ["cars|travel"] * 399 + ["falconry|cars"],
+    }
+    path = tmp_path / "visitors.csv"
+    pcsv.write_csv(pa.table(rows), path)
+    wishes = Wishes(
+        "spring",
+        "find more people",
+        date(2099, 1, 1),
+        "visitors",
+        "buyers",
+        "email",
+        "uid2@1",
+        "raw",
+        "raw",
+        3.0,
+        10,
+        10,
+    )
+    cards = [signed.folder / f"{name}.party.toml" for name in ("publisher", "advertiser", "officer", "host")]
+    drafted = draft_contract(cards, signed.folder / "host.room.toml", wishes, path, date(2027, 1, 1))
+    for rare in ("987654321", "atlantis", "eldorado", "falconry", "p1@", "V1"):
+        assert rare not in drafted.text
+    columns = tomllib.loads(drafted.text)["dataset"]["visitors"]["columns"]
+    assert columns["age"]["bounds"] == [10, 100]
+    assert (columns["region"]["values"], columns["topics"]["values"]) == (["north", "south"], ["cars", "travel"])

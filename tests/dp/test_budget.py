@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from passbox.dp.budget import Budget, Delta, Epsilon
+
+
+@pytest.mark.parametrize(("epsilon", "delta"), [(5e-324, 5e-324), (1.0, 1e-6), (64.0, 1 - 2**-53)])
+def test_a_budget_is_any_epsilon_up_to_64_and_any_delta_between_0_and_1(epsilon: float, delta: float) -> None:
+    assert Budget(Epsilon(epsilon), Delta(delta)).epsilon == epsilon
+
+
+@pytest.mark.parametrize("epsilon", [0.0, -1.0, 64.000001, math.nan, math.inf])
+def test_an_epsilon_that_promises_nothing_is_refused(epsilon: float) -> None:
+    with pytest.raises(ValueError, match="epsilon"):
+        Budget(Epsilon(epsilon), Delta(1e-6))
+
+
+@pytest.mark.parametrize("delta", [0.0, -0.1, 1.0, math.nan, math.inf])
+def test_a_delta_that_promises_nothing_is_refused(delta: float) -> None:
+    with pytest.raises(ValueError, match="delta"):
+        Budget(Epsilon(1.0), Delta(delta))

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+import grimp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opendp.mod import OpenDPException
+
+from passbox.dp import mechanisms, scale
+from passbox.dp.budget import RHO_UNIT, Rho
+from passbox.dp.mechanisms import PriceTooLow, gaussian
+from passbox.dp.scale import LARGEST_SCALE, SCALE_UNIT, Scale, price, smallest_scale
+
+sizes = st.integers(1, 2**44)
+rhos = st.integers(10**7, 64 * RHO_UNIT).map(Rho)
+scales = st.integers(SCALE_UNIT // 64, LARGEST_SCALE - 1).map(Scale)
+
+
+@given(sizes, rhos)
+def test_a_scale_costs_at_most_its_price_and_one_step_less_costs_more(l2_squared: int, rho: Rho) -> None:
+    found = smallest_scale(l2_squared, rho)
+    assert price(l2_squared, found) <= rho
+    assert found == 1 or price(l2_squared, Scale(found - 1)) > rho
+
+
+@given(sizes, st.integers(1, LARGEST_SCALE - 1).map(Scale))
+def test_a_price_is_rounded_up_by_less_than_one_unit(l2_squared: int, at: Scale) -> None:
+    exact_times_2_scale_squared = l2_squared * SCALE_UNIT**2 * RHO_UNIT
+    assert 0 <= price(l2_squared, at) * 2 * at**2 - exact_times_2_scale_squared < 2 * at**2
+
+
+@pytest.mark.parametrize(("l2_squared", "at"), [(0, 1), (-1, 1), (1, 0), (1, -1)])
+def test_nothing_is_free(l2_squared: int, at: int) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        price(l2_squared, Scale(at))
+
+
+@pytest.mark.parametrize(("l2_squared", "rho"), [(1, 0), (1, -5), (2**44, 1)])
+def test_noise_that_cannot_be_drawn_is_refused(l2_squared: int, rho: int) -> None:
+    with pytest.raises(ValueError):
+        smallest_scale(l2_squared, Rho(rho))
+
+
+def test_opendp_agrees_with_every_price() -> None:
+    """No PriceTooLow where exactly the price is charged; one unit of 10^-12 is all the slack its floats need."""
+    for power in range(0, 41, 4):
+        for rho in (10**6, RHO_UNIT // 7, RHO_UNIT, 27 * RHO_UNIT):
+            at = smallest_scale(2**power + 1, Rho(rho))
+            gaussian(np.zeros(1, dtype=np.int64), 2**power + 1, at, price(2**power + 1, at))
+
+
+@pytest.mark.parametrize("short", [1, 2, RHO_UNIT])
+def test_a_charge_below_the_price_draws_nothing(short: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mechanisms, "make_gaussian", None)
+    at = Scale(SCALE_UNIT // 2)
+    with pytest.raises(PriceTooLow):
+        gaussian(np.zeros(1, dtype=np.int64), 1, at, Rho(price(1, at) - short))
+
+
+def test_opendp_has_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault in our own price formula is caught by OpenDP's map."""
+    monkeypatch.setattr(mechanisms, "price", lambda l2_squared, at: Rho(price(l2_squared, at) // 2))
+    at = Scale(SCALE_UNIT)
+    with pytest.raises(PriceTooLow):
+        gaussian(np.zeros(1, dtype=np.int64), 1, at, mechanisms.price(1, at))
+
+
+@given(st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=4), scales)
+def test_whatever_the_input_the_output_is_integers_near_it(values: list[int], at: Scale) -> None:
+    """A1, A3: a lattice that no data moves, up to the ends. Nearer than 40 standard deviations + 1, but for e^-800."""
+    noisy = gaussian(np.array(values, dtype=np.int64), 1, at, price(1, at))
+    assert noisy.dtype == np.int64
+    assert all(abs(int(a) - b) <= 40 * at / SCALE_UNIT + 1 for a, b in zip(noisy, values, strict=True))
+
+
+@pytest.mark.parametrize(
+    "values", [np.zeros(2), np.array([np.nan]), np.array([np.inf]), np.zeros(1, dtype=np.int32), np.zeros((1, 1), int)]
+)
+def test_floats_never_reach_the_noise(values: np.ndarray) -> None:
+    with pytest.raises(TypeError):
+        gaussian(values, 1, Scale(SCALE_UNIT), RHO)
+
+
+RHO = Rho(RHO_UNIT)
+
+
+def test_arrays_that_are_read_only_or_strided_are_drawn_on() -> None:
+    values = np.zeros(10, dtype=np.int64)[::2]
+    values.flags.writeable = False
+    assert gaussian(values, 1, Scale(SCALE_UNIT), RHO).shape == (5,)
+
+
+def test_no_cells_is_no_noise() -> None:
+    assert gaussian(np.zeros(0, dtype=np.int64), 1, Scale(SCALE_UNIT), RHO).shape == (0,)
+
+
+def test_an_error_of_opendp_is_told_without_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def quoting(*_: object, **__: object) -> None:
+        raise OpenDPException("FailedCast", "cannot cast 4711")
+
+    monkeypatch.setattr(mechanisms, "make_gaussian", quoting)
+    with pytest.raises(RuntimeError) as caught:
+        gaussian(np.array([4711]), 1, Scale(SCALE_UNIT), RHO)
+    assert "4711" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_forked_children_draw_other_noise() -> None:
+    """A16. 20 cells at σ 1000 agree by chance once in 10^60."""
+    gaussian(np.zeros(1, dtype=np.int64), 1, Scale(SCALE_UNIT), RHO)  # any state a library keeps is there to inherit
+    drawn = [_in_a_fork() for _ in range(3)]
+    assert len(set(drawn)) == 3
+
+
+def _in_a_fork() -> bytes:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        at = Scale(1000 * SCALE_UNIT)
+        os.write(writing, gaussian(np.zeros(20, dtype=np.int64), 1, at, price(1, at)).tobytes())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        data = pipe.read()
+    os.waitpid(child, 0)
+    assert len(data) == 160
+    return data
+
+
+def test_seeding_the_generators_of_python_and_numpy_changes_nothing() -> None:
+    at = Scale(1000 * SCALE_UNIT)
+    drawn = []
+    for _ in range(2):
+        np.random.seed(1)
+        drawn.append(gaussian(np.zeros(20, dtype=np.int64), 1, at, price(1, at)).tobytes())
+    assert drawn[0] != drawn[1]
+    assert secrets.token_bytes(32) != secrets.token_bytes(32)
+
+
+def test_only_the_ledger_imports_raw_noise() -> None:
+    graph = grimp.build_graph("passbox", cache_dir=None)
+    assert graph.find_modules_that_directly_import("passbox.dp.mechanisms") == {"passbox.dp.ledger"}
+
+
+def test_prices_are_recomputed_without_opendp() -> None:
+    assert "opendp" not in Path(scale.__file__).read_text()
