@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .cleanroom.keys import open_keys as open_keys
     from .cleanroom.log import log_of as log_of
     from .cleanroom.log import read_log as read_log
-    from .cleanroom.release import open_release as open_release
+    from .cleanroom.opening import open_release as open_release
     from .cleanroom.room import create_room as create_room
     from .cleanroom.room import open_room as open_room
     from .cleanroom.submit import submit as submit
@@ -30,7 +30,7 @@ _HOMES = {
     "log_of": "cleanroom.log",
     "match": "cleanroom.job",
     "open_keys": "cleanroom.keys",
-    "open_release": "cleanroom.release",
+    "open_release": "cleanroom.opening",
     "open_room": "cleanroom.room",
     "plan": "cleanroom.job",
     "read_agreement": "policies.agreement",

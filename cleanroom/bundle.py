@@ -15,12 +15,15 @@ columns, sorted by `k`.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -161,15 +164,29 @@ _ZIP_FAULTS = (
 """What zipfile raises on bytes that are no archive, or lie about one."""
 
 
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The zip, read within the block. Errors: zipfile.BadZipFile, for all its faults; OSError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except _ZIP_FAULTS:
+        raise zipfile.BadZipFile from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a member that is said to lie before the beginning
+            raise
+        raise zipfile.BadZipFile from None
+
+
 def open_bundle(path: Path) -> Bundle:
     """The outer shape of a bundle. Errors: BadBundle, OSError."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _archive(path) as archive:
             _refuse_shape(path, archive.infolist())
             manifest, signature = archive.read(MEMBERS[0]), archive.read(MEMBERS[1])
-        return Bundle(path, _manifest(path, manifest), manifest, signature.decode("ascii", "replace"))
-    except _ZIP_FAULTS:
+    except zipfile.BadZipFile:
         raise BadBundle(path, "it is not a whole bundle", "ask its owner to send it again") from None
+    return Bundle(path, _manifest(path, manifest), manifest, signature.decode("ascii", "replace"))
 
 
 def _refuse_shape(path: Path, members: list[zipfile.ZipInfo]) -> None:
@@ -208,9 +225,9 @@ def read_data(bundle: Bundle, identity: str) -> pa.Table:
 def _sealed(bundle: Bundle) -> bytes:
     manifest = bundle.manifest
     try:
-        with zipfile.ZipFile(bundle.path) as archive, archive.open(MEMBERS[2]) as member:
+        with _archive(bundle.path) as archive, archive.open(MEMBERS[2]) as member:
             sealed = member.read(manifest.data_bytes + 1)
-    except _ZIP_FAULTS:
+    except zipfile.BadZipFile:
         sealed = b""
     if len(sealed) != manifest.data_bytes or hashlib.sha256(sealed).hexdigest() != manifest.data_sha256:
         raise BadBundle(bundle.path, "its data is not what its manifest signs", "ask for it again", tampered=True)

@@ -142,7 +142,8 @@ def _rho(room: Room, allowed: Allowed, epsilon: float) -> Rho:
 def _precision(room: Room, allowed: Allowed) -> tuple[tuple[str, str, float], ...]:
     """Half widths of 95 % intervals: one for a number of fixed noise, a table over match rates for others."""
     job = allowed.request.job
-    sigma = allowed.purchases[-1].specification.scale / SCALE_UNIT
+    spec = allowed.purchases[-1].specification
+    sigma = spec.scale / SCALE_UNIT / 2**spec.bits
     if not isinstance(job, LookalikeJob):
         return (("matched", "whatever it is", Z95 * sigma),)
     rows = {name: held.rows for name, held in room.submitted().items()}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+import shlex
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .explain import BAD_INPUT, Explanation
 from .show import JsonFlag, Result, Table, note, say
 
 if TYPE_CHECKING:
+    from ..cleanroom.draft import Drafted
+    from ..cleanroom.signing import Signed, Standing
     from ..policies.contract import Contract
-    from ..policies.template import Draft
+    from ..policies.document import Problem
 
 app = typer.Typer(help="Draft, check, show, sign and verify a contract.", no_args_is_help=True)
 
@@ -41,122 +45,80 @@ def new(
     as_json: JsonFlag = False,
 ) -> None:
     """Write a first draft of a contract, explained line by line, for the publisher to edit."""
+    from ..cleanroom.draft import Wishes, draft_contract
     from ..cleanroom.files import write_new
-    from ..policies.template import draft
+    from .words import arrives, day, pair, plain_name, today
 
-    facts, left_out = _facts(
-        party, room, name, purpose, expires, people, seed, from_, match,
-        people_identifier, seed_identifier, epsilon, smallest_seed, smallest_audience,
-    )  # fmt: skip
-    written = write_new(out, draft(facts).encode(), same_is_fine=True)
-    lines = [f"wrote `{out}`" if written else f"`{out}` is here already, nothing changed"]
-    lines.append(f"{len(facts.columns)} columns are proposed" if facts.columns else "no columns are proposed: add them")
-    if left_out:
-        lines.append(f"nothing was proposed for {', '.join(left_out)}")
-    say(
-        Result(
-            {
-                "contract": str(out),
-                "columns": [column.name for column in facts.columns],
-                "left_out": left_out,
-                "written": written,
-            },
-            lines,
-            f"edit `{out}`, then `passbox contract check {out}`",
-        ),
-        as_json,
-    )
-
-
-def _facts(
-    party: list[Path],
-    room: Path,
-    name: str,
-    purpose: str,
-    expires: str,
-    people: str,
-    seed: str,
-    from_: Path | None,
-    match: str,
-    people_identifier: str,
-    seed_identifier: str,
-    epsilon: float,
-    smallest_seed: int,
-    smallest_audience: int,
-) -> tuple[Draft, list[str]]:
-    from ..cleanroom.keys import read_card
-    from ..cleanroom.propose import propose
-    from ..policies.template import Draft
-    from .words import NoRole, pairs, plain_name
-
-    ((kind, scheme),) = pairs([match], "email=uid2@1").items()
-    cards = [read_card(path, "party") for path in party]
-    for role in ("publisher", "advertiser"):
-        if role not in {card["role"] for card in cards}:
-            raise NoRole(f"none of the cards is a {role}'s", "pass the card of each party with `--party`")
-    proposal = propose(from_, (kind,)) if from_ else None
-    rows = proposal.rows if proposal else 10**6
-    facts = Draft(
+    kind, scheme = pair(match, "email=uid2@1")
+    wishes = Wishes(
         name=plain_name(name),
         purpose=purpose,
-        expires=_day(expires),
-        parties=cards,
-        room=read_card(room, "room"),
-        kind=kind,
-        scheme=scheme,
+        expires=day(expires) if expires else today() + timedelta(days=90),
         people=plain_name(people),
         seed=plain_name(seed),
-        people_arrives=people_identifier,
-        seed_arrives=seed_identifier,
-        people_id=proposal.id if proposal else "visitor_id",
-        columns=proposal.columns if proposal else (),
+        kind=kind,
+        scheme=scheme,
+        people_arrives=arrives(people_identifier),
+        seed_arrives=arrives(seed_identifier),
         epsilon=epsilon,
-        people_delta=_delta(rows),
-        seed_delta=1e-6,
         smallest_seed=smallest_seed,
         smallest_audience=smallest_audience,
     )
-    return facts, list(proposal.left_out) if proposal else []
+    drafted = draft_contract(party, room, wishes, from_, today())
+    written = write_new(out, drafted.text.encode(), same_is_fine=True)
+    say(_drafted(out, drafted, written), as_json)
 
 
-def _day(text: str) -> date:
-    from .words import NoRole
-
-    try:
-        return date.fromisoformat(text) if text else date.today() + timedelta(days=90)
-    except ValueError:
-        raise NoRole("that is no day", "write YYYY-MM-DD") from None
-
-
-def _delta(rows: int) -> float:
-    """The power of ten below 1/(10 n), at most 1e-6."""
-    import math
-
-    return min(1e-6, float(f"1e{math.floor(-math.log10(10 * rows))}"))
+def _drafted(out: Path, drafted: Drafted, written: bool) -> Result:
+    count = len(drafted.columns)
+    lines = [f"wrote `{out}`" if written else f"`{out}` is here already, nothing changed"]
+    lines.append(f"{count} columns are proposed" if count else "no columns are proposed: add them")
+    lines += [f"nothing was proposed for {name}: {reason}" for name, reason in drafted.left_out.items()]
+    return Result(
+        {
+            "contract": str(out),
+            "columns": list(drafted.columns),
+            "left_out": dict(drafted.left_out),
+            "written": written,
+        },
+        lines,
+        f"edit `{out}`, then `passbox contract check {out}`",
+    )
 
 
 @app.command("check")
 def check(contract: ContractFile, as_json: JsonFlag = False) -> None:
     """Check a contract, signed or not: every mistake at once, and what it means in plain words."""
     from ..policies.agreement import read_contract
-    from ..policies.contract import InvalidContract
+    from ..policies.document import InvalidContract
+    from .words import today
 
     try:
-        agreed, _ = read_contract(contract)
+        agreed, _ = read_contract(contract, today())
     except InvalidContract as error:
-        if not as_json:
-            rows = [(problem.where, problem.rule, problem.remedy) for problem in error.problems]
-            say(Result({}, [Table(("where", "rule", "remedy"), rows)]), as_json)
-        raise
+        _say_mistakes(contract, error.problems, as_json)
+        raise typer.Exit(BAD_INPUT) from None
     said = _meaning(agreed)
     say(
         Result(
-            {"contract": str(contract), "name": agreed.name, "valid": True, "means": said},
+            {"contract": str(contract), "name": agreed.name, "valid": True, "mistakes": [], "means": said},
             ["no mistakes", *(f"- {sentence}" for sentence in said)],
             f"`passbox contract sign {contract} --key NAME.keys`, then send it with its signature to all parties",
         ),
         as_json,
     )
+
+
+def _say_mistakes(contract: Path, problems: tuple[Problem, ...], as_json: bool) -> None:
+    many = f"{len(problems)} mistakes" if len(problems) > 1 else "1 mistake"
+    words = Explanation("invalid-contract", f"{contract}: {many}", "mend them and type it again", BAD_INPUT)
+    listed = [{"where": each.where, "rule": each.rule, "remedy": each.remedy} for each in problems]
+    lines = [f"{each.where}: {each.rule}; {each.remedy}" for each in problems]
+    data = {"contract": str(contract), "valid": False, "mistakes": listed, **words.as_json()}
+    say(Result(data, lines), as_json)
+    if not as_json:
+        note(f"error: {words.message}", "bold red")
+        note(f"hint: {words.hint}", "dim")
 
 
 def _meaning(contract: Contract) -> list[str]:
@@ -223,66 +185,63 @@ def sign(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Sign a contract with your key. An owner of data also gives its share of the match key."""
+    """Sign a contract with your key. An owner of data also gives its share of the match key.
+
+    Where an agent or a token holds the key, this says what to type instead, and then takes the files that came of it.
+    """
     from ..cleanroom.keys import open_keys
-    from ..cleanroom.signing import by_hand, sign_contract
-    from .words import passphrase
+    from ..cleanroom.signing import lines_to_type, sign_contract, take_signatures
+    from .words import passphrase, today
 
     keys = open_keys(key)
-    if keys.can_sign():
-        done = sign_contract(contract, keys, keys.signing(passphrase(key)))
+    if signature or share_signature:
+        done = take_signatures(contract, keys, signature, share_signature, today())
+    elif keys.can_sign():
+        done = sign_contract(contract, keys, keys.signing(passphrase(key)), today())
     else:
-        done = by_hand(contract, keys, signature, share_signature)
-    if done.lines:
-        say(
-            Result(
-                {"contract": str(contract), "party": done.party, "signed": False, "type": list(done.lines)},
-                ["this key signs elsewhere; type:", *done.lines],
-                f"`passbox contract sign {contract} --key {key} --signature {contract}.sig`"
-                + (f" --share-signature {done.share}.unsigned.sig" if done.share else ""),
-            ),
-            as_json,
-        )
-        return
+        done = lines_to_type(contract, keys, today())
+    say(_to_type(contract, key, done) if done.lines else _signed(contract, done), as_json)
+
+
+def _to_type(contract: Path, key: Path, done: Signed) -> Result:
+    back = ["passbox", "contract", "sign", str(contract), "--key", str(key), "--signature", f"{contract}.sig"]
+    if len(done.lines) > 1:
+        back += ["--share-signature", f"{done.share}.unsigned.sig"]
+    return Result(
+        {"contract": str(contract), "party": done.party, "signed": False, "type": list(done.lines)},
+        ["this key signs elsewhere; type:", *done.lines],
+        f"`{shlex.join(back)}`",
+    )
+
+
+def _signed(contract: Path, done: Signed) -> Result:
     files = [str(path) for path in (done.signature, done.share) if path]
-    say(
-        Result(
-            {"contract": str(contract), "party": done.party, "signed": True, "files": files},
-            [f"signed as {done.party}", *(f"  `{name}`" for name in files)],
-            "send these files to all the others",
-        ),
-        as_json,
+    return Result(
+        {"contract": str(contract), "party": done.party, "signed": True, "files": files},
+        [f"signed as {done.party}", *(f"  `{name}`" for name in files)],
+        "send these files to all the others",
     )
 
 
 @app.command("verify")
 def verify(contract: ContractFile, as_json: JsonFlag = False) -> None:
     """Say for every party whether its signature, and its share of the match key, holds for these bytes."""
-    from ..cleanroom.signing import standing
-    from ..policies.agreement import SignatureBroken, SignatureMissing, read_contract
+    from ..cleanroom.signing import refuse_faults, standing
 
-    agreed, data = read_contract(contract)
-    found = standing(contract, agreed, data)
-    rows = [(row.party, row.signature, row.share) for row in found]
-    missing = tuple(row.party for row in found if "missing" in (row.signature, row.share))
-    broken = [row for row in found if row.broken]
-    if not as_json or not (missing or broken):
-        say(
-            Result(
-                {
-                    "contract": str(contract),
-                    "verified": not (missing or broken),
-                    "parties": {row.party: {"signature": row.signature, "share": row.share} for row in found},
-                },
-                [Table(("party", "signature", "share of the match key"), rows)],
-                "" if missing or broken else f"`passbox prepare FILE --contract {contract} ...`",
-            ),
-            as_json,
-        )
-    if broken:
-        raise SignatureBroken(
-            "contract" if broken[0].signature != "signed" else "share", broken[0].party, broken[0].broken
-        )
-    if missing:
-        note(f"not complete: {', '.join(missing)}")
-        raise SignatureMissing("contract", missing)
+    found = standing(contract)
+    complete = all(row.signature == "signed" and row.share in ("signed", "-") for row in found)
+    if complete or not as_json:
+        say(_standings(contract, found, complete), as_json)
+    refuse_faults(found)
+
+
+def _standings(contract: Path, found: list[Standing], complete: bool) -> Result:
+    return Result(
+        {
+            "contract": str(contract),
+            "verified": complete,
+            "parties": {row.party: {"signature": row.signature, "share": row.share} for row in found},
+        },
+        [Table(("party", "signature", "share of the match key"), [(r.party, r.signature, r.share) for r in found])],
+        f"`passbox prepare FILE --contract {contract} ...`" if complete else "",
+    )

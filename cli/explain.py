@@ -90,9 +90,15 @@ def _signature_broken(error: Any) -> Explanation:
     return Explanation(
         "signature-broken",
         f"the signature of {error.party} on this {error.what} does not hold: {reason}",
-        f"ask {error.party} to sign these very bytes again, and compare fingerprints by voice",
+        _MEND.get(error.what, f"ask {error.party} for it again, and compare fingerprints by voice"),
         SIGNATURE,
     )
+
+
+_MEND = {
+    "contract": "restore the bytes that were signed; if all agree to the change, remove the .sig and .share files "
+    "beside it and let everybody sign again",
+}
 
 
 def _signature_missing(error: Any) -> Explanation:
@@ -110,7 +116,8 @@ def _share(error: Any) -> Explanation:
     words = {
         "missing": f"the share of the match key of {error.party} is missing",
         "sealed-to-others": f"the share of {error.party} is not sealed to these keys",
-        "malformed": f"the share of {error.party} is not one for this contract",
+        "malformed": f"the file of {error.party} is no share of a match key",
+        "of-another": f"the share of {error.party} was made for another contract or by another party",
     }
     return Explanation(
         "match-key",
@@ -128,22 +135,35 @@ def _budget(error: Any) -> Explanation:
     return Explanation("budget", error.message, error.hint, BUDGET)
 
 
+def _reasons(rejects: dict[str, int]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(rejects.items()))
+
+
 def _rejects(error: Any) -> Explanation:
     rejected = sum(error.rejects.values())
-    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(error.rejects.items()))
     return Explanation(
         "rejects",
-        f"{_name(error.path)}: {rejected} of {error.rows} rows break a rule ({reasons}), {error.allowed} may",
+        f"{_name(error.path)}: {rejected} of {error.rows} rows break a rule ({_reasons(error.rejects)}), "
+        f"{error.allowed} may",
         f"mend the file, or leave them out with `--max-rejects {rejected}`",
         BAD_INPUT,
     )
 
 
+def _nothing_left(error: Any) -> Explanation:
+    return Explanation(
+        "nothing-left",
+        f"{_name(error.path)}: no row of it can be used ({_reasons(error.rejects)})",
+        "`passbox contract show` says how this column should arrive, and which values were agreed",
+        BAD_INPUT,
+    )
+
+
 def _missing_columns(error: Any) -> Explanation:
-    wanted, found = ", ".join(error.columns), ", ".join(error.found[:30])
+    alike = f"; it has `{', '.join(error.alike)}`" if error.alike else ""
     return Explanation(
         "columns",
-        f"the file has no column {wanted} (it has {found})",
+        f"the file has no column {', '.join(error.columns)} among its {error.found}{alike}",
         "rename the column, or say `--column email=COLUMN` for an identifier",
         BAD_INPUT,
     )
@@ -189,9 +209,7 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
     # what a party brings
     "BadSource": _placed("bad-file", BAD_INPUT),
     "TooManyRejects": _rejects,
-    "NothingLeft": _simple(
-        "nothing-left", "{e.path}: no row of it can be used", "`--check` shows the reasons", BAD_INPUT
-    ),
+    "NothingLeft": _nothing_left,
     "ColumnMissing": _missing_columns,
     "ColumnUnreadable": _simple(
         "column-type", "column {e.column} cannot be read as {e.declared}", "export it as text or numbers", BAD_INPUT
@@ -222,6 +240,12 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
     "TooFewShares": _simple(
         "match-key", "a match key takes shares of two parties", "a contract needs two owners of data", REFUSED
     ),
+    "HalfSigned": _simple(
+        "half-signed",
+        "{e.party} owns data, so it signs the contract and its share of the match key together",
+        "add `{e.missing}` with the file that `ssh-keygen -Y sign` wrote",
+        USAGE,
+    ),
     "KeysUnusable": _placed("keys", BAD_INPUT),
     "BadKey": _simple("keys", "a key cannot be used", "use an Ed25519 key", BAD_INPUT),
     "NoParty": _simple(
@@ -233,6 +257,12 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
     "NoSuchDataset": _simple(
         "no-such-dataset", "the contract knows no data set {e.name}", "it knows {e.known}", BAD_INPUT
     ),
+    "RoleMissing": _simple(
+        "role-missing",
+        "none of the cards is of the role {e.role}",
+        "pass the card of each party with `--party`",
+        USAGE,
+    ),
     "NoRole": _simple("role", "{e.rule}", "{e.remedy}", USAGE),
     # the room
     "RoomUnusable": _placed("room", BAD_INPUT),
@@ -243,6 +273,7 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
         "not-matched", "{e.people} and {e.seed} were not matched yet", "type `passbox match {e.room}`", BAD_INPUT
     ),
     "Refused": _refused,
+    "EpsilonTooSmall": _simple("refused", "no noise keeps to so small an epsilon", "ask a larger one", REFUSED),
     "Unaffordable": _budget,
     "BudgetExceeded": _simple(
         "budget", "the account {e.account} does not hold what this costs", "`passbox ledger show`", BUDGET

@@ -30,12 +30,12 @@ def new(
     """
     from ..cleanroom.keys import ROLES, make
     from ..policies.sign import fingerprint
-    from .words import NoRole, plain_name
+    from .words import NoRole, plain_name, room_name
 
-    chosen = role or ("operator" if room else name)
+    chosen = role or ("operator" if room else plain_name(name))
     if chosen not in ROLES:
-        raise NoRole(f"{name} is no role", f"say which with `--role`: {', '.join(ROLES)}")
-    made = make(Path(), plain_name(name), chosen, ssh_key, room or None)
+        raise NoRole(f"{chosen} is no role", f"say which with `--role`: {', '.join(ROLES)}")
+    made = make(Path(), plain_name(name), chosen, ssh_key, room_name(room) if room else None)
     mark = fingerprint(made.keys.sign_public())
     cards = [made.card] + ([made.room_card] if made.room_card else [])
     listed = " and ".join(f"`{card}`" for card in cards)

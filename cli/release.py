@@ -65,7 +65,7 @@ def open_(
     """Open a release that is sealed to you: numbers with intervals, and an audience as your own IDs."""
     from ..cleanroom.files import write
     from ..cleanroom.keys import open_keys
-    from ..cleanroom.release import check_signer, open_release, write_audience
+    from ..cleanroom.opening import check_signer, open_release, write_audience
 
     opened = open_release(file, open_keys(key).seal_identity(), ids)
     if contract is not None:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..policies.contract import Contract
 
 
 class NoRole(Exception):
@@ -24,18 +29,53 @@ class NoSuchDataset(Exception):
 
 
 def plain_name(name: str) -> str:
-    """A party's name: lower case, begins with a letter. Errors: NoRole."""
+    """A name of a party or data set: lower case, begins with a letter. Errors: NoRole."""
     if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", name):
-        raise NoRole("that is no name for a party", "use up to 40 of a-z, 0-9, - and _, a letter first")
+        raise NoRole("that is no name", "use up to 40 of a-z, 0-9, - and _, a letter first")
     return name
 
 
 def pairs(options: list[str], shape: str) -> dict[str, str]:
     """`a=b` options as a map. Errors: NoRole."""
     split = [option.partition("=") for option in options]
-    if wrong := [head for head, mark, tail in split if not (head and mark and tail)]:
-        raise NoRole(f"an option does not have the shape {shape} ({len(wrong)} of {len(options)})", f"write {shape}")
+    if not all(head and mark and tail for head, mark, tail in split):
+        raise NoRole(f"an option does not have the shape {shape}", f"write {shape}")
+    if len({head for head, _, _ in split}) < len(split):
+        raise NoRole("an option says the same thing twice", f"write {shape} once")
     return {head: tail for head, _, tail in split}
+
+
+def pair(option: str, shape: str) -> tuple[str, str]:
+    """One `a=b` option. Errors: NoRole."""
+    ((head, tail),) = pairs([option], shape).items()
+    return head, tail
+
+
+def arrives(text: str) -> str:
+    """How a file holds its identifiers. Errors: NoRole."""
+    if text not in ("raw", "sha256"):
+        raise NoRole("that is no way for identifiers to arrive", "say raw, or sha256 where the file holds hashes")
+    return text
+
+
+def today() -> date:
+    """The day, in UTC."""
+    return datetime.now(UTC).date()
+
+
+def day(text: str) -> date:
+    """A day. Errors: NoRole."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise NoRole("that is no day", "write it as 2027-03-31") from None
+
+
+def room_name(text: str) -> str:
+    """The name of a room. Errors: NoRole."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9./-]{2,99}", text):
+        raise NoRole("that is no name for a room", "use a-z, 0-9, dots, slashes and -, such as rooms.example/spring")
+    return text
 
 
 def share(text: str) -> float:
@@ -50,11 +90,42 @@ def share(text: str) -> float:
 
 
 def passphrase(what: Path) -> Callable[[], bytes]:
-    """Asks for a passphrase on the terminal, when it is needed."""
+    """Asks for a passphrase on the terminal, when it is needed; without a terminal there is none."""
 
     def ask() -> bytes:
         import getpass
+        import warnings
 
-        return getpass.getpass(f"passphrase of {what}: ").encode()
+        from .show import clean
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)  # it would be shown while it is typed
+            try:
+                return getpass.getpass(f"passphrase of the key of {clean(what)}: ").encode()
+            except (getpass.GetPassWarning, EOFError, OSError):
+                return b""
 
     return ask
+
+
+def bundle_path(out: Path | None, dataset: str) -> Path:
+    """Where a bundle goes. The file that stays lies beside it under another ending. Errors: NoRole."""
+    if out is None:
+        return Path(f"{plain_name(dataset)}.bundle")
+    if out.suffix in (".ids", ".made"):
+        raise NoRole("a bundle cannot end like that", f"name it such as `--out {dataset}.bundle`")
+    return out
+
+
+def known_dataset(name: str, contract: Contract) -> None:
+    """Errors: NoSuchDataset."""
+    if name not in contract.dataset:
+        raise NoSuchDataset(name, ", ".join(contract.dataset))
+
+
+def named_columns(options: list[str], contract: Contract) -> dict[str, str]:
+    """`--column` options: an identifier kind of the contract, and the column that holds it. Errors: NoRole."""
+    names = pairs(options, "email=COLUMN")
+    if set(names) - {contract.kind}:
+        raise NoRole("the contract matches on no such identifier", f"write {contract.kind}=COLUMN")
+    return names

@@ -17,6 +17,11 @@ from numpy.typing import NDArray
 
 LARGEST_SUM = 2**62
 
+COUNT_BITS = 10
+"""People are counted in units of 2^-10, so that the noise lies on a lattice much finer than its own width."""
+COUNT_L2_SQUARED = 2 ** (2 * COUNT_BITS)
+"""One person, squared, in those units."""
+
 
 class OverflowPossible(Exception):
     """So many rows of so large a bound could leave int64. Carries public sizes only."""
@@ -42,7 +47,7 @@ class Statistic:
 def count(matched: NDArray[np.bool_]) -> Statistic:
     """How many rows match: one cell. matched: (rows,) bool. Errors: TypeError."""
     _refuse_unless(matched, np.bool_)
-    return Statistic(np.array([np.count_nonzero(matched)], dtype=np.int64), bits=0, l2_squared=1)
+    return _of_people(np.array([np.count_nonzero(matched)], dtype=np.int64))
 
 
 def histogram(cell: NDArray[np.int64], matched: NDArray[np.bool_], cells: int) -> Statistic:
@@ -56,8 +61,12 @@ def histogram(cell: NDArray[np.int64], matched: NDArray[np.bool_], cells: int) -
         raise ValueError("every row needs a cell, and a yes or no")
     if cell.size and (int(cell.min()) < 0 or int(cell.max()) >= cells):
         raise ValueError("a row points at a cell that was not declared")
-    counts = np.bincount(cell[matched], minlength=cells).astype(np.int64)
-    return Statistic(counts, bits=0, l2_squared=1)
+    return _of_people(np.bincount(cell[matched], minlength=cells).astype(np.int64))
+
+
+def _of_people(counts: NDArray[np.int64]) -> Statistic:
+    """Whole people in lattice units; there are never enough people for these to overflow."""
+    return Statistic(counts << COUNT_BITS, bits=COUNT_BITS, l2_squared=COUNT_L2_SQUARED)
 
 
 def vector(values: NDArray[np.int64], *, bits: int, l2_squared: int, rows: int, bound: int) -> Statistic:

@@ -138,14 +138,12 @@ def evaluate(noisy: Noisy, totals: Int, predicted: Float | None = None) -> Evalu
     noisy: counts for each of `totals`' bins; further cells, declared but not used, are passed over.
     predicted: `ScoreBins.predicted`, for the calibration. Errors: ValueError when bins do not fit together.
     """
-    if noisy.bits != 0:
-        raise ValueError("a histogram counts whole people")
-    return _evaluate(noisy.values, totals, noisy.scale, predicted)
+    return _evaluate(noisy.real, totals, noisy.sigma, predicted)
 
 
 def exact(histogram: Int, totals: Int, predicted: Float | None = None) -> Evaluation:
     """The same from a histogram without noise: for truth that was generated, and is no one's secret."""
-    return _evaluate(histogram, totals, 0.0, predicted)
+    return _evaluate(histogram.astype(np.float64), totals, 0.0, predicted)
 
 
 def planned_auc_halfwidth(positives: int, held_out: int, sigma: float, auc: float) -> float:
@@ -161,11 +159,11 @@ def planned_auc_halfwidth(positives: int, held_out: int, sigma: float, auc: floa
     return (expected.high - expected.low) / 2
 
 
-def _evaluate(counts: Int, totals: Int, scale: float, predicted: Float | None) -> Evaluation:
+def _evaluate(counts: Float, totals: Int, scale: float, predicted: Float | None) -> Evaluation:
     bins = len(totals)
     if not 0 < bins <= len(counts) or (totals <= 0).any():
         raise ValueError("every bin needs its people and its count")
-    seen = counts[:bins].astype(np.float64)
+    seen = counts[:bins]
     people = int(totals.sum())
     positives, loose = float(seen.sum()), Z95 * scale * math.sqrt(bins)
     ends = _clipped(positives, positives - loose, positives + loose, float(people), "noise")

@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 from ..dp.account import Cap
 from ..dp.accounting import rho_within
+from ..dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED
 from ..dp.budget import Budget, Delta, Epsilon, Rho
 from ..dp.entry import Charge, Context, Purchase, Specification
 from ..dp.scale import Scale, price, smallest_scale
@@ -106,8 +107,8 @@ def purchases(
         part="all",
         columns=(),
         cells=1,
-        bits=0,
-        l2_squared=1,
+        bits=COUNT_BITS,
+        l2_squared=COUNT_L2_SQUARED,
         scale=Scale(1),
     )
     context = context_of(agreement, request)

@@ -277,7 +277,7 @@ def test_the_other_part_is_covered_once_and_replays_for_ever(desk: Any, ledger: 
         ({"rule": "any"}, "same rule"),
         ({"part": "train"}, "disjoint"),
         ({"part": "all"}, "disjoint"),
-        ({"scale": Scale(2**20)}, "smaller than this release costs"),
+        ({"scale": Scale(3 * 2**20)}, "smaller than this release costs"),
         ({"accounts": ("advertiser",)}, "not both"),
         ({"beside": "00" * 32}, "not paid for"),
         ({"beside": ""}, "charged to somebody"),

@@ -14,24 +14,27 @@ from opendp.mod import OpenDPException
 from passbox.dp import mechanisms, scale
 from passbox.dp.budget import RHO_UNIT, Rho
 from passbox.dp.mechanisms import PriceTooLow, gaussian
-from passbox.dp.scale import LARGEST_SCALE, SCALE_UNIT, Scale, price, smallest_scale
+from passbox.dp.scale import LARGEST_SCALE, SCALE_UNIT, SMOOTHING, Scale, price, smallest_scale
 
 sizes = st.integers(1, 2**44)
 rhos = st.integers(10**7, 64 * RHO_UNIT).map(Rho)
-scales = st.integers(SCALE_UNIT // 64, LARGEST_SCALE - 1).map(Scale)
+WIDER = SMOOTHING * SCALE_UNIT + 1
+"""The least scale that has a price."""
+scales = st.integers(WIDER, LARGEST_SCALE - 1).map(Scale)
 
 
 @given(sizes, rhos)
 def test_a_scale_costs_at_most_its_price_and_one_step_less_costs_more(l2_squared: int, rho: Rho) -> None:
     found = smallest_scale(l2_squared, rho)
     assert price(l2_squared, found) <= rho
-    assert found == 1 or price(l2_squared, Scale(found - 1)) > rho
+    assert found == WIDER or price(l2_squared, Scale(found - 1)) > rho
 
 
-@given(sizes, st.integers(1, LARGEST_SCALE - 1).map(Scale))
+@given(sizes, scales)
 def test_a_price_is_rounded_up_by_less_than_one_unit(l2_squared: int, at: Scale) -> None:
-    exact_times_2_scale_squared = l2_squared * SCALE_UNIT**2 * RHO_UNIT
-    assert 0 <= price(l2_squared, at) * 2 * at**2 - exact_times_2_scale_squared < 2 * at**2
+    twice_the_variance = 2 * (at**2 - (SMOOTHING * SCALE_UNIT) ** 2)
+    exact = l2_squared * SCALE_UNIT**2 * RHO_UNIT
+    assert 0 <= price(l2_squared, at) * twice_the_variance - exact < twice_the_variance
 
 
 @pytest.mark.parametrize(("l2_squared", "at"), [(0, 1), (-1, 1), (1, 0), (1, -1)])
@@ -57,15 +60,15 @@ def test_opendp_agrees_with_every_price() -> None:
 @pytest.mark.parametrize("short", [1, 2, RHO_UNIT])
 def test_a_charge_below_the_price_draws_nothing(short: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mechanisms, "make_gaussian", None)
-    at = Scale(SCALE_UNIT // 2)
+    at = Scale(5 * SCALE_UNIT // 2)
     with pytest.raises(PriceTooLow):
         gaussian(np.zeros(1, dtype=np.int64), 1, at, Rho(price(1, at) - short))
 
 
 def test_opendp_has_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault in our own price formula is caught by OpenDP's map."""
-    monkeypatch.setattr(mechanisms, "price", lambda l2_squared, at: Rho(price(l2_squared, at) // 2))
-    at = Scale(SCALE_UNIT)
+    monkeypatch.setattr(mechanisms, "price", lambda l2_squared, at: Rho(price(l2_squared, at) // 4))
+    at = Scale(5 * SCALE_UNIT)
     with pytest.raises(PriceTooLow):
         gaussian(np.zeros(1, dtype=np.int64), 1, at, mechanisms.price(1, at))
 
@@ -83,7 +86,7 @@ def test_whatever_the_input_the_output_is_integers_near_it(values: list[int], at
 )
 def test_floats_never_reach_the_noise(values: np.ndarray) -> None:
     with pytest.raises(TypeError):
-        gaussian(values, 1, Scale(SCALE_UNIT), RHO)
+        gaussian(values, 1, Scale(5 * SCALE_UNIT), RHO)
 
 
 RHO = Rho(RHO_UNIT)
@@ -92,11 +95,11 @@ RHO = Rho(RHO_UNIT)
 def test_arrays_that_are_read_only_or_strided_are_drawn_on() -> None:
     values = np.zeros(10, dtype=np.int64)[::2]
     values.flags.writeable = False
-    assert gaussian(values, 1, Scale(SCALE_UNIT), RHO).shape == (5,)
+    assert gaussian(values, 1, Scale(5 * SCALE_UNIT), RHO).shape == (5,)
 
 
 def test_no_cells_is_no_noise() -> None:
-    assert gaussian(np.zeros(0, dtype=np.int64), 1, Scale(SCALE_UNIT), RHO).shape == (0,)
+    assert gaussian(np.zeros(0, dtype=np.int64), 1, Scale(5 * SCALE_UNIT), RHO).shape == (0,)
 
 
 def test_an_error_of_opendp_is_told_without_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +108,7 @@ def test_an_error_of_opendp_is_told_without_its_words(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(mechanisms, "make_gaussian", quoting)
     with pytest.raises(RuntimeError) as caught:
-        gaussian(np.array([4711]), 1, Scale(SCALE_UNIT), RHO)
+        gaussian(np.array([4711]), 1, Scale(5 * SCALE_UNIT), RHO)
     assert "4711" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
@@ -113,7 +116,9 @@ def test_an_error_of_opendp_is_told_without_its_words(monkeypatch: pytest.Monkey
 
 def test_forked_children_draw_other_noise() -> None:
     """A16. 20 cells at σ 1000 agree by chance once in 10^60."""
-    gaussian(np.zeros(1, dtype=np.int64), 1, Scale(SCALE_UNIT), RHO)  # any state a library keeps is there to inherit
+    gaussian(
+        np.zeros(1, dtype=np.int64), 1, Scale(5 * SCALE_UNIT), RHO
+    )  # any state a library keeps is there to inherit
     drawn = [_in_a_fork() for _ in range(3)]
     assert len(set(drawn)) == 3
 

@@ -244,8 +244,12 @@ def test_cells_that_were_declared_but_not_needed_are_passed_over() -> None:
     assert evaluate(paid(short, 2.0), totals) == evaluate(paid(long, 2.0), totals)
     with pytest.raises(ValueError):
         evaluate(paid(short, 2.0), np.array([10, 10, 90]))
-    with pytest.raises(ValueError):
-        evaluate(Noisy(short, 2.0, 20, Receipt("00", 0, b"", "00")), totals)
+
+
+def test_a_histogram_on_a_finer_lattice_reads_the_same() -> None:
+    totals, seen = np.array([10, 90]), np.array([5, 7])
+    fine = Noisy(seen << 10, 2.0 * 2**10, 10, Receipt("00", 0, b"", "00"))
+    assert evaluate(fine, totals) == evaluate(paid(seen, 2.0), totals)
 
 
 def test_calibration_sets_what_was_said_beside_what_came_true() -> None:

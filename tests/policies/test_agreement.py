@@ -50,7 +50,9 @@ def test_one_changed_character_anywhere_breaks_a_signature_also_where_the_rest_i
             assert caught.value.reason in ("broken", "wrong-key")
 
 
-@pytest.mark.parametrize("change", [lambda t: t[:-1], lambda t: t + "\n", lambda t: t.replace("\n", "\r\n"), lambda t: ""])
+@pytest.mark.parametrize(
+    "change", [lambda t: t[:-1], lambda t: t + "\n", lambda t: t.replace("\n", "\r\n"), lambda t: ""]
+)
 def test_a_contract_cut_stretched_or_converted_breaks_its_signatures(change: Any, people: Any, tmp_path: Path) -> None:
     path = people.lay(tmp_path)
     path.write_bytes(change(people.text).encode())

@@ -289,7 +289,9 @@ def test_no_bytes_are_a_crash(data: st.DataObject, people: Any) -> None:
     for _ in range(data.draw(st.integers(1, 5))):
         start = data.draw(st.integers(0, len(raw)))
         stop = data.draw(st.integers(start, min(len(raw), start + 20)))
-        raw[start:stop] = data.draw(st.binary(max_size=8) | st.sampled_from([b"[", b"]", b"{", b'"', b"\n", b"=", b"."]))
+        raw[start:stop] = data.draw(
+            st.binary(max_size=8) | st.sampled_from([b"[", b"]", b"{", b'"', b"\n", b"=", b"."])
+        )
     with contextlib.suppress(InvalidContract):
         parse(bytes(raw))
 
@@ -299,5 +301,3 @@ def test_plain_text_is_what_a_terminal_shows_as_it_is(text: str) -> None:
     if is_plain(text):
         assert text
         assert not any(ord(char) < 32 or char in "\u202e\u2066\u200b\ufeff" for char in text)
-
-

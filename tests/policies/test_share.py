@@ -107,7 +107,9 @@ def test_any_changed_character_of_a_share_is_refused(people: Any) -> None:
 
 
 @pytest.mark.parametrize("secret", [b"", bytes(31), bytes(33)])
-def test_a_share_of_another_length_is_refused_once_it_is_open(secret: bytes, people: Any, shares: dict[str, str]) -> None:
+def test_a_share_of_another_length_is_refused_once_it_is_open(
+    secret: bytes, people: Any, shares: dict[str, str]
+) -> None:
     readers = [pyrage.x25519.Identity.from_str(people.seal[name]).to_public() for name in ("publisher", "advertiser")]
     sealed = pyrage.encrypt(secret, readers, armored=True).decode()
     text = f"passbox share v1 {digest(people.text.encode())} advertiser\n{sealed.rstrip()}\n"

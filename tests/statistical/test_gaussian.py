@@ -100,23 +100,23 @@ def variance_fits(mechanism: Mechanism, scale: Scale, draws: int = DRAWS) -> boo
     return bool(low <= ratio <= high)
 
 
-@pytest.mark.parametrize("sigma", [1.0, 1.9, 37.5, 2.0**30])
+@pytest.mark.parametrize("sigma", [2.5, 3.9, 37.5, 2.0**30])
 def test_the_variance_is_the_one_that_was_paid_for(sigma: float) -> None:
     assert variance_fits(ours, Scale(round(sigma * SCALE_UNIT)), DRAWS // 2)
 
 
 @pytest.mark.parametrize("broken", [half_the_noise, scale_rounded_down])
 def test_a_variance_that_was_not_paid_for_is_caught(broken: Mechanism) -> None:
-    assert not variance_fits(broken, Scale(round(1.9 * SCALE_UNIT)))
+    assert not variance_fits(broken, Scale(round(4.9 * SCALE_UNIT)))
 
 
 def test_small_noise_has_the_probabilities_of_the_discrete_gaussian() -> None:
-    """Each value at σ 1 against exp(-k²/2) / Σ: chi-square over 9 cells, at `ALARM`."""
-    noise = ours(np.zeros(DRAWS, dtype=np.int64), 1, Scale(SCALE_UNIT))
-    weights = np.exp(-(np.arange(-40, 41) ** 2) / 2)
-    inner = weights[36:45] / weights.sum()
-    expected = DRAWS * np.r_[inner[1:-1], 1 - inner[1:-1].sum()]
-    seen = np.array([(noise == k).sum() for k in range(-3, 4)])
+    """Each value at σ 2.5 against exp(-k²/2σ²) / Σ: chi-square over 16 cells, at `ALARM`."""
+    noise = ours(np.zeros(DRAWS, dtype=np.int64), 1, Scale(5 * SCALE_UNIT // 2))
+    weights = np.exp(-(np.arange(-40, 41) ** 2) / 12.5)
+    inner = weights[33:48] / weights.sum()
+    expected = DRAWS * np.r_[inner, 1 - inner.sum()]
+    seen = np.array([(noise == k).sum() for k in range(-7, 8)])
     seen = np.r_[seen, DRAWS - seen.sum()]
     assert ((seen - expected) ** 2 / expected).sum() < chi2.isf(ALARM, len(expected) - 1)
 

@@ -1,0 +1,88 @@
+"""A first draft from cards, wishes and a file is a contract, or is not written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from passbox.cleanroom.draft import Drafted, RoleMissing, Wishes, draft_contract
+from passbox.cleanroom.keys import KeysUnusable
+from passbox.policies.contract import InvalidContract, parse
+
+TODAY = date(2027, 1, 10)
+WISHES = Wishes(
+    name="spring",
+    purpose="find more people",
+    expires=date(2027, 6, 30),
+    people="visitors",
+    seed="buyers",
+    kind="email",
+    scheme="uid2@1",
+    people_arrives="raw",
+    seed_arrives="sha256",
+    epsilon=3.0,
+    smallest_seed=1000,
+    smallest_audience=5000,
+)
+
+
+def drafted(signed: Any, wishes: Wishes = WISHES, *names: str, source: Path | None = None) -> Drafted:
+    cards = [signed.folder / f"{name}.party.toml" for name in names or ("publisher", "advertiser", "officer", "host")]
+    return draft_contract(cards, signed.folder / "host.room.toml", wishes, source, TODAY)
+
+
+def test_a_draft_is_a_contract_of_these_parties(signed: Any) -> None:
+    contract = parse(drafted(signed).text.encode())
+    assert set(contract.party) == {"publisher", "advertiser", "officer", "host"}
+    assert contract.dataset["buyers"].identifiers == {"email": "sha256"}
+    assert contract.party["officer"].sign == signed.keys("officer").sign_public()
+
+
+def test_delta_is_below_one_tenth_of_one_person(signed: Any, tmp_path: Path) -> None:
+    source = tmp_path / "visitors.csv"
+    source.write_text("email,region\n" + "".join(f"p{n}@example.com,north\n" for n in range(300_000)))
+    contract = parse(drafted(signed, source=source).text.encode())
+    assert contract.dataset["visitors"].budget.delta == 1e-7
+
+
+@pytest.mark.parametrize(("names", "role"), [(("publisher", "host"), "advertiser"), (("officer",), "publisher")])
+def test_a_draft_needs_both_owners_of_data(names: tuple[str, ...], role: str, signed: Any) -> None:
+    with pytest.raises(RoleMissing) as caught:
+        drafted(signed, WISHES, *names)
+    assert caught.value.role == role
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "a]\n[room"},
+        {"people": "x y"},
+        {"people": "buyers"},
+        {"kind": "phone"},
+        {"kind": 'a"]\n'},
+        {"scheme": "nobody@1"},
+        {"people_arrives": "md5"},
+        {"epsilon": float("nan")},
+        {"epsilon": 65.0},
+        {"smallest_seed": -1},
+        {"expires": date(2027, 1, 9)},
+        {"purpose": "a\u202eb"},
+    ],
+)
+def test_wishes_that_make_no_contract_are_refused(change: dict[str, Any], signed: Any) -> None:
+    with pytest.raises(InvalidContract):
+        drafted(signed, replace(WISHES, **change))
+
+
+def test_a_room_of_a_party_without_card_is_refused(signed: Any) -> None:
+    with pytest.raises(InvalidContract):
+        drafted(signed, WISHES, "publisher", "advertiser")
+
+
+def test_a_card_of_the_other_kind_is_refused(signed: Any) -> None:
+    with pytest.raises(KeysUnusable):
+        draft_contract([signed.folder / "host.room.toml"], signed.folder / "host.room.toml", WISHES, None, TODAY)

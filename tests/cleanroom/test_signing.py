@@ -1,0 +1,214 @@
+"""Signing at a party: with its own key, and with one that an agent or a token holds."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from passbox.cleanroom.keys import Keys, make
+from passbox.cleanroom.signing import (
+    HalfSigned,
+    NoParty,
+    lines_to_type,
+    party_of,
+    refuse_faults,
+    sign_contract,
+    standing,
+    take_signatures,
+    unsigned_path,
+)
+from passbox.policies.agreement import SignatureBroken, SignatureMissing, read_agreement, signature_path
+from passbox.policies.contract import InvalidContract
+from passbox.policies.share import ShareUnusable, open_shares, share_path
+from passbox.policies.sign import new_private_key, sign
+
+TODAY = date(2027, 1, 10)
+
+
+@pytest.fixture
+def contract(signed: Any, tmp_path: Path) -> Path:
+    """The contract alone, signed by nobody."""
+    return Path(shutil.copy(signed.contract, tmp_path))
+
+
+def signs_as(signed: Any, contract: Path, name: str) -> Any:
+    return sign_contract(contract, signed.keys(name), signed.signing_key(name), TODAY)
+
+
+def test_all_that_sign_have_agreed(signed: Any, contract: Path) -> None:
+    for name in ("publisher", "advertiser", "officer", "host"):
+        done = signs_as(signed, contract, name)
+        assert (done.share is not None) == (name in ("publisher", "advertiser"))
+    refuse_faults(standing(contract))
+    assert read_agreement(contract).data == contract.read_bytes()
+
+
+def test_signing_again_keeps_the_share(signed: Any, contract: Path) -> None:
+    """Another share would be another match key than the one the others used already."""
+    share = signs_as(signed, contract, "publisher").share
+    before = share.read_bytes()
+    assert signs_as(signed, contract, "publisher").share.read_bytes() == before
+
+
+def test_a_share_that_does_not_hold_is_made_anew(signed: Any, contract: Path) -> None:
+    share = share_path(contract, "publisher")
+    for content in (b"nonsense", b"\xff\xfe", signed.shares()["advertiser"].encode()):
+        share.write_bytes(content)
+        signs_as(signed, contract, "publisher")
+        assert {row.party: row.share for row in standing(contract)}["publisher"] == "signed"
+
+
+def test_keys_of_nobody_sign_nothing(signed: Any, contract: Path, tmp_path: Path) -> None:
+    stranger = make(tmp_path, "stranger", "officer", None, None).keys
+    with pytest.raises(NoParty):
+        sign_contract(contract, stranger, new_private_key(), TODAY)
+    assert list(tmp_path.glob("*.sig")) == []
+
+
+def test_a_party_with_a_comment_behind_its_key_is_found(signed: Any, contract: Path) -> None:
+    key = signed.keys("officer").sign_public()
+    contract.write_text(contract.read_text().replace(key, f"{key} officer@example"))
+    assert signs_as(signed, contract, "officer").party == "officer"
+
+
+def test_what_was_changed_after_somebody_signed_it_is_signed_by_nobody(signed: Any, contract: Path) -> None:
+    signs_as(signed, contract, "advertiser")
+    contract.write_text(contract.read_text().replace("epsilon = 3.0", "epsilon = 9.0"))
+    for name in ("publisher", "advertiser"):
+        with pytest.raises(SignatureBroken) as caught:
+            signs_as(signed, contract, name)
+        assert caught.value.party == "advertiser"
+    assert not signature_path(contract, "publisher").exists()
+
+
+def test_an_expired_contract_is_not_signed(signed: Any, contract: Path) -> None:
+    with pytest.raises(InvalidContract):
+        sign_contract(contract, signed.keys("officer"), signed.signing_key("officer"), date(2030, 1, 1))
+
+
+def test_the_first_fault_beside_a_contract_is_named(signed: Any, contract: Path) -> None:
+    with pytest.raises(SignatureMissing) as missing:
+        refuse_faults(standing(contract))
+    assert set(missing.value.parties) == {"publisher", "advertiser", "officer", "host"}
+    for name in ("publisher", "advertiser", "officer", "host"):
+        signs_as(signed, contract, name)
+    share = share_path(contract, "advertiser")
+    good = share.read_bytes()
+    for content, error in ((b"x", ShareUnusable), (good[:-9], SignatureBroken)):
+        share.write_bytes(content)
+        with pytest.raises(error):
+            refuse_faults(standing(contract))
+    share.write_bytes(share_path(contract, "publisher").read_bytes())
+    with pytest.raises(ShareUnusable) as caught:
+        refuse_faults(standing(contract))
+    assert caught.value.reason == "of-another"
+    share.unlink()
+    with pytest.raises(ShareUnusable) as caught:
+        refuse_faults(standing(contract))
+    assert caught.value.reason == "missing"
+
+
+# -- a key that is elsewhere -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def agent(signed: Any, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """An ssh-agent that holds the publisher's and the officer's keys."""
+    if not (shutil.which("ssh-agent") and shutil.which("ssh-add")):
+        pytest.skip("ssh-agent is not installed")
+    socket = tmp_path / "s"
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL)
+    environment = os.environ | {"SSH_AUTH_SOCK": str(socket)}
+    for name in ("publisher", "officer"):
+        add = ["ssh-add", "-q", signed.folder / f"{name}.keys" / "sign"]
+        for _ in range(100):
+            if (
+                socket.exists()
+                and subprocess.run(add, env=environment, check=False, capture_output=True).returncode == 0
+            ):
+                break
+            time.sleep(0.05)
+    yield environment
+    process.terminate()
+    process.wait()
+
+
+def elsewhere(signed: Any, folder: Path, name: str) -> Keys:
+    """A party's folder as it is where an agent holds the private key."""
+    (folder / "id.pub").write_text(signed.keys(name).sign_public() + " from the agent\n")
+    return make(folder, name, "publisher" if name == "publisher" else "officer", folder / "id.pub", None).keys
+
+
+def test_the_lines_to_type_work_with_an_agent(
+    signed: Any, contract: Path, tmp_path: Path, agent: dict[str, str]
+) -> None:
+    keys = elsewhere(signed, tmp_path, "publisher")
+    done = lines_to_type(contract, keys, TODAY)
+    assert done.signature is None
+    assert len(done.lines) == 2
+    assert lines_to_type(contract, keys, TODAY).lines == done.lines
+    for line in done.lines:
+        subprocess.run(shlex.split(line), env=agent, check=True, capture_output=True)
+    unsigned = unsigned_path(share_path(contract, "publisher"))
+    signature, share = contract.with_name("contract.toml.sig"), unsigned.with_name(f"{unsigned.name}.sig")
+    taken = take_signatures(contract, keys, signature, share, TODAY)
+    assert (taken.signature, taken.share) == (signature_path(contract, "publisher"), share_path(contract, "publisher"))
+    assert not unsigned.exists()
+    for name in ("advertiser", "officer", "host"):
+        signs_as(signed, contract, name)
+    shares = {name: share_path(contract, name).read_text() for name in ("publisher", "advertiser")}
+    assert open_shares(read_agreement(contract), shares, signed.keys("advertiser").seal_identity())
+
+
+def test_a_party_without_data_types_one_line(
+    signed: Any, contract: Path, tmp_path: Path, agent: dict[str, str]
+) -> None:
+    keys = elsewhere(signed, tmp_path, "officer")
+    (line,) = lines_to_type(contract, keys, TODAY).lines
+    subprocess.run(shlex.split(line), env=agent, check=True, capture_output=True)
+    assert take_signatures(contract, keys, contract.with_name("contract.toml.sig"), None, TODAY).share is None
+    assert signature_path(contract, "officer").exists()
+
+
+def test_half_a_signature_is_refused_and_nothing_is_put_down(signed: Any, contract: Path, tmp_path: Path) -> None:
+    keys, key = elsewhere(signed, tmp_path, "publisher"), signed.signing_key("publisher")
+    lines_to_type(contract, keys, TODAY)
+    unsigned = unsigned_path(share_path(contract, "publisher"))
+    good, share = tmp_path / "good.sig", tmp_path / "share.sig"
+    good.write_text(sign(contract.read_bytes(), key, "passbox-contract"))
+    share.write_text(sign(unsigned.read_bytes(), key, "passbox-share"))
+    cases: list[tuple[Path | None, Path | None, type[Exception]]] = [
+        (good, None, HalfSigned),
+        (None, share, HalfSigned),
+        (share, share, SignatureBroken),
+        (good, good, SignatureBroken),
+    ]
+    for signature, share_signature, error in cases:
+        with pytest.raises(error):
+            take_signatures(contract, keys, signature, share_signature, TODAY)
+        assert not signature_path(contract, "publisher").exists()
+        assert not share_path(contract, "publisher").exists()
+    assert take_signatures(contract, keys, good, share, TODAY).share
+
+
+def test_an_unsigned_share_of_an_older_draft_is_made_anew(signed: Any, contract: Path, tmp_path: Path) -> None:
+    keys = elsewhere(signed, tmp_path, "publisher")
+    lines_to_type(contract, keys, TODAY)
+    unsigned = unsigned_path(share_path(contract, "publisher"))
+    before = unsigned.read_bytes()
+    contract.write_text(contract.read_text() + "# changed\n")
+    lines_to_type(contract, keys, TODAY)
+    assert unsigned.read_bytes() != before
+
+
+def test_a_party_is_found_by_its_key(signed: Any, contract: Path) -> None:
+    assert party_of(signed.agreement.contract, signed.keys("host")) == "host"

@@ -1,0 +1,205 @@
+"""`passbox contract`, as typed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Typed = Callable[..., tuple[int, str, str]]
+
+CARDS = [f"--party={name}.party.toml" for name in ("publisher", "advertiser", "officer", "host")]
+
+
+def one_object(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def test_a_sound_contract_is_said_in_sentences(passbox: Typed, agreed: Path) -> None:
+    code, out, _ = passbox("contract", "check", "contract.toml")
+    assert code == 0
+    assert "no mistakes" in out
+    assert "host operates the room and owns no data" in out
+
+
+def test_check_lists_every_mistake_at_once(passbox: Typed, drafted: Path) -> None:
+    text = (drafted / "contract.toml").read_text()
+    text = text.replace('operator = "host"', 'operator = "ghost"').replace("epsilon = 3.0", 'epsilon = "much"')
+    (drafted / "contract.toml").write_text("colour = 1\n" + text.replace("uid2@1", "uid2@9"))
+    code, out, err = passbox("contract", "check", "contract.toml")
+    assert code == 3
+    for place in ("colour", "room.operator", "budget.epsilon", "match.scheme.email"):
+        assert place in out
+    assert err.splitlines() == ["error: contract.toml: 5 mistakes", "hint: mend them and type it again"]
+    code, out, err = passbox("contract", "check", "contract.toml", "--json")
+    data = one_object(out)
+    assert (code, err, data["valid"], len(data["mistakes"])) == (3, "", False, 5)
+    assert data["error"]["exit"] == 3
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff\xfe",
+        b"version = 1\nversion = 1",
+        b"a = " + b"[" * 50_000,
+        b".".join([b"a"] * 50_000),
+        b"x" * 2_000_000,
+    ],
+)
+def test_check_never_crashes(data: bytes, passbox: Typed, drafted: Path) -> None:
+    (drafted / "contract.toml").write_bytes(data)
+    code, _, err = passbox("contract", "check", "contract.toml")
+    assert code == 3
+    assert "fault in passbox" not in err
+
+
+def test_check_of_an_expired_contract_says_so(passbox: Typed, drafted: Path) -> None:
+    path = drafted / "contract.toml"
+    path.write_text(path.read_text().replace("2099-03-31", "2020-03-31"))
+    code, out, _ = passbox("contract", "check", "contract.toml")
+    assert code == 3
+    assert "this day has passed" in out
+    assert passbox("contract", "sign", "contract.toml", "--key", "officer.keys")[0] == 3
+    assert passbox("contract", "show", "contract.toml")[0] == 0
+
+
+COMMANDS = {
+    "check": ["contract", "check", "contract.toml"],
+    "show": ["contract", "show", "contract.toml"],
+    "sign": ["contract", "sign", "contract.toml", "--key", "officer.keys"],
+    "verify": ["contract", "verify", "contract.toml"],
+    "prepare": ["prepare", "visitors.csv", "--contract=contract.toml", "--dataset=visitors", "--key=publisher.keys"],
+    "prepare --check": ["prepare", "visitors.csv", "--contract=contract.toml", "--dataset=visitors", "--check"],
+    "room new": ["room", "new", "spring", "--contract=contract.toml", "--key=host.keys"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(("old", "new"), [("3.0", "4.0"), ("version = 1", "version = 2"), ("[room]", "[room")])
+def test_one_character_changed_after_signing_and_every_command_names_the_signature(
+    command: str, old: str, new: str, passbox: Typed, agreed: Path
+) -> None:
+    path = agreed / "contract.toml"
+    path.write_text(path.read_text().replace(old, new, 1))
+    before = sorted(agreed.iterdir())
+    code, out, err = passbox(*COMMANDS[command])
+    assert code == 4
+    assert "the signature of " in err
+    assert "changed after it was signed" in err
+    assert sorted(agreed.iterdir()) == before
+    code, out, err = passbox(*COMMANDS[command], "--json")
+    assert (code, one_object(out)["error"]["rule"]) == (4, "signature-broken")
+
+
+def test_a_contract_with_escape_sequences_in_its_keys_cannot_move_the_cursor(passbox: Typed, drafted: Path) -> None:
+    path = drafted / "contract.toml"
+    path.write_text('"\\u001b[2J\\u202e" = 1\n' + path.read_text())
+    code, out, err = passbox("contract", "check", "contract.toml")
+    assert code == 3
+    assert "\x1b" not in out + err
+    assert "\u202e" not in out + err
+
+
+def test_verify_shows_every_partys_state(passbox: Typed, agreed: Path) -> None:
+    code, out, _ = passbox("contract", "verify", "contract.toml", "--json")
+    data = one_object(out)
+    assert (code, data["verified"]) == (0, True)
+    assert data["parties"]["host"] == {"signature": "signed", "share": "-"}
+    (agreed / "contract.toml.officer.sig").unlink()
+    code, out, err = passbox("contract", "verify", "contract.toml")
+    assert code == 4
+    assert "missing" in out
+    assert "not signed by officer" in err
+
+
+def test_a_planted_share_is_named(passbox: Typed, agreed: Path) -> None:
+    (agreed / "contract.toml.advertiser.share").write_bytes((agreed / "contract.toml.publisher.share").read_bytes())
+    for command in (COMMANDS["verify"], COMMANDS["prepare"]):
+        code, _, err = passbox(*command)
+        assert code == 4
+        assert "made for another contract or by another party" in err
+
+
+def test_new_refuses_to_overwrite_an_edited_draft(passbox: Typed, drafted: Path) -> None:
+    new = ["contract", "new", *CARDS, "--room=host.room.toml", "--from=visitors.csv", "--expires=2099-03-31"]
+    assert passbox(*new)[0] == 0
+    path = drafted / "contract.toml"
+    path.write_text(path.read_text() + "# edited\n")
+    code, _, err = passbox(*new)
+    assert code == 3
+    assert "another file is there" in err
+    assert path.read_text().endswith("# edited\n")
+
+
+@pytest.mark.parametrize(
+    ("option", "code"),
+    [
+        ("--name=Bad Name", 2),
+        ("--people=x y", 2),
+        ("--people=buyers", 3),
+        ("--match=email", 2),
+        ("--match=email=nobody@1", 3),
+        ("--match=a b=c", 3),
+        ("--seed-identifier=md5", 2),
+        ("--expires=tomorrow", 2),
+        ("--expires=2020-01-01", 3),
+        ("--epsilon=nan", 3),
+        ("--epsilon=-1", 3),
+        ("--smallest-seed=0", 3),
+        ("--purpose=\x1b[2J", 3),
+        ("--party=publisher.party.toml", 3),
+        ("--room=nowhere.toml", 3),
+        ("--from=nowhere.csv", 3),
+    ],
+)
+def test_a_wish_that_makes_no_contract_writes_none(option: str, code: int, passbox: Typed, drafted: Path) -> None:
+    (drafted / "contract.toml").unlink()
+    new = ["contract", "new", *CARDS, "--room=host.room.toml", option]
+    if option.startswith("--room"):
+        new.remove("--room=host.room.toml")
+    got, out, err = passbox(*new)
+    assert got == code
+    assert err.startswith("error: ")
+    assert "fault in passbox" not in err
+    assert "\x1b" not in out + err
+    assert not (drafted / "contract.toml").exists()
+
+
+def test_a_card_cannot_write_into_the_contract(passbox: Typed, drafted: Path) -> None:
+    (drafted / "contract.toml").unlink()
+    card = drafted / "officer.party.toml"
+    card.write_text(card.read_text().replace('name = "officer"', 'name = "x]\\n[rules"'))
+    assert passbox("contract", "new", *CARDS, "--room=host.room.toml")[0] == 3
+    assert not (drafted / "contract.toml").exists()
+
+
+def test_a_file_without_a_header_puts_nobody_into_the_draft(passbox: Typed, drafted: Path) -> None:
+    (drafted / "contract.toml").unlink()
+    (drafted / "visitors.csv").write_text("V-1,secret@example.com,34,north\n" * 100)
+    code, out, err = passbox("contract", "new", *CARDS, "--room=host.room.toml", "--from=visitors.csv")
+    assert code == 3
+    assert "secret" not in out + err
+    assert not (drafted / "contract.toml").exists()
+
+
+def test_a_key_elsewhere_is_told_what_to_type_and_what_comes_next(passbox: Typed, drafted: Path) -> None:
+    (drafted / "id.pub").write_bytes((drafted / "publisher.keys" / "sign.pub").read_bytes())
+    (drafted / "publisher.keys").rename(drafted / "elsewhere")
+    (drafted / "publisher.party.toml").unlink()
+    assert passbox("keys", "new", "publisher", "--ssh-key", "id.pub")[0] == 0
+    code, out, err = passbox("contract", "sign", "contract.toml", "--key", "publisher.keys")
+    assert code == 0
+    assert out.count("ssh-keygen -Y sign") == 2
+    assert "--signature contract.toml.sig" in err
+    assert "--share-signature contract.toml.publisher.share.unsigned.sig" in err
+    code, _, err = passbox("contract", "sign", "contract.toml", "--key", "publisher.keys", "--signature", "id.pub")
+    assert code == 4
+    assert "it is not a signature" in err
+    code, _, err = passbox(*COMMANDS["prepare"])
+    assert code == 4

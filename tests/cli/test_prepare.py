@@ -1,0 +1,178 @@
+"""`passbox prepare`, as typed: one line and an exit code for every bad file, and nobody in any output."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Typed = Callable[..., tuple[int, str, str]]
+
+VISITORS = ["prepare", "visitors.csv", "--contract=contract.toml", "--dataset=visitors", "--key=publisher.keys"]
+BUYERS = ["prepare", "buyers.csv", "--contract=contract.toml", "--dataset=buyers", "--key=advertiser.keys"]
+
+
+def test_preparing_says_what_to_send_and_what_stays(passbox: Typed, agreed: Path) -> None:
+    code, out, err = passbox(*VISITORS)
+    assert code == 0
+    assert "rows in the bundle" in out
+    assert err == "next: send `visitors.bundle` to host; `visitors.ids` stays here\n"
+    code, out, err = passbox(*VISITORS)
+    assert code == 0
+    assert "nothing changed" in out
+    code, out, _ = passbox(*BUYERS, "--json")
+    assert (code, json.loads(out)["home"], json.loads(out)["ids"]) == (0, "buyers.made", None)
+
+
+def test_check_needs_neither_keys_nor_signatures_and_writes_nothing(passbox: Typed, drafted: Path) -> None:
+    before = sorted(drafted.iterdir())
+    code, out, err = passbox(*VISITORS[:-1], "--check")
+    assert code == 0
+    assert "rows ready" in out
+    assert "without `--check`" in err
+    assert sorted(drafted.iterdir()) == before
+
+
+def test_check_says_how_many_rejects_there_would_be(passbox: Typed, drafted: Path) -> None:
+    text = (drafted / "visitors.csv").read_text()
+    (drafted / "visitors.csv").write_text(text + "V-x,nobody,34,north\nV-y,a@b.c,1e309,north\n")
+    code, out, err = passbox(*VISITORS[:-1], "--check")
+    assert code == 0
+    assert "left out: email: not-an-email" in out
+    assert "--max-rejects 2" in err
+
+
+BAD: dict[str, tuple[bytes, str]] = {
+    "raw e-mails where hashes are declared": (b"", "raw-email-in-hashed-column"),
+    "hashes of the wrong length": (b"email\n" + b"ab" * 20 + b"\n", "wrong-length"),
+    "base64 of hex": (b"email\n" + base64.b64encode(b"ab" * 32) + b"\n", "base64-of-hex"),
+    "hash of nothing": (
+        b"email\ne3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n",
+        "hash-of-nothing",
+    ),
+    "mixed encodings": (b"email\n" + b"ab" * 32 + b"\n" + b"q" * 42 + b"g=\n", "mixes encodings"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_hashed_column_that_is_none_is_refused_with_its_reason(case: str, passbox: Typed, drafted: Path) -> None:
+    path = drafted / "contract.toml"
+    head, _, tail = path.read_text().partition("[dataset.buyers]")
+    path.write_text(
+        head + "[dataset.buyers]" + tail.replace('identifiers.email = "raw"', 'identifiers.email = "sha256"')
+    )
+    for name in ("publisher", "advertiser", "officer", "host"):
+        assert passbox("contract", "sign", "contract.toml", f"--key={name}.keys")[0] == 0
+    data, rule = BAD[case]
+    if data:
+        (drafted / "buyers.csv").write_bytes(data)
+    code, out, err = passbox(*BUYERS, "--max-rejects=100")
+    assert code == 3
+    assert rule in err
+    assert len(err.splitlines()) == 2
+    assert "person." not in out + err
+    assert not list(drafted.glob("*.bundle"))
+
+
+USAGE = {
+    "no keys": (VISITORS[:-1], 2),
+    "an unknown data set": ([*VISITORS[:3], "--dataset=cats", VISITORS[4]], 3),
+    "another's keys": ([*VISITORS[:-1], "--key=advertiser.keys"], 3),
+    "no key folder": ([*VISITORS[:-1], "--key=nowhere.keys"], 3),
+    "no such file": (["prepare", "nowhere.csv", *VISITORS[2:]], 3),
+    "a folder": (["prepare", ".", *VISITORS[2:]], 3),
+    "no contract": ([*VISITORS[:2], "--contract=nowhere.toml", *VISITORS[3:]], 3),
+    "a column nobody has": ([*VISITORS, "--column=email=mail"], 3),
+    "an identifier nobody matches on": ([*VISITORS, "--column=phone=region"], 2),
+    "many rejects": ([*VISITORS, "--max-rejects=all"], 2),
+    "a bundle over its own IDs": ([*VISITORS, "--out=visitors.ids"], 2),
+    "a folder that is not there": ([*VISITORS, "--out=nowhere/visitors.bundle"], 3),
+}
+
+
+@pytest.mark.parametrize("case", USAGE)
+def test_each_mistake_is_one_line_a_hint_and_its_exit_code(case: str, passbox: Typed, agreed: Path) -> None:
+    arguments, expected = USAGE[case]
+    before = sorted(agreed.iterdir())
+    code, out, err = passbox(*arguments)
+    assert code == expected
+    assert out == ""
+    assert [line.partition(":")[0] for line in err.splitlines()] == ["error", "hint"]
+    assert "fault in passbox" not in err
+    assert sorted(agreed.iterdir()) == before
+    code, out, err = passbox(*arguments, "--json")
+    assert (code, json.loads(out)["error"]["exit"], err) == (expected, expected, "")
+
+
+def test_an_unsigned_contract_prepares_nothing(passbox: Typed, agreed: Path) -> None:
+    (agreed / "contract.toml.officer.sig").unlink()
+    code, _, err = passbox(*VISITORS)
+    assert code == 4
+    assert "not signed by officer" in err
+    assert not list(agreed.glob("visitors.bundle"))
+
+
+def test_a_missing_share_prepares_nothing(passbox: Typed, agreed: Path) -> None:
+    (agreed / "contract.toml.advertiser.share").unlink()
+    code, _, err = passbox(*VISITORS)
+    assert code == 4
+    assert "share of the match key of advertiser is missing" in err
+
+
+CANARY = "canary"
+
+SPOILED: dict[str, Callable[[str], bytes]] = {
+    "good": lambda text: text.encode(),
+    "no header": lambda text: text.partition("\n")[2].encode(),
+    "ragged and not UTF-8": lambda text: text.replace("canary9@", "canary,\udcff,9@").encode(
+        "utf-8", "surrogateescape"
+    ),
+    "UTF-16": lambda text: text.encode("utf-16"),
+    "NUL": lambda text: text.replace("canary9@", "canary9\0@").encode(),
+    "no addresses": lambda text: text.replace("@", "").encode(),
+    "regions nobody declared": lambda text: re.sub(r"canary(\d+)(.*),north", r"canary\1\2,canary\1", text).encode(),
+    "ages of letters": lambda text: text.replace(",34,", ",canary34,").encode(),
+    "IDs twice": lambda text: text.replace("V-canary1,", "V-canary2,").encode(),
+    "another header": lambda text: text.replace("age", "years", 1).encode(),
+    "escape sequences": lambda text: text.replace("canary9@", "\x1b[2Jcanary9@").encode(),
+    "a quote never closed": lambda text: (text + '"canary,' + text * 30).encode(),
+}
+
+
+TYPE_ALL = """
+import sys
+from passbox.cli.app import run
+for line in sys.stdin.read().splitlines():
+    code = run(line.split())
+    print("exit", code, flush=True)
+"""
+
+
+def test_nobody_of_a_thousand_shows_in_any_output(agreed: Path) -> None:
+    """In a process of its own, so that warnings and tracebacks of libraries are heard too."""
+    rows = [f"V-canary{n},canary{n}@bird.example,34,{'north' if n % 2 else 'south'}" for n in range(1000)]
+    text = "\n".join(["visitor_id,email,age,region", *rows, ""])
+    lines, cards = [], "--party=publisher.party.toml --party=advertiser.party.toml --party=host.party.toml"
+    for at, spoil in enumerate(SPOILED.values()):
+        (agreed / f"{at}.csv").write_bytes(spoil(text))
+        line = " ".join(["prepare", f"{at}.csv", *VISITORS[2:], f"--out={at}.bundle"])
+        lines += [f"{line} --check", f"{line} --max-rejects=2", f"{line} --max-rejects=2 --json"]
+        lines += [f"contract new {cards} --room=host.room.toml --from={at}.csv --out={at}.toml"]
+    done = subprocess.run(
+        [sys.executable, "-c", TYPE_ALL], cwd=agreed, input="\n".join(lines), capture_output=True, text=True, check=True
+    )
+    exits = [line for line in done.stdout.splitlines() if line.startswith("exit ")]
+    assert len(exits) == len(lines)
+    assert set(exits) == {"exit 0", "exit 3"}
+    assert CANARY not in (done.stdout + done.stderr).lower()
+    assert "\x1b" not in done.stdout + done.stderr
+    assert len(list(agreed.glob("*.bundle"))) == 3
+    for path in agreed.rglob("*"):
+        if path.is_file() and path.suffix not in (".csv", ".ids"):
+            assert CANARY.encode() not in path.read_bytes().lower(), path.name

@@ -1,0 +1,113 @@
+"""Random SIGKILLs of concurrent spenders: nothing lost, doubled, unpaid or drawn anew.
+
+    python tests/torture/kills.py --kills 10000
+
+Four processes spend through the real ledger, in one file, each from a pool of names so that replays happen all the
+time; one after the other is killed at a random moment and replaced. Every so often the books are checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import rig
+
+SPENDERS = 4
+NAMES = 400
+ROUND = 500
+"""Kills after which the books are checked and a new ledger is begun, so that the log stays short."""
+
+
+@dataclass
+class Tally:
+    """failed: spenders that ended by themselves, which none should."""
+
+    kills: int = 0
+    seen: int = 0
+    failed: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def violations(self) -> int:
+        return len(self.wrong) + self.failed
+
+
+def spender(path: Path, journal: Path, seed: int) -> None:
+    """Spend until killed: open, pay a few, close, again."""
+    chosen, handle = random.Random(seed), rig.journal_at(journal)
+    while True:
+        with rig.open_ledger(path) as ledger:
+            for _ in range(chosen.randint(1, 8)):
+                rig.try_to_spend(ledger, chosen.randrange(NAMES), handle)
+
+
+def one_round(folder: Path, kills: int, seed: int, tally: Tally, plant: rig.Plant) -> None:
+    """So many kills on a fresh ledger."""
+    chosen = random.Random(seed)
+    path, journals = folder / "ledger.sqlite", [folder / f"seen-{slot}" for slot in range(SPENDERS)]
+    fits = min(NAMES, kills * 2) * 3 // 4  # the last names find the budget spent
+    if rig.done(lambda: rig.create(path, fits), plant):
+        tally.wrong.append("no ledger could be made")
+        return
+
+    def born(slot: int) -> int:
+        one = chosen.getrandbits(32)
+        return rig.child(lambda: spender(path, journals[slot], one), plant)
+
+    for journal in journals:
+        journal.touch()
+    alive = [born(slot) for slot in range(SPENDERS)]
+    for _ in range(kills):
+        time.sleep(chosen.uniform(0, 0.012))
+        slot = chosen.randrange(SPENDERS)
+        os.kill(alive[slot], signal.SIGKILL)
+        tally.failed += os.waitstatus_to_exitcode(os.waitpid(alive[slot], 0)[1]) == 3
+        alive[slot] = born(slot)
+    for process in alive:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+    verdict = rig.judge(path, journals)
+    tally.kills, tally.seen = tally.kills + kills, tally.seen + verdict.seen
+    if not verdict.clean:
+        tally.wrong.append(str(verdict))
+
+
+def torture(kills: int, seed: int, plant: rig.Plant = rig.nothing, *, loud: bool = False) -> Tally:
+    tally, left = Tally(), kills
+    while left > 0:
+        with tempfile.TemporaryDirectory(prefix="passbox-kills-") as folder:
+            one_round(Path(folder), min(ROUND, left), seed + left, tally, plant)
+        left -= ROUND
+        if loud:
+            print(f"{tally.kills} kills, {tally.seen} seen, {tally.failed} failed spenders, {tally.wrong}", flush=True)
+        if tally.wrong and not tally.kills:
+            break
+    return tally
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--kills", type=int, default=10_000)
+    options.add_argument("--seed", type=int, default=int(time.time()))
+    chosen = options.parse_args()
+    started = time.monotonic()
+    tally = torture(chosen.kills, chosen.seed, loud=True)
+    took = time.monotonic() - started
+    print(
+        f"{tally.kills} kills, {tally.seen} releases seen by readers; {tally.violations} violations; "
+        f"{took:.0f} s, seed {chosen.seed}"
+    )
+    return int(tally.violations > 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
