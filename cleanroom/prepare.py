@@ -216,16 +216,16 @@ def _lay(brought: Brought, key: MatchKey) -> _Laid:
     at = people.kept[first]
     at = at[np.argsort(made.k[at], kind="stable")]
     order = pa.array(hashed.rows[fine][at])
-    rejects = {f"{contract.kind}: {code.value}": count for code, count in hashed.rejects.items() if count}
-    rejects |= {f"{rule.id}: empty": count} if (count := int((nameless & hashed.accepted).sum())) else {}
+    rejects = {f"{contract.kind}: {code.value}": count for code, count in hashed.rejects.items()}
+    rejects |= {f"{rule.id}: empty": int((nameless & hashed.accepted).sum())}
     rejects |= read.rejects
-    rejects |= {f"{rule.id}: an ID of another person": count} if (count := len(first) - int(first.sum())) else {}
+    rejects |= {f"{rule.id}: an ID of another person": len(first) - int(first.sum())}
     report = Prepared(
         read=source.num_rows,
         rows=len(at),
         merged=people.merged,
         cut=read.cut,
-        rejects=rejects,
+        rejects={reason: count for reason, count in rejects.items() if count},
         unused=tuple(name for name in names if name not in brought.columns),
     )
     keyed = pa.table({"k": made.k[at], "k2": made.k2[at]})

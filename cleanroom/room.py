@@ -109,7 +109,8 @@ class Room:
 
     def ledger(self) -> Ledger:
         """The ledger, to be used as a context manager."""
-        return Ledger(self.path / "ledger.sqlite", self._checkpoint_key(), self.store, self.clock)
+        path, key = self.path / "ledger.sqlite", self._checkpoint_key()
+        return Ledger(path, key, self.store, self.clock, self.contract.window())
 
     def _checkpoint_key(self) -> NoteKey:
         try:

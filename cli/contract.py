@@ -15,7 +15,7 @@ from .show import JsonFlag, Result, Table, note, say
 if TYPE_CHECKING:
     from ..cleanroom.draft import Drafted
     from ..cleanroom.signing import Signed, Standing
-    from ..policies.contract import Contract
+    from ..policies.contract import Column, Contract
     from ..policies.document import Problem
 
 app = typer.Typer(help="Draft, check, show, sign and verify a contract.", no_args_is_help=True)
@@ -152,9 +152,10 @@ def show(contract: ContractFile, as_json: JsonFlag = False) -> None:
     agreed, data = read_contract(contract)
     parties = [(name, party.role, fingerprint(party.sign)) for name, party in agreed.party.items()]
     datasets = [
-        (name, rule.owner, rule.protects, f"{rule.budget.epsilon:g}", f"{rule.budget.delta:g}", ", ".join(rule.columns))
+        (name, rule.owner, rule.protects, f"{rule.budget.epsilon:g}", f"{rule.budget.delta:g}")
         for name, rule in agreed.dataset.items()
     ]
+    rules = agreed.rules
     say(
         Result(
             {"contract": str(contract), "sha256": digest(data), **agreed.model_dump(mode="json")},
@@ -164,13 +165,34 @@ def show(contract: ContractFile, as_json: JsonFlag = False) -> None:
                 f"matched on {agreed.kind} ({agreed.scheme}), rule {agreed.match.rule}",
                 f"sha256 {digest(data)}",
                 Table(("party", "role", "fingerprint"), parties),
-                Table(("data set", "owner", "protects", "ε", "δ", "columns"), datasets, right=(3, 4)),
+                Table(("data set", "owner", "protects", "ε", "δ"), datasets, right=(3, 4)),
+                Table(("data set", "column", "holds"), _columns(agreed)),
                 *(f"- {sentence}" for sentence in _meaning(agreed)),
+                f"- a seed has at least {rules.smallest_seed:,} rows, an audience {rules.smallest_audience:,} people",
             ],
             "compare the fingerprints with the others by voice",
         ),
         as_json,
     )
+
+
+def _columns(contract: Contract) -> list[tuple[str, str, str]]:
+    """What each file must hold."""
+    rows: list[tuple[str, str, str]] = []
+    for name, rule in contract.dataset.items():
+        if rule.id:
+            rows.append((name, rule.id, f"the owner's IDs, which stay in {name}.ids"))
+        arrives = "as it is" if rule.identifiers[contract.kind] == "raw" else "as SHA-256, in hex or base64"
+        rows.append((name, contract.kind, f"{arrives}; normalised by {contract.scheme} before it is hashed"))
+        rows += [(name, column, _domain(declared)) for column, declared in rule.columns.items()]
+    return rows
+
+
+def _domain(column: Column) -> str:
+    if column.kind == "number":
+        return f"a number from {column.bounds[0]:g} to {column.bounds[1]:g}"
+    values = ", ".join(column.values)
+    return f"one of {values}" if column.kind == "category" else f"up to {column.at_most} of {values}"
 
 
 @app.command("sign")

@@ -281,6 +281,25 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
     "UnpaidPart": _simple("unpaid", "{e.rule}", "this is a fault of passbox: please report it", INTERNAL),
     "BadRelease": _placed("release", BAD_INPUT),
     # the ledger
+    "BadCosignature": _placed("cosignature", BAD_INPUT),
+    "WindowFull": _simple(
+        "window",
+        "{e.account} has spent as far ahead of the last cosigned head (entry {e.witnessed}) as the contract lets it",
+        "`passbox ledger export`, let a witness run `passbox ledger cosign`, then `passbox ledger accept`",
+        BUDGET,
+    ),
+    "RolledBack": _simple(
+        "rolled-back",
+        "this ledger has {e.size} entries, and {e.witness} has cosigned {e.seen} of it: it was rolled back",
+        "restore the newest copy; nothing is paid for until then",
+        SIGNATURE,
+    ),
+    "Forked": _simple(
+        "forked",
+        "{e.witness} has cosigned another history of this ledger, up to entry {e.seen}: there are two of them",
+        "keep both copies and ask the operator: somebody was shown another ledger",
+        SIGNATURE,
+    ),
     "LedgerDamaged": _simple(
         "ledger-damaged", "the ledger is damaged: {e.part}", "restore it from the disk's backup", SIGNATURE
     ),

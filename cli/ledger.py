@@ -135,6 +135,67 @@ def export(
     )
 
 
+@app.command("cosign")
+def cosign(
+    export_: Annotated[Path, typer.Argument(metavar="EXPORT", help="an exported ledger")],
+    key: Annotated[Path, typer.Option("--key", help="your NAME.keys folder")],
+    seen: Annotated[Path, typer.Option(help="file that remembers what you cosigned; made at the first time")],
+    contract: Annotated[Path, typer.Option(help="your own copy of contract.toml, with the signatures beside it")],
+    out: Annotated[Path | None, typer.Option(help="cosignature to send [default: EXPORT.NAME.cosigned]")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Witness a ledger: verify it, check that it continues what you cosigned before, and cosign its newest head."""
+    from ..cleanroom.files import write
+    from ..cleanroom.keys import open_keys
+    from ..cleanroom.room import now
+    from ..cleanroom.signing import party_of
+    from ..cleanroom.witness import witness
+    from .words import passphrase
+
+    agreement, keys = _agreement(contract), open_keys(key)
+    party = party_of(agreement.contract, keys)
+    with working("verifying and cosigning"):
+        done = witness(_log(export_), agreement, party, keys.signing(passphrase(key)), seen, now())
+    target = out or Path(f"{export_.name.removesuffix('.ledger')}.{party}.cosigned")
+    write(target, done.note.encode())
+    more = "for the first time" if not done.before else f"{done.before} of them you had cosigned before"
+    say(
+        Result(
+            {
+                "party": party,
+                "entries": done.size,
+                "before": done.before,
+                "cosignature": str(target),
+                "seen": str(seen),
+            },
+            [f"cosigned {done.size} entries as {party}, {more}", f"wrote `{target}`; `{seen}` remembers it"],
+            f"send `{target}` to {agreement.contract.room.operator}, and keep `{seen}`",
+        ),
+        as_json,
+    )
+
+
+@app.command("accept")
+def accept(
+    room: RoomFolder,
+    cosignature: Annotated[Path, typer.Argument(help="what a witness sent")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Take a witness's cosignature into the room: spending may then run ahead from there."""
+    from ..cleanroom.room import open_room
+    from ..cleanroom.witness import accept as take
+
+    done = take(open_room(room), cosignature)
+    changed = "nothing changed: it was here already" if done.before >= done.size else f"{done.before} before"
+    say(
+        Result(
+            {"party": done.party, "entries": done.size, "before": done.before},
+            [f"{done.party} has cosigned the first {done.size} entries ({changed})"],
+        ),
+        as_json,
+    )
+
+
 @app.command("verify")
 def verify(
     where: Annotated[Path, typer.Argument(metavar="ROOM|EXPORT", help="a room, or an exported ledger")],

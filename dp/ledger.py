@@ -42,7 +42,8 @@ from .noisy import Noisy, Receipt
 from .note import NoteKey, sign_checkpoint
 from .scale import SCALE_UNIT, price
 from .storage import LedgerDamaged, Storage
-from .tree import LARGEST_ENTRY, BadTree, Frontier
+from .tree import LARGEST_ENTRY, BadTree, Frontier, leaf_hash, root_of
+from .window import Forked, RolledBack, Window, WindowFull
 
 __all__ = [
     "Account",
@@ -79,8 +80,8 @@ class Ledger:
     Whatever is raised, nothing was half-applied.
     """
 
-    def __init__(self, path: Path, key: NoteKey, vault: Vault, clock: Clock) -> None:
-        self._key, self._vault, self._clock = key, vault, clock
+    def __init__(self, path: Path, key: NoteKey, vault: Vault, clock: Clock, window: Window | None = None) -> None:
+        self._key, self._vault, self._clock, self._window = key, vault, clock, window
         self._storage = Storage(path)
 
     @classmethod
@@ -130,6 +131,15 @@ class Ledger:
         with self._storage.reading():
             return self.leaves(), self.checkpoint()
 
+    def seen(self) -> dict[str, int]:
+        """Witness to the size of the largest head it cosigned."""
+        return dict(self._storage.rows("select name, max(size) from witness group by name order by name"))
+
+    def cosigned(self) -> list[str]:
+        """The newest head of each witness that is a head of this log, as it cosigned it."""
+        statement = "select note, max(size) from witness where size <= (select size from frontier) group by name"
+        return [note for note, _ in self._storage.rows(statement)]
+
     def paid(self, purchase: Purchase) -> Noisy | None:
         """The noisy bytes, where every account that this purchase charges has already paid for them.
 
@@ -144,7 +154,8 @@ class Ledger:
     def pay(self, purchase: Purchase, statistic: Statistic) -> Noisy:
         """Charge, draw, log, sign and store in one transaction; a replay returns the stored bytes and costs nothing.
 
-        Errors: BudgetExceeded, UnpaidPart, SpecificationMismatch: nothing was drawn, charged or written.
+        Errors: BudgetExceeded, WindowFull, RolledBack, UnpaidPart, SpecificationMismatch: nothing was drawn, charged
+        or written.
         """
         refuse_unpaid(purchase)
         _refuse_mismatch(purchase, statistic)
@@ -158,6 +169,20 @@ class Ledger:
                 return self._draw(purchase, statistic)
             self._share(purchase, due)
             return stored
+
+    def witness(self, name: str, size: int, root: bytes, note: str) -> None:
+        """Keep a head that a witness cosigned. The caller ensures that the cosignature was verified.
+
+        Errors: Forked where it is not a head of this log; RolledBack where it is ahead of it: that is kept, and from
+        then on nothing is paid for.
+        """
+        with self._storage.writing():
+            ours = self._frontier().size
+            if size <= ours and root_of(leaf_hash(leaf) for leaf in self.leaves()[:size]) != root:
+                raise Forked(name, size)
+            self._storage.rows("insert or ignore into witness values(?, ?, ?)", name, size, note)
+        if size > ours:
+            raise RolledBack(name, ours, size)
 
     def deny(self, context: Context, clause: str) -> None:
         """Log that a signed request was refused, and by which clause. Costs nothing."""
@@ -175,7 +200,9 @@ class Ledger:
         """Charge the accounts, or refuse before anything is drawn."""
         accounts = self.accounts()
         for charge in due:
-            accounts.get(charge.account, Account(charge.account, Rho(0), Rho(0))).refuse_above(charge.rho)
+            account = accounts.get(charge.account, Account(charge.account, Rho(0), Rho(0)))
+            account.refuse_above(charge.rho)
+            self._refuse_ahead(account, charge.rho)
             self._storage.rows("update account set spent = spent + ? where id = ?", charge.rho, charge.account)
 
     def _draw(self, purchase: Purchase, statistic: Statistic) -> Noisy:
@@ -189,14 +216,14 @@ class Ledger:
         seq = self._append("release", self._release(purchase, purchase.charges, covered, commitment))
         body = self._vault.seal(nonce + noisy.astype("<i8").tobytes(), purchase.key.encode())
         self._storage.rows("insert into release values(?, ?, ?, ?)", purchase.key, seq, purchase.beside or None, body)
-        self._record(purchase.key, purchase.charges)
+        self._record(purchase.key, purchase.charges, seq)
         return _noisy(purchase, noisy, Receipt(purchase.key, seq, nonce, commitment))
 
     def _share(self, purchase: Purchase, due: Sequence[Charge]) -> None:
         """New readers of stored bytes: no new noise, but whoever is newly exposed pays."""
         first = self._released(purchase.key)
-        self._append("release", self._release(purchase, due, (), first["commitment"]))
-        self._record(purchase.key, due)
+        seq = self._append("release", self._release(purchase, due, (), first["commitment"]))
+        self._record(purchase.key, due, seq)
 
     def _covered(self, purchase: Purchase) -> tuple[Charge, ...]:
         """What the release beside this one was charged: it must cover this one, and nothing else yet."""
@@ -224,9 +251,24 @@ class Ledger:
             "commitment": commitment,
         }
 
-    def _record(self, key: str, charges: Sequence[Charge]) -> None:
+    def _record(self, key: str, charges: Sequence[Charge], seq: int) -> None:
         for charge in charges:
-            self._storage.rows("insert into charge values(?, ?, ?)", key, charge.account, charge.rho)
+            self._storage.rows("insert into charge values(?, ?, ?, ?)", key, charge.account, charge.rho, seq)
+
+    def _refuse_ahead(self, account: Account, rho: Rho) -> None:
+        """Errors: RolledBack, WindowFull."""
+        seen = self.seen()
+        size = self._frontier().size
+        for name, most in seen.items():
+            if most > size:
+                raise RolledBack(name, size, most)
+        if self._window is None:
+            return
+        witnessed = self._window.witnessed(seen)
+        row = self._storage.row("select sum(rho) from charge where account = ? and seq >= ?", account.id, witnessed)
+        left = self._window.most(account.cap) - (int(row[0] or 0) if row else 0)
+        if rho > left:
+            raise WindowFull(account.id, rho, Rho(max(0, left)), witnessed)
 
     def _append(self, kind: str, content: Leaf) -> int:
         """Add a leaf, move the tree on, sign the new checkpoint. Errors: BadTree where no log could carry it."""

@@ -28,9 +28,12 @@ SCHEMA = (
     """create table release(key text primary key, seq integer not null references entry(seq), beside text unique,
                             body blob not null) strict""",
     """create table charge(key text not null references release(key), account text not null references account(id),
-                           rho integer not null check(rho > 0), primary key(key, account)) strict""",
+                           rho integer not null check(rho > 0), seq integer not null references entry(seq),
+                           primary key(key, account)) strict""",
     "create table frontier(id integer primary key check(id = 0), size integer not null, peaks blob not null) strict",
     "create table checkpoint(size integer primary key, note text not null) strict",
+    """create table witness(name text not null, size integer not null, note text not null,
+                            primary key(name, size)) strict""",
     "insert into frontier values(0, 0, x'')",
     f"pragma user_version = {VERSION}",
 )

@@ -11,11 +11,13 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from datetime import date
+from fractions import Fraction
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from ..dp.budget import LARGEST_EPSILON, Budget, Delta, Epsilon
+from ..dp.window import Window
 from .document import InvalidContract as InvalidContract
 from .document import Problem as Problem
 from .document import read_toml as read_toml
@@ -203,6 +205,11 @@ class Contract(_Strict):
     def data_parties(self) -> tuple[str, ...]:
         """Who owns a data set, sorted: they hold the match key."""
         return tuple(sorted({rule.owner for rule in self.dataset.values()}))
+
+    def window(self) -> Window | None:
+        """How far spending may run ahead of the witnesses; None where the contract names none."""
+        cosign = self.room.cosign
+        return Window(cosign.need, Fraction(str(cosign.ahead))) if cosign else None
 
     def operator_owns_data(self) -> bool:
         return self.room.operator in self.data_parties

@@ -12,7 +12,7 @@ import pytest
 
 from passbox.cleanroom import keys as module
 from passbox.cleanroom.files import FileInTheWay
-from passbox.cleanroom.keys import KeysUnusable, make, open_keys, read_card
+from passbox.cleanroom.keys import Keys, KeysUnusable, make, open_keys, read_card
 from passbox.dp.note import NoteKey
 from passbox.policies.sign import new_private_key, public_line, serialise_private_key, sign, verify
 
@@ -145,15 +145,19 @@ def test_what_an_own_key_signs_ssh_keygen_verifies(tmp_path: Path) -> None:
     verify(b"x", sign(b"x", keys.signing(no_passphrase), "passbox-job"), keys.sign_public(), "passbox-job")
 
 
+def read_all(keys: Keys) -> None:
+    for read in (keys.sign_public, keys.seal_public, keys.room_seal, keys.room_checkpoint):
+        read()
+    keys.signing(no_passphrase)
+
+
 @pytest.mark.parametrize("name", ["seal", "sign", "sign.pub", "room.seal", "room.checkpoint"])
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"AGE-SECRET-KEY-1QQQ", b"x" * 200_000])
 def test_a_damaged_file_is_named(name: str, content: bytes, tmp_path: Path) -> None:
     keys = make(tmp_path, "host", "operator", None, "rooms.example/spring").keys
     (keys.folder / name).write_bytes(content)
     with pytest.raises(KeysUnusable) as caught:
-        for read in (keys.sign_public, keys.seal_public, keys.room_seal, keys.room_checkpoint):
-            read()
-        keys.signing(no_passphrase)
+        read_all(keys)
     assert caught.value.path == keys.folder / name
 
 

@@ -137,7 +137,7 @@ SPOILED: dict[str, Callable[[str], bytes]] = {
     "NUL": lambda text: text.replace("canary9@", "canary9\0@").encode(),
     "no addresses": lambda text: text.replace("@", "").encode(),
     "regions nobody declared": lambda text: re.sub(r"canary(\d+)(.*),north", r"canary\1\2,canary\1", text).encode(),
-    "ages of letters": lambda text: text.replace(",34,", ",canary34,").encode(),
+    "ages of letters": lambda text: re.sub(r"canary(\d+)@(.*),34", r"canary\1@\2,canary\1", text).encode(),
     "IDs twice": lambda text: text.replace("V-canary1,", "V-canary2,").encode(),
     "another header": lambda text: text.replace("age", "years", 1).encode(),
     "escape sequences": lambda text: text.replace("canary9@", "\x1b[2Jcanary9@").encode(),

@@ -105,10 +105,10 @@ class Helper:
         assert self.zygote.stdout is not None
         return self.zygote.stdout.readline()
 
-    def do(self, *what: list[str] | str) -> list[Any]:
+    def do(self, *what: list[str] | str, **how: Any) -> list[Any]:
         """Type commands until one fails, and "look": how each ended, and what each look saw."""
         to = self.home / "found"
-        self.ask(do=list(what), reader=str(self.reader), to=str(to), **{"in": str(self.place)})
+        self.ask(do=list(what), reader=str(self.reader), to=str(to), **{"in": str(self.place)}, **how)
         if int(self.said()):
             raise SystemExit("the judge failed")
         found: list[Any] = json.loads(to.read_text())
@@ -256,7 +256,7 @@ def fingerprint(place: Path) -> str:
 def judged(one: Helper, step: Step, ended: int) -> str:
     verify = [VERIFY] if step.name != "room new" else []
     found, *codes, again = one.do("look", step.words, *verify, "look")
-    if ended == 0 and (wrong := unlike(found, step.after)):
+    if ended == 0 and (wrong := unlike(found, step.after, untidy=True)):
         return f"it said it was done: {wrong}"
     if any(codes):
         return f"the second try, or the verifier, failed with {codes}"
@@ -268,15 +268,16 @@ def judged(one: Helper, step: Step, ended: int) -> str:
     return unlike(again, step.after)
 
 
-def unlike(found: dict[str, Any], wanted: dict[str, Any]) -> str:
-    """How a folder differs from one in which nothing ever failed."""
+def unlike(found: dict[str, Any], wanted: dict[str, Any], *, untidy: bool = False) -> str:
+    """How a folder differs from one in which nothing ever failed. untidy: temporaries may lie there for the next one
+    to remove."""
     if found["spent"] != wanted["spent"]:
         return f"{found['spent']} was charged, not {wanted['spent']}"
     if len(found["log"]) != len(wanted["log"]):
         return f"{len(found['log'])} entries, not {len(wanted['log'])}"
     if sorted(found["seen"]) != sorted(wanted["seen"]):
         return "other releases are there"
-    files = {name for name in found["files"] if not name.startswith(WAL)}
+    files = {name for name in found["files"] if not (name.startswith(WAL) or (untidy and ".tmp" in name))}
     more, fewer = files - set(wanted["files"]), set(wanted["files"]) - files
     return f"files left behind {sorted(more)}, missing {sorted(fewer)}" if more or fewer else ""
 

@@ -67,7 +67,7 @@ def one_round(folder: Path, kills: int, seed: int, tally: Tally, plant: rig.Plan
         journal.touch()
     alive = [born(slot) for slot in range(SPENDERS)]
     for _ in range(kills):
-        time.sleep(chosen.uniform(0, 0.012))
+        time.sleep(chosen.uniform(0, 0.03))
         slot = chosen.randrange(SPENDERS)
         os.kill(alive[slot], signal.SIGKILL)
         tally.failed += os.waitstatus_to_exitcode(os.waitpid(alive[slot], 0)[1]) == 3
