@@ -301,15 +301,6 @@ def test_more_jobs_fit_than_their_epsilons_add_up_to(world: World) -> None:
         world.run("overlap", epsilon=0.9)
 
 
-@pytest.mark.parametrize("epsilon", [1e-12, 1e-6])
-def test_an_epsilon_too_small_for_any_noise_is_refused_before_data_is_touched(world: World, epsilon: float) -> None:
-    for path in world.place.glob("datasets/*/*/*.parquet"):
-        path.unlink()
-    with pytest.raises(Refused, match="too small"):
-        world.run("lookalike", epsilon=epsilon)
-    assert world.spent() == {"advertiser/record": 0, "publisher/record": 0}
-
-
 def test_exporting_copies_sealed_files(used: World) -> None:
     out = used.folder / "out"
     listed = releases(used.room())

@@ -21,6 +21,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 import rig
 
+from passbox.dp.storage import Storage
+
 SPENDERS = 4
 NAMES = 400
 ROUND = 500
@@ -81,6 +83,43 @@ def one_round(folder: Path, kills: int, seed: int, tally: Tally, plant: rig.Plan
         tally.wrong.append(str(verdict))
 
 
+def at_every_statement(plant: rig.Plant = rig.nothing) -> list[str]:
+    """Killed before each SQL statement of opening a ledger, three payments of which one is a replay, and closing it.
+
+    What is wrong after any of them. The last run is not killed, and counts the statements.
+    """
+    wrong: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="passbox-kills-") as folder:
+        path, journal = Path(folder) / "ledger.sqlite", Path(folder) / "seen"
+        if rig.done(lambda: rig.create(path, 10_000), plant):
+            return ["no ledger could be made"]
+        journal.touch()
+        for at in range(1000):
+            ended = rig.done(lambda at=at: die_at(path, journal, at), plant)  # type: ignore[misc]
+            verdict = rig.judge(path, [journal])
+            if not verdict.clean:
+                return [*wrong, f"killed before statement {at}: {verdict}"]
+            if ended >= 0:
+                return [f"not killed, it ended with {ended}"] if ended else wrong
+    return ["it never ended"]
+
+
+def die_at(path: Path, journal: Path, at: int) -> None:
+    done, real, handle = 0, Storage.rows, rig.journal_at(journal)
+
+    def deadly(storage: Storage, statement: str, *values: object) -> object:
+        nonlocal done
+        if done == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        done += 1
+        return real(storage, statement, *values)
+
+    Storage.rows = deadly  # type: ignore[assignment,method-assign]
+    with rig.open_ledger(path) as ledger:
+        for name in (3 * at, 3 * at + 1, 3 * at):
+            rig.spend(ledger, name, handle)
+
+
 def torture(kills: int, seed: int, plant: rig.Plant = rig.nothing, *, loud: bool = False) -> Tally:
     tally, left = Tally(), kills
     while left > 0:
@@ -100,13 +139,15 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=int(time.time()))
     chosen = options.parse_args()
     started = time.monotonic()
+    statements = at_every_statement()
+    print(f"killed before every SQL statement: {statements or 'all in order'}", flush=True)
     tally = torture(chosen.kills, chosen.seed, loud=True)
     took = time.monotonic() - started
     print(
         f"{tally.kills} kills, {tally.seen} releases seen by readers; {tally.violations} violations; "
         f"{took:.0f} s, seed {chosen.seed}"
     )
-    return int(tally.violations > 0)
+    return int(bool(tally.violations or statements))
 
 
 if __name__ == "__main__":

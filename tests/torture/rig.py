@@ -40,6 +40,9 @@ L2_SQUARED = 1
 SCALE = smallest_scale(L2_SQUARED, Rho(1_000_000))
 COST = price(L2_SQUARED, SCALE)
 
+asking = (-1, -1)
+"""The journal and the statistic of the payment under way, for a plant that publishes too early."""
+
 Plant = Callable[[], None]
 
 
@@ -99,6 +102,8 @@ def statistic() -> Statistic:
 
 def spend(ledger: Ledger, name: int, journal: int) -> None:
     """Pay, and write down what came out: from then on it counts as seen by a reader."""
+    global asking
+    asking = (journal, name)
     show(journal, name, ledger.pay(purchase(name), statistic()))
 
 
