@@ -11,7 +11,8 @@ runs backwards), the version of the noise library, and the commitment to the noi
 
 The code ensures: the log's head is signed by the contract's room; the entries are the ones it was signed over; all of
 the above. What it cannot see: a log of which the operator shows each party another copy, or which it wrote anew from
-some point on. Keep the checkpoints you saw (`seen`): the log must still begin with what they were signed over.
+some point on. Keep the checkpoints you saw (`seen`): the log must still begin with what they were signed over. Heads
+that witnesses cosigned are in the copy and are held against it in the same way.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from pydantic import ValidationError
 from ..dp.account import Cap
 from ..dp.budget import Rho
 from ..dp.entry import Json, Purchase, canonical
-from ..dp.note import BadNote, Checkpoint, verify_checkpoint
+from ..dp.note import BadNote, Checkpoint, verify_checkpoint, verify_cosignature
 from ..dp.tree import leaf_hash, root_of
 from ..policies.agreement import Agreement
 from ..policies.check import Allowed, Refused, Submitted, check
@@ -42,6 +43,7 @@ from .bundle import Manifest
 from .log import Log
 from .measure.lookalike import shape_of
 from .room import public
+from .witnesses import verifier_of
 
 Entry = dict[str, Any]  # JSON from outside: compared with what it must be, never believed
 
@@ -67,13 +69,14 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What a verified log says. root: hex."""
+    """What a verified log says. root: hex. witnessed: how many entries each witness has cosigned."""
 
     entries: int
     releases: int
     denials: int
     root: str
     accounts: tuple[Spent, ...]
+    witnessed: Mapping[str, int]
 
 
 @dataclass
@@ -108,7 +111,9 @@ def verify_log(log: Log, agreement: Agreement, seen: Sequence[str] = ()) -> Veri
         _read_entry(books, position, data)
     if missing := {cap.account for cap in caps(agreement)} - set(books.caps):
         raise LedgerBroken(None, f"no cap was set for {', '.join(sorted(missing))}")
-    return Verified(len(hashes), len(books.first), books.denials, head.root.hex(), _accounts(books))
+    witnessed = _witnessed(log, hashes, agreement.contract)
+    _refuse_ahead(log, agreement.contract, books, witnessed)
+    return Verified(len(hashes), len(books.first), books.denials, head.root.hex(), _accounts(books), witnessed)
 
 
 def _head(checkpoint: str, contract: Contract) -> Checkpoint:
@@ -130,6 +135,37 @@ def _refuse_rewritten(hashes: Sequence[bytes], before: Checkpoint) -> None:
         raise LedgerBroken(None, f"an earlier checkpoint counted {before.size} entries, {len(hashes)} are here")
     if root_of(hashes[: before.size]) != before.root:
         raise LedgerBroken(None, "it does not begin with what an earlier checkpoint was signed over: it was rewritten")
+
+
+def _witnessed(log: Log, hashes: Sequence[bytes], contract: Contract) -> dict[str, int]:
+    """How many entries each witness has cosigned: every cosigned head must be a head of this very log."""
+    found: dict[str, int] = {}
+    for name, note in log.witnesses.items():
+        by = contract.room.cosign.by if contract.room.cosign else []
+        try:
+            known = name in by and verify_cosignature(note, verifier_of(contract, name).to_text())
+        except BadNote:
+            known = False
+        if not known:
+            raise LedgerBroken(None, "a cosignature in the copy does not hold")
+        head = _head(note.decode(), contract)
+        _refuse_rewritten(hashes, head)
+        found[name] = head.size
+    return found
+
+
+def _refuse_ahead(log: Log, contract: Contract, books: _Books, witnessed: Mapping[str, int]) -> None:
+    """No account has spent further ahead of its witnesses than the contract lets it."""
+    window = contract.window()
+    if window is None:
+        return
+    ahead: dict[str, int] = {}
+    for data in log.entries[window.witnessed(witnessed) :]:
+        for charge in json.loads(data).get("charges", []):
+            ahead[charge["account"]] = ahead.get(charge["account"], 0) + charge["rho"]
+    for name, rho in ahead.items():
+        if rho > window.most(books.caps[name].rho):
+            raise LedgerBroken(None, f"{name} has spent further ahead of the witnesses than the contract lets it")
 
 
 def _accounts(books: _Books) -> tuple[Spent, ...]:

@@ -138,9 +138,11 @@ class Ran:
 def run(room: Room, request: Request) -> Ran:
     """Check, pay, make the release, seal it. The same job gives the same release and costs nothing more.
 
-    Errors: Refused and Unaffordable (both logged as denials), NotMatched, and those of the ledger. Nothing is
+    Errors: Refused and Unaffordable (both logged as denials, but for a contract that has expired: where the clock was
+    wrong, a later hour would stand above all that follows), NotMatched, and those of the ledger. Nothing is
     half-applied: killed after it paid, it goes on from the stored noise.
     """
+    room.refuse_expired()
     with room.changing():
         planned = _planned(room, request)
         before = published(room, release_id(planned.allowed))

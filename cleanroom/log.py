@@ -6,6 +6,7 @@
     contract/                    contract.toml and every signature
     requests/                    the signed jobs, by digest
     manifests/                   the signed manifests of what was submitted, by digest
+    witnesses/                   the newest head that each witness cosigned, by the witness's name
 
 It holds no release bytes, no identifiers and no digest of either: it can go to anybody.
 """
@@ -23,7 +24,7 @@ from ..dp.tree import HASH_SIZE, BadTree, bundle_entries, hash_tiles, leaf_hash,
 from .files import write
 from .room import Room
 
-FOLDERS = ("contract", "requests", "manifests")
+FOLDERS = ("contract", "requests", "manifests", "witnesses")
 LARGEST_PART = 2**25
 """Bytes of one file of a copy above which it is refused: 256 of the largest entries are fewer."""
 
@@ -47,6 +48,7 @@ class Log:
     contract: Mapping[str, bytes]
     requests: Mapping[str, bytes]
     manifests: Mapping[str, bytes]
+    witnesses: Mapping[str, bytes]
 
 
 def log_of(room: Room) -> Log:
@@ -54,6 +56,7 @@ def log_of(room: Room) -> Log:
     names them."""
     with room.ledger() as ledger:
         entries, checkpoint = ledger.log()
+        witnesses = {name: note.encode() for name, note in ledger.cosigned().items()}
     return Log(
         checkpoint,
         tuple(entries),
@@ -61,6 +64,7 @@ def log_of(room: Room) -> Log:
         _files(room.path / "contract"),
         _files(room.path / "requests"),
         _manifests(room),
+        witnesses,
     )
 
 
@@ -107,7 +111,7 @@ def write_log(log: Log, out: Path) -> None:
 def _fill(out: Path, log: Log) -> None:
     files = {"checkpoint": log.checkpoint.encode()}
     files |= bundle_entries(log.entries) | hash_tiles([leaf_hash(entry) for entry in log.entries])
-    for folder, held in zip(FOLDERS, (log.contract, log.requests, log.manifests), strict=True):
+    for folder, held in zip(FOLDERS, (log.contract, log.requests, log.manifests, log.witnesses), strict=True):
         (out / folder).mkdir(parents=True)
         files |= {f"{folder}/{name}": data for name, data in held.items()}
     for name, data in files.items():

@@ -3,9 +3,6 @@
 The witness verifies the whole copy first, as `ledger verify` does, and then that it continues what it cosigned before.
 What it writes is the checkpoint with its cosignature (C2SP cosignature/v1) added; the file it remembers is the same
 text. The operator adds it to the room, where it moves the window of `dp.window` on.
-
-A witness's key is its signing key of the contract, under the name `ROOM/PARTY`: cosignatures and SSHSIG sign texts that
-begin differently, so neither can be taken for the other.
 """
 
 from __future__ import annotations
@@ -21,7 +18,6 @@ from ..dp.note import (
     BadNote,
     Checkpoint,
     NoteKey,
-    VerifierKey,
     add_line,
     cosign,
     verify_checkpoint,
@@ -31,11 +27,11 @@ from ..dp.tree import leaf_hash, root_of
 from ..dp.window import Forked, RolledBack
 from ..policies.agreement import Agreement
 from ..policies.contract import Contract
-from ..policies.sign import public_bytes
 from .audit import verify_log
 from .files import write
 from .log import Log
 from .room import Room
+from .witnesses import verifier_of, witness_name
 
 
 class BadCosignature(Exception):
@@ -56,11 +52,6 @@ class Witnessed:
     note: str
 
 
-def verifier_of(contract: Contract, party: str) -> VerifierKey:
-    """The key that a party's cosignatures are checked with."""
-    return VerifierKey(f"{contract.room.name}/{party}", public_bytes(contract.party[party].sign), COSIGNER)
-
-
 def witness(
     log: Log, agreement: Agreement, party: str, key: Ed25519PrivateKey, seen: Path, moment: datetime
 ) -> Witnessed:
@@ -74,7 +65,7 @@ def witness(
     before = _remembered(seen, agreement.contract, party)
     if before is not None:
         _refuse_other_history(log, head, before, party)
-    name = f"{agreement.contract.room.name}/{party}"
+    name = witness_name(agreement.contract, party)
     line = cosign(log.checkpoint, NoteKey(name, key, COSIGNER), int(moment.timestamp()))
     note = add_line(log.checkpoint, line)
     write(seen, note.encode(), 0o600)
@@ -114,8 +105,9 @@ def accept(room: Room, path: Path) -> Witnessed:
                 before = ledger.seen().get(party, 0)
                 ledger.witness(party, head.size, head.root, text)
             return Witnessed(party, head.size, before, text)
-    who = ", ".join(by) if by else "nobody: the contract names no witness"
-    raise BadCosignature(path, f"no cosignature of {who} holds in it", "ask for it again", tampered=bool(by))
+    if not by:
+        raise BadCosignature(path, "the contract names no witness", "`room.cosign` in a contract names them")
+    raise BadCosignature(path, f"no cosignature of {', '.join(by)} holds in it", "ask for it again", tampered=True)
 
 
 def _verified(text: str, contract: Contract, party: str) -> Checkpoint | None:

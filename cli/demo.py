@@ -256,6 +256,11 @@ def _verify(stage: _Stage) -> None:
     stage.carry("operator", ["spring.ledger"], "officer")
     stage.type("officer", "passbox ledger show spring.ledger", keep="ledger")
     stage.type("officer", "passbox ledger verify spring.ledger --contract contract.toml", keep="verified")
+    stage.head("8. Cosigned: from now on nobody can take back what the officer has seen")
+    cosign = "passbox ledger cosign spring.ledger --contract contract.toml --key officer.keys --seen spring.seen"
+    stage.type("officer", cosign)
+    stage.carry("officer", ["spring.officer.cosigned"], "operator")
+    stage.type("operator", "passbox ledger accept spring spring.officer.cosigned", keep="cosigned")
 
 
 def _summary(stage: _Stage, sample: Sample, seconds: float) -> dict[str, Any]:
@@ -285,7 +290,11 @@ def _summary(stage: _Stage, sample: Sample, seconds: float) -> dict[str, Any]:
             "cuts": lookalike["cuts"],
         },
         "audience": {"size": lookalike["audience"]["size"], "path": str(stage.folder / "publisher" / audience)},
-        "ledger": {"entries": results["verified"]["entries"], "verified": results["verified"]["verified"]},
+        "ledger": {
+            "entries": results["verified"]["entries"],
+            "verified": results["verified"]["verified"],
+            "cosigned": results["cosigned"]["entries"],
+        },
         "spent": spent,
     }
 

@@ -200,6 +200,9 @@ def accept(
 def verify(
     where: Annotated[Path, typer.Argument(metavar="ROOM|EXPORT", help="a room, or an exported ledger")],
     contract: Annotated[Path, typer.Option(help="your own copy of contract.toml, with the signatures beside it")],
+    seen: Annotated[
+        list[Path] | None, typer.Option(help="a checkpoint from before, or what you cosigned: the log must continue it")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Recompute a ledger against the contract, offline. Names the first entry that does not hold."""
@@ -209,7 +212,7 @@ def verify(
 
     agreement = _agreement(contract)
     with working("verifying"):
-        found = verify_log(_log(where), agreement)
+        found = verify_log(_log(where), agreement, [path.read_text() for path in seen or []])
     accounts = [
         {
             "account": item.account,
@@ -230,10 +233,12 @@ def verify(
                 "denials": found.denials,
                 "root": found.root,
                 "accounts": accounts,
+                "witnessed": dict(found.witnessed),
             },
             [
                 f"verified: {found.entries} entries, {found.releases} releases, {found.denials} refusals",
                 Table(("account", "ε spent"), rows, right=(1,)),
+                *(f"{name} has cosigned the first {size} entries" for name, size in found.witnessed.items()),
                 f"root {found.root}",
             ],
             "compare the root with the other parties: one log shows one root to all",

@@ -135,10 +135,10 @@ class Ledger:
         """Witness to the size of the largest head it cosigned."""
         return dict(self._storage.rows("select name, max(size) from witness group by name order by name"))
 
-    def cosigned(self) -> list[str]:
-        """The newest head of each witness that is a head of this log, as it cosigned it."""
-        statement = "select note, max(size) from witness where size <= (select size from frontier) group by name"
-        return [note for note, _ in self._storage.rows(statement)]
+    def cosigned(self) -> dict[str, str]:
+        """Witness to the newest head of this log that it cosigned, as it cosigned it."""
+        statement = "select name, note, max(size) from witness where size <= (select size from frontier) group by name"
+        return {name: note for name, note, _ in self._storage.rows(statement)}
 
     def paid(self, purchase: Purchase) -> Noisy | None:
         """The noisy bytes, where every account that this purchase charges has already paid for them.

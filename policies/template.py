@@ -76,7 +76,20 @@ def _room(facts: Draft) -> list[str]:
         f"name = {_text(facts.room['name'])}  # origin of the ledger's checkpoints",
         f"seal = {_text(facts.room['seal'])}  # bundles are sealed to this age key",
         f"checkpoint = {_text(facts.room['checkpoint'])}  # the ledger is signed with this key",
+        *_witnesses(facts),
         "",
+    ]
+
+
+def _witnesses(facts: Draft) -> list[str]:
+    """The officers cosign the ledger, where there are any beside the operator."""
+    officers = [card["name"] for card in facts.parties if card["role"] == "officer"]
+    by = [name for name in officers if name != facts.room["operator"]]
+    if not by:
+        return []
+    return [
+        "# who cosigns the ledger, and which share of a cap may be spent ahead of the last cosigned entry",
+        f"cosign = {{ by = [{', '.join(map(_text, by))}], ahead = 0.25 }}",
     ]
 
 

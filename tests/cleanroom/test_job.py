@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -91,8 +92,6 @@ def test_a_plan_touches_no_data_and_changes_nothing(world: World) -> None:
 
 def test_a_plan_is_the_same_on_neighbouring_data(world: World, copied: Copier) -> None:
     """Public is how many rows there are; the digest of the manifest is random anyway."""
-    from datetime import timedelta
-
     later = world.at(world.now + timedelta(hours=1))
     plans = []
     for known in (100, 99, 0):
@@ -261,6 +260,16 @@ def test_a_refused_job_is_logged_and_costs_nothing(world: World) -> None:
     assert denial["job"] == request.digest
     assert world.spent() == {"advertiser/record": 0, "publisher/record": 0}
     assert world.verify().denials == 1
+
+
+def test_a_clock_ten_years_ahead_leaves_nothing_in_the_way_of_what_follows(world: World) -> None:
+    """An entry of that hour would make every later one look as if it came after the contract's last day."""
+    before = entries(world)
+    with pytest.raises(Refused, match="expired"):
+        world.at(world.now + timedelta(days=3653)).run("overlap")
+    assert entries(world) == before
+    world.run("overlap")
+    world.verify()
 
 
 @pytest.mark.parametrize("kind", ["overlap", "lookalike"])

@@ -84,16 +84,17 @@ class Tally:
 
 @dataclass
 class Helper:
-    """One zygote, and a folder of its own to break things in."""
+    """One zygote, and a folder of its own to break things in. disk: where that folder lies. reader: who opens releases."""
 
     home: Path
+    disk: Path
     reader: Path
     zygote: subprocess.Popen[str]
     judged: dict[tuple[str, bool, str], str] = field(default_factory=dict)
 
     @property
     def place(self) -> Path:
-        return self.home / "operator"
+        return self.disk / "operator"
 
     def ask(self, **request: Any) -> int:
         assert self.zygote.stdin is not None
@@ -139,7 +140,7 @@ def helper(home: Path, reader: Path, plant: str = "") -> Iterator[Helper]:
     command = [sys.executable, str(HERE / "zygote.py"), *([plant] if plant else [])]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "TMPDIR": str(home)}
     zygote = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
-    made = Helper(home, reader, zygote)
+    made = Helper(home, home, reader, zygote)
     try:
         if made.said() != "ready\n":
             raise SystemExit("the zygote did not start")
@@ -160,12 +161,13 @@ COMMANDS = (
     ("release export", "release export spring --out out"),
     ("ledger export", "ledger export spring"),
     ("ledger export again", "ledger export spring"),
+    ("ledger verify", "ledger verify spring --contract contract.toml"),
 )
 VERIFY = "ledger verify spring --contract contract.toml".split()
 
 
-def demo(home: Path) -> Path:
-    """Everybody's files of a small demo, the operator's without a room."""
+def demo(home: Path) -> tuple[Path, Path]:
+    """A small demo: the operator's folder as it was before there was a room, and a reader's keys."""
     command = "from passbox.cli.app import main; main()"
     words = ["demo", "--people", "1200", "--seeds", "120", "--json", "--out", str(home / "demo")]
     subprocess.run([sys.executable, "-c", command, *words], check=True, stdout=subprocess.DEVNULL)
@@ -174,7 +176,7 @@ def demo(home: Path) -> Path:
         shutil.rmtree(operator / made)
     for left in operator.glob("*.release"):
         left.unlink()
-    return operator
+    return operator, home / "demo" / "publisher" / "publisher.keys"
 
 
 def steps_of(one: Helper, operator: Path, home: Path) -> list[Step]:
@@ -286,8 +288,8 @@ def torture(
     home: Path, every: int = 1, only: str = "", seed: int = 1, workers: int = 2, plant: str = "", say: Any = print
 ) -> Tally:
     """All faults, or one in so many of the calls, on as many workers as there are cores."""
-    operator, picked, tally = demo(home), random.Random(seed), Tally()
-    reader = home / "demo" / "publisher" / "publisher.keys"
+    picked, tally = random.Random(seed), Tally()
+    operator, reader = demo(home)
     with helper(home / "worker-0", reader, plant) as first:
         steps = [step for step in steps_of(first, operator, home) if only in step.name]
         work = []

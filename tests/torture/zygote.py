@@ -17,6 +17,7 @@ import io
 import json
 import os
 import pkgutil
+import resource
 import signal
 import sys
 import time
@@ -67,6 +68,8 @@ def done(request: dict[str, Any]) -> int:
     os.chdir(request["in"])
     if "years" in request:
         set_clocks(request["years"])
+    if "largest" in request:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest"], resource.RLIM_INFINITY))
     if request.get("stopped"):
         os.kill(os.getpid(), signal.SIGSTOP)
     found: list[Any] = []
@@ -77,6 +80,7 @@ def done(request: dict[str, Any]) -> int:
             found.append(code)
         else:
             found.append(look.look(Path(request["in"]), Path(request["reader"])))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     if "to" in request:
         Path(request["to"]).write_text(json.dumps(found))
         return 0
