@@ -27,27 +27,11 @@ ASSUMED_AUC = 0.75
 EXPLAINED_EPSILONS = (1.0, 4.0, 8.0)
 
 
-class Unaffordable(Exception):
-    """The budget does not hold a job. Decided from public figures, before data is touched; nothing was charged."""
-
-    def __init__(self, dataset: str, asked: float, spent: float, cap: float, largest: float) -> None:
-        super().__init__(dataset, asked, spent, cap, largest)
-        self.dataset, self.largest = dataset, largest
-        self.message = (
-            f"{dataset} has spent ε {spent:.4g} of {cap:g}; this job asks ε {asked:g}, "
-            f"the largest that still fits is ε {largest:g}"
-        )
-        self.hint = (
-            f"ask epsilon = {largest:g}, or agree on a larger budget; `passbox ledger show` lists what was spent"
-            if largest > 0
-            else "nothing more fits: agree on a larger budget; `passbox ledger show` lists what was spent"
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class Cost:
     """What a job means for one data set. Figures in ε at the data set's δ, but for `largest_after`: the largest job
-    of this kind that would still fit. rho: still to be paid, in whole units of 10^-12."""
+    of this kind that would still fit. rho: still to be paid, in whole units of 10^-12. window: what binds is not the
+    cap but how far spending may run ahead of the witnesses."""
 
     dataset: str
     owner: str
@@ -57,6 +41,26 @@ class Cost:
     cap: float
     largest_after: float
     fits: bool
+    window: bool
+
+
+class Unaffordable(Exception):
+    """The budget does not hold a job. Decided from public figures, before data is touched; nothing was charged."""
+
+    def __init__(self, cost: Cost, asked: float, largest: float) -> None:
+        super().__init__(cost, asked, largest)
+        self.dataset, self.largest = cost.dataset, largest
+        window = " before the next head of the ledger is cosigned" if cost.window else ""
+        self.message = (
+            f"{cost.dataset} has spent ε {cost.spent:.4g} of {cost.cap:g}; this job asks ε {asked:g}, "
+            f"the largest that still fits{window} is ε {largest:g}"
+        )
+        first = f"ask epsilon = {largest:g}, or " if largest > 0 else ""
+        self.hint = first + (
+            "let a witness cosign: `passbox ledger export`, `ledger cosign`, `ledger accept`"
+            if cost.window
+            else "agree on a larger budget; `passbox ledger show` lists what was spent"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class Plan:
         """Errors: Unaffordable."""
         for cost in self.costs:
             if not cost.fits:
-                raise Unaffordable(cost.dataset, self.allowed.request.job.epsilon, cost.spent, cost.cap, self.largest)
+                raise Unaffordable(cost, self.allowed.request.job.epsilon, self.largest)
 
 
 def plan(room: Room, request: Request) -> Plan:
@@ -88,7 +92,7 @@ def plan(room: Room, request: Request) -> Plan:
         accounts = ledger.accounts()
         due = _due(ledger, allowed)
         paid = all(ledger.paid(purchase) is not None for purchase in allowed.purchases)
-    left = min(accounts[charge.account].left for charge, _ in due)
+    left = min(accounts[charge.account].now for charge, _ in due)
     return Plan(
         allowed,
         tuple(_cost(room, allowed, charge, rho, accounts[charge.account]) for charge, rho in due),
@@ -118,8 +122,9 @@ def _cost(room: Room, allowed: Allowed, charge: Charge, rho: Rho, account: Accou
         spent=epsilon_of(account.spent, delta),
         spent_after=epsilon_of(Rho(account.spent + rho), delta),
         cap=rule.budget.epsilon,
-        largest_after=_largest(room, allowed, Rho(max(0, account.left - rho))),
-        fits=rho <= account.left,
+        largest_after=_largest(room, allowed, Rho(max(0, account.now - rho))),
+        fits=rho <= account.now,
+        window=account.now < account.left,
     )
 
 

@@ -51,7 +51,7 @@ def demo(
     stage.tell(sample.about)
     stage.tell(f"everybody's files are in {folder}")
     size = max(1, sample.people // 10)
-    _agree(stage, sample, size)
+    _agree(stage, sample, size, epsilon)
     _bring_data(stage, sample)
     _ask(stage, epsilon, size)
     _verify(stage)
@@ -173,7 +173,7 @@ def _say_data(folder: Path, sample: Sample, as_json: bool) -> None:
     )
 
 
-def _agree(stage: _Stage, sample: Sample, size: int) -> None:
+def _agree(stage: _Stage, sample: Sample, size: int, epsilon: float) -> None:
     stage.head("1. Keys: everybody makes their own, and hands out a card")
     for person in ("publisher", "advertiser", "officer"):
         stage.type(person, f"passbox keys new {person}", brief=True)
@@ -182,7 +182,7 @@ def _agree(stage: _Stage, sample: Sample, size: int) -> None:
     stage.carry("officer", ["officer.party.toml"], "publisher")
     stage.carry("operator", ["host.party.toml", "host.room.toml"], "publisher")
     stage.head("2. The contract: drafted by the publisher, signed by all")
-    stage.type("publisher", _draft(sample, size))
+    stage.type("publisher", _draft(sample, size, epsilon))
     stage.type("publisher", "passbox contract check contract.toml")
     stage.carry("publisher", ["contract.toml"], "advertiser", "officer", "operator")
     signs = {"publisher": "publisher", "advertiser": "advertiser", "officer": "officer", "operator": "host"}
@@ -192,12 +192,13 @@ def _agree(stage: _Stage, sample: Sample, size: int) -> None:
     stage.type("officer", "passbox contract verify contract.toml")
 
 
-def _draft(sample: Sample, size: int) -> str:
+def _draft(sample: Sample, size: int, epsilon: float) -> str:
     words = ["passbox", "contract", "new"]
     for card in ("publisher", "advertiser", "officer", "host"):
         words += ["--party", f"{card}.party.toml"]
     words += ["--room", "host.room.toml", "--name", "spring-lookalike", "--from", sample.publisher.name]
     words += ["--people-identifier", sample.email_form, "--seed-identifier", sample.advertiser_email_form]
+    words += ["--epsilon", f"{min(64.0, max(3.0, 3 * epsilon)):g}"]
     words += ["--smallest-seed", str(min(1000, max(1, sample.seeds // 2)))]
     words += ["--smallest-audience", str(min(5000, max(1, size // 2)))]
     words += ["--expires", (date.today() + timedelta(days=90)).isoformat()]

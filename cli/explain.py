@@ -284,7 +284,7 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
     "BadCosignature": _placed("cosignature", BAD_INPUT),
     "WindowFull": _simple(
         "window",
-        "{e.account} has spent as far ahead of the last cosigned head (entry {e.witnessed}) as the contract lets it",
+        "{e.account} may not be spent so far ahead of the last cosigned entry",
         "`passbox ledger export`, let a witness run `passbox ledger cosign`, then `passbox ledger accept`",
         BUDGET,
     ),

@@ -45,15 +45,24 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What one owner has allowed and spent, in whole units of 10^-12."""
+    """What one owner has allowed and spent, in whole units of 10^-12.
+
+    ahead: what may still be spent before the next head is cosigned; None where no witness is asked for.
+    """
 
     id: str
     cap: Rho
     spent: Rho
+    ahead: Rho | None = None
 
     @property
     def left(self) -> Rho:
         return Rho(self.cap - self.spent)
+
+    @property
+    def now(self) -> Rho:
+        """What may be spent at once: what is left, as far as it may run ahead of the witnesses."""
+        return self.left if self.ahead is None else Rho(min(self.left, self.ahead))
 
     def refuse_above(self, rho: Rho) -> None:
         """Errors: BudgetExceeded where this much is not left, or is no price."""

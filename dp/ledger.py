@@ -113,7 +113,18 @@ class Ledger:
 
     def accounts(self) -> dict[str, Account]:
         rows = self._storage.rows("select id, cap, spent from account order by id")
-        return {name: Account(name, Rho(cap), Rho(spent)) for name, cap, spent in rows}
+        witnessed = self._window.witnessed(self.seen()) if self._window else 0
+        return {
+            name: Account(name, Rho(cap), Rho(spent), self._ahead(name, Rho(cap), witnessed))
+            for name, cap, spent in rows
+        }
+
+    def _ahead(self, account: str, cap: Rho, witnessed: int) -> Rho | None:
+        """What may still be spent ahead of the entries that witnesses vouch for."""
+        if self._window is None:
+            return None
+        row = self._storage.row("select sum(rho) from charge where account = ? and seq >= ?", account, witnessed)
+        return Rho(max(0, self._window.most(cap) - (int(row[0] or 0) if row else 0)))
 
     def leaves(self) -> list[bytes]:
         """Every entry as logged, in order."""
@@ -198,11 +209,13 @@ class Ledger:
 
     def _take(self, due: Sequence[Charge]) -> None:
         """Charge the accounts, or refuse before anything is drawn."""
+        self._refuse_rolled_back()
         accounts = self.accounts()
         for charge in due:
             account = accounts.get(charge.account, Account(charge.account, Rho(0), Rho(0)))
             account.refuse_above(charge.rho)
-            self._refuse_ahead(account, charge.rho)
+            if account.ahead is not None and charge.rho > account.ahead:
+                raise WindowFull(account.id, charge.rho, account.ahead)
             self._storage.rows("update account set spent = spent + ? where id = ?", charge.rho, charge.account)
 
     def _draw(self, purchase: Purchase, statistic: Statistic) -> Noisy:
@@ -255,20 +268,12 @@ class Ledger:
         for charge in charges:
             self._storage.rows("insert into charge values(?, ?, ?, ?)", key, charge.account, charge.rho, seq)
 
-    def _refuse_ahead(self, account: Account, rho: Rho) -> None:
-        """Errors: RolledBack, WindowFull."""
-        seen = self.seen()
+    def _refuse_rolled_back(self) -> None:
+        """Errors: RolledBack."""
         size = self._frontier().size
-        for name, most in seen.items():
+        for name, most in self.seen().items():
             if most > size:
                 raise RolledBack(name, size, most)
-        if self._window is None:
-            return
-        witnessed = self._window.witnessed(seen)
-        row = self._storage.row("select sum(rho) from charge where account = ? and seq >= ?", account.id, witnessed)
-        left = self._window.most(account.cap) - (int(row[0] or 0) if row else 0)
-        if rho > left:
-            raise WindowFull(account.id, rho, Rho(max(0, left)), witnessed)
 
     def _append(self, kind: str, content: Leaf) -> int:
         """Add a leaf, move the tree on, sign the new checkpoint. Errors: BadTree where no log could carry it."""

@@ -21,9 +21,9 @@ from .budget import Rho
 class WindowFull(Exception):
     """Too much would be spent since the last cosigned checkpoint. Nothing was drawn or charged. Public figures."""
 
-    def __init__(self, account: str, asked: Rho, left: Rho, witnessed: int) -> None:
-        super().__init__(account, asked, left, witnessed)
-        self.account, self.asked, self.left, self.witnessed = account, asked, left, witnessed
+    def __init__(self, account: str, asked: Rho, left: Rho) -> None:
+        super().__init__(account, asked, left)
+        self.account, self.asked, self.left = account, asked, left
 
 
 class RolledBack(Exception):
