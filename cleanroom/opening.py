@@ -33,6 +33,7 @@ from ..dp.note import BadNote, parse_note, verify_checkpoint
 from ..dp.scale import SCALE_UNIT
 from ..dp.tree import leaf_hash, verify_inclusion
 from ..policies.agreement import read_contract
+from .cells import harmless
 from .files import write
 from .measure.lookalike import reread
 from .measure.overlap import overlap
@@ -40,9 +41,6 @@ from .release import FORMAT, BadRelease
 
 LARGEST = {"release.json": 2**26, "audience.parquet": 2**32, "model.json": 2**28}
 """Members of a release and their bytes, unpacked, above which it is refused."""
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""What a spreadsheet takes for a formula when a cell begins with it."""
 
 STATISTICS = {"overlap": ("matched-count@1",), "lookalike": ("seed-moments@1", "score-histogram@1")}
 
@@ -214,9 +212,7 @@ def write_audience(table: pa.Table, path: Path) -> None:
     if path.suffix == ".parquet":
         pq.write_table(table, buffer)
     else:
-        pcsv.write_csv(
-            pa.table({_harmless_text(name): _harmless(table.column(name)) for name in table.column_names}), buffer
-        )
+        pcsv.write_csv(pa.table({harmless(name): _harmless(table.column(name)) for name in table.column_names}), buffer)
     write(path, buffer.getvalue(), 0o600)
 
 
@@ -224,8 +220,4 @@ def _harmless(column: pa.ChunkedArray) -> pa.Array:
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
         return column
     cells = column.cast(pa.large_string()).to_pylist()
-    return pa.array([cell if cell is None else _harmless_text(cell) for cell in cells], pa.large_string())
-
-
-def _harmless_text(cell: str) -> str:
-    return "'" + cell if cell.startswith(FORMULA) else cell
+    return pa.array([cell if cell is None else harmless(cell) for cell in cells], pa.large_string())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ from .show import Bars, JsonFlag, Result, Table, say, working
 
 if TYPE_CHECKING:
     from ..cleanroom.log import Log
+    from ..cleanroom.statement import Statement
     from ..policies.agreement import Agreement
 
 app = typer.Typer(help="Show, export and verify the ledger.", no_args_is_help=True)
@@ -21,46 +22,28 @@ app = typer.Typer(help="Show, export and verify the ledger.", no_args_is_help=Tr
 @app.command("show")
 def show(
     where: Annotated[Path, typer.Argument(metavar="ROOM|EXPORT", help="a room, or an exported ledger")],
+    dataset: Annotated[str, typer.Option(help="only entries about this data set")] = "",
+    party: Annotated[str, typer.Option(help="only entries this party asked for, reads or pays")] = "",
+    purpose: Annotated[str, typer.Option(help="only entries whose purpose holds this text")] = "",
+    since: Annotated[str, typer.Option(help="only from this time on, such as 2026-11 or 2026-11-22T09")] = "",
+    until: Annotated[str, typer.Option(help="only up to this time, such as 2026-11")] = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Show what was spent, on what and why."""
-    from ..dp.accounting import epsilon_of, largest_job
-    from ..dp.budget import Delta, Rho
+    from dataclasses import asdict
 
-    entries = [json.loads(entry) for entry in _log(where).entries]
-    accounts = []
-    for cap in (entry for entry in entries if entry["kind"] == "cap"):
-        spent = Rho(sum(_rho(entry, cap["account"]) for entry in entries))
-        delta = Delta(float(cap["delta"]))
-        accounts.append(
-            {
-                "account": cap["account"],
-                "owner": cap["owner"],
-                "spent": epsilon_of(spent, delta),
-                "cap": float(cap["epsilon"]),
-                "delta": float(cap["delta"]),
-                "rho": spent,
-                "rho_cap": cap["rho"],
-                "largest_job": largest_job(Rho(cap["rho"] - spent), delta),
-            }
-        )
+    from ..cleanroom.statement import Filter, statement
+
+    said = statement(_log(where).entries, Filter(dataset, party, purpose, since, until))
+    caps = {line.account: line.rho_cap for line in said.accounts}
+    columns = ("#", "hour (UTC)", "what", "asked by", "read by", "charged, of the cap")
     say(
         Result(
-            {"accounts": accounts, "entries": entries},
+            {"accounts": [asdict(line) for line in said.accounts], "entries": list(said.entries)},
             [
-                Table(
-                    ("#", "hour (UTC)", "what", "asked by", "read by", "charged, of the cap"),
-                    _rows(entries),
-                    right=(0,),
-                ),
-                _accounts(accounts),
-                Bars(
-                    "share of each cap that is spent",
-                    [
-                        (item["account"], item["rho"] / item["rho_cap"], f"{item['rho'] / item['rho_cap']:.1%}")
-                        for item in accounts
-                    ],
-                ),
+                Table(columns, [_row(entry, caps) for entry in said.entries], right=(0,)),
+                _accounts(said),
+                Bars("left of each cap, day by day", _burn_down(said)),
                 "ε does not add up: two jobs of ε 1 spend less than ε 2. Shares of the cap do.",
             ],
             "`passbox ledger verify ROOM|EXPORT --contract contract.toml` recomputes all of it",
@@ -69,13 +52,14 @@ def show(
     )
 
 
-def _rho(entry: dict[str, Any], account: str) -> int:
-    return sum(charge["rho"] for charge in entry.get("charges", []) if charge["account"] == account)
-
-
-def _rows(entries: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    caps = {entry["account"]: entry["rho"] for entry in entries if entry["kind"] == "cap"}
-    return [_row(entry, caps) for entry in entries]
+def _burn_down(said: Statement) -> list[tuple[str, float, str]]:
+    """The last days of each account; one that was never charged is whole."""
+    bars = []
+    for line in said.accounts:
+        burns = [burn for burn in said.burns if burn.account == line.account][-10:]
+        bars += [(f"{line.account} {burn.day}", burn.left, f"{burn.left:.1%}") for burn in burns]
+        bars += [] if burns else [(line.account, 1.0, "100.0%")]
+    return bars
 
 
 STATISTICS = {
@@ -85,7 +69,7 @@ STATISTICS = {
 }
 
 
-def _row(entry: dict[str, Any], caps: dict[str, int]) -> tuple[str, ...]:
+def _row(entry: dict[str, Any], caps: Mapping[str, int]) -> tuple[str, ...]:
     head = (str(entry["seq"]), entry["time"].replace("T", " ").removesuffix(":00Z") + "h")
     if entry["kind"] == "cap":
         return (*head, f"cap ε {float(entry['epsilon']):g}", "", "", entry["owner"])
@@ -98,37 +82,51 @@ def _row(entry: dict[str, Any], caps: dict[str, int]) -> tuple[str, ...]:
     return (*head, what, entry["asker"], readers, ", ".join(charged or covered))
 
 
-def _accounts(accounts: list[dict[str, Any]]) -> Table:
+def _accounts(said: Statement) -> Table:
     rows = [
         (
-            item["account"],
-            f"{item['spent']:.3f} of {item['cap']:g}",
-            f"{item['delta']:g}",
-            f"{item['largest_job']:.3f}",
+            line.account,
+            f"{line.spent:.3f} of {line.cap:g}",
+            f"{line.share:.1%}",
+            f"{line.delta:g}",
+            f"{line.largest_job:.3f}",
         )
-        for item in accounts
+        for line in said.accounts
     ]
-    return Table(("account", "ε spent", "δ", "largest job that still fits, ε"), rows, right=(1, 2, 3))
+    return Table(("account", "ε spent", "of the cap", "δ", "largest job that still fits, ε"), rows, right=(1, 2, 3, 4))
 
 
 @app.command("export")
 def export(
     room: RoomFolder,
     out: Annotated[Path | None, typer.Option(help="folder to write [default: ROOM.ledger]")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="also write a record of processing (GDPR Art. 30) as CSV to this file")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Write a copy of the log that anyone may have and verify. It holds no release bytes and no identifiers."""
+    from ..cleanroom.files import write
     from ..cleanroom.log import log_of, write_log
+    from ..cleanroom.processing import processing_csv
     from ..cleanroom.room import open_room
 
     opened = open_room(room)
     log = log_of(opened)
     target = out or Path(f"{room.name}.ledger")
     write_log(log, target)
+    if csv is not None:
+        write(csv, processing_csv(log.entries, opened.contract).encode())
+    record = [f"wrote `{csv}`, a record of processing to be filed"] if csv else []
     say(
         Result(
-            {"export": str(target), "entries": len(log.entries), "checkpoint": log.checkpoint},
-            [f"wrote `{target}/`, {len(log.entries)} entries; it holds no release and no identifier"],
+            {
+                "export": str(target),
+                "entries": len(log.entries),
+                "checkpoint": log.checkpoint,
+                "csv": str(csv) if csv else None,
+            },
+            [f"wrote `{target}/`, {len(log.entries)} entries; it holds no release and no identifier", *record],
             f"send it to all; `passbox ledger verify {target} --contract contract.toml` needs nothing else",
         ),
         as_json,

@@ -1,0 +1,103 @@
+"""The ledger as a record of processing that an officer can file: one row an entry, the columns of GDPR Article 30.
+
+What the ledger does not know is not invented: contact details of the parties are theirs to add.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..dp.accounting import epsilon_of
+from ..dp.budget import Delta, Rho
+from ..policies.contract import Contract
+from ..policies.price import account
+from .cells import harmless
+
+COLUMNS = (
+    "entry",
+    "hour_utc",
+    "activity",
+    "controllers",
+    "processor",
+    "purpose",
+    "categories_of_data_subjects",
+    "categories_of_personal_data",
+    "asked_by",
+    "recipients",
+    "third_country_transfers",
+    "erasure_by",
+    "safeguards",
+    "signed_request_sha256",
+    "contract_sha256",
+)
+ACTIVITIES = {
+    "matched-count@1": "count of records in both data sets, with noise",
+    "seed-moments@1": "sums of features over the seed, with noise (lookalike)",
+    "score-histogram@1": "histogram of scores over the seed, with noise (lookalike)",
+}
+
+
+def processing_csv(entries: tuple[bytes, ...], contract: Contract) -> str:
+    """The record as CSV, oldest first."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for data in entries:
+        entry = json.loads(data)
+        if entry["kind"] != "cap":
+            writer.writerow({name: harmless(text) for name, text in _row(entry, contract).items()})
+    return out.getvalue()
+
+
+def _row(entry: Mapping[str, Any], contract: Contract) -> dict[str, str]:
+    spec = entry.get("specification")
+    names = sorted(spec["datasets"]) if spec else []
+    return {
+        "entry": str(entry["seq"]),
+        "hour_utc": entry["time"],
+        "activity": ACTIVITIES.get(spec["statistic"], spec["statistic"]) if spec else f"refused: {entry['clause']}",
+        "controllers": ", ".join(sorted({contract.dataset[name].owner for name in names})),
+        "processor": contract.room.operator,
+        "purpose": entry["purpose"],
+        "categories_of_data_subjects": ", ".join(f"{name} of {contract.dataset[name].owner}" for name in names),
+        "categories_of_personal_data": _categories(spec, contract),
+        "asked_by": entry["asker"],
+        "recipients": ", ".join(entry["recipients"]) if spec else "nobody",
+        "third_country_transfers": "not recorded here",
+        "erasure_by": contract.expires.isoformat(),
+        "safeguards": _safeguards(entry, contract) if spec else "nothing was released",
+        "signed_request_sha256": entry["job"],
+        "contract_sha256": entry["contract"],
+    }
+
+
+def _categories(spec: Mapping[str, Any] | None, contract: Contract) -> str:
+    if spec is None:
+        return ""
+    columns = [name.rpartition(".")[2] for name in spec["columns"]]
+    return ", ".join([f"keyed hash of {contract.kind}", *columns])
+
+
+def _safeguards(entry: Mapping[str, Any], contract: Contract) -> str:
+    """What each charge was worth, at the δ of its owner; and what protects the rest."""
+    said = []
+    for charge in entry["charges"]:
+        rule = contract.dataset[charge["dataset"]].budget
+        epsilon = epsilon_of(Rho(charge["rho"]), Delta(rule.delta))
+        said.append(
+            f"{charge['dataset']}: epsilon {epsilon:.4g} at delta {rule.delta:g} of {account_cap(contract, charge)}"
+        )
+    for cover in entry["covered"]:
+        said.append(f"{cover['dataset']}: covered by the charge of the other part of the people")
+    return "; ".join([*said, "sealed to its recipients"])
+
+
+def account_cap(contract: Contract, charge: Mapping[str, Any]) -> str:
+    """The cap that a charge counts against, in words."""
+    owner = contract.dataset[charge["dataset"]].owner
+    smallest = min(rule.budget.epsilon for rule in contract.dataset.values() if rule.owner == owner)
+    return f"{smallest:g} for {account(owner)}"
