@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from . import contract, demo, job, keys, ledger, prepare, release, room
+from . import contract, demo, doctor, job, keys, ledger, prepare, release, room
 
 app = typer.Typer(
     name="passbox",
@@ -31,6 +31,7 @@ app.command("plan")(job.plan)
 app.command("run")(job.run)
 app.add_typer(release.app, name="release")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(doctor.app, name="doctor")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What an officer reads and files: filtered entries, accounts over the whole, a burn-down, and a record of processing."""
+"""What an officer reads and files: filtered entries, whole accounts, a burn-down, and a record of processing."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_formula_becomes_text(cell: str) -> None:
 def test_the_record_of_processing_names_every_release(world: Any) -> None:
     world.run("overlap")
     world.run("lookalike")
-    contract, entries = world.agreement().contract, world.log().entries
+    contract, entries = world.agreement.contract, world.log().entries
     rows = list(csv.DictReader(io.StringIO(processing_csv(entries, contract))))
     kinds = [json.loads(entry)["kind"] for entry in entries]
     assert len(rows) == kinds.count("release") == 3
