@@ -20,6 +20,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 from .budget import Rho
@@ -117,7 +118,7 @@ class Context:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Specification:
     """The noisy statistic itself. Two requests with the same specification get the same bytes for ever.
 
@@ -157,8 +158,9 @@ class Specification:
             "follows": self.follows,
         }
 
-    @property
+    @cached_property
     def key(self) -> str:
+        """SHA-256 of the canonical specification, in hex."""
         return digest(self.as_json())
 
 

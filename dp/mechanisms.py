@@ -12,6 +12,7 @@ no noise in the range of `dp.scale` can reach the end of int64.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from importlib.metadata import version
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from opendp.domains import atom_domain, vector_domain
 from opendp.measurements import make_gaussian
 from opendp.metrics import l2_distance
-from opendp.mod import OpenDPException, enable_features
+from opendp.mod import Measurement, OpenDPException, enable_features
 
 from .budget import RHO_UNIT, Rho
 from .scale import LARGEST_SCALE, SCALE_UNIT, Scale, price
@@ -54,9 +55,15 @@ def gaussian(values: NDArray[np.int64], l2_squared: int, scale: Scale, charged: 
 
 def _drawn(values: NDArray[np.int64], l2_squared: int, scale: Scale, charged: Rho) -> NDArray[np.int64]:
     """OpenDP judges in float64, rounded up: it may say one unit of 10^-12 more than the exact price, no more."""
-    vectors = vector_domain(atom_domain(T="i64"))
-    mechanism = make_gaussian(vectors, l2_distance(T="f64"), scale=scale / SCALE_UNIT)
+    mechanism = _mechanism(scale)
     judged = float(mechanism.map(math.sqrt(l2_squared)))  # type: ignore[no-untyped-call]
     if not judged * RHO_UNIT <= charged + 1:
         raise PriceTooLow
     return np.asarray(mechanism(np.require(values, requirements=["C", "W", "O"])), dtype=np.int64)
+
+
+@lru_cache(maxsize=16)
+def _mechanism(scale: Scale) -> Measurement:
+    """The sampler for one scale. It holds no randomness: every draw asks the operating system."""
+    vectors = vector_domain(atom_domain(T="i64"))
+    return make_gaussian(vectors, l2_distance(T="f64"), scale=scale / SCALE_UNIT)

@@ -106,7 +106,7 @@ def test_an_error_of_opendp_is_told_without_its_words(monkeypatch: pytest.Monkey
     def quoting(*_: object, **__: object) -> None:
         raise OpenDPException("FailedCast", "cannot cast 4711")
 
-    monkeypatch.setattr(mechanisms, "make_gaussian", quoting)
+    monkeypatch.setattr(mechanisms, "_mechanism", quoting)
     with pytest.raises(RuntimeError) as caught:
         gaussian(np.array([4711]), 1, Scale(5 * SCALE_UNIT), RHO)
     assert "4711" not in str(caught.value)

@@ -1,0 +1,205 @@
+"""How fast the ledger spends, against the rate at which this very disk syncs, in the same run.
+
+    python benchmarks/ledger.py [--seconds 4] [--json]
+
+A spend is durable: it cannot be faster than one fdatasync of the disk. So the figures are ratios to that rate, measured
+before and after in the same folder, at 1, 4, 16 and 64 processes. Also: fdatasyncs a spend, by strace, and what it
+takes to plan and check one release. Machines are noisy: quote ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from passbox.dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED, Statistic
+from passbox.dp.budget import Rho
+from passbox.dp.entry import Charge, Context, Purchase, Specification
+from passbox.dp.ledger import Cap, Ledger
+from passbox.dp.note import NoteKey
+from passbox.dp.scale import price, smallest_scale
+
+SCALE = smallest_scale(COUNT_L2_SQUARED, Rho(1_000_000))
+COST = price(COUNT_L2_SQUARED, SCALE)
+PROCESSES = (1, 4, 16, 64)
+
+
+class Vault:
+    """Seals as a room does."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
+
+    def seal(self, plain: bytes, context: bytes) -> bytes:
+        nonce = os.urandom(12)
+        return nonce + self._cipher.encrypt(nonce, plain, context)
+
+    def open(self, sealed: bytes, context: bytes) -> bytes:
+        return self._cipher.decrypt(sealed[:12], sealed[12:], context)
+
+
+def clock() -> datetime:
+    return datetime.now(UTC)
+
+
+def purchase(name: str) -> Purchase:
+    spec = Specification(
+        statistic="matched-count@1",
+        datasets={"visitors": "aa" * 32, "buyers": "bb" * 32},
+        unit="record",
+        rule="own-best",
+        part="all",
+        columns=(name,),
+        cells=1,
+        bits=COUNT_BITS,
+        l2_squared=COUNT_L2_SQUARED,
+        scale=SCALE,
+    )
+    context = Context("cc" * 32, "dd" * 32, "publisher", ("publisher",), "benchmark")
+    return Purchase(spec, (Charge("advertiser/record", "buyers", COST),), context)
+
+
+def statistic() -> Statistic:
+    return Statistic(np.array([500 << COUNT_BITS], dtype=np.int64), bits=COUNT_BITS, l2_squared=COUNT_L2_SQUARED)
+
+
+def new_ledger(folder: Path) -> tuple[Path, NoteKey]:
+    key, path = NoteKey.new("bench.example/room"), folder / "ledger.sqlite"
+    cap = Cap("advertiser/record", "advertiser", "record", "64.0", "1e-06", Rho(10**17), "cc" * 32)
+    Ledger.create(path, key, Vault(bytes(32)), clock, [cap]).close()
+    return path, key
+
+
+def sync_rate(folder: Path, seconds: float) -> float:
+    """fdatasyncs a second of one writer that appends 4 KiB, as a write-ahead log does."""
+    handle = os.open(folder / "sync", os.O_WRONLY | os.O_CREAT, 0o600)
+    count, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        os.pwrite(handle, b"x" * 4096, count * 4096)
+        os.fdatasync(handle)
+        count += 1
+    took = time.perf_counter() - began
+    os.close(handle)
+    (folder / "sync").unlink()
+    return count / took
+
+
+def spender(path: Path, key: str, name: int, until: float, done: multiprocessing.Queue[int]) -> None:
+    from passbox.dp.note import parse_secret
+
+    count = 0
+    with Ledger(path, parse_secret(key), Vault(bytes(32)), clock) as ledger:
+        while time.time() < until:
+            ledger.pay(purchase(f"{name}-{count}"), statistic())
+            count += 1
+    done.put(count)
+
+
+def spend_rate(folder: Path, processes: int, seconds: float) -> float:
+    path, key = new_ledger(folder)
+    context = multiprocessing.get_context("fork")
+    done: multiprocessing.Queue[int] = context.Queue()
+    begin = time.time() + 0.3
+    workers = [
+        context.Process(target=spender, args=(path, key.to_secret_text(), name, begin + seconds, done))
+        for name in range(processes)
+    ]
+    for worker in workers:
+        worker.start()
+    total = sum(done.get() for _ in workers)
+    for worker in workers:
+        worker.join()
+    return total / (time.time() - begin + 0.3)
+
+
+def syncs_per_spend(folder: Path, spends: int = 100) -> float:
+    """Counted by strace over a process that spends so often, less the syncs of one that spends once."""
+
+    def syncs(count: int) -> int:
+        trace = folder / f"trace-{count}"
+        place = folder / f"spends-{count}"
+        place.mkdir()
+        command = [sys.executable, __file__, "--spend", str(count), "--folder", str(place)]
+        subprocess.run(["strace", "-f", "-e", "trace=fsync,fdatasync", "-o", str(trace), *command], check=True)
+        return len(re.findall(r"f(?:data)?sync\(", trace.read_text()))
+
+    return (syncs(spends + 1) - syncs(1)) / spends
+
+
+def milliseconds(work: Callable[[], object], times: int = 50) -> float:
+    took = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        took.append(time.perf_counter() - began)
+    return statistics.median(took) * 1000
+
+
+def plan_and_check(folder: Path) -> float:
+    """Plan one lookalike in a real, small room: contract signatures checked beforehand, as within one command."""
+    import passbox
+
+    command = [Path(sys.executable).parent / "passbox", "demo", "--people", "2000", "--seeds", "200"]
+    subprocess.run([*command, "--json", "--out", folder / "demo"], check=True, capture_output=True)
+    room = passbox.open_room(folder / "demo" / "operator" / "spring")
+    request = passbox.read_request(room, folder / "demo" / "operator" / "lookalike.toml")
+    return milliseconds(lambda: passbox.plan(room, request))
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--seconds", type=float, default=4.0)
+    options.add_argument("--json", action="store_true")
+    options.add_argument("--spend", type=int, help=argparse.SUPPRESS)
+    options.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    chosen = options.parse_args()
+    if chosen.spend:
+        path, key = new_ledger(chosen.folder)
+        with Ledger(path, key, Vault(bytes(32)), clock) as ledger:
+            for name in range(chosen.spend):
+                ledger.pay(purchase(str(name)), statistic())
+        return
+    home = Path(tempfile.mkdtemp(prefix="passbox-bench-", dir=Path.cwd()))
+    try:
+        found = measure(home, chosen.seconds)
+    finally:
+        shutil.rmtree(home)
+    print(
+        json.dumps(found, indent=2) if chosen.json else "\n".join(f"{name:36} {value}" for name, value in found.items())
+    )
+
+
+def measure(home: Path, seconds: float) -> dict[str, float | str]:
+    found: dict[str, float | str] = {}
+    for processes in PROCESSES:
+        folder = home / str(processes)
+        folder.mkdir()
+        before = sync_rate(folder, seconds / 2)
+        spends = spend_rate(folder, processes, seconds)
+        after = sync_rate(folder, seconds / 2)
+        rate = (before + after) / 2
+        found[f"spends/s, {processes} processes"] = round(spends, 1)
+        found[f"ratio to fdatasync, {processes} processes"] = f"{spends / rate:.2f} (disk {before:.0f}, {after:.0f}/s)"
+    if shutil.which("strace"):
+        found["fdatasyncs a spend"] = syncs_per_spend(home)
+    found["plan and check, ms"] = round(plan_and_check(home), 2)
+    return found
+
+
+if __name__ == "__main__":
+    main()
