@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from .room import RoomFolder
-from .show import Bars, JsonFlag, Result, Table, interval, say
+from .show import Bars, JsonFlag, Result, Table, interval, number, say
 
 app = typer.Typer(help="List and export releases, and open one at its reader.", no_args_is_help=True)
 
@@ -130,4 +130,17 @@ def _lookalike(document: Mapping[str, Any]) -> list[str | Table | Bars]:
             title="held-out people",
         ),
         Bars("lift by best share of people", bars),
+        _calibration(document),
     ]
+
+
+def _calibration(document: Mapping[str, Any]) -> Table:
+    """What the model said of people, best bins first, and what came true."""
+    bins = document["calibration"]
+    rows = [
+        (f"{row['people']:,}", number(row["predicted"]), interval(row["rate"]))
+        for row in bins[:: max(1, len(bins) // 5)]
+        if row["predicted"] is not None
+    ]
+    title = "calibration, some score bins from best to worst"
+    return Table(("people", "model says", "came true  [95 % interval]"), rows, right=(0, 1, 2), title=title)

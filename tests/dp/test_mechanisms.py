@@ -59,7 +59,7 @@ def test_opendp_agrees_with_every_price() -> None:
 
 @pytest.mark.parametrize("short", [1, 2, RHO_UNIT])
 def test_a_charge_below_the_price_draws_nothing(short: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mechanisms, "make_gaussian", None)
+    monkeypatch.setattr(mechanisms, "_mechanism", None)
     at = Scale(5 * SCALE_UNIT // 2)
     with pytest.raises(PriceTooLow):
         gaussian(np.zeros(1, dtype=np.int64), 1, at, Rho(price(1, at) - short))
