@@ -40,10 +40,10 @@ from ..policies.price import caps, context_of
 from ..policies.request import Request, parse_job
 from ..policies.sign import BadSignature, verify
 from .bundle import Manifest
+from .cosigners import verifier_of
 from .log import Log
 from .measure.lookalike import shape_of
 from .room import public
-from .witnesses import verifier_of
 
 Entry = dict[str, Any]  # JSON from outside: compared with what it must be, never believed
 

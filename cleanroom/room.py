@@ -41,7 +41,7 @@ from ..policies.contract import Contract
 from ..policies.price import caps
 from ..policies.request import Request
 from .bundle import Bundle, Manifest
-from .files import sweep, write
+from .files import flush, sweep, write
 from .keys import Keys
 from .store import Store
 
@@ -263,6 +263,7 @@ def create_room(path: Path, agreement: Agreement, keys: Keys, clock: Clock = now
         store = Store((temporary / "keys" / "storage").read_bytes())
         Ledger.create(temporary / "ledger.sqlite", keys.room_checkpoint(), store, clock, caps(agreement)).close()
         temporary.rename(path)
+        flush(path.parent)  # a room that a power cut turned back into a temporary would be swept, with what it spent
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

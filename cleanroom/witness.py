@@ -28,10 +28,10 @@ from ..dp.window import Forked, RolledBack
 from ..policies.agreement import Agreement
 from ..policies.contract import Contract
 from .audit import verify_log
+from .cosigners import verifier_of, witness_name
 from .files import write
 from .log import Log
 from .room import Room
-from .witnesses import verifier_of, witness_name
 
 
 class BadCosignature(Exception):
