@@ -48,6 +48,26 @@ from .room import public
 Entry = dict[str, Any]  # JSON from outside: compared with what it must be, never believed
 
 
+CLAUSES = frozenset(
+    {
+        "audience",
+        "budget",
+        "columns",
+        "dataset",
+        "epsilon",
+        "expires",
+        "membership",
+        "name",
+        "people",
+        "recipients",
+        "rules.allow",
+        "rules.smallest_audience",
+        "rules.smallest_seed",
+    }
+)
+"""What `policies.check` names when it refuses, beside the parts of a data set."""
+
+
 class LedgerBroken(Exception):
     """A log does not hold. entry: the first bad one, or None where the whole does not fit. rule: which."""
 
@@ -198,7 +218,7 @@ def _read_entry(books: _Books, position: int, data: bytes) -> None:
         _require_same(entry, {**head, **expected})
     except _Broken as broken:
         raise LedgerBroken(position, str(broken)) from None
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
         raise LedgerBroken(position, "it does not have the shape of an entry") from None
 
 
@@ -243,9 +263,17 @@ def _cap(books: _Books, entry: Entry) -> dict[str, Json]:
 def _denial(books: _Books, entry: Entry) -> dict[str, Json]:
     """A signed job that was refused; it costs nothing."""
     request = _request(books, entry)
-    _require(bool(re.fullmatch("[a-z0-9_.-]{1,100}", entry["clause"])), "it names no clause")
+    _require(entry["clause"] in _clauses(books.agreement.contract), "it names no clause")
     books.denials += 1
     return {**context_of(books.agreement, request).as_json(), "clause": entry["clause"]}
+
+
+def _clauses(contract: Contract) -> set[str]:
+    """Every clause that can refuse: a closed list, so that a refusal carries no message of its own."""
+    each = {
+        f"dataset.{name}.{part}" for name in contract.dataset for part in ("protects", "columns", "budget.delta", "id")
+    }
+    return each | CLAUSES
 
 
 # -- releases ------------------------------------------------------------------------------------------------------
@@ -257,7 +285,9 @@ def _release(books: _Books, entry: Entry) -> dict[str, Json]:
     _require_same(entry["specification"], purchase.specification.as_json(), "its specification's")
     key, commitment = purchase.key, entry["commitment"]
     _require(bool(re.fullmatch("[0-9a-f]{64}", commitment)), "it commits to nothing")
-    _require(isinstance(entry["library"], str) and len(entry["library"]) <= 100, "it does not say what drew the noise")
+    _require(
+        bool(re.fullmatch(r"opendp \d{1,3}(\.\d{1,3}){1,3}", entry["library"])), "it does not say what drew the noise"
+    )
     first = books.first.get(key)
     if first is not None:
         _require(commitment == first["commitment"], "the same statistic was drawn twice")

@@ -125,6 +125,12 @@ class Keys:
         except BadNote:
             raise KeysUnusable(path, "it is not a note signing key", "use the operator's key folder") from None
 
+    def room_card(self, operator: str) -> RoomCard:
+        """What an operator's keys say of its room. Errors: KeysUnusable where they hold none."""
+        checkpoint = self.room_checkpoint()
+        seal = str(pyrage.x25519.Identity.from_str(self.room_seal()).to_public())
+        return RoomCard(operator, checkpoint.name, seal, checkpoint.vkey)
+
     def _signing_path(self) -> Path:
         pointer = self.folder / "sign.path"
         if pointer.is_file():
@@ -207,7 +213,7 @@ def make(where: Path, name: str, role: str, ssh_key: Path | None, room: str | No
     write_new(card, party.to_toml().encode(), same_is_fine=True)
     room_card = where / f"{name}.room.toml" if room else None
     if room_card:
-        write_new(room_card, _room_card(keys, name).to_toml().encode(), same_is_fine=True)
+        write_new(room_card, keys.room_card(name).to_toml().encode(), same_is_fine=True)
     return Made(keys, card, room_card, created)
 
 
@@ -262,12 +268,6 @@ def _public_half(ssh_key: Path) -> str:
     if not beside.is_file():
         raise KeysUnusable(beside, "it is missing", f"`ssh-keygen -y -f {ssh_key} > {beside}` writes it")
     return _public(beside)
-
-
-def _room_card(keys: Keys, operator: str) -> RoomCard:
-    checkpoint = keys.room_checkpoint()
-    seal = str(pyrage.x25519.Identity.from_str(keys.room_seal()).to_public())
-    return RoomCard(operator, checkpoint.name, seal, checkpoint.vkey)
 
 
 def open_keys(folder: Path) -> Keys:

@@ -29,19 +29,21 @@ import pyrage
 
 from ..dp.entry import commitment_to, digest
 from ..dp.noisy import Noisy, Receipt
-from ..dp.note import BadNote, parse_note, verify_checkpoint
+from ..dp.note import BadNote, parse_note, verify_checkpoint, verify_note
 from ..dp.scale import SCALE_UNIT
 from ..dp.tree import leaf_hash, verify_inclusion
 from ..policies.agreement import read_contract
 from .cells import harmless
-from .files import write
+from .files import write_new
 from .measure.lookalike import reread
 from .measure.overlap import overlap
-from .release import FORMAT, BadRelease
+from .release import FORMAT, NOTE, BadRelease, note_text
 
-LARGEST = {"release.json": 2**26, "audience.parquet": 2**32, "model.json": 2**28}
+LARGEST = {"release.json": 2**26, "audience.parquet": 2**32, "model.json": 2**28, NOTE: 2**16}
 """Members of a release and their bytes, unpacked, above which it is refused."""
 
+MEMBERS = {"overlap": {"release.json"}, "lookalike": {"release.json", "audience.parquet", "model.json"}}
+AUDIENCE = pa.schema([("token", pa.uint64())])
 STATISTICS = {"overlap": ("matched-count@1",), "lookalike": ("seed-moments@1", "score-histogram@1")}
 
 
@@ -58,17 +60,34 @@ def open_release(path: Path, identity: str, ids: Path | None) -> Opened:
     """Unseal a release and check its receipt. Errors: BadRelease, OSError."""
     files = _unsealed(path, identity)
     try:
-        document = json.loads(files["release.json"])
-        audience = pq.read_table(io.BytesIO(files["audience.parquet"])) if "audience.parquet" in files else None
-    except (KeyError, ValueError, pa.ArrowException, OSError):
+        document = json.loads(files["release.json"], parse_constant=_refuse_constant)
+    except (KeyError, ValueError, RecursionError):
         raise _not_whole(path) from None
     check_receipt(path, document)
-    if audience is not None:
-        if audience.column_names != ["token"] or audience.schema.field("token").type != pa.uint64():
-            raise _not_whole(path)
-        if ids is not None:
-            audience = _own_ids(path, audience, ids)
+    if set(files) - {NOTE} != MEMBERS[str(document["kind"])]:
+        raise _not_whole(path)
+    audience = _audience(path, document, files) if "audience.parquet" in files else None
+    if audience is not None and ids is not None:
+        audience = _own_ids(path, audience, ids)
     return Opened(document, audience, files)
+
+
+def _refuse_constant(_: str) -> None:
+    raise ValueError("NaN and infinity are not JSON")
+
+
+def _audience(path: Path, document: Mapping[str, Any], files: Mapping[str, bytes]) -> pa.Table:
+    """As many tokens as the release says. How many there are is looked up before any is read."""
+    try:
+        file = pq.ParquetFile(io.BytesIO(files["audience.parquet"]))
+        if file.metadata.num_rows != document["audience"]["size"] or file.schema_arrow != AUDIENCE:
+            raise _not_whole(path)
+        audience = file.read()
+    except (pa.ArrowException, OSError, KeyError, TypeError):
+        raise _not_whole(path) from None
+    if audience.num_rows != document["audience"]["size"]:
+        raise _not_whole(path)
+    return audience
 
 
 def _not_whole(path: Path) -> BadRelease:
@@ -108,7 +127,7 @@ def check_receipt(path: Path, document: dict[str, Any]) -> None:
         _refuse_unlike(_figures(document, noisy), document)
     except _Unfit as unfit:
         raise BadRelease(path, str(unfit), "ask the operator", tampered=True) from None
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError, RecursionError):
         raise BadRelease(path, "its receipt is damaged", "ask the operator for it again", tampered=True) from None
 
 
@@ -172,19 +191,21 @@ def _alike(one: object, other: object) -> bool:
     return one == other
 
 
-def check_signer(path: Path, document: dict[str, Any], contract: Path) -> None:
-    """The receipt's checkpoint is signed by the room of the reader's own contract. Errors: BadRelease, OSError.
+def check_signer(path: Path, opened: Opened, contract: Path) -> None:
+    """The release, every file in it and its receipt are signed by the room of the reader's own contract.
 
-    document: one that `open_release` gave.
+    Errors: BadRelease, OSError.
     """
     agreed, data = read_contract(contract)
+    document, files = opened.document, {name: data for name, data in opened.files.items() if name != NOTE}
     try:
-        verify_checkpoint(document["receipt"]["checkpoint"], agreed.room.checkpoint)
+        verify_checkpoint(str(document["receipt"]["checkpoint"]), agreed.room.checkpoint)  # type: ignore[index]
+        said = verify_note(opened.files.get(NOTE, b""), agreed.room.checkpoint)
     except BadNote:
-        raise BadRelease(
-            path, "its receipt is not signed by the contract's room", "ask the operator", tampered=True
-        ) from None
-    if document["contract"]["sha256"] != hashlib.sha256(data).hexdigest():
+        raise BadRelease(path, "it is not signed by the contract's room", "ask the operator", tampered=True) from None
+    if said != note_text(str(document["id"]), files):
+        raise BadRelease(path, "it is not as the room signed it", "ask the operator", tampered=True)
+    if document["contract"]["sha256"] != hashlib.sha256(data).hexdigest():  # type: ignore[index]
         raise BadRelease(path, "it was made under another contract", "use the contract it names", tampered=True)
 
 
@@ -207,13 +228,16 @@ def _own_ids(path: Path, audience: pa.Table, ids: Path) -> pa.Table:
 
 
 def write_audience(table: pa.Table, path: Path) -> None:
-    """CSV or Parquet by the file's ending. In CSV a cell that a spreadsheet takes for a formula gets a leading `'`."""
+    """CSV or Parquet by the file's ending. In CSV a cell that a spreadsheet takes for a formula gets a leading `'`.
+
+    Errors: FileInTheWay where something else is there: the name may come from whoever sent the release.
+    """
     buffer = io.BytesIO()
     if path.suffix == ".parquet":
         pq.write_table(table, buffer)
     else:
         pcsv.write_csv(pa.table({harmless(name): _harmless(table.column(name)) for name in table.column_names}), buffer)
-    write(path, buffer.getvalue(), 0o600)
+    write_new(path, buffer.getvalue(), mode=0o600, same_is_fine=True)
 
 
 def _harmless(column: pa.ChunkedArray) -> pa.Array:

@@ -5,6 +5,7 @@
     release.json        values with intervals, who learns what, and the receipt
     audience.parquet    tokens of the chosen people, for a lookalike
     model.json          the fitted model, for a lookalike
+    release.note        SHA-256 of each of these, as a C2SP note signed by the room: age alone proves no sender
 
 The receipt holds, for each noisy statistic, its entry as logged, an inclusion proof, the signed checkpoint, the nonce
 and the integers: `cleanroom.opening` checks with it, without the room, that every figure follows from what was paid.
@@ -18,6 +19,7 @@ The code ensures: what goes in is computed from noisy integers, the readers' own
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -37,6 +39,7 @@ from .files import sweep_of, write
 from .room import Room, RoomUnusable
 
 FORMAT = "passbox release v1"
+NOTE = "release.note"
 
 
 class BadRelease(Exception):
@@ -103,7 +106,9 @@ def publish(room: Room, allowed: Allowed, ledger: Ledger, noisy: Sequence[Noisy]
         "receipt": _receipt(ledger, noisy),
     }
     files = {"release.json": json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode()}
-    sealed = _seal(room, readers, files | dict(contents.files))
+    files |= dict(contents.files)
+    note = room.sign(note_text(identity, files))
+    sealed = _seal(room, readers, {**files, NOTE: note.encode()})
     write(room.path / "releases" / f"{identity}.release", sealed)
     about = {
         "id": identity,
@@ -113,6 +118,12 @@ def publish(room: Room, allowed: Allowed, ledger: Ledger, noisy: Sequence[Noisy]
     }
     write(room.path / "releases" / f"{identity}.json", json.dumps(about, indent=2).encode())
     return _listed(room.path / "releases" / f"{identity}.json")
+
+
+def note_text(identity: str, files: Mapping[str, bytes]) -> str:
+    """What the room signs of a release: which it is, and what is in it."""
+    digests = [f"{name} {hashlib.sha256(data).hexdigest()}" for name, data in sorted(files.items())]
+    return "\n".join([FORMAT, identity, *digests]) + "\n"
 
 
 def _receipt(ledger: Ledger, noisy: Sequence[Noisy]) -> dict[str, object]:

@@ -33,7 +33,7 @@ import pyrage
 from pydantic import ValidationError
 
 from ..dp.ledger import Ledger
-from ..dp.note import BadNote, NoteKey, parse_secret
+from ..dp.note import BadNote, NoteKey, parse_secret, sign_note
 from ..matching.hashing import Handles
 from ..policies.agreement import Agreement, read_agreement, signature_path
 from ..policies.check import Submitted, refuse_expired
@@ -111,6 +111,10 @@ class Room:
         """The ledger, to be used as a context manager."""
         path, key = self.path / "ledger.sqlite", self._checkpoint_key()
         return Ledger(path, key, self.store, self.clock, self.contract.window())
+
+    def sign(self, text: str) -> str:
+        """A note signed with the room's key, as its checkpoints are. The first line is never the room's name."""
+        return sign_note(text, self._checkpoint_key())
 
     def _checkpoint_key(self) -> NoteKey:
         try:

@@ -43,6 +43,14 @@ class HalfSigned(Exception):
         self.party, self.missing = party, missing
 
 
+class NotMyKeys(Exception):
+    """The contract carries another key where the signer's own should stand. key: where in the contract."""
+
+    def __init__(self, party: str, key: str) -> None:
+        super().__init__(party, key)
+        self.party, self.key = party, key
+
+
 @dataclass(frozen=True, slots=True)
 class Signed:
     """What signing left. share: a data party's. lines: what is still to be typed where the key is elsewhere."""
@@ -104,7 +112,20 @@ def sign_contract(path: Path, keys: Keys, key: Ed25519PrivateKey, today: date) -
 
 def _place(path: Path, keys: Keys, today: date) -> _Place:
     contract, data = read_contract(path, today)
-    return _Place(path, contract, data, party_of(contract, keys))
+    party = party_of(contract, keys)
+    _refuse_other_keys(contract, party, keys)
+    return _Place(path, contract, data, party)
+
+
+def _refuse_other_keys(contract: Contract, party: str, keys: Keys) -> None:
+    """Whoever drafts a contract writes down everybody's keys: nobody signs one that seals its own things to others."""
+    if contract.party[party].seal != keys.seal_public():
+        raise NotMyKeys(party, f"party.{party}.seal")
+    if party == contract.room.operator:
+        room = keys.room_card(party)
+        for name in ("name", "seal", "checkpoint"):
+            if getattr(contract.room, name) != getattr(room, name):
+                raise NotMyKeys(party, f"room.{name}")
 
 
 def _holds(at: _Place, share: Path) -> bool:
@@ -127,16 +148,19 @@ def lines_to_type(path: Path, keys: Keys, today: date) -> Signed:
     key = keys.folder / "sign.pub"
     lines = [ssh_keygen_line(path, "passbox-contract", key)]
     if at.share and not _holds(at, at.share):
-        unsigned = unsigned_path(at.share)
+        unsigned = unsigned_path(keys, at.share)
         if not unsigned.is_file() or not is_share_of(read_armored(unsigned), at.data, at.party):
-            write(unsigned, new_share(at.contract, at.data, at.party).encode())
+            write(unsigned, new_share(at.contract, at.data, at.party).encode(), 0o600)
         lines.append(ssh_keygen_line(unsigned, "passbox-share", key))
     return Signed(at.party, None, at.share, tuple(lines))
 
 
-def unsigned_path(share: Path) -> Path:
-    """Where a share lies that is still to be signed."""
-    return share.with_name(f"{share.name}.unsigned")
+def unsigned_path(keys: Keys, share: Path) -> Path:
+    """Where a share lies that is still to be signed: among the party's own keys, where nobody else can put one.
+
+    Beside the contract, which comes from others, a planted share would be signed as the party's own.
+    """
+    return keys.folder / f"{share.name}.unsigned"
 
 
 def take_signatures(
@@ -152,15 +176,14 @@ def take_signatures(
     text = read_armored(signature)
     _require("contract", at, at.data, text, "passbox-contract")
     if at.share and not (share_signature is None and _holds(at, at.share)):
-        _take_share(at, at.share, share_signature)
+        _take_share(at, unsigned_path(keys, at.share), at.share, share_signature)
     write(at.signature, text.encode())
     return Signed(at.party, at.signature, at.share)
 
 
-def _take_share(at: _Place, share: Path, share_signature: Path | None) -> None:
+def _take_share(at: _Place, unsigned: Path, share: Path, share_signature: Path | None) -> None:
     if share_signature is None:
         raise HalfSigned(at.party, "--share-signature")
-    unsigned = unsigned_path(share)
     if not unsigned.is_file():
         raise ShareUnusable(at.party, "missing")
     text, signature = read_armored(unsigned), read_armored(share_signature)

@@ -29,7 +29,7 @@ from ..policies.agreement import Agreement
 from ..policies.contract import Contract
 from .audit import verify_log
 from .cosigners import verifier_of, witness_name
-from .files import write
+from .files import sweep_of, write
 from .log import Log
 from .room import Room
 
@@ -68,17 +68,22 @@ def witness(
     name = witness_name(agreement.contract, party)
     line = cosign(log.checkpoint, NoteKey(name, key, COSIGNER), int(moment.timestamp()))
     note = add_line(log.checkpoint, line)
+    sweep_of(seen)
     write(seen, note.encode(), 0o600)
     return Witnessed(party, head.size, before.size if before else 0, note)
 
 
 def _remembered(seen: Path, contract: Contract, party: str) -> Checkpoint | None:
-    if not seen.exists():
-        return None
+    """Only a file that is not there is no memory: one that cannot be read is an error."""
     try:
         text = seen.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        text = ""
+    try:
         return verify_cosignature(text, verifier_of(contract, party).to_text()).checkpoint
-    except (BadNote, UnicodeDecodeError):
+    except BadNote:
         remedy = "use the file that an earlier `ledger cosign` of yours wrote, or a new name to begin anew"
         raise BadCosignature(seen, "it is not a head that you cosigned in this room", remedy) from None
 

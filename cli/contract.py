@@ -228,7 +228,7 @@ def sign(
 def _to_type(contract: Path, key: Path, done: Signed) -> Result:
     back = ["passbox", "contract", "sign", str(contract), "--key", str(key), "--signature", f"{contract}.sig"]
     if len(done.lines) > 1:
-        back += ["--share-signature", f"{done.share}.unsigned.sig"]
+        back += ["--share-signature", f"{key / str(done.share and done.share.name)}.unsigned.sig"]
     return Result(
         {"contract": str(contract), "party": done.party, "signed": False, "type": list(done.lines)},
         ["this key signs elsewhere; type:", *done.lines],

@@ -248,6 +248,12 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
     ),
     "KeysUnusable": _placed("keys", BAD_INPUT),
     "BadKey": _simple("keys", "a key cannot be used", "use an Ed25519 key", BAD_INPUT),
+    "NotMyKeys": _simple(
+        "not-my-keys",
+        "{e.key} of this contract is not the key of {e.party}: somebody else could open what is sealed to it",
+        "do not sign it; send your card to whoever drafts the contract, and ask for a draft with your own keys",
+        SIGNATURE,
+    ),
     "NoParty": _simple(
         "unknown-party",
         "these keys belong to no party of the contract",

@@ -106,7 +106,7 @@ def export(
     as_json: JsonFlag = False,
 ) -> None:
     """Write a copy of the log that anyone may have and verify. It holds no release bytes and no identifiers."""
-    from ..cleanroom.files import write
+    from ..cleanroom.files import sweep_of, write
     from ..cleanroom.log import log_of, write_log
     from ..cleanroom.processing import processing_csv
     from ..cleanroom.room import open_room
@@ -116,6 +116,7 @@ def export(
     target = out or Path(f"{room.name}.ledger")
     write_log(log, target)
     if csv is not None:
+        sweep_of(csv)
         write(csv, processing_csv(log.entries, opened.contract).encode())
     record = [f"wrote `{csv}`, a record of processing to be filed"] if csv else []
     say(
@@ -143,7 +144,7 @@ def cosign(
     as_json: JsonFlag = False,
 ) -> None:
     """Witness a ledger: verify it, check that it continues what you cosigned before, and cosign its newest head."""
-    from ..cleanroom.files import write
+    from ..cleanroom.files import sweep_of, write
     from ..cleanroom.keys import open_keys
     from ..cleanroom.room import now
     from ..cleanroom.signing import party_of
@@ -155,6 +156,7 @@ def cosign(
     with working("verifying and cosigning"):
         done = witness(_log(export_), agreement, party, keys.signing(passphrase(key)), seen, now())
     target = out or Path(f"{export_.name.removesuffix('.ledger')}.{party}.cosigned")
+    sweep_of(target)
     write(target, done.note.encode())
     more = "for the first time" if not done.before else f"{done.before} of them you had cosigned before"
     say(

@@ -63,13 +63,13 @@ def open_(
     as_json: JsonFlag = False,
 ) -> None:
     """Open a release that is sealed to you: numbers with intervals, and an audience as your own IDs."""
-    from ..cleanroom.files import write
+    from ..cleanroom.files import write_new
     from ..cleanroom.keys import open_keys
     from ..cleanroom.opening import check_signer, open_release, write_audience
 
     opened = open_release(file, open_keys(key).seal_identity(), ids)
     if contract is not None:
-        check_signer(file, opened.document, contract)
+        check_signer(file, opened, contract)
     written: list[Path] = []
     if opened.audience is not None:
         target = out or file.with_suffix(".csv")
@@ -77,13 +77,15 @@ def open_(
         written.append(target)
     if "model.json" in opened.files:
         model = file.with_suffix(".model.json")
-        write(model, opened.files["model.json"], 0o600)
+        write_new(model, opened.files["model.json"], mode=0o600, same_is_fine=True)
         written.append(model)
     document = opened.document
     parts = [*_parts(document), *(f"wrote `{path}`" for path in written)]
     if opened.audience is not None and ids is None:
         parts.append("the audience is in the room's tokens: `--ids DATASET.ids` turns them into your own IDs")
-    say(Result({**document, "files": [str(path) for path in written]}, parts), as_json)
+    unsigned = "who made this release was not checked: anybody can seal a file to you; pass `--contract contract.toml`"
+    data = {**document, "files": [str(path) for path in written], "signer_checked": contract is not None}
+    say(Result(data, parts, warnings=[] if contract else [unsigned]), as_json)
 
 
 SHOWN = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)

@@ -1,12 +1,14 @@
 """The window: how far spending may run ahead of what witnesses have cosigned.
 
 A ledger that only its operator signs can be rolled back, copied or shown in two versions, and nobody who looks at one
-of them can tell. A witness that has cosigned a checkpoint remembers it; so what a rollback or a copy can spend in
-private is what may be spent since the last cosigned checkpoint. The contract sets that, as a share of each cap.
+of them can tell. A witness that has cosigned a checkpoint remembers it: from then on that history is the published one,
+and a ledger that does not continue it is refused.
 
 The code ensures: a charge that would leave the window is refused before a draw; a ledger that is shorter than what
 some witness cosigned pays for nothing any more; a cosigned head that is not a head of this log is named a fork.
-What it does not see: a copy that spends inside the window in private. Cosigning makes the published history unique.
+What it does not see: copies. Each copy of a room, made with its keys, can spend what the window still allows, in
+private, and k copies can spend it k times; code that was changed is not bound by it at all. Of those histories only one
+can ever be cosigned, so who wants to rely on a release asks for an export in which its entries are cosigned.
 """
 
 from __future__ import annotations

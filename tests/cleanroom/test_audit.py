@@ -169,7 +169,7 @@ def test_a_clock_that_was_set_back_does_not_break_an_honest_log(used: World) -> 
 
 
 def test_a_job_that_begins_before_midnight_of_the_last_day_may_end_after_it(used: World) -> None:
-    ticks = iter([datetime(2027, 6, 30, 23, 59, 59, tzinfo=UTC)])
+    ticks = iter(2 * [datetime(2027, 6, 30, 23, 59, 59, tzinfo=UTC)])
     clock = lambda: next(ticks, datetime(2027, 7, 1, 0, 0, 3, tzinfo=UTC))  # noqa: E731
     job.run(open_room(used.place, clock), used.request("overlap", epsilon=0.1))
     assert json.loads(used.log().entries[5])["time"] == "2027-07-01T00:00Z"

@@ -149,7 +149,7 @@ def sealed_bundle(path: Path, plain: bytes, rows: int) -> Path:
     sealed = pyrage.encrypt(plain, [ROOM.to_public()])
     fields = {name: getattr(LABEL, name) for name in ("contract", "room", "dataset", "owner", "shares")}
     dates = {"made": LABEL.made.isoformat(), "expires": LABEL.expires.isoformat()}
-    size = {"rows": rows, "data_bytes": len(sealed), "data_sha256": hashlib.sha256(sealed).hexdigest()}
+    size = {"rows": rows, "data_sha256": hashlib.sha256(sealed).hexdigest()}
     manifest = json.dumps({"format": "passbox bundle v1", **fields, **dates, **size}).encode()
     signature = sign(manifest, KEY, "passbox-bundle").encode()
     return zipped(path, list(zip(MEMBERS, (manifest, signature, sealed), strict=True)))

@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pyrage
 import pytest
 
+from passbox.cleanroom.files import FileInTheWay
 from passbox.cleanroom.opening import check_signer, open_release, write_audience
 from passbox.cleanroom.release import BadRelease, Listed, releases
 from passbox.dp.note import NoteKey, sign_checkpoint
@@ -54,7 +56,7 @@ def test_a_release_opens_for_its_readers_and_nobody_else(ran: World, kind: str) 
     assert set(one.recipients) == readers
     for party in ("publisher", "advertiser", "officer", "host"):
         if party in readers:
-            check_signer(one.path, ran.open(one, party, ids=False).document, ran.contract)
+            check_signer(one.path, ran.open(one, party, ids=False), ran.contract)
         else:
             with pytest.raises(BadRelease, match="not sealed to this key"):
                 ran.open(one, party, ids=False)
@@ -131,9 +133,45 @@ def test_a_receipt_of_another_rooms_log_is_caught_with_the_contract_at_hand(used
         document["receipt"]["checkpoint"] = sign_checkpoint(lines[0], int(lines[1]), root, stranger)
 
     path = reseal(used, one, forge)
-    document = reopen(used, path)
+    forged = open_release(path, used.keys("publisher").seal_identity(), None)
     with pytest.raises(BadRelease, match="not signed by the contract's room"):
-        check_signer(path, document, used.contract)
+        check_signer(path, forged, used.contract)
+
+
+def test_numbers_that_hold_together_are_not_believed_unless_the_room_signed_them(used: World) -> None:
+    """Who reads a release knows the receipt, and can make figures that fit it from other public sizes."""
+    one = listed(used, "overlap")
+
+    def forge(document: Document) -> None:
+        for name in ("estimate", "low", "high"):
+            document["match_rate"][name] = document["matched"][name] / (2 * document["seed_rows"])
+        document["seed_rows"] *= 2
+
+    path = reseal(used, one, forge)
+    forged = open_release(path, used.keys("publisher").seal_identity(), None)
+    with pytest.raises(BadRelease, match="not as the room signed it"):
+        check_signer(path, forged, used.contract)
+
+
+def test_an_audience_of_somebody_elses_choice_is_not_believed(used: World) -> None:
+    one = listed(used, "lookalike")
+    opened = used.open(one, ids=False)
+    tokens = pa.table({"token": pa.array(range(opened.audience.num_rows), pa.uint64())})
+    sink = io.BytesIO()
+    pq.write_table(tokens, sink)
+    forged = replace(opened, files={**opened.files, "audience.parquet": sink.getvalue()})
+    with pytest.raises(BadRelease, match="not as the room signed it"):
+        check_signer(one.path, forged, used.contract)
+
+
+def test_a_release_does_not_write_over_a_file(used: World, tmp_path: Path) -> None:
+    opened = used.open(listed(used, "lookalike"))
+    (tmp_path / "visitors.csv").write_text("mine")
+    with pytest.raises(FileInTheWay):
+        write_audience(opened.audience, tmp_path / "visitors.csv")
+    assert (tmp_path / "visitors.csv").read_text() == "mine"
+    for _ in range(2):
+        write_audience(opened.audience, tmp_path / "audience.csv")
 
 
 def test_members_that_do_not_belong_or_are_too_large_are_refused(used: World, monkeypatch: pytest.MonkeyPatch) -> None:

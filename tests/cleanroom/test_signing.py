@@ -18,6 +18,7 @@ from passbox.cleanroom.keys import Keys, make
 from passbox.cleanroom.signing import (
     HalfSigned,
     NoParty,
+    NotMyKeys,
     lines_to_type,
     party_of,
     refuse_faults,
@@ -145,7 +146,9 @@ def agent(signed: Any, tmp_path: Path) -> Iterator[dict[str, str]]:
 def elsewhere(signed: Any, folder: Path, name: str) -> Keys:
     """A party's folder as it is where an agent holds the private key."""
     (folder / "id.pub").write_text(signed.keys(name).sign_public() + " from the agent\n")
-    return make(folder, name, "publisher" if name == "publisher" else "officer", folder / "id.pub", None).keys
+    keys = make(folder, name, "publisher" if name == "publisher" else "officer", folder / "id.pub", None).keys
+    (keys.folder / "seal").write_text(signed.keys(name).seal_identity())
+    return keys
 
 
 def test_the_lines_to_type_work_with_an_agent(
@@ -158,7 +161,7 @@ def test_the_lines_to_type_work_with_an_agent(
     assert lines_to_type(contract, keys, TODAY).lines == done.lines
     for line in done.lines:
         subprocess.run(shlex.split(line), env=agent, check=True, capture_output=True)
-    unsigned = unsigned_path(share_path(contract, "publisher"))
+    unsigned = unsigned_path(keys, share_path(contract, "publisher"))
     signature, share = contract.with_name("contract.toml.sig"), unsigned.with_name(f"{unsigned.name}.sig")
     taken = take_signatures(contract, keys, signature, share, TODAY)
     assert (taken.signature, taken.share) == (signature_path(contract, "publisher"), share_path(contract, "publisher"))
@@ -182,7 +185,7 @@ def test_a_party_without_data_types_one_line(
 def test_half_a_signature_is_refused_and_nothing_is_put_down(signed: Any, contract: Path, tmp_path: Path) -> None:
     keys, key = elsewhere(signed, tmp_path, "publisher"), signed.signing_key("publisher")
     lines_to_type(contract, keys, TODAY)
-    unsigned = unsigned_path(share_path(contract, "publisher"))
+    unsigned = unsigned_path(keys, share_path(contract, "publisher"))
     good, share = tmp_path / "good.sig", tmp_path / "share.sig"
     good.write_text(sign(contract.read_bytes(), key, "passbox-contract"))
     share.write_text(sign(unsigned.read_bytes(), key, "passbox-share"))
@@ -203,7 +206,7 @@ def test_half_a_signature_is_refused_and_nothing_is_put_down(signed: Any, contra
 def test_an_unsigned_share_of_an_older_draft_is_made_anew(signed: Any, contract: Path, tmp_path: Path) -> None:
     keys = elsewhere(signed, tmp_path, "publisher")
     lines_to_type(contract, keys, TODAY)
-    unsigned = unsigned_path(share_path(contract, "publisher"))
+    unsigned = unsigned_path(keys, share_path(contract, "publisher"))
     before = unsigned.read_bytes()
     contract.write_text(contract.read_text() + "# changed\n")
     lines_to_type(contract, keys, TODAY)
@@ -212,3 +215,33 @@ def test_an_unsigned_share_of_an_older_draft_is_made_anew(signed: Any, contract:
 
 def test_a_party_is_found_by_its_key(signed: Any, contract: Path) -> None:
     assert party_of(signed.agreement.contract, signed.keys("host")) == "host"
+
+
+@pytest.mark.parametrize(("party", "key"), [("publisher", "party.publisher.seal"), ("host", "room.seal")])
+def test_nobody_signs_a_contract_that_seals_its_things_to_somebody_else(
+    signed: Any, contract: Path, party: str, key: str
+) -> None:
+    """Who drafts the contract writes down all keys: with another seal key in it, it could open a share or a bundle."""
+    import pyrage
+
+    theirs = str(pyrage.x25519.Identity.generate().to_public())
+    keys = signed.keys(party)
+    own = keys.seal_public() if party != "host" else keys.room_card("host").seal
+    contract.write_text(contract.read_text().replace(own, theirs))
+    for left in contract.parent.glob("contract.toml.*"):
+        left.unlink()
+    with pytest.raises(NotMyKeys) as caught:
+        sign_contract(contract, keys, signed.signing_key(party), TODAY)
+    assert caught.value.key == key
+    assert not list(contract.parent.glob("contract.toml.*"))
+
+
+def test_a_share_that_somebody_planted_beside_the_contract_is_not_signed(
+    signed: Any, contract: Path, tmp_path: Path
+) -> None:
+    keys = elsewhere(signed, tmp_path, "publisher")
+    planted = contract.with_name("contract.toml.publisher.share.unsigned")
+    planted.write_text("passbox share v1 planted\n")
+    done = lines_to_type(contract, keys, TODAY)
+    assert not any(str(planted) in line for line in done.lines)
+    assert planted.read_text() == "passbox share v1 planted\n"

@@ -123,7 +123,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
         kind = path.name.split("-")[0]
         ids = folder / "customers.ids" if kind == "lookalike" else None
         opened[kind] = open_release(path, open_keys(folder / "publisher.keys").seal_identity(), ids)
-        check_signer(path, opened[kind].document, folder / "contract.toml")
+        check_signer(path, opened[kind], folder / "contract.toml")
     return Told(
         sample, folder, room, opened["overlap"].document, opened["lookalike"].document, opened["lookalike"].audience
     )

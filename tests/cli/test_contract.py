@@ -193,11 +193,12 @@ def test_a_key_elsewhere_is_told_what_to_type_and_what_comes_next(passbox: Typed
     (drafted / "publisher.keys").rename(drafted / "elsewhere")
     (drafted / "publisher.party.toml").unlink()
     assert passbox("keys", "new", "publisher", "--ssh-key", "id.pub")[0] == 0
+    (drafted / "publisher.keys" / "seal").write_bytes((drafted / "elsewhere" / "seal").read_bytes())
     code, out, err = passbox("contract", "sign", "contract.toml", "--key", "publisher.keys")
     assert code == 0
     assert out.count("ssh-keygen -Y sign") == 2
     assert "--signature contract.toml.sig" in err
-    assert "--share-signature contract.toml.publisher.share.unsigned.sig" in err
+    assert "--share-signature publisher.keys/contract.toml.publisher.share.unsigned.sig" in err
     code, _, err = passbox("contract", "sign", "contract.toml", "--key", "publisher.keys", "--signature", "id.pub")
     assert code == 4
     assert "it is not a signature" in err
