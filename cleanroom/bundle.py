@@ -6,8 +6,8 @@
 
 The manifest holds the digest of the contract, the room, the data set, its owner, when it was made and until when it
 is good, which shares the match key came from (a digest of the sealed shares: data sets keyed with other shares would
-match nobody), how many rows it has (public), and the SHA-256 of the sealed data. It digests ciphertext only, and says no
-size: how far a table compresses depends on the people in it, and manifests are shown to everybody.
+match nobody), how many rows it has (public), and the SHA-256 of the sealed data. It digests ciphertext only, and says
+no size: how far a table compresses depends on the people in it, and manifests are shown to everybody.
 
 Refused: other or further members, a compressed member, a manifest with unknown keys, sizes that do not agree.
 Columns of the data: `k`, `k2` (uint64, the handle), `token` (uint64, where the owner keeps its IDs), and the declared
