@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint check clean help
+.PHONY: demo test torture lint check clean help
 
 help:            ## what can be typed
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -14,6 +14,16 @@ demo: $(VENV)/.installed   ## install into .venv and run the whole job once
 
 test: $(VENV)/.installed-test lint   ## lint, types, import contracts and tests
 	$(BIN)/pytest -n auto
+
+torture: $(VENV)/.installed-test   ## kills, power cuts, failing disks and planted faults at full length (an hour)
+	$(BIN)/python tests/torture/kills.py --kills 10000
+	$(BIN)/python tests/torture/power.py --images 10000
+	$(BIN)/python tests/torture/power.py --images 1000 --control
+	$(BIN)/python tests/torture/races.py --racers 64 --times 20
+	$(BIN)/python tests/torture/orders.py --steps 100000
+	$(BIN)/python tests/torture/conditions.py --kills 200
+	$(BIN)/python tests/torture/planted.py
+	$(BIN)/python tests/torture/faults.py
 
 lint: $(VENV)/.installed-test   ## everything but the tests
 	$(BIN)/ruff check .
