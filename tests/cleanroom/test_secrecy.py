@@ -316,7 +316,7 @@ def test_a_release_holds_nothing_exact_about_the_intersection(world: World) -> N
     """Every number in it is public, noisy, or the publisher's own: the exact counts are nowhere."""
     listed = world.run("lookalike").release
     opened = world.open(listed, ids=False)
-    assert set(opened.files) == {"release.json", "audience.parquet", "model.json"}
+    assert set(opened.files) == {"release.json", "audience.parquet", "model.json", "release.note"}
     assert set(opened.document) == {
         "format", "id", "kind", "contract", "purpose", "recipients", "who_learns_what", "warnings", "receipt",
         "people", "held_out", "audience", "positives", "auc", "cuts", "calibration",
