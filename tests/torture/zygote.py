@@ -28,9 +28,11 @@ from typing import Any
 
 import look
 
+LAYERS = {"cli", "cleanroom", "dp", "matching", "modelling", "policies"}
+
 
 def import_everything() -> None:
-    """Also what commands import only when they need it."""
+    """Also what commands import only when they need it. The stand-alone verifier is no module: importing runs it."""
     import opendp._data  # noqa: F401
     import pyarrow.pandas_compat  # noqa: F401
     import typer._adapters  # noqa: F401
@@ -38,7 +40,7 @@ def import_everything() -> None:
     import passbox
 
     for module in pkgutil.walk_packages(passbox.__path__, "passbox."):
-        if module.name.split(".")[1] in ("cli", "cleanroom", "dp", "matching", "modelling", "policies"):
+        if module.name.split(".")[1] in LAYERS and not module.name.endswith("verify_ledger"):
             importlib.import_module(module.name)
 
 
