@@ -1,10 +1,11 @@
 """How fast the ledger spends, against the rate at which this very disk syncs, in the same run.
 
-    python benchmarks/ledger.py [--seconds 4] [--json]
+    python benchmarks/ledger.py [--seconds 2] [--json]
 
-A spend is durable: it cannot be faster than one fdatasync of the disk. So the figures are ratios to that rate, measured
-before and after in the same folder, at 1, 4, 16 and 64 processes. Also: fdatasyncs a spend, by strace, and what it
-takes to plan and check one release. Machines are noisy: quote ratios.
+A spend is durable: alone it cannot be faster than one fdatasync of the disk. So the figures are ratios to that rate, at
+1, 4, 16 and 64 processes: the median of some rounds, their least and largest beside it, the disk measured before and
+after each round in the same folder. Also: fdatasyncs a spend, by strace, its CPU time, and what it takes to plan and
+check one release. Machines are noisy: quote ratios.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from multiprocessing.sharedctypes import SynchronizedArray
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +41,7 @@ from passbox.dp.scale import price, smallest_scale
 SCALE = smallest_scale(COUNT_L2_SQUARED, Rho(1_000_000))
 COST = price(COUNT_L2_SQUARED, SCALE)
 PROCESSES = (1, 4, 16, 64)
+ROUNDS = 5
 
 
 class Vault:
@@ -99,32 +104,68 @@ def sync_rate(folder: Path, seconds: float) -> float:
     return count / took
 
 
-def spender(path: Path, key: str, name: int, until: float, done: multiprocessing.Queue[int]) -> None:
-    from passbox.dp.note import parse_secret
+@dataclass(frozen=True)
+class Race:
+    """Spenders that spend at once, and rest at once. counts: what each spent in the round under way."""
 
-    count = 0
-    with Ledger(path, parse_secret(key), Vault(bytes(32)), clock) as ledger:
-        while time.time() < until:
-            ledger.pay(purchase(f"{name}-{count}"), statistic())
-            count += 1
-    done.put(count)
+    processes: int
+    seconds: float
+    barrier: Barrier
+    counts: SynchronizedArray[int]
+
+    @classmethod
+    def of(cls, processes: int, seconds: float) -> Race:
+        context = multiprocessing.get_context("fork")
+        return cls(processes, seconds, context.Barrier(processes + 1), context.Array("q", processes))
 
 
-def spend_rate(folder: Path, processes: int, seconds: float) -> float:
+def spender(path: Path, key: NoteKey, number: int, race: Race) -> None:
+    """Open and pay once, so that what a process does once is not measured; then spend in each round."""
+    with Ledger(path, key, Vault(bytes(32)), clock) as ledger:
+        ledger.pay(purchase(f"{number}-first"), statistic())
+        for turn in range(ROUNDS):
+            race.barrier.wait()
+            until, count = time.perf_counter() + race.seconds, 0
+            while time.perf_counter() < until:
+                ledger.pay(purchase(f"{number}-{turn}-{count}"), statistic())
+                count += 1
+            race.counts[number] = count
+            race.barrier.wait()
+
+
+def spend_rates(folder: Path, processes: int, seconds: float) -> list[tuple[float, float]]:
+    """Round for round, what the disk syncs a second and what the ledger spends; they take turns.
+
+    The disk's rate is the mean of before and after the round. The round ends with the last spend.
+    """
     path, key = new_ledger(folder)
+    race = Race.of(processes, seconds)
     context = multiprocessing.get_context("fork")
-    done: multiprocessing.Queue[int] = context.Queue()
-    begin = time.time() + 0.3
-    workers = [
-        context.Process(target=spender, args=(path, key.to_secret_text(), name, begin + seconds, done))
-        for name in range(processes)
-    ]
+    workers = [context.Process(target=spender, args=(path, key, number, race)) for number in range(processes)]
     for worker in workers:
         worker.start()
-    total = sum(done.get() for _ in workers)
+    syncs, spends = [], []
+    for _ in range(ROUNDS):
+        syncs.append(sync_rate(folder, seconds / 2))
+        race.barrier.wait()
+        began = time.perf_counter()
+        race.barrier.wait()
+        spends.append(sum(race.counts) / (time.perf_counter() - began))
+    syncs.append(sync_rate(folder, seconds / 2))
     for worker in workers:
         worker.join()
-    return total / (time.time() - begin + 0.3)
+    return [((syncs[at] + syncs[at + 1]) / 2, spends[at]) for at in range(ROUNDS)]
+
+
+def cpu_a_spend(folder: Path, spends: int = 500) -> float:
+    """Milliseconds of CPU that one spend takes, the kernel's included."""
+    path, key = new_ledger(folder)
+    with Ledger(path, key, Vault(bytes(32)), clock) as ledger:
+        ledger.pay(purchase("first"), statistic())
+        began = time.process_time()
+        for name in range(spends):
+            ledger.pay(purchase(str(name)), statistic())
+        return (time.process_time() - began) / spends * 1000
 
 
 def syncs_per_spend(folder: Path, spends: int = 100) -> float:
@@ -163,7 +204,7 @@ def plan_and_check(folder: Path) -> float:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--seconds", type=float, default=4.0)
+    options.add_argument("--seconds", type=float, default=2.0, help="that a round takes")
     options.add_argument("--json", action="store_true")
     options.add_argument("--spend", type=int, help=argparse.SUPPRESS)
     options.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -189,16 +230,22 @@ def measure(home: Path, seconds: float) -> dict[str, float | str]:
     for processes in PROCESSES:
         folder = home / str(processes)
         folder.mkdir()
-        before = sync_rate(folder, seconds / 2)
-        spends = spend_rate(folder, processes, seconds)
-        after = sync_rate(folder, seconds / 2)
-        rate = (before + after) / 2
-        found[f"spends/s, {processes} processes"] = round(spends, 1)
-        found[f"ratio to fdatasync, {processes} processes"] = f"{spends / rate:.2f} (disk {before:.0f}, {after:.0f}/s)"
+        rates = spend_rates(folder, processes, seconds)
+        ratios = [spends / syncs for syncs, spends in rates]
+        found[f"ratio to fdatasync, {processes} processes"] = spread(ratios, 2)
+        found[f"spends/s, {processes} processes"] = spread([spends for _, spends in rates], 0)
+        found[f"fdatasyncs/s, {processes} processes"] = spread([syncs for syncs, _ in rates], 0)
+    (home / "cpu").mkdir()
+    found["CPU a spend, ms"] = round(cpu_a_spend(home / "cpu"), 3)
     if shutil.which("strace"):
         found["fdatasyncs a spend"] = syncs_per_spend(home)
     found["plan and check, ms"] = round(plan_and_check(home), 2)
     return found
+
+
+def spread(figures: list[float], digits: int) -> str:
+    low, middle, high = (f"{f:.{digits}f}" for f in (min(figures), statistics.median(figures), max(figures)))
+    return f"{middle} ({low} to {high})"
 
 
 if __name__ == "__main__":

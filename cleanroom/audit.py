@@ -17,63 +17,24 @@ that witnesses cosigned are in the copy and are held against it in the same way.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from dataclasses import dataclass
 
-from pydantic import ValidationError
-
-from ..dp.account import Cap
 from ..dp.budget import Rho
-from ..dp.entry import Json, Purchase, canonical
+from ..dp.carry import Carried
 from ..dp.note import BadNote, Checkpoint, verify_checkpoint, verify_cosignature
 from ..dp.tree import leaf_hash, root_of
-from ..policies.agreement import Agreement
-from ..policies.check import Allowed, Refused, Submitted, check
+from ..policies.agreement import Agreement, SignatureBroken, SignatureMissing, agreement_of
 from ..policies.contract import Contract
 from ..policies.document import InvalidContract
-from ..policies.price import caps, context_of
-from ..policies.request import Request, parse_job
-from ..policies.sign import BadSignature, verify
-from .bundle import Manifest
+from ..policies.price import caps
+from ..policies.succession import Ended, NotContinued, carried
+from .books import Books
+from .books import LedgerBroken as LedgerBroken
 from .cosigners import verifier_of
 from .log import Log
-from .measure.lookalike import shape_of
-from .room import public
-
-Entry = dict[str, Any]  # JSON from outside: compared with what it must be, never believed
-
-
-CLAUSES = frozenset(
-    {
-        "audience",
-        "budget",
-        "columns",
-        "dataset",
-        "epsilon",
-        "expires",
-        "membership",
-        "name",
-        "people",
-        "recipients",
-        "rules.allow",
-        "rules.smallest_audience",
-        "rules.smallest_seed",
-    }
-)
-"""What `policies.check` names when it refuses, beside the parts of a data set."""
-
-
-class LedgerBroken(Exception):
-    """A log does not hold. entry: the first bad one, or None where the whole does not fit. rule: which."""
-
-    def __init__(self, entry: int | None, rule: str) -> None:
-        super().__init__(entry, rule)
-        self.entry, self.rule = entry, rule
+from .recompute import NOT_CARRIED, read_entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +50,10 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What a verified log says. root: hex. witnessed: how many entries each witness has cosigned."""
+    """What a verified log says. root: hex. witnessed: how many entries each witness has cosigned.
+
+    closed: SHA-256 of the contract that goes on with its accounts, "" while it is open.
+    """
 
     entries: int
     releases: int
@@ -97,23 +61,7 @@ class Verified:
     root: str
     accounts: tuple[Spent, ...]
     witnessed: Mapping[str, int]
-
-
-@dataclass
-class _Books:
-    """What was seen so far. paid: key to the accounts that paid for it. first: key to the entry that drew it.
-    beside: keys whose charge covers another release already. made: when the newest submission so far was made."""
-
-    log: Log
-    agreement: Agreement
-    caps: dict[str, Cap] = field(default_factory=dict)
-    spent: dict[str, int] = field(default_factory=dict)
-    paid: dict[str, set[str]] = field(default_factory=dict)
-    first: dict[str, Entry] = field(default_factory=dict)
-    beside: set[str] = field(default_factory=set)
-    made: dict[str, datetime] = field(default_factory=dict)
-    hour: str = ""
-    denials: int = 0
+    closed: str = ""
 
 
 def verify_log(log: Log, agreement: Agreement, seen: Sequence[str] = ()) -> Verified:
@@ -126,14 +74,40 @@ def verify_log(log: Log, agreement: Agreement, seen: Sequence[str] = ()) -> Veri
         raise LedgerBroken(_first_unlike(log, hashes, head), "it is not what the checkpoint was signed over")
     for checkpoint in seen:
         _refuse_rewritten(hashes, _head(checkpoint, agreement.contract))
-    books = _Books(log, agreement)
+    books = Books(log, agreement, to_carry=_left_by_earlier(log, agreement))
     for position, data in enumerate(log.entries):
-        _read_entry(books, position, data)
+        read_entry(books, position, data)
     if missing := {cap.account for cap in caps(agreement)} - set(books.caps):
         raise LedgerBroken(None, f"no cap was set for {', '.join(sorted(missing))}")
+    if books.to_carry:
+        raise LedgerBroken(None, NOT_CARRIED)
     witnessed = _witnessed(log, hashes, agreement.contract)
     _refuse_ahead(log, agreement.contract, books, witnessed)
-    return Verified(len(hashes), len(books.first), books.denials, head.root.hex(), _accounts(books), witnessed)
+    counts = (len(hashes), len(books.first), books.denials)
+    return Verified(*counts, head.root.hex(), _accounts(books), witnessed, books.closed)
+
+
+def _left_by_earlier(log: Log, agreement: Agreement) -> list[Carried]:
+    """What the ledgers of the contracts that this one continues leave to it: each is verified like this one."""
+    try:
+        found = [ended(log.before[name]) for name in agreement.contract.continues if name in log.before]
+        return carried(agreement, {each.agreement.digest: each for each in found})
+    except NotContinued as error:
+        raise LedgerBroken(None, error.rule) from None
+    except (InvalidContract, SignatureBroken, SignatureMissing):
+        raise LedgerBroken(None, "the contract of an earlier ledger in the copy does not hold") from None
+
+
+def ended(log: Log) -> Ended:
+    """An earlier ledger, verified against the contract that lies in its copy.
+
+    The caller ensures: that contract's digest is one that signed bytes name. Errors: LedgerBroken, and those of
+    `agreement_of`.
+    """
+    agreement = agreement_of(log.contract)
+    found = verify_log(log, agreement)
+    spent = {account.account: account.rho for account in found.accounts}
+    return Ended(agreement, spent, found.entries, found.root, found.closed)
 
 
 def _head(checkpoint: str, contract: Contract) -> Checkpoint:
@@ -174,229 +148,28 @@ def _witnessed(log: Log, hashes: Sequence[bytes], contract: Contract) -> dict[st
     return found
 
 
-def _refuse_ahead(log: Log, contract: Contract, books: _Books, witnessed: Mapping[str, int]) -> None:
+def _refuse_ahead(log: Log, contract: Contract, books: Books, witnessed: Mapping[str, int]) -> None:
     """No account has spent further ahead of its witnesses than the contract lets it."""
     window = contract.window()
-    if window is None:
-        return
-    ahead: dict[str, int] = {}
-    for data in log.entries[window.witnessed(witnessed) :]:
-        for charge in json.loads(data).get("charges", []):
-            ahead[charge["account"]] = ahead.get(charge["account"], 0) + charge["rho"]
-    for name, rho in ahead.items():
-        if rho > window.most(books.caps[name].rho):
+    for name, rho in ahead_of_witnesses(log, contract, witnessed).items():
+        if window is not None and rho > window.most(books.caps[name].rho):
             raise LedgerBroken(None, f"{name} has spent further ahead of the witnesses than the contract lets it")
 
 
-def _accounts(books: _Books) -> tuple[Spent, ...]:
+def ahead_of_witnesses(log: Log, contract: Contract, witnessed: Mapping[str, int]) -> dict[str, int]:
+    """What each account has spent since the last head that counts as witnessed, in a log that was verified."""
+    window, ahead = contract.window(), dict[str, int]()
+    for data in log.entries[window.witnessed(witnessed) if window else 0 :]:
+        entry = json.loads(data)
+        if entry["kind"] == "carry" and not entry["statement"]:
+            continue
+        for charge in entry.get("charges", []):
+            ahead[charge["account"]] = ahead.get(charge["account"], 0) + charge["rho"]
+    return ahead
+
+
+def _accounts(books: Books) -> tuple[Spent, ...]:
     return tuple(
         Spent(name, float(cap.epsilon), float(cap.delta), cap.rho, Rho(books.spent[name]))
         for name, cap in sorted(books.caps.items())
     )
-
-
-# -- one entry -----------------------------------------------------------------------------------------------------
-
-
-class _Broken(Exception):
-    """A rule that the entry at hand breaks."""
-
-
-def _require(holds: bool, rule: str) -> None:
-    if not holds:
-        raise _Broken(rule)
-
-
-def _read_entry(books: _Books, position: int, data: bytes) -> None:
-    try:
-        entry = _parsed(data)
-        kinds = {"cap": _cap, "release": _release, "denial": _denial}
-        _require(entry.get("kind") in kinds, "its kind is not known")
-        _require_hour(books, entry)
-        expected = kinds[entry["kind"]](books, entry)
-        head = {"v": 1, "seq": position, "kind": entry["kind"], "time": entry["time"]}
-        _require_same(entry, {**head, **expected})
-    except _Broken as broken:
-        raise LedgerBroken(position, str(broken)) from None
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
-        raise LedgerBroken(position, "it does not have the shape of an entry") from None
-
-
-def _parsed(data: bytes) -> Entry:
-    try:
-        entry = json.loads(data)
-        spelled = canonical(entry)
-    except (ValueError, TypeError, RecursionError):
-        raise _Broken("it is not canonical JSON") from None
-    _require(spelled == data and isinstance(entry, dict), "it is not canonical JSON")
-    parsed: Entry = entry
-    return parsed
-
-
-def _require_hour(books: _Books, entry: Entry) -> None:
-    hour = entry["time"]
-    _require(bool(re.fullmatch(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):00Z", hour, re.ASCII)), "its time is no hour")
-    _require(hour >= books.hour, "its time runs backwards")
-    books.hour = hour
-
-
-def _require_same(entry: Mapping[str, Any], expected: Mapping[str, Json], what: str = "its") -> None:
-    """Equal as canonical JSON, where 1 and true are two things."""
-    for name, value in expected.items():
-        _require(name in entry, f"{what} {name} is missing")
-        same = canonical(entry[name]) == canonical(value)
-        _require(same, f"{what} {name} is not what the signed contract, job and manifests make it")
-    _require(set(entry) == set(expected), f"{what} parts are more than there are")
-
-
-def _cap(books: _Books, entry: Entry) -> dict[str, Json]:
-    """What an owner allows: once, before anything is charged, as the contract says."""
-    wanted = next((cap for cap in caps(books.agreement) if cap.account == entry["account"]), None)
-    _require(wanted is not None, "it caps somebody who owns no data set")
-    assert wanted is not None  # noqa: S101 - said again for the type checker
-    _require(wanted.account not in books.caps, "the account has a cap already")
-    books.caps[wanted.account] = wanted
-    books.spent[wanted.account] = 0
-    return wanted.as_json()
-
-
-def _denial(books: _Books, entry: Entry) -> dict[str, Json]:
-    """A signed job that was refused; it costs nothing."""
-    request = _request(books, entry)
-    _require(entry["clause"] in _clauses(books.agreement.contract), "it names no clause")
-    books.denials += 1
-    return {**context_of(books.agreement, request).as_json(), "clause": entry["clause"]}
-
-
-def _clauses(contract: Contract) -> set[str]:
-    """Every clause that can refuse: a closed list, so that a refusal carries no message of its own."""
-    each = {
-        f"dataset.{name}.{part}" for name in contract.dataset for part in ("protects", "columns", "budget.delta", "id")
-    }
-    return each | CLAUSES
-
-
-# -- releases ------------------------------------------------------------------------------------------------------
-
-
-def _release(books: _Books, entry: Entry) -> dict[str, Json]:
-    """What the entry must be, made from what was signed."""
-    purchase = _purchase(books, entry)
-    _require_same(entry["specification"], purchase.specification.as_json(), "its specification's")
-    key, commitment = purchase.key, entry["commitment"]
-    _require(bool(re.fullmatch("[0-9a-f]{64}", commitment)), "it commits to nothing")
-    _require(
-        bool(re.fullmatch(r"opendp \d{1,3}(\.\d{1,3}){1,3}", entry["library"])), "it does not say what drew the noise"
-    )
-    first = books.first.get(key)
-    if first is not None:
-        _require(commitment == first["commitment"], "the same statistic was drawn twice")
-    charges = _charges(books, purchase)
-    _require(first is None or bool(charges), "the same statistic stands twice, and nobody paid for a new reader")
-    covered = _covered(books, purchase) if purchase.beside and first is None else []
-    books.first.setdefault(key, entry)
-    return {
-        **purchase.context.as_json(),
-        "key": key,
-        "specification": purchase.specification.as_json(),
-        "charges": charges,
-        "covered": covered,
-        "beside": purchase.beside,
-        "library": entry["library"],
-        "commitment": commitment,
-    }
-
-
-def _purchase(books: _Books, entry: Entry) -> Purchase:
-    """The draw that the signed job, contract and manifests allow for this entry's statistic."""
-    request = _request(books, entry)
-    job, spec = request.job, entry["specification"]
-    _require(set(spec["datasets"]) == {job.people, job.seed}, "its data sets are not the job's")
-    submitted = {name: _submission(books, name, manifest) for name, manifest in spec["datasets"].items()}
-    allowed = _allowed(books.agreement, request, submitted, _begun(entry["time"]))
-    for purchase in allowed.purchases:
-        if purchase.specification.statistic == spec["statistic"]:
-            return purchase
-    raise _Broken("its statistic is not one of the job's")
-
-
-def _begun(hour: str) -> date:
-    """The day by which a job is judged: one that begins before midnight may draw its noise after it."""
-    return (datetime.strptime(hour, "%Y-%m-%dT%H:00Z").replace(tzinfo=UTC) - timedelta(hours=1)).date()
-
-
-def _allowed(agreement: Agreement, request: Request, submitted: Mapping[str, Submitted], day: date) -> Allowed:
-    try:
-        return check(agreement, request, submitted, shape_of, day)
-    except Refused as refused:
-        raise _Broken(f"the contract does not allow it: {refused.clause}: {refused.rule}") from None
-
-
-def _charges(books: _Books, purchase: Purchase) -> list[Json]:
-    """What is charged now: whoever has not paid for this draw yet. Moves the balances on."""
-    paid = books.paid.setdefault(purchase.key, set())
-    due: list[Json] = []
-    for charge in purchase.charges:
-        if charge.account not in paid:
-            _require(charge.account in books.caps, "it charges an account that has no cap")
-            before = books.spent[charge.account]
-            due.append({"account": charge.account, "dataset": charge.dataset, "rho": charge.rho, "before": before})
-            books.spent[charge.account] += charge.rho
-            _require(books.spent[charge.account] <= books.caps[charge.account].rho, "the account is overspent")
-            paid.add(charge.account)
-    return due
-
-
-def _covered(books: _Books, purchase: Purchase) -> list[Json]:
-    """The charge that pays for this release as well, made for the other part of the people, for the same readers."""
-    other = books.first.get(purchase.beside)
-    _require(other is not None, "what should have paid for it is not here")
-    assert other is not None  # noqa: S101 - said again for the type checker
-    _require(purchase.beside not in books.beside, "one charge covers more than one pair of parts")
-    _require(canonical(other["recipients"]) == canonical(list(purchase.context.recipients)), "its readers did not pay")
-    books.beside.add(purchase.beside)
-    return [{name: charge[name] for name in ("account", "dataset", "rho")} for charge in other["charges"]]
-
-
-# -- what was signed -------------------------------------------------------------------------------------------------
-
-
-def _request(books: _Books, entry: Entry) -> Request:
-    """The job behind an entry: here, and signed by its asker."""
-    name, asker = f"{entry['job']}.toml", entry["asker"]
-    data = _kept(books.log.requests, name, entry["job"], "the signed job is not in the copy")
-    signature = books.log.requests.get(f"{name}.{asker}.sig", b"").decode("ascii", "replace")
-    _require(asker in books.agreement.contract.party, "its asker is no party")
-    try:
-        verify(data, signature, books.agreement.contract.party[asker].sign, "passbox-job")
-        return Request(parse_job(data), data, asker, signature)
-    except BadSignature:
-        raise _Broken("the job is not signed by its asker") from None
-    except InvalidContract:
-        raise _Broken("its job is not one") from None
-
-
-def _submission(books: _Books, name: str, manifest: str) -> Submitted:
-    """A data set behind an entry: signed by its owner for this room and contract, and none older than one before."""
-    contract = books.agreement.contract
-    _require(name in contract.dataset, "its data sets are not the contract's")
-    data = _kept(books.log.manifests, f"{manifest}.json", manifest, "the manifest of a data set is not in the copy")
-    owner = contract.dataset[name].owner
-    try:
-        verify(data, books.log.manifests.get(f"{manifest}.json.sig", b""), contract.party[owner].sign, "passbox-bundle")
-        held = Manifest.model_validate_json(data)
-    except (BadSignature, ValidationError):
-        raise _Broken("the manifest of a data set is not signed by its owner") from None
-    _require((held.dataset, held.owner) == (name, owner), "a manifest is of another data set")
-    here = (books.agreement.digest, contract.room.name)
-    _require((held.contract, held.room) == here, "a manifest was signed for another contract or room")
-    _require(held.made >= books.made.get(name, held.made), "a data set is older than the one used before")
-    books.made[name] = held.made
-    return public(manifest, held)
-
-
-def _kept(files: Mapping[str, bytes], name: str, sha256: str, rule: str) -> bytes:
-    data = files.get(name)
-    _require(data is not None and hashlib.sha256(data).hexdigest() == sha256, rule)
-    assert data is not None  # noqa: S101 - said again for the type checker
-    return data

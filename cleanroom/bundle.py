@@ -2,12 +2,14 @@
 
     manifest.json       what it is, as JSON; signed
     manifest.json.sig   SSHSIG over the manifest, namespace `passbox-bundle`
-    data.parquet.age    Parquet, sealed to the room's age key
+    data.arrow.age      an Arrow file without compression (`cleanroom.flat`), sealed to the room's age key
 
 The manifest holds the digest of the contract, the room, the data set, its owner, when it was made and until when it
 is good, which shares the match key came from (a digest of the sealed shares: data sets keyed with other shares would
 match nobody), how many rows it has (public), and the SHA-256 of the sealed data. It digests ciphertext only, and says
-no size: how far a table compresses depends on the people in it, and manifests are shown to everybody.
+no size: how long a table is depends on the people in it, and manifests are shown to everybody. When it was made is
+rounded down to the hour; of two that were made within one, the room takes the one that comes last, and never again
+what that replaced.
 
 Refused: other or further members, a compressed member, a manifest with unknown keys, sizes that do not agree.
 Columns of the data: `k`, `k2` (uint64, the handle), `token` (uint64, where the owner keeps its IDs), and the declared
@@ -18,7 +20,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import json
 import struct
 import zipfile
@@ -31,7 +32,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pyrage
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -39,15 +39,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from ..policies.contract import Name, Origin
 from ..policies.sign import sign
 from .files import replacing
+from .flat import NotFlat, read_flat, write_flat
 
-MEMBERS = ("manifest.json", "manifest.json.sig", "data.parquet.age")
+MEMBERS = ("manifest.json", "manifest.json.sig", "data.arrow.age")
 LARGEST_MANIFEST = 1_000_000
 LARGEST_DATA = 64 * 2**30
 LARGEST_ROW = 4096
-"""Bytes of a row, on average, above which a table is refused: a small file that unpacks without end."""
-
-BATCH = 256
-"""Rows that are unpacked at a time before their size is looked at."""
+"""Bytes of a row, on average, above which a table is refused: none of the file beyond that is read."""
 
 Hex = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -126,9 +124,7 @@ class Packed:
 
 def pack(table: pa.Table, label: Label, seal: str, key: Ed25519PrivateKey) -> Packed:
     """Seal a table to the room, and sign it."""
-    plain = io.BytesIO()
-    pq.write_table(table, plain, compression="zstd")
-    sealed = pyrage.encrypt(plain.getvalue(), [pyrage.x25519.Recipient.from_str(seal)])
+    sealed = pyrage.encrypt(write_flat(table), [pyrage.x25519.Recipient.from_str(seal)])
     manifest = Manifest(
         format="passbox bundle v1",
         contract=label.contract,
@@ -216,15 +212,18 @@ def _refuse_doubled(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def read_data(bundle: Bundle, identity: str) -> pa.Table:
     """The sealed table, after its digest was checked against the signed manifest. Errors: BadBundle, OSError."""
-    sealed = _sealed(bundle)
     try:
-        plain = pyrage.decrypt(sealed, [pyrage.x25519.Identity.from_str(identity)])
+        plain = pyrage.decrypt(sealed_data(bundle), [pyrage.x25519.Identity.from_str(identity)])
     except pyrage.DecryptError:
         raise BadBundle(bundle.path, "it is sealed to another room", "prepare it with this contract") from None
-    return _table(bundle, plain)
+    try:
+        return read_flat(plain, bundle.manifest.rows)
+    except NotFlat as fault:
+        raise BadBundle(bundle.path, fault.rule, "use `passbox prepare`", tampered=True) from None
 
 
-def _sealed(bundle: Bundle) -> bytes:
+def sealed_data(bundle: Bundle) -> bytes:
+    """The sealed table as it lies in the zip: what the manifest was signed over. Errors: BadBundle, OSError."""
     manifest = bundle.manifest
     try:
         with _archive(bundle.path) as archive, archive.open(MEMBERS[2]) as member:
@@ -234,22 +233,3 @@ def _sealed(bundle: Bundle) -> bytes:
     if hashlib.sha256(sealed).hexdigest() != manifest.data_sha256:
         raise BadBundle(bundle.path, "its data is not what its manifest signs", "ask for it again", tampered=True)
     return sealed
-
-
-def _table(bundle: Bundle, plain: bytes) -> pa.Table:
-    """Parquet in bounded steps: a footer may lie about how much it unpacks to."""
-    rows, most = bundle.manifest.rows, bundle.manifest.rows * LARGEST_ROW + 2**20
-    batches, held, count = [], 0, 0
-    try:
-        file = pq.ParquetFile(io.BytesIO(plain))
-        for batch in file.iter_batches(batch_size=BATCH):
-            held, count = held + batch.nbytes, count + batch.num_rows
-            if held > most or count > rows:
-                break
-            batches.append(batch)
-        table = pa.Table.from_batches(batches, schema=file.schema_arrow)
-    except (pa.ArrowException, OSError, ValueError):
-        raise BadBundle(bundle.path, "its data is not a Parquet table", "use `passbox prepare`") from None
-    if count != rows or held > most:
-        raise BadBundle(bundle.path, "its data is not of the size its manifest says", "use `passbox prepare`")
-    return table

@@ -6,12 +6,13 @@ are allowed everywhere. Everything is whole-column arithmetic: no loop over peop
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ..policies.contract import CategoryColumn, Column, NumberColumn, SetColumn
@@ -177,7 +178,8 @@ def _series(name: str, column: pa.ChunkedArray, declared: str) -> pl.Series:
 def outside(table: pa.Table, declared: Mapping[str, Column]) -> tuple[str, ...]:
     """Columns of a submitted table that are not typed or not within what was declared, in words.
 
-    The same rules as at the party: a room takes nobody's word for them.
+    The same rules as at the party, and as strict as what `prepare` writes: no value is trimmed or cut here. A room
+    takes nobody's word for them.
     """
     wrong = [name for name in declared if name not in table.column_names]
     if wrong:
@@ -187,9 +189,31 @@ def outside(table: pa.Table, declared: Mapping[str, Column]) -> tuple[str, ...]:
             wrong.append(f"{name} is not {column.kind}")
     if wrong:
         return tuple(wrong)
-    read = read_columns(table.select(list(declared)), declared)
-    faults = [reason for reason, rows in read.rejects.items() if rows]
-    return tuple(faults + (["a set holds more values than declared"] if read.cut else []))
+    return tuple(fault for name, column in declared.items() for fault in _faults(table.column(name), column, name))
+
+
+def _faults(values: pa.ChunkedArray, declared: Column, name: str) -> Iterator[str]:
+    """Looks at the values where they lie: a room copies nothing that it may yet refuse."""
+    if isinstance(declared, NumberColumn):
+        low, high = declared.bounds
+        if not _all(pc.is_finite(values)):
+            yield f"{name}: not finite"
+        elif not _all(pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high))):
+            yield f"{name}: out of bounds"
+        return
+    if isinstance(declared, SetColumn):
+        if not _all(pc.less_equal(pc.list_value_length(values), declared.at_most)):
+            yield "a set holds more values than declared"
+        values = pc.list_flatten(values)
+        if values.null_count:
+            yield f"{name}: value not declared"
+    if not _all(pc.or_(pc.is_in(values, pa.array(declared.values, pa.string())), pc.is_null(values))):
+        yield f"{name}: value not declared"
+
+
+def _all(fine: pa.ChunkedArray) -> bool:
+    """Nulls are fine: nobody needs to have a value."""
+    return pc.all(fine).as_py() is not False
 
 
 _TYPES = {"number": pa.float64(), "category": pa.string(), "set": pa.list_(pa.string())}

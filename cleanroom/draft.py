@@ -55,7 +55,9 @@ def draft_contract(parties: list[Path], room: Path, wishes: Wishes, source: Path
     for role in ("publisher", "advertiser"):
         if role not in {card["role"] for card in cards}:
             raise RoleMissing(role)
-    proposal = propose(source, (wishes.kind,)) if source else Proposal(10**6, "visitor_id", (), {})
+    proposal = Proposal(10**6, "visitor_id", (), {})
+    if source:
+        proposal = propose(source, wishes.kind, wishes.scheme, wishes.people_arrives)
     text = draft(_facts(cards, read_card(room, "room"), wishes, proposal))
     parse(text.encode(), today)
     return Drafted(text, tuple(column.name for column in proposal.columns), proposal.left_out)
@@ -77,7 +79,7 @@ def _facts(cards: list[dict[str, str]], room: dict[str, str], wishes: Wishes, pr
         people_id=proposal.id,
         columns=proposal.columns,
         epsilon=wishes.epsilon,
-        people_delta=_delta(proposal.rows),
+        people_delta=_delta(proposal.people),
         seed_delta=1e-6,
         smallest_seed=wishes.smallest_seed,
         smallest_audience=wishes.smallest_audience,

@@ -125,8 +125,15 @@ class Keys:
         except BadNote:
             raise KeysUnusable(path, "it is not a note signing key", "use the operator's key folder") from None
 
+    def refuse_roomless(self) -> None:
+        """Errors: KeysUnusable where these are not an operator's, with the keys of a room."""
+        if not ((self.folder / "room.seal").is_file() and (self.folder / "room.checkpoint").is_file()):
+            rule = "it holds no keys of a room: it is not the operator's"
+            raise KeysUnusable(self.folder, rule, "use the key folder that `passbox keys new NAME --room ROOM` made")
+
     def room_card(self, operator: str) -> RoomCard:
         """What an operator's keys say of its room. Errors: KeysUnusable where they hold none."""
+        self.refuse_roomless()
         checkpoint = self.room_checkpoint()
         seal = str(pyrage.x25519.Identity.from_str(self.room_seal()).to_public())
         return RoomCard(operator, checkpoint.name, seal, checkpoint.vkey)
@@ -273,8 +280,19 @@ def _public_half(ssh_key: Path) -> str:
 def open_keys(folder: Path) -> Keys:
     """The keys in a folder. Errors: KeysUnusable where it is none."""
     if not (folder / "seal").is_file():
-        raise KeysUnusable(folder, "this is no key folder", "make one with `passbox keys new NAME`")
+        rule = "this is no key folder" if folder.exists() else "there is no such key folder"
+        raise KeysUnusable(folder, rule, _meant(folder))
     return Keys(folder)
+
+
+def _meant(folder: Path) -> str:
+    """A key folder with almost this name, or the only one where it was looked for; else how to make one."""
+    there = [
+        path for path in (folder if folder.is_dir() else folder.parent).glob("*.keys") if (path / "seal").is_file()
+    ]
+    named = [path for path in there if path.name == f"{folder.name}.keys"]
+    found = named or there
+    return f"did you mean `{found[0]}`?" if len(found) == 1 else "make one with `passbox keys new NAME`"
 
 
 # -- cards -----------------------------------------------------------------------------------------------------------
@@ -290,11 +308,20 @@ def read_card(path: Path, kind: Literal["party", "room"]) -> dict[str, str]:
     except InvalidContract:
         raise KeysUnusable(path, "it is not a card", f"ask its party for NAME.{kind}.toml again") from None
     if set(raw) != set(checks):
-        raise KeysUnusable(path, f"a {kind} card holds {', '.join(checks)}", f"use NAME.{kind}.toml")
+        raise KeysUnusable(path, f"it is {_other(raw, kind)}", f"use NAME.{kind}.toml, which holds {', '.join(checks)}")
     for field, is_fine in checks.items():
         if not isinstance(value := raw[field], str) or not is_fine(value):
             raise KeysUnusable(path, f"its {field} is none", f"ask its party for NAME.{kind}.toml again")
     return {field: str(raw[field]) for field in checks}
+
+
+def _other(raw: dict[str, object], kind: str) -> str:
+    """What a file is that was named where a card was expected."""
+    if {"dataset", "rules"} <= set(raw):
+        return f"a contract, not a {kind} card"
+    if "people" in raw:
+        return f"a job, not a {kind} card"
+    return next((f"a {name} card, not a {kind} card" for name in _CARDS if set(raw) == set(_CARDS[name])), "not a card")
 
 
 def _is_name(text: str) -> bool:

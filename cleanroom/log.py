@@ -4,19 +4,23 @@
     tile/entries/000.p/7         C2SP tiles: the entries, 256 a file, u16 length before each
     tile/0/000.p/7               and their hashes
     contract/                    contract.toml and every signature
-    requests/                    the signed jobs, by digest
+    requests/                    the signed jobs, and statements of loss, by digest
     manifests/                   the signed manifests of what was submitted, by digest
     witnesses/                   the newest head that each witness cosigned, by the witness's name
+    before/                      where the contract continues others: a copy of each one's log, by their digest
+    verify_ledger.py, README.txt how to verify it without Passbox (`cleanroom.verifier`)
 
 It holds no release bytes, no identifiers and no digest of either: it can go to anybody.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 
 from ..dp.note import BadNote, parse_note
@@ -25,6 +29,11 @@ from .files import write
 from .room import Room
 
 FOLDERS = ("contract", "requests", "manifests", "witnesses")
+BEFORE = "before"
+LONGEST_CHAIN = 20
+"""Contracts that may have gone on one from another."""
+VERIFIER = ("verify_ledger.py", "README.txt")
+"""Goes along with every copy; nobody who verifies relies on the one that came with it."""
 LARGEST_PART = 2**25
 """Bytes of one file of a copy above which it is refused: 256 of the largest entries are fewer."""
 
@@ -35,6 +44,14 @@ class BadLog(Exception):
     def __init__(self, path: Path, rule: str) -> None:
         super().__init__(path, rule)
         self.path, self.rule = path, rule
+
+
+class NoLog(BadLog):
+    """There is no copy of a log at a path, or no place for one. remedy: plain words."""
+
+    def __init__(self, path: Path, rule: str, remedy: str) -> None:
+        super().__init__(path, rule)
+        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +66,7 @@ class Log:
     requests: Mapping[str, bytes]
     manifests: Mapping[str, bytes]
     witnesses: Mapping[str, bytes]
+    before: Mapping[str, Log] = field(default_factory=dict)
 
 
 def log_of(room: Room) -> Log:
@@ -65,7 +83,16 @@ def log_of(room: Room) -> Log:
         _files(room.path / "requests"),
         _manifests(room),
         witnesses,
+        _before(room.path, 0),
     )
+
+
+def _before(path: Path, depth: int) -> dict[str, Log]:
+    """The logs that this one goes on from."""
+    found = sorted(path.glob(f"{BEFORE}/[!.]*"))
+    if depth > LONGEST_CHAIN or not all(re.fullmatch("[0-9a-f]{64}", each.name) for each in found):
+        raise BadLog(path / BEFORE, "it does not hold the logs that this one continues")
+    return {each.name: read_log(each, depth + 1) for each in found}
 
 
 def _manifests(room: Room) -> dict[str, bytes]:
@@ -109,11 +136,15 @@ def write_log(log: Log, out: Path) -> None:
 
 
 def _fill(out: Path, log: Log) -> None:
+    for name, earlier in log.before.items():
+        _fill(out / BEFORE / name, earlier)
     files = {"checkpoint": log.checkpoint.encode()}
     files |= bundle_entries(log.entries) | hash_tiles([leaf_hash(entry) for entry in log.entries])
     for folder, held in zip(FOLDERS, (log.contract, log.requests, log.manifests, log.witnesses), strict=True):
         (out / folder).mkdir(parents=True)
         files |= {f"{folder}/{name}": data for name, data in held.items()}
+    verifier = resources.files(__package__).joinpath("verifier")
+    files |= {name: verifier.joinpath(name).read_bytes() for name in VERIFIER}
     for name, data in files.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         write(out / name, data)
@@ -123,14 +154,17 @@ def _refuse_other_folder(out: Path) -> None:
     """What is replaced is a copy of a log, and nothing else."""
     if out.is_dir():
         names = {path.name for path in out.iterdir()}
-        if not names or ("checkpoint" in names and names <= {"checkpoint", "tile", *FOLDERS}):
+        if not names or ("checkpoint" in names and names <= {"checkpoint", "tile", BEFORE, *FOLDERS, *VERIFIER}):
             return
     if out.exists():
-        raise BadLog(out, "something else is there")
+        raise NoLog(out, "something else is there, and was left as it is", "move it away, or choose another `--out`")
 
 
-def read_log(path: Path) -> Log:
-    """A copy of a log from a folder. Errors: BadLog, OSError."""
+def read_log(path: Path, depth: int = 0) -> Log:
+    """A copy of a log from a folder. depth: how many logs go on from it. Errors: NoLog, BadLog, OSError."""
+    if not path.is_dir():
+        rule = "a folder was expected" if path.exists() else "there is no such folder"
+        raise NoLog(path, rule, "name a room, or the folder that `passbox ledger export` wrote")
     if not (path / "checkpoint").is_file():
         raise BadLog(path, "there is no checkpoint in it")
     text = _read(path / "checkpoint").decode("utf-8", "replace")
@@ -141,7 +175,9 @@ def read_log(path: Path) -> Log:
         raise BadLog(path, "its checkpoint or entries are damaged") from None
     except FileNotFoundError:
         raise BadLog(path, "entries that its checkpoint counts are missing") from None
-    return Log(text, entries, _stated_hashes(path, entries), *(_files(path / folder) for folder in FOLDERS))
+    contract, requests, manifests, witnesses = (_files(path / folder) for folder in FOLDERS)
+    stated = _stated_hashes(path, entries)
+    return Log(text, entries, stated, contract, requests, manifests, witnesses, _before(path, depth))
 
 
 def _stated_hashes(path: Path, entries: tuple[bytes, ...]) -> tuple[bytes, ...]:

@@ -15,7 +15,7 @@ from ..dp.ledger import Ledger
 from ..dp.noisy import Z95
 from ..dp.scale import SCALE_UNIT, smallest_scale
 from ..modelling.evaluate import planned_auc_halfwidth
-from ..policies.check import Allowed, check
+from ..policies.check import Allowed, Refused, check
 from ..policies.price import delta_of_job
 from ..policies.request import LookalikeJob, Request
 from .measure.lookalike import HELD_OUT, shape_of
@@ -30,8 +30,9 @@ EXPLAINED_EPSILONS = (1.0, 4.0, 8.0)
 @dataclass(frozen=True, slots=True)
 class Cost:
     """What a job means for one data set. Figures in ε at the data set's δ, but for `largest_after`: the largest job
-    of this kind that would still fit. rho: still to be paid, in whole units of 10^-12. window: what binds is not the
-    cap but how far spending may run ahead of the witnesses."""
+    of this kind that would still fit. rho: still to be paid, in whole units of 10^-12; left: of the cap, now: of it,
+    what may be spent before the next cosigning. fits_cosigned: whether it fits once a witness has cosigned all there
+    is."""
 
     dataset: str
     owner: str
@@ -40,27 +41,47 @@ class Cost:
     spent_after: float
     cap: float
     largest_after: float
-    fits: bool
-    window: bool
+    left: Rho
+    now: Rho
+    fits_cosigned: bool
+
+    @property
+    def fits(self) -> bool:
+        return self.rho <= self.now
+
+    @property
+    def window(self) -> bool:
+        """What binds is not the cap, but how far spending may run ahead of the witnesses."""
+        return self.now < self.left
 
 
 class Unaffordable(Exception):
-    """The budget does not hold a job. Decided from public figures, before data is touched; nothing was charged."""
+    """The budget does not hold a job. Decided from public figures, before data is touched; nothing was charged.
 
-    def __init__(self, cost: Cost, asked: float, largest: float) -> None:
-        super().__init__(cost, asked, largest)
-        self.dataset, self.largest = cost.dataset, largest
+    largest: the largest ε of such a job that fits now. cosigned: the same once a witness has cosigned, or 0.
+    """
+
+    def __init__(self, cost: Cost, asked: float, largest: float, cosigned: float) -> None:
+        super().__init__(cost, asked, largest, cosigned)
+        self.dataset, self.largest, self.cosigned = cost.dataset, largest, cosigned
         window = " before the next head of the ledger is cosigned" if cost.window else ""
         self.message = (
             f"{cost.dataset} has spent ε {cost.spent:.4g} of {cost.cap:g}; this job asks ε {asked:g}, "
             f"the largest that still fits{window} is ε {largest:g}"
         )
         first = f"ask epsilon = {largest:g}, or " if largest > 0 else ""
-        self.hint = first + (
-            "let a witness cosign: `passbox ledger export`, `ledger cosign`, `ledger accept`"
-            if cost.window
-            else "agree on a larger budget; `passbox ledger show` lists what was spent"
-        )
+        self.hint = first + self._else(cost)
+
+    def _else(self, cost: Cost) -> str:
+        """Cosigning is offered where it helps."""
+        if not cost.window or self.cosigned <= self.largest:
+            return "agree on a larger budget; `passbox ledger show` lists what was spent"
+        if cost.fits_cosigned:
+            return f"let a witness cosign, then it fits: {_COSIGN}"
+        return f"at most {self.cosigned:g} once a witness has cosigned: {_COSIGN}"
+
+
+_COSIGN = "`passbox ledger export`, `ledger cosign`, `ledger accept`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +89,8 @@ class Plan:
     """What a job would cost and how exact it would be. paid: every part was paid before, so it costs nothing.
 
     precision: rows of (what, assumption, half width of a 95 % interval). worst_case: the best test for one person's
-    presence, as its AUC, at this job's ε and at others. largest: the largest ε at which a job of this kind fits now.
+    presence, as its AUC, at this job's ε and at others. largest: the largest ε at which a job of this kind fits now;
+    largest_cosigned: the same once a witness has cosigned all there is; None where the contract names no witness.
     """
 
     allowed: Allowed
@@ -76,31 +98,50 @@ class Plan:
     precision: tuple[tuple[str, str, float], ...]
     worst_case: tuple[tuple[float, float], ...]
     largest: float
+    largest_cosigned: float | None
     paid: bool
+
+    def unaffordable(self) -> Unaffordable | None:
+        """Why it does not fit, first by what no cosigning would mend; None where it fits."""
+        short = sorted((cost for cost in self.costs if not cost.fits), key=lambda cost: cost.fits_cosigned)
+        asked = self.allowed.request.job.epsilon
+        return Unaffordable(short[0], asked, self.largest, self.largest_cosigned or 0.0) if short else None
 
     def refuse_unaffordable(self) -> None:
         """Errors: Unaffordable."""
-        for cost in self.costs:
-            if not cost.fits:
-                raise Unaffordable(cost, self.allowed.request.job.epsilon, self.largest)
+        if (error := self.unaffordable()) is not None:
+            raise error
 
 
 def plan(room: Room, request: Request) -> Plan:
     """What a job would cost and how exact it would be. Charges nothing, changes nothing. Errors: Refused."""
     allowed = check(room.agreement, request, room.submitted(), shape_of, room.today())
     with room.ledger() as ledger:
+        _refuse_used(ledger, allowed)
         accounts = ledger.accounts()
         due = _due(ledger, allowed)
         paid = all(ledger.paid(purchase) is not None for purchase in allowed.purchases)
-    left = min(accounts[charge.account].now for charge, _ in due)
+    charged = [accounts[charge.account] for charge, _ in due]
+    cosigned = min(_cosigned(room, account) for account in charged)
     return Plan(
         allowed,
         tuple(_cost(room, allowed, charge, rho, accounts[charge.account]) for charge, rho in due),
         _precision(room, allowed),
         _worst_case(room, allowed),
-        _largest(room, allowed, left),
+        _largest(room, allowed, min(account.now for account in charged)),
+        _largest(room, allowed, cosigned) if room.contract.window() else None,
         paid,
     )
+
+
+def _refuse_used(ledger: Ledger, allowed: Allowed) -> None:
+    """A signed job is for the submissions it was first paid for on. Errors: Refused."""
+    bound = ledger.bound(allowed.request.digest)
+    if bound not in (None, allowed.purchases[0].specification.datasets):
+        serial = allowed.request.job.serial + 1
+        raise Refused(
+            "serial", "this signed job was run on earlier submissions", f"write serial = {serial} in it and sign again"
+        )
 
 
 def _due(ledger: Ledger, allowed: Allowed) -> list[tuple[Charge, Rho]]:
@@ -123,9 +164,16 @@ def _cost(room: Room, allowed: Allowed, charge: Charge, rho: Rho, account: Accou
         spent_after=epsilon_of(Rho(account.spent + rho), delta),
         cap=rule.budget.epsilon,
         largest_after=_largest(room, allowed, Rho(max(0, account.now - rho))),
-        fits=rho <= account.now,
-        window=account.now < account.left,
+        left=account.left,
+        now=account.now,
+        fits_cosigned=rho <= _cosigned(room, account),
     )
+
+
+def _cosigned(room: Room, account: Account) -> Rho:
+    """What could be spent at once if a witness had just cosigned the newest head."""
+    window = room.contract.window()
+    return min(account.left, window.most(account.cap)) if window else account.left
 
 
 def _largest(room: Room, allowed: Allowed, left: Rho) -> float:

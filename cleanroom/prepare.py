@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
 from pathlib import Path
@@ -20,7 +20,7 @@ import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
-from ..matching.hashing import MatchKey, derive_match_key, handles, merge
+from ..matching.hashing import Handles, MatchKey, derive_match_key, handles, merge
 from ..matching.identifiers import Digests, MixedEncodings, NotText, digests
 from ..policies.agreement import Agreement
 from ..policies.check import refuse_expired
@@ -29,9 +29,12 @@ from ..policies.share import open_shares, shares_digest
 from ..policies.sign import parse_public_key
 from .bundle import BadBundle, Label, Packed, open_bundle, pack
 from .columns import ColumnUnreadable, read_columns, refuse_missing
+from .dummies import refuse_padding, with_dummies
 from .files import FileInTheWay, flush, replacing, sweep_of
 from .home import Home, home_path, read_home, write_home
 from .keys import Keys
+from .memory import same_accounts
+from .sketch import Returned, Sketch, keep, returned, smallest_of
 from .source import BadSource, header, read_source
 
 
@@ -63,9 +66,10 @@ class NothingLeft(Exception):
 class Prepared:
     """What `prepare` did. Every count stays at the party, but for `rows`, which the room shows to all.
 
-    read: rows in the file. rows: rows in the bundle. merged: records of a person who was there already.
-    rejects: rows left out, by reason. cut: sets cut to their declared size. unused: columns of the file left at home.
-    home: the file that stays; ids: the same, where it turns tokens into own IDs.
+    read: rows in the file. rows: rows in the bundle, of which `dummies` are nobody's. merged: records of a person who
+    was there already. rejects: rows left out, by reason. cut: sets cut to their declared size. unused: columns of the
+    file left at home. home: the file that stays; ids: the same, where it turns tokens into own IDs. returned: lists of
+    other contracts that hold the same people (`cleanroom.sketch`).
     """
 
     read: int
@@ -74,10 +78,12 @@ class Prepared:
     cut: int
     rejects: Mapping[str, int]
     unused: tuple[str, ...]
+    dummies: int = 0
     bundle: Path | None = None
     home: Path | None = None
     ids: Path | None = None
     written: bool = False
+    returned: tuple[Returned, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,7 @@ class Task:
     """What is to be prepared, and where it goes.
 
     names: as in `Brought`. most_rejects: how many rows may be left out before the file is refused, as a number or,
-    below 1, as a share of the rows.
+    below 1, as a share of the rows. pad_to: rows in the bundle, filled up with dummies; 0 for as many as there are.
     """
 
     source: Path
@@ -122,6 +128,7 @@ class Task:
     out: Path
     names: Mapping[str, str] = field(default_factory=dict)
     most_rejects: float = 0
+    pad_to: int = 0
 
     @property
     def brought(self) -> Brought:
@@ -135,8 +142,9 @@ class Task:
 def prepare(task: Task, keys: Keys, signer: Ed25519PrivateKey, shares: Mapping[str, str], now: datetime) -> Prepared:
     """Make the bundle, and the file that stays. Typed twice for the same file, it changes nothing.
 
-    Errors: Refused where the contract has expired, NotTheOwner, BadSource, ColumnMissing, ColumnUnreadable,
-    TooManyRejects, NothingLeft, ShareUnusable, SignatureBroken, FileInTheWay. Nothing is written then.
+    Errors: Refused where the contract has expired or the data set cannot be padded, NotTheOwner, BadSource,
+    ColumnMissing, ColumnUnreadable, TooManyRejects, NothingLeft, ShareUnusable, SignatureBroken, FileInTheWay. Nothing
+    is written then.
     """
     refuse_expired(task.agreement.contract, now.astimezone(UTC).date())
     _refuse_stranger(task, keys)
@@ -144,6 +152,11 @@ def prepare(task: Task, keys: Keys, signer: Ed25519PrivateKey, shares: Mapping[s
     made_from = _made_from(task, key)
     laid = _lay(task.brought, key)
     _refuse_rejects(task, laid.report)
+    _refuse_padding(task.brought, laid.report, task.pad_to)
+    sketch = _sketch(task, keys, laid)
+    laid = laid.known_from(returned(keys, sketch, same_accounts(keys, task.agreement.contract)))
+    if task.pad_to:
+        laid = laid.padded(task.pad_to, _dummy_secret(task, keys))
     kept = _kept(task, made_from)
     if kept and task.out.exists():
         return _done(laid.report, task, written=False)
@@ -151,12 +164,31 @@ def prepare(task: Task, keys: Keys, signer: Ed25519PrivateKey, shares: Mapping[s
     table, stays = laid.with_tokens(task, kept)
     packed = pack(table, label, task.agreement.contract.room.seal, signer)
     _write(task, packed, Home(stays, made_from, packed.digest))
+    keep(keys, sketch)
     return _done(laid.report, task, written=True)
 
 
-def examine(brought: Brought) -> Prepared:
-    """What `prepare` would find, without keys, writing nothing. Errors: BadSource, ColumnMissing, ColumnUnreadable."""
-    return _lay(brought, MatchKey(bytes(31) + b"\1")).report
+def _sketch(task: Task, keys: Keys, laid: _Laid) -> Sketch:
+    contract = task.agreement.contract
+    smallest = smallest_of(keys, laid.digests)
+    return Sketch(
+        contract=task.agreement.digest,
+        contract_name=contract.name,
+        dataset=task.dataset,
+        kind=contract.kind,
+        people=len(laid.digests),
+        smallest=smallest,
+    )
+
+
+def examine(brought: Brought, pad_to: int = 0) -> Prepared:
+    """What `prepare` would find, without keys, writing nothing.
+
+    Errors: BadSource, ColumnMissing, ColumnUnreadable; Refused where it cannot be padded.
+    """
+    report = _lay(brought, MatchKey(bytes(31) + b"\1")).report
+    _refuse_padding(brought, report, pad_to)
+    return _padded(report, pad_to)
 
 
 # -- the table -------------------------------------------------------------------------------------------------------
@@ -164,12 +196,28 @@ def examine(brought: Brought) -> Prepared:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Laid:
-    """Rows as they go into a bundle, sorted by handle. own: the owner's IDs in the same order, if it has any."""
+    """Rows as they go into a bundle, sorted by handle. own: the owner's IDs in the same order, if it has any.
+
+    digests: (people, 32) uint8, of their identifiers, which stay at home.
+    """
 
     handles: pa.Table
     own: pa.ChunkedArray | None
     columns: pa.Table
+    digests: NDArray[np.uint8]
     report: Prepared
+
+    def known_from(self, lists: Sequence[Returned]) -> _Laid:
+        """The same, and the lists of other contracts that it returns."""
+        return replace(self, report=replace(self.report, returned=tuple(lists)))
+
+    def padded(self, rows: int, secret: bytes) -> _Laid:
+        """With dummies, so that there are so many rows. The caller ensures: it has neither IDs nor columns."""
+        people = Handles(self.handles.column("k").to_numpy(), self.handles.column("k2").to_numpy())
+        made = with_dummies(people, rows, secret)
+        return _Laid(
+            pa.table({"k": made.k, "k2": made.k2}), None, pa.table({}), self.digests, _padded(self.report, rows)
+        )
 
     def with_tokens(self, task: Task, kept: Home | None) -> tuple[pa.Table, pa.Table]:
         """The bundle's table, and the table that stays. Errors: FileInTheWay where what is kept does not fit."""
@@ -182,6 +230,10 @@ class _Laid:
         for name in self.columns.column_names:
             table = table.append_column(name, self.columns.column(name))
         return table.combine_chunks(), stays
+
+
+def _padded(report: Prepared, rows: int) -> Prepared:
+    return replace(report, rows=max(rows, report.rows), dummies=max(rows - report.rows, 0))
 
 
 def _new_tokens(count: int) -> pa.Array:
@@ -229,17 +281,24 @@ def _lay(brought: Brought, key: MatchKey) -> _Laid:
         unused=tuple(name for name in names if name not in brought.columns),
     )
     keyed = pa.table({"k": made.k[at], "k2": made.k2[at]})
-    return _Laid(keyed, None if own is None else own.take(order), read.table.take(order), report)
+    digests_of = hashed.values[hashed.rows[fine][at]]
+    return _Laid(keyed, None if own is None else own.take(order), read.table.take(order), digests_of, report)
 
 
 def _digests(brought: Brought, source: pa.Table) -> Digests:
     contract, name = brought.contract, brought.identifier
     try:
         return digests(source.column(name), contract.scheme, contract.kind, brought.rule.identifiers[contract.kind])
-    except MixedEncodings:
-        raise BadSource(brought.source, f"column {name} mixes encodings of hashes", "use hex or base64 alone") from None
+    except MixedEncodings as error:
+        written = " and ".join(_WRITTEN[encoding] for encoding in sorted(error.found) if encoding in _WRITTEN)
+        rule = f"column {name} mixes encodings of hashes: {written}"
+        raise BadSource(brought.source, rule, "they come from different programs: hash every row with one") from None
     except NotText:
         raise BadSource(brought.source, f"column {name} is not text", "export it as text") from None
+
+
+_WRITTEN = {"base64": "base64", "hex-lower": "small hex letters", "hex-upper": "capital hex letters"}
+"""Hex digits without a letter are of either case, and say nothing."""
 
 
 def _own_ids(rule: DatasetRule, source: pa.Table) -> tuple[pa.ChunkedArray | None, NDArray[np.bool_]]:
@@ -275,6 +334,16 @@ def _refuse_rejects(task: Task, report: Prepared) -> None:
         raise TooManyRejects(task.source, report.read, report.rejects, allowed)
 
 
+def _refuse_padding(brought: Brought, report: Prepared, rows: int) -> None:
+    """Errors: Refused, BadSource."""
+    if not rows:
+        return
+    refuse_padding(brought.dataset, brought.rule)
+    if rows < report.rows:
+        rule = f"{report.rows} people are in it, more than it is to be padded to"
+        raise BadSource(brought.source, rule, "pad to a round number that the list will not outgrow")
+
+
 def _refuse_stranger(task: Task, keys: Keys) -> None:
     owner = task.brought.rule.owner
     if keys.sign_public() != parse_public_key(task.agreement.contract.party[owner].sign):
@@ -285,6 +354,12 @@ def _contract_digest(task: Task) -> bytes:
     return bytes.fromhex(task.agreement.digest)
 
 
+def _dummy_secret(task: Task, keys: Keys) -> bytes:
+    """Of the owner's sealing key, which nobody else has, for one data set of one contract."""
+    text = f"passbox dummies\0{task.agreement.digest}\0{task.dataset}"
+    return hmac.digest(keys.seal_identity().encode(), text.encode(), "sha256")
+
+
 def _label(task: Task, shares: str, now: datetime) -> Label:
     contract = task.agreement.contract
     return Label(
@@ -292,7 +367,7 @@ def _label(task: Task, shares: str, now: datetime) -> Label:
         room=contract.room.name,
         dataset=task.dataset,
         owner=task.brought.rule.owner,
-        made=now.astimezone(UTC).replace(microsecond=0),
+        made=now.astimezone(UTC).replace(minute=0, second=0, microsecond=0),
         expires=datetime.combine(contract.expires, time(23, 59, 59), UTC),
         shares=shares,
     )
@@ -307,6 +382,7 @@ def _made_from(task: Task, key: MatchKey) -> str:
     with task.source.open("rb") as file:
         source = hashlib.file_digest(file, "sha256").hexdigest()
     text = f"passbox source\0{source}\0{task.agreement.digest}\0{task.dataset}\0{task.brought.identifier}"
+    text += f"\0{task.pad_to}" if task.pad_to else ""
     return hmac.digest(key.reveal(), text.encode(), "sha256").hex()
 
 

@@ -1,10 +1,12 @@
 """Proposes `columns.*` lines from an owner's own file, for the owner to edit: writing bounds by hand is where people
 give up.
 
-A draft is sent around, so it must not carry one person's value. Values that few rows hold are left out. Bounds are
-set by what at least `FEWEST_ROWS` rows reach on either side, widened by a part of the range and rounded outwards: one
-person's extreme moves them no further than anybody else's. Columns that hold addresses or hashes are never proposed.
-The owner decides; nothing is read from data later.
+A draft is sent around, so it must not carry one person's value. First every person is cut down to one row, as
+`prepare` will do: the first with its identifier, normalised by the scheme, and with its ID. Values that few people hold
+are left out. Bounds are set by what at least `FEWEST` people reach on either side, widened by a part of the range and
+rounded outwards: one person's extreme moves them no further than anybody else's. Columns that hold addresses or hashes
+are never proposed, and nothing is from a file that does not tell people apart. The owner decides; nothing is read from
+data later.
 """
 
 from __future__ import annotations
@@ -16,13 +18,15 @@ from pathlib import Path
 
 import polars as pl
 
+from ..matching.identifiers import MixedEncodings, digests
+from ..matching.schemes import UnknownKind, UnknownScheme
 from ..policies.contract import NAME_PATTERN, is_plain
 from ..policies.mistakes import MOST_BOUND, RESERVED
 from ..policies.template import ProposedColumn
 from .source import BadSource, read_source
 
-FEWEST_ROWS = 10
-"""A value that fewer rows hold is not proposed."""
+FEWEST = 10
+"""A value that fewer people hold is not proposed."""
 MOST_VALUES = 60
 FEW_NUMBERS = 12
 """Numbers with no more distinct values than this are proposed as categories."""
@@ -31,30 +35,62 @@ _PERSONAL = r"@|^[0-9a-fA-F]{32,}$|^[0-9A-Za-z+/]{43}=$"
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What a file looks like. rows: its rows. id: its ID column, or "". left_out: columns nothing was proposed for,
-    each with the reason."""
+    """What a file looks like. people: how many are in it. id: its ID column, or "". left_out: columns nothing was
+    proposed for, each with the reason."""
 
-    rows: int
+    people: int
     id: str
     columns: tuple[ProposedColumn, ...]
     left_out: dict[str, str]
 
 
-def propose(path: Path, identifiers: tuple[str, ...]) -> Proposal:
-    """Look at a CSV or Parquet file. identifiers: columns that hold e-mails. Errors: BadSource, OSError."""
+def propose(path: Path, kind: str, scheme: str, arrives: str) -> Proposal:
+    """Look at a CSV or Parquet file.
+
+    kind: of identifier, and the name of its column. scheme, arrives: as they will stand in the contract.
+    Errors: BadSource, OSError.
+    """
     frame = _frame(path)
-    own_id = _id_column(frame, identifiers)
+    named = _one_row_each(frame, _identities(frame[kind], scheme, kind, arrives)) if kind in frame.columns else frame
+    own_id = _id_column(named, kind)
+    people = _one_row_each(named, _plain(named[own_id])) if own_id else named
+    told_apart = own_id or kind in frame.columns
     columns: list[ProposedColumn] = []
     left_out: dict[str, str] = {}
-    for name in frame.columns:
-        if name in identifiers or name == own_id:
+    for name in people.columns:
+        if name in (kind, own_id):
             continue
-        found = _unfit(name) or _column(name, frame[name])
+        found = _unfit(name) or (_column(name, people[name]) if told_apart else f"without {kind} or IDs nobody counts")
         if isinstance(found, str):
             left_out[name] = found
         else:
             columns.append(found)
-    return Proposal(frame.height, own_id, tuple(columns), left_out)
+    return Proposal(people.height, own_id, tuple(columns), left_out)
+
+
+def _one_row_each(frame: pl.DataFrame, identities: pl.Series) -> pl.DataFrame:
+    """The first row of each; rows without an identity are nobody's."""
+    return frame.filter(identities.is_first_distinct() & identities.is_not_null())
+
+
+def _identities(column: pl.Series, scheme: str, kind: str, arrives: str) -> pl.Series:
+    """Who each row is about: the digest that the scheme gives, or the text where it gives none."""
+    text = _plain(column)
+    spelled = text.str.to_lowercase()
+    try:
+        made = digests(text.to_arrow(), scheme, kind, "sha256" if arrives == "sha256" else "raw")
+    except (MixedEncodings, UnknownScheme, UnknownKind):  # the draft is refused for its scheme later, or by `prepare`
+        return spelled
+    keys = pl.Series([value.tobytes().hex() for value in made.values], dtype=pl.String)
+    return keys.zip_with(pl.Series(made.accepted), spelled)
+
+
+def _plain(column: pl.Series) -> pl.Series:
+    """Identifiers or IDs as trimmed text; null where there is none."""
+    if column.dtype.is_nested() or column.dtype == pl.Binary:
+        return pl.Series([None] * len(column), dtype=pl.String)
+    text = column.cast(pl.String, strict=False).str.strip_chars()
+    return text.set(text == "", None)
 
 
 def _frame(path: Path) -> pl.DataFrame:
@@ -73,13 +109,15 @@ def _unfit(name: str) -> str:
     return "every bundle has a column of this name: rename it in the file" if name in RESERVED else ""
 
 
-def _id_column(frame: pl.DataFrame, identifiers: tuple[str, ...]) -> str:
-    """The first column that is named like an ID and never repeats."""
+def _id_column(frame: pl.DataFrame, kind: str) -> str:
+    """The first column that is named like an ID and most of whose values stand once. One that repeats is one person."""
     for name in frame.columns:
         named = name == "id" or name.endswith(("_id", "-id"))
         plain = frame[name].dtype == pl.String or frame[name].dtype.is_integer()
-        if name not in identifiers and named and plain and frame[name].n_unique() == frame.height:
-            return name
+        if name != kind and named and plain:
+            rows = _plain(frame[name]).drop_nulls().unique_counts()
+            if 2 * (rows == 1).sum() > len(rows):
+                return name
     return ""
 
 
@@ -110,11 +148,11 @@ def _is_personal(text: pl.Series) -> bool:
 
 
 def _number(name: str, ordered: pl.Series) -> ProposedColumn | str:
-    if len(ordered) < 2 * FEWEST_ROWS:
-        return "it has too few rows to propose bounds from"
-    low, high = float(ordered[FEWEST_ROWS - 1]), float(ordered[-FEWEST_ROWS])
+    if len(ordered) < 2 * FEWEST:
+        return "too few people have one to propose bounds from"
+    low, high = float(ordered[FEWEST - 1]), float(ordered[-FEWEST])
     if not low < high:
-        return "too few rows differ in it to propose bounds from"
+        return "too few people differ in it to propose bounds from"
     bounds = _bounds(low, high)
     if max(abs(bounds[0]), abs(bounds[1])) > MOST_BOUND:
         return "its numbers are too large"
@@ -146,21 +184,21 @@ def _set(name: str, series: pl.Series) -> ProposedColumn | str:
         return "it holds addresses or hashes, which stay at home"
     values, rare = _frequent(each)
     lengths = lists.list.len().sort(descending=True)
-    longest = int(lengths[min(len(lengths), FEWEST_ROWS) - 1]) if len(lengths) else 1
+    longest = int(lengths[min(len(lengths), FEWEST) - 1]) if len(lengths) else 1
     at_most = min(len(values), max(1, longest))
     return _few(values) or ProposedColumn(name, "set", values=values, at_most=at_most, note=_rare_note(rare))
 
 
 def _few(values: tuple[str, ...]) -> str:
     if not values:
-        return f"it has no value that {FEWEST_ROWS} rows share"
+        return f"it has no value that {FEWEST} people share"
     return f"it has more than {MOST_VALUES} values" if len(values) > MOST_VALUES else ""
 
 
 def _frequent(text: pl.Series) -> tuple[tuple[str, ...], int]:
-    """Values that enough rows hold, in order, and how many others there are."""
-    counts = text.filter(text != "").rename("value").value_counts(name="rows")
-    enough = counts.filter(pl.col("rows") >= FEWEST_ROWS)["value"].to_list()
+    """Values that enough people hold, in order, and how many others there are."""
+    counts = text.filter(text != "").rename("value").value_counts(name="people")
+    enough = counts.filter(pl.col("people") >= FEWEST)["value"].to_list()
     plain = tuple(sorted(value for value in enough if is_plain(value) and value == value.strip()))
     return plain, counts.height - len(plain)
 

@@ -2,7 +2,7 @@
 
 `ID.release` is an age file; inside is a zip that ordinary tools open:
 
-    release.json        values with intervals, who learns what, and the receipt
+    release.json        values with intervals, who learns what, and the receipt: `Overlap` or `Lookalike` below
     audience.parquet    tokens of the chosen people, for a lookalike
     model.json          the fitted model, for a lookalike
     release.note        SHA-256 of each of these, as a C2SP note signed by the room: age alone proves no sender
@@ -26,8 +26,10 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 import pyrage
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from ..dp.entry import Json, digest
 from ..dp.ledger import Ledger
@@ -36,7 +38,7 @@ from ..dp.tree import inclusion_proof, leaf_hash
 from ..policies.check import Allowed
 from ..policies.request import LookalikeJob
 from .files import sweep_of, write
-from .room import Room, RoomUnusable
+from .room import Room
 
 FORMAT = "passbox release v1"
 NOTE = "release.note"
@@ -48,6 +50,146 @@ class BadRelease(Exception):
     def __init__(self, path: Path, rule: str, remedy: str, *, tampered: bool = False) -> None:
         super().__init__(path, rule, remedy)
         self.path, self.rule, self.remedy, self.tampered = path, rule, remedy, tampered
+
+
+# -- the shape of release.json ---------------------------------------------------------------------------------------
+#
+# One shape for who writes it and for all who read it: no field more, none less, no NaN, no number beyond its range.
+# Whether the figures are true says `cleanroom.opening`.
+
+Identity = Annotated[str, StringConstraints(pattern="^(overlap|lookalike)-[0-9a-f]{12}$")]
+Hex = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+Places = Annotated[list[Count], Field(min_length=1, max_length=10)]
+Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Figure(_Strict):
+    """A number with its interval (`dp.noisy.Estimate`)."""
+
+    estimate: float
+    low: float
+    high: float
+    covers: Literal["noise", "noise and sampling"]
+
+
+class Under(_Strict):
+    """The contract it was made under."""
+
+    name: str
+    sha256: Hex
+
+
+class ReceiptEntry(_Strict):
+    """A noisy statistic: its entry as logged, where that stands in the log, and what it commits to."""
+
+    sequence: Count
+    entry: str
+    proof: list[Hex]
+    nonce: Hex
+    values: Annotated[list[Integer], Field(min_length=1)]
+
+
+class Paid(_Strict):
+    """The receipt: a signed checkpoint and the entries below it."""
+
+    checkpoint: str
+    entries: Annotated[list[ReceiptEntry], Field(min_length=1, max_length=10)]
+
+
+class _Document(_Strict):
+    format: Literal["passbox release v1"]
+    id: Identity
+    kind: str
+    contract: Under
+    purpose: str
+    recipients: list[str]
+    who_learns_what: list[str]
+    warnings: list[str]
+    receipt: Paid
+
+
+class Overlap(_Document):
+    """How many records two data sets share."""
+
+    kind: Literal["overlap"]
+    seed_rows: Annotated[Count, Field(ge=1)]
+    matched: Figure
+    match_rate: Figure
+
+
+class Size(_Strict):
+    size: Count
+
+
+class Cut(_Strict):
+    """The best `people` as an audience (`modelling.evaluate.Cut`)."""
+
+    share: Share
+    people: Count
+    gain: Figure
+    lift: Figure
+    precision: Figure
+    false_positives: Figure
+
+
+class Bin(_Strict):
+    """What the model said of the people in one score bin, and what came true."""
+
+    people: Count
+    predicted: Share | None
+    rate: Figure
+
+
+class Lookalike(_Document):
+    """An audience, and what its model is worth on people held out."""
+
+    kind: Literal["lookalike"]
+    people: Count
+    audience: Size
+    held_out: Count
+    positives: Figure
+    auc: Figure
+    cuts: list[Cut]
+    calibration: list[Bin]
+
+
+class About(_Strict):
+    """What `ID.json` beside a sealed file says of it, in public terms."""
+
+    id: Identity
+    kind: Literal["overlap", "lookalike"]
+    recipients: list[str]
+    entries: Places
+
+
+Document: TypeAlias = Annotated[Overlap | Lookalike, Field(discriminator="kind")]
+_DOCUMENT: TypeAdapter[Overlap | Lookalike] = TypeAdapter(Document)
+_ABOUT: TypeAdapter[About] = TypeAdapter(About)
+_T = TypeVar("_T")
+
+
+def read_document(path: Path, data: bytes) -> dict[str, object]:
+    """release.json as a plain object, once it has its shape. path: the release's, for messages. Errors: BadRelease."""
+    document = _shaped(path, data, _DOCUMENT, "ask the operator for it again")
+    return document.model_dump()
+
+
+def _shaped(path: Path, data: bytes, shape: TypeAdapter[_T], remedy: str) -> _T:
+    try:
+        return shape.validate_json(data)
+    except ValidationError as error:
+        of_another = any(fault["loc"][-1:] == ("format",) for fault in error.errors(include_input=False))
+        rule = "it is of another version of passbox" if of_another else "it is damaged: a field is not as it must be"
+        raise BadRelease(path, rule, remedy, tampered=True) from None
+
+
+# -- what is in the room ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +247,9 @@ def publish(room: Room, allowed: Allowed, ledger: Ledger, noisy: Sequence[Noisy]
         **contents.values,
         "receipt": _receipt(ledger, noisy),
     }
-    files = {"release.json": json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode()}
+    data = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode()
+    _DOCUMENT.validate_json(data)  # what has another shape no reader would open
+    files = {"release.json": data}
     files |= dict(contents.files)
     note = room.sign(note_text(identity, files))
     sealed = _seal(room, readers, {**files, NOTE: note.encode()})
@@ -154,12 +298,11 @@ def _seal(room: Room, recipients: Sequence[str], files: Mapping[str, bytes]) -> 
 
 
 def _listed(path: Path) -> Listed:
-    try:
-        about = json.loads(path.read_text())
-        readers, entries = tuple(about["recipients"]), tuple(about["entries"])
-        return Listed(about["id"], about["kind"], readers, entries, path.with_suffix(".release"))
-    except (ValueError, KeyError, TypeError):
-        raise RoomUnusable(path, "it is damaged", "remove it, and run its job again: that costs nothing") from None
+    remedy = "remove it, and run its job again: that costs nothing"
+    about = _shaped(path, path.read_bytes(), _ABOUT, remedy)
+    if about.id != path.stem:
+        raise BadRelease(path, "it is of another release", remedy, tampered=True)
+    return Listed(about.id, about.kind, tuple(about.recipients), tuple(about.entries), path.with_suffix(".release"))
 
 
 def releases(room: Room) -> list[Listed]:
@@ -168,17 +311,21 @@ def releases(room: Room) -> list[Listed]:
     return sorted(found, key=lambda listed: (listed.entries, listed.id))
 
 
-def export(room: Room, identity: str | None, out: Path) -> list[Path]:
-    """Copy sealed releases to a folder. identity: one of them, or all.
+def export(room: Room, identities: Sequence[str] | None, out: Path) -> list[Path]:
+    """Copy sealed releases to a folder. identities: some of them, or all where none are named.
 
     Errors: Refused after the contract's last day; BadRelease, OSError.
     """
     room.refuse_expired()
-    chosen = [listed for listed in releases(room) if identity in (None, listed.id)]
-    if identity is not None and not chosen:
-        raise BadRelease(room.path, f"there is no release {identity}", "`passbox release list` names them")
+    held = {listed.id: listed for listed in releases(room)}
+    for identity in set(identities or ()) - set(held):
+        raise BadRelease(room.path, f"there is no release {identity}", f"`passbox release list {room.path}` names them")
     out.mkdir(parents=True, exist_ok=True)
-    for listed in chosen:
-        sweep_of(out / listed.path.name)
-        write(out / listed.path.name, listed.path.read_bytes())
-    return [out / listed.path.name for listed in chosen]
+    return [_copied(held[identity], out) for identity in identities or held]
+
+
+def _copied(listed: Listed, out: Path) -> Path:
+    path = out / listed.path.name
+    sweep_of(path)
+    write(path, listed.path.read_bytes())
+    return path

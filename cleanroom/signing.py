@@ -26,6 +26,7 @@ from ..policies.sign import BadSignature, Namespace, parse_public_key, ssh_keyge
 from ..policies.sign import sign as make_signature
 from .files import write
 from .keys import Keys
+from .memory import refuse_untold, remember
 
 
 class NoParty(Exception):
@@ -101,9 +102,11 @@ def party_of(contract: Contract, keys: Keys) -> str:
 def sign_contract(path: Path, keys: Keys, key: Ed25519PrivateKey, today: date) -> Signed:
     """Sign a contract, and as a data party give a share. A share that is there and holds is kept.
 
-    Errors: InvalidContract, SignatureBroken where it was changed after somebody signed it, NoParty, OSError.
+    Errors: InvalidContract, SignatureBroken where it was changed after somebody signed it, NoParty, NotMyKeys, Untold,
+    OSError.
     """
     at = _place(path, keys, today)
+    remember(keys, at.data)
     if at.share and not _holds(at, at.share):
         write(at.share, signed_share(new_share(at.contract, at.data, at.party), key).encode())
     write(at.signature, make_signature(at.data, key, "passbox-contract").encode())
@@ -114,6 +117,7 @@ def _place(path: Path, keys: Keys, today: date) -> _Place:
     contract, data = read_contract(path, today)
     party = party_of(contract, keys)
     _refuse_other_keys(contract, party, keys)
+    refuse_untold(keys, contract, data, party)
     return _Place(path, contract, data, party)
 
 
@@ -177,6 +181,7 @@ def take_signatures(
     _require("contract", at, at.data, text, "passbox-contract")
     if at.share and not (share_signature is None and _holds(at, at.share)):
         _take_share(at, unsigned_path(keys, at.share), at.share, share_signature)
+    remember(keys, at.data)
     write(at.signature, text.encode())
     return Signed(at.party, at.signature, at.share)
 

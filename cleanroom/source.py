@@ -132,6 +132,8 @@ def _read_csv(path: Path, names: tuple[str, ...], wanted: list[str]) -> pa.Table
         with pa.OSFile(str(path), "rb") as file:  # a path would be unpacked by its ending
             table = pcsv.read_csv(
                 file,
+                # a thread of the reader's would drop `ragged` when it likes: at exit, that aborts the process
+                read_options=pcsv.ReadOptions(use_threads=False),
                 parse_options=pcsv.ParseOptions(invalid_row_handler=ragged, newlines_in_values=True),
                 convert_options=pcsv.ConvertOptions(
                     column_types=dict.fromkeys(names, pa.string()),

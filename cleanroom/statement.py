@@ -1,14 +1,132 @@
-"""What a ledger says, for people: accounts, entries that match a filter, and how each cap was spent over time."""
+"""What a ledger says, for people: accounts, entries that match a filter, and how each cap was spent over time.
+
+A copy may be shown before it was verified, so nothing of an entry is believed but its shape: what is shown of each kind
+is listed below, and an entry that lacks it is named. Whether it is true says `cleanroom.audit`.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from ..dp.accounting import epsilon_of, largest_job
 from ..dp.budget import Delta, Rho
+from ..dp.entry import canonical
+
+
+class NotAnEntry(Exception):
+    """An entry does not have the shape of one. entry: its place in the log."""
+
+    def __init__(self, entry: int) -> None:
+        super().__init__(entry)
+        self.entry = entry
+
+
+# -- what is shown of an entry ---------------------------------------------------------------------------------------
+
+MOST = 10**30
+"""A figure above which nothing was ever counted."""
+DEEPEST = 10
+"""Lists and objects inside each other; an entry has four."""
+Hour = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:00Z$")]
+Amount = Annotated[int, Field(ge=0, le=MOST)]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+
+class _Charge(_Shape):
+    account: str
+    dataset: str = ""
+    rho: Amount
+
+
+class _Statistic(_Shape):
+    statistic: str
+    datasets: dict[str, str]
+
+
+class _Entry(_Shape):
+    """What an entry of any kind holds, and what it may hold."""
+
+    kind: str
+    seq: Amount
+    time: Hour
+    purpose: str = ""
+    account: str = ""
+    asker: str = ""
+    recipients: list[str] = []
+    specification: _Statistic | None = None
+    charges: list[_Charge] = []
+
+
+class _Cap(_Entry):
+    account: str
+    owner: str
+    epsilon: Annotated[float, Field(strict=False, gt=0, le=64)]
+    delta: Annotated[float, Field(strict=False, ge=1e-100, lt=1)]
+    rho: Annotated[int, Field(ge=1, le=MOST)]
+
+
+class _Release(_Entry):
+    asker: str
+    recipients: list[str]
+    specification: _Statistic
+    charges: list[_Charge]
+    covered: list[_Charge]
+
+
+class _Denial(_Entry):
+    asker: str
+    clause: str
+
+
+class _Carry(_Entry):
+    charges: list[_Charge]
+    statement: str
+
+
+class _Closed(_Entry):
+    next: str
+
+
+_SHAPES: dict[str, type[_Entry]] = {
+    "cap": _Cap,
+    "release": _Release,
+    "denial": _Denial,
+    "carry": _Carry,
+    "closed": _Closed,
+}
+
+
+def shown(leaf: bytes, place: int) -> dict[str, Any]:
+    """An entry as it was logged, once it is known to have the shape of one. Errors: NotAnEntry."""
+    try:
+        entry: dict[str, Any] = json.loads(leaf)
+        _refuse_deep(entry, DEEPEST)
+        _SHAPES[_Entry.model_validate(entry).kind].model_validate(entry)
+        if canonical(entry) == leaf:
+            return entry
+    except (ValidationError, ValueError, TypeError, KeyError, RecursionError):
+        pass
+    raise NotAnEntry(place)
+
+
+def _refuse_deep(value: object, left: int) -> None:
+    """Errors: ValueError."""
+    if left < 0:
+        raise ValueError("it nests too deep")
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for item in inner:
+        _refuse_deep(item, left - 1)
+
+
+# -- the statement ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +190,21 @@ class Statement:
 
 
 def statement(leaves: Sequence[bytes], chosen: Filter) -> Statement:
-    """Read a log that was verified, or is one's own."""
-    entries = [json.loads(leaf) for leaf in leaves]
+    """Read a log, verified or not. Errors: NotAnEntry, also where an account is charged that has no cap."""
+    entries = [shown(leaf, place) for place, leaf in enumerate(leaves)]
     caps = [entry for entry in entries if entry["kind"] == "cap"]
+    _refuse_uncapped(entries, {cap["account"] for cap in caps})
     return Statement(
         tuple(_account(cap, entries) for cap in caps),
         tuple(entry for entry in entries if chosen.lets(entry)),
         tuple(burn for cap in caps for burn in _burns(cap, entries)),
     )
+
+
+def _refuse_uncapped(entries: Sequence[dict[str, Any]], capped: set[str]) -> None:
+    for place, entry in enumerate(entries):
+        if {charge["account"] for charge in entry.get("charges", [])} - capped:
+            raise NotAnEntry(place)
 
 
 def _charged(entry: dict[str, Any], account: str) -> int:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from ..policies.agreement import SignatureBroken
 from ..policies.contract import DatasetRule
 from ..policies.sign import BadSignature, verify
-from .bundle import BadBundle, Bundle, open_bundle, read_data
+from .bundle import BadBundle, Bundle, open_bundle, read_data, sealed_data
 from .columns import outside
 from .room import Dataset, Room, public
 
@@ -44,8 +44,9 @@ def submit(room: Room, path: Path) -> Taken:
 def _take(room: Room, bundle: Bundle) -> Taken:
     current = room.dataset(bundle.manifest.dataset)
     if current is not None and current.digest == bundle.digest:
+        sealed_data(bundle)  # "nothing changed" is said of the whole bundle, not of its manifest alone
         return Taken(current, new=False)
-    _refuse_replayed(bundle, current)
+    _refuse_replayed(room, bundle, current)
     table = read_data(bundle, room.seal_identity)
     _refuse_table(bundle, table, room.contract.dataset[bundle.manifest.dataset])
     return Taken(room.keep(bundle, table), new=True)
@@ -78,8 +79,12 @@ def _refuse_out_of_time(room: Room, bundle: Bundle) -> None:
         raise BadBundle(bundle.path, "it was made in the future", "set the clock of the machine that prepares it")
 
 
-def _refuse_replayed(bundle: Bundle, current: Dataset | None) -> None:
-    if current is not None and bundle.manifest.made <= current.manifest.made:
+def _refuse_replayed(room: Room, bundle: Bundle, current: Dataset | None) -> None:
+    """Times are rounded, so that two may be of the same: then only what was in the room before is known to be older."""
+    if current is None:
+        return
+    made, newest = bundle.manifest.made, current.manifest.made
+    if made < newest or (made == newest and room.was_replaced(bundle)):
         raise BadBundle(bundle.path, "a newer submission is in the room: this one is replayed", "prepare it again")
 
 

@@ -62,9 +62,9 @@ def witness(
     """
     verify_log(log, agreement)
     head = verify_checkpoint(log.checkpoint, agreement.contract.room.checkpoint)
-    before = _remembered(seen, agreement.contract, party)
+    before = remembered(seen, agreement.contract, party)
     if before is not None:
-        _refuse_other_history(log, head, before, party)
+        refuse_other_history(log, before, party)
     name = witness_name(agreement.contract, party)
     line = cosign(log.checkpoint, NoteKey(name, key, COSIGNER), int(moment.timestamp()))
     note = add_line(log.checkpoint, line)
@@ -73,8 +73,11 @@ def witness(
     return Witnessed(party, head.size, before.size if before else 0, note)
 
 
-def _remembered(seen: Path, contract: Contract, party: str) -> Checkpoint | None:
-    """Only a file that is not there is no memory: one that cannot be read is an error."""
+def remembered(seen: Path, contract: Contract, party: str) -> Checkpoint | None:
+    """What a witness cosigned last. Only a file that is not there is no memory: one that cannot be read is an error.
+
+    Errors: BadCosignature, OSError.
+    """
     try:
         text = seen.read_bytes().decode("utf-8")
     except FileNotFoundError:
@@ -88,9 +91,10 @@ def _remembered(seen: Path, contract: Contract, party: str) -> Checkpoint | None
         raise BadCosignature(seen, "it is not a head that you cosigned in this room", remedy) from None
 
 
-def _refuse_other_history(log: Log, head: Checkpoint, before: Checkpoint, party: str) -> None:
-    if head.size < before.size:
-        raise RolledBack(party, head.size, before.size)
+def refuse_other_history(log: Log, before: Checkpoint, party: str) -> None:
+    """A log continues what a witness remembers. Errors: RolledBack, Forked."""
+    if len(log.entries) < before.size:
+        raise RolledBack(party, len(log.entries), before.size)
     if root_of(leaf_hash(entry) for entry in log.entries[: before.size]) != before.root:
         raise Forked(party, before.size)
 

@@ -4,34 +4,61 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated
 
 import typer
 
-from . import contract, demo, doctor, job, keys, ledger, prepare, release, room
+from . import contract, demo, doctor, job, keys, ledger, prepare, recovery, release, room
+from .help import built, help_of, path_of
+
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 internal, 2 usage, 3 bad input, 4 signature or tampering, 5 refused by the contract, "
+    "6 budget, 7 storage, 130 stopped by Ctrl-C."
+)
 
 app = typer.Typer(
     name="passbox",
     help="A data clean room: only noisy aggregates and audience IDs leave, each paid for in a ledger.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 
-app.command("demo")(demo.demo)
+app.command("demo", short_help="Run the whole job in a scratch room, as its people would.")(demo.demo)
 app.add_typer(keys.app, name="keys")
 app.add_typer(contract.app, name="contract")
 app.command("prepare")(prepare.prepare)
 app.add_typer(room.app, name="room")
-app.command("submit")(room.submit)
+app.command("submit", short_help="Take a bundle in, verified, whole or not at all.")(room.submit)
 app.command("match")(room.match)
 app.add_typer(job.app, name="job")
-app.command("plan")(job.plan)
-app.command("run")(job.run)
+app.command("plan", short_help="Say what a job would cost, and whether it fits.")(job.plan)
+app.command("run", short_help="Run a signed job: check, pay, release, seal.")(job.run)
 app.add_typer(release.app, name="release")
 app.add_typer(ledger.app, name="ledger")
+room.app.command("close")(recovery.close)
+ledger.app.command("recover")(recovery.recover)
+ledger.app.command("approve")(recovery.approve)
 app.add_typer(doctor.app, name="doctor")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"passbox {version('passbox')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    del version
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -41,51 +68,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command; its exit code. Errors become one line and a hint, or JSON."""
-    from .explain import USAGE, tell
-
     as_json = "--json" in arguments
-    if HELP & set(arguments):
-        return _help(arguments)
     try:
-        code = app(arguments, prog_name="passbox", standalone_mode=False)
+        if HELP & set(arguments):
+            sys.stdout.write(help_of(app, arguments))
+            return 0
+        code = built(app).main(arguments, prog_name="passbox", standalone_mode=False)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the edge: every error becomes words here
-        if usage := getattr(error, "format_message", None):
-            return _usage(error, usage(), as_json)
-        if type(error).__name__ in ("Exit", "Abort"):
-            return int(getattr(error, "exit_code", USAGE))
-        return tell(error, as_json)
-    return int(code) if isinstance(code, int) else 0
+        return _failed(error, arguments, as_json)
+    return _failed(KeyboardInterrupt(), arguments, as_json) if code == STOPPED else int(code or 0)
 
 
 HELP = {"--help", "-h"}
+STOPPED = 130
+"""What the parser makes of Ctrl-C."""
 
 
-def _help(arguments: list[str]) -> int:
-    """Help for the command that the words name. Nothing is parsed, since parsing imports pydantic (60 ms)."""
-    command: Any = typer.main.get_command(app)
-    context = command.context_class(command, info_name="passbox", **command.context_settings)
-    for word in arguments:
-        if word not in getattr(command, "commands", {}):
-            break
-        command = command.commands[word]
-        context = command.context_class(command, info_name=word, parent=context)
-    sys.stdout.write(command.get_help(context) + "\n")
-    return 0
+def _failed(error: BaseException, arguments: list[str], as_json: bool) -> int:
+    from .explain import USAGE, explain, tell
+    from .usage import usage
 
-
-def _usage(error: BaseException, message: str, as_json: bool) -> int:
-    from .explain import USAGE, Explanation
-    from .show import note, print_json
-
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context else "passbox"
     if type(error).__name__ == "NoArgsIsHelpError":
-        sys.stderr.write(message + "\n")
+        sys.stderr.write(help_of(app, arguments))
         return USAGE
-    words = Explanation("usage", message.rstrip("."), f"`{command} --help` shows how", USAGE)
-    if as_json:
-        print_json(words.as_json())
-    else:
-        note(f"error: {words.message}", "bold red")
-        note(f"hint: {words.hint}", "dim")
-    return USAGE
+    if hasattr(error, "format_message"):
+        return tell(usage(error, path_of(app, arguments)), as_json)
+    return tell(explain(error), as_json)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .explain import BAD_INPUT, Explanation
-from .show import JsonFlag, Result, Table, note, say
+from .hints import after_signatures, own_keys
+from .show import JsonFlag, Part, Result, Table, Verbatim, note, say
 
 if TYPE_CHECKING:
     from ..cleanroom.draft import Drafted
     from ..cleanroom.signing import Signed, Standing
-    from ..policies.contract import Column, Contract
+    from ..policies.contract import Column, Contract, DatasetRule
     from ..policies.document import Problem
 
 app = typer.Typer(help="Draft, check, show, sign and verify a contract.", no_args_is_help=True)
@@ -91,6 +91,7 @@ def check(contract: ContractFile, as_json: JsonFlag = False) -> None:
     """Check a contract, signed or not: every mistake at once, and what it means in plain words."""
     from ..policies.agreement import read_contract
     from ..policies.document import InvalidContract
+    from .explain import BAD_INPUT
     from .words import today
 
     try:
@@ -103,13 +104,15 @@ def check(contract: ContractFile, as_json: JsonFlag = False) -> None:
         Result(
             {"contract": str(contract), "name": agreed.name, "valid": True, "mistakes": [], "means": said},
             ["no mistakes", *(f"- {sentence}" for sentence in said)],
-            f"`passbox contract sign {contract} --key NAME.keys`, then send it with its signature to all parties",
+            f"`passbox contract sign {contract} --key {own_keys()}`, then send it with its signature to all parties",
         ),
         as_json,
     )
 
 
 def _say_mistakes(contract: Path, problems: tuple[Problem, ...], as_json: bool) -> None:
+    from .explain import BAD_INPUT, Explanation
+
     many = f"{len(problems)} mistakes" if len(problems) > 1 else "1 mistake"
     words = Explanation("invalid-contract", f"{contract}: {many}", "mend them and type it again", BAD_INPUT)
     listed = [{"where": each.where, "rule": each.rule, "remedy": each.remedy} for each in problems]
@@ -122,20 +125,63 @@ def _say_mistakes(contract: Path, problems: tuple[Problem, ...], as_json: bool) 
 
 
 def _meaning(contract: Contract) -> list[str]:
-    """A contract's consequences in sentences."""
+    """A contract's consequences in sentences, for who signs it."""
     from ..policies.sentences import operator_sentence
 
-    said = [
-        f"{rule.owner} lets at most ε {rule.budget.epsilon:g} (δ {rule.budget.delta:g}) of {name} be spent, "
-        f"{'on whatever is shown about these people' if rule.protects == 'person' else 'on who is in this list'}"
-        for name, rule in contract.dataset.items()
-    ]
+    said = [_cap(name, rule) for name, rule in contract.dataset.items()]
     said += [
-        f"{_and(rule.ask)} may ask for {rule.job}, and {_and(rule.recipients)} may read it"
+        f"{_and(rule.ask)} may ask for {rule.job}; only {_and(rule.recipients)} may read it"
         for rule in contract.rules.allow
     ]
     neutral = f"{contract.room.operator} operates the room and owns no data in it: the room is blind to identifiers"
-    return [*said, operator_sentence(contract) or neutral, f"nothing runs after {contract.expires}"]
+    everyone = "everybody may see the ledger: who asked what, when and why, who reads it, its cost, and numbers of rows"
+    return [
+        *said,
+        everyone,
+        _window(contract),
+        *_continued(contract),
+        operator_sentence(contract) or neutral,
+        f"nothing runs after {contract.expires}",
+    ]
+
+
+def _cap(name: str, rule: DatasetRule) -> str:
+    """What an owner allows, and what that is worth at worst."""
+    from ..dp.accounting import attack_auc, rho_within
+
+    budget = rule.budget
+    what = "whatever is shown about these people" if rule.protects == "person" else "who is in this list"
+    worst = attack_auc(rho_within(budget.budget()))
+    together = f"over all contracts it signed, ε {budget.together:g}; " if budget.together is not None else ""
+    spent = f"{rule.owner} lets at most ε {budget.epsilon:g} (δ {budget.delta:g}) of {name} be spent in all"
+    return (
+        f"{spent}, on {what}; {together}when it is all spent, the best test tells a person who is in it from one who "
+        f"is not {worst:.0%} of the time (a coin: 50%)"
+    )
+
+
+def _continued(contract: Contract) -> list[str]:
+    """Which earlier accounts it goes on with."""
+    if not contract.continues:
+        return []
+    return [f"it goes on with earlier contracts, and what was spent there counts here: {', '.join(contract.continues)}"]
+
+
+def _window(contract: Contract) -> str:
+    """How far spending may run ahead of who witnesses it."""
+    from ..dp.accounting import largest_job, rho_within
+
+    cosign, window = contract.room.cosign, contract.window()
+    if cosign is None or window is None:
+        return "nobody cosigns the ledger: that there is only one history of it rests on the operator's word"
+    budgets = {name: rule.budget.budget() for name, rule in contract.dataset.items()}
+    largest = {name: largest_job(window.most(rho_within(budget)), budget.delta) for name, budget in budgets.items()}
+    who = _and(cosign.by) if cosign.need == 1 else f"{cosign.need} of {_and(cosign.by)}"
+    each = ", ".join(f"ε {most:.2f} to {name}" for name, most in largest.items())
+    return (
+        f"up to {cosign.ahead:.0%} of a cap may be spent before {who} cosigns the ledger, and no more until then: "
+        f"one job alone may charge at most {each}"
+    )
 
 
 def _and(names: list[str]) -> str:
@@ -163,14 +209,15 @@ def show(contract: ContractFile, as_json: JsonFlag = False) -> None:
                 f"{agreed.name}: {agreed.purpose}",
                 f"room {agreed.room.name}, operated by {agreed.room.operator}; until {agreed.expires}",
                 f"matched on {agreed.kind} ({agreed.scheme}), rule {agreed.match.rule}",
-                f"sha256 {digest(data)}",
+                Verbatim(f"sha256 {digest(data)}"),
                 Table(("party", "role", "fingerprint"), parties),
                 Table(("data set", "owner", "protects", "ε", "δ"), datasets, right=(3, 4)),
                 Table(("data set", "column", "holds"), _columns(agreed)),
                 *(f"- {sentence}" for sentence in _meaning(agreed)),
                 f"- a seed has at least {rules.smallest_seed:,} rows, an audience {rules.smallest_audience:,} people",
             ],
-            "compare the fingerprints with the others by voice",
+            "compare the fingerprints with the others by voice; "
+            f"if you agree, `passbox contract sign {contract} --key {own_keys()}`",
         ),
         as_json,
     )
@@ -205,6 +252,9 @@ def sign(
     share_signature: Annotated[
         Path | None, typer.Option(help="take this one, made by `ssh-keygen -Y sign` over your unsigned share")
     ] = None,
+    instead_of: Annotated[
+        Path | None, typer.Option(help="an earlier draft you signed, which nobody got: its budget counts no more")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Sign a contract with your key. An owner of data also gives its share of the match key.
@@ -212,10 +262,14 @@ def sign(
     Where an agent or a token holds the key, this says what to type instead, and then takes the files that came of it.
     """
     from ..cleanroom.keys import open_keys
+    from ..cleanroom.memory import forget
     from ..cleanroom.signing import lines_to_type, sign_contract, take_signatures
+    from ..policies.document import read_document
     from .words import passphrase, today
 
     keys = open_keys(key)
+    if instead_of is not None:
+        forget(keys, read_document(instead_of))
     if signature or share_signature:
         done = take_signatures(contract, keys, signature, share_signature, today())
     elif keys.can_sign():
@@ -229,10 +283,11 @@ def _to_type(contract: Path, key: Path, done: Signed) -> Result:
     back = ["passbox", "contract", "sign", str(contract), "--key", str(key), "--signature", f"{contract}.sig"]
     if len(done.lines) > 1:
         back += ["--share-signature", f"{key / str(done.share and done.share.name)}.unsigned.sig"]
+    typed: list[Part] = [*map(Verbatim, done.lines), "and then, with what came of it:", Verbatim(shlex.join(back))]
     return Result(
         {"contract": str(contract), "party": done.party, "signed": False, "type": list(done.lines)},
-        ["this key signs elsewhere; type:", *done.lines],
-        f"`{shlex.join(back)}`",
+        [f"NOT signed yet: the key of {done.party} is with an agent or a token. Type there:", *typed],
+        "type the lines above; until then nothing is signed",
     )
 
 
@@ -241,7 +296,7 @@ def _signed(contract: Path, done: Signed) -> Result:
     return Result(
         {"contract": str(contract), "party": done.party, "signed": True, "files": files},
         [f"signed as {done.party}", *(f"  `{name}`" for name in files)],
-        "send these files to all the others",
+        f"send these files to all the others; when theirs lie beside it, `passbox contract verify {contract}`",
     )
 
 
@@ -258,12 +313,20 @@ def verify(contract: ContractFile, as_json: JsonFlag = False) -> None:
 
 
 def _standings(contract: Path, found: list[Standing], complete: bool) -> Result:
+    from ..policies.agreement import read_contract
+
+    then = after_signatures(read_contract(contract)[0], contract) if complete else []
+    everyone = [f"- {line}" for line in then] if len(then) > 1 else []
     return Result(
         {
             "contract": str(contract),
             "verified": complete,
             "parties": {row.party: {"signature": row.signature, "share": row.share} for row in found},
         },
-        [Table(("party", "signature", "share of the match key"), [(r.party, r.signature, r.share) for r in found])],
-        f"`passbox prepare FILE --contract {contract} ...`" if complete else "",
+        [
+            Table(("party", "signature", "share of the match key"), [(r.party, r.signature, r.share) for r in found]),
+            *(["all have signed; what each does now:"] if everyone else []),
+            *everyone,
+        ],
+        then[0] if len(then) == 1 else "",
     )

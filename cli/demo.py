@@ -26,9 +26,14 @@ PEOPLE = ("publisher", "advertiser", "officer", "operator")
 
 def demo(
     context: typer.Context,
-    people: Annotated[int, typer.Option(help="how many people are generated")] = 200_000,
-    seeds: Annotated[int, typer.Option(help="how many of the buyers the advertiser lists")] = 5_000,
-    epsilon: Annotated[float, typer.Option(help="ε of the whole lookalike job, fit and evaluation")] = 1.0,
+    people: Annotated[
+        int | None, typer.Option(help="how many people are generated: 1,000 to 10,000,000 [default: 200,000]")
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="how many the advertiser lists: 10 to a fifth of the people, or 1,000,000 [default: 5,000]"),
+    ] = None,
+    epsilon: Annotated[float, typer.Option(help="ε of both jobs together: 0.01 to 20")] = 1.0,
     real: Annotated[
         bool, typer.Option("--real", help="real data instead: telephone customers who left (IBM Telco)")
     ] = False,
@@ -41,9 +46,13 @@ def demo(
     as_json: JsonFlag = False,
 ) -> None:
     """Run the whole job in a scratch room, step by step, through real files in one folder per person."""
+    from .words import demo_epsilon, demo_sizes
+
     started = time.monotonic()
+    demo_epsilon(epsilon)
+    sizes = demo_sizes(people, seeds, real)
     folder = _folder(out)
-    sample = _sample(folder, people, seeds, real)
+    sample = _sample(folder, sizes, real)
     if data_only:
         _say_data(folder, sample, as_json)
         return
@@ -55,7 +64,7 @@ def demo(
     _bring_data(stage, sample)
     _ask(stage, epsilon, size)
     _verify(stage)
-    found = _summary(stage, sample, round(time.monotonic() - started, 1))
+    found = _summary(stage, sample, epsilon, round(time.monotonic() - started, 1))
     if as_json:
         print_json(found)
     else:
@@ -85,10 +94,13 @@ class _Stage:
 
     def type(self, person: str, command: str, *, keep: str = "", brief: bool = False) -> dict[str, Any]:
         """Type one `passbox` command; the JSON it would have printed."""
+        from .explain import STOPPED
+
         self._prompt(person, command)
         with contextlib.chdir(self.folder / person), captured() as capture, self._waiting():
             root = self.context.find_root().command
-            root.main(shlex.split(command)[1:], prog_name="passbox", standalone_mode=False)
+            if root.main(shlex.split(command)[1:], prog_name="passbox", standalone_mode=False) == STOPPED:
+                raise KeyboardInterrupt
         self._show(capture, brief)
         data = dict(capture.results[-1].data)
         if keep:
@@ -151,11 +163,11 @@ def _folder(out: Path | None) -> Path:
     return out.resolve()
 
 
-def _sample(folder: Path, people: int, seeds: int, real: bool) -> Sample:
+def _sample(folder: Path, sizes: tuple[int, int], real: bool) -> Sample:
     from ..cleanroom.samples import generated, telco
 
     places = (folder / "publisher", folder / "advertiser", folder / "truth")
-    sample = telco.write(*places) if real else generated.write(people, seeds, *places)
+    sample = telco.write(*places) if real else generated.write(*sizes, *places)
     for person in PEOPLE:
         (folder / person).mkdir(parents=True, exist_ok=True)
     return sample
@@ -198,7 +210,7 @@ def _draft(sample: Sample, size: int, epsilon: float) -> str:
         words += ["--party", f"{card}.party.toml"]
     words += ["--room", "host.room.toml", "--name", "spring-lookalike", "--from", sample.publisher.name]
     words += ["--people-identifier", sample.email_form, "--seed-identifier", sample.advertiser_email_form]
-    words += ["--epsilon", f"{min(64.0, max(3.0, 3 * epsilon)):g}"]
+    words += ["--epsilon", f"{max(3.0, 3 * epsilon):g}"]
     words += ["--smallest-seed", str(min(1000, max(1, sample.seeds // 2)))]
     words += ["--smallest-audience", str(min(5000, max(1, size // 2)))]
     words += ["--expires", (date.today() + timedelta(days=90)).isoformat()]
@@ -226,10 +238,19 @@ def _bring_data(stage: _Stage, sample: Sample) -> None:
 
 
 def _ask(stage: _Stage, epsilon: float, size: int) -> None:
+    from ..cleanroom.demo import share
+    from ..policies.agreement import read_contract
+
     stage.head("5. Jobs: signed by who asks, priced before they run")
+    agreed, _ = read_contract(stage.folder / "publisher" / "contract.toml")
+    overlap, lookalike = share(agreed, "visitors", "buyers", epsilon)
+    stage.tell(
+        f"ε {epsilon:g} for both: {overlap:g} for the overlap leaves {lookalike:g} for the lookalike, because ε does "
+        "not add up and shares of the cap do"
+    )
     for kind, options in (
-        ("overlap", f"--epsilon {min(0.25, epsilon):g}"),
-        ("lookalike", f"--epsilon {epsilon:g} --size {size}"),
+        ("overlap", f"--epsilon {overlap:g}"),
+        ("lookalike", f"--epsilon {lookalike:g} --size {size}"),
     ):
         stage.type("publisher", f"passbox job new {kind} --contract contract.toml {options}", brief=True)
         sign = f"passbox job sign {kind}.toml --contract contract.toml --key publisher.keys"
@@ -264,7 +285,7 @@ def _verify(stage: _Stage) -> None:
     stage.type("operator", "passbox ledger accept spring spring.officer.cosigned", keep="cosigned")
 
 
-def _summary(stage: _Stage, sample: Sample, seconds: float) -> dict[str, Any]:
+def _summary(stage: _Stage, sample: Sample, epsilon: float, seconds: float) -> dict[str, Any]:
     from ..cleanroom.demo import compare
     from ..cleanroom.job import read_request
     from ..cleanroom.room import open_room
@@ -280,6 +301,7 @@ def _summary(stage: _Stage, sample: Sample, seconds: float) -> dict[str, Any]:
         "people": results["visitors"]["rows"],
         "seeds": results["buyers"]["rows"],
         "seconds": seconds,
+        "epsilon": epsilon,
         "about": sample.about,
         "folder": str(stage.folder),
         "match": {**results["overlap"]["matched"], "rate": results["overlap"]["match_rate"]},
@@ -288,6 +310,7 @@ def _summary(stage: _Stage, sample: Sample, seconds: float) -> dict[str, Any]:
             "auc": lookalike["auc"],
             "exact_auc": truth.exact_auc,
             "truth_auc": truth.truth_auc,
+            "unlisted_buyers": truth.unlisted,
             "cuts": lookalike["cuts"],
         },
         "audience": {"size": lookalike["audience"]["size"], "path": str(stage.folder / "publisher" / audience)},
@@ -305,6 +328,16 @@ def _spent(accounts: list[dict[str, Any]], owner: str) -> dict[str, float]:
     return {"epsilon": account["spent"], "of": account["cap"], "delta": account["delta"]}
 
 
+_UNLISTED = (
+    'truth_auc differs because buyers who are not on the seed list count as "the rest" in auc: a good model ranks '
+    "them high, and auc takes that for a mistake."
+)
+_ALL_LISTED = (
+    "All true buyers are on the seed list here, so truth_auc knows no more than exact_auc: it ranks by the score "
+    "itself, exact_auc by the bins of the released histogram."
+)
+
+
 def _conclude(stage: _Stage, found: dict[str, Any]) -> None:
     stage.head("What it found")
     auc = found["lookalike"]["auc"]
@@ -316,10 +349,7 @@ def _conclude(stage: _Stage, found: dict[str, Any]) -> None:
         ("truth_auc", number(truth), "every true buyer against the others: only a demo knows"),
     ]
     draw(stage.console, Table(("number", "value", "what it is"), rows, right=(1,)))
-    stage.tell(
-        'truth_auc differs because buyers who are not on the seed list count as "the rest" in auc: a good model ranks '
-        "them high, and auc takes that for a mistake."
-    )
+    stage.tell(_UNLISTED if found["lookalike"]["unlisted_buyers"] else _ALL_LISTED)
     for name, spent in found["spent"].items():
         stage.tell(f"spent of {name}: ε {spent['epsilon']:.3f} of {spent['of']:g}")
     stage.tell(f"{found['ledger']['entries']} ledger entries, verified by the officer from the export alone")

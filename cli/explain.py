@@ -6,14 +6,18 @@ No text of another library is passed on: polars, pyarrow and scikit-learn put ce
 from __future__ import annotations
 
 import errno
+import re
 import sys
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 DONE, INTERNAL, USAGE, BAD_INPUT, SIGNATURE, REFUSED, BUDGET, STORAGE = range(8)
+STOPPED = 130
+
+_AGAIN = "type it again, nothing is charged twice"
+"""True wherever a command stopped: what was charged is in the ledger, with the noise that it paid for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ def explain(error: BaseException) -> Explanation:
 
 def _internal(error: BaseException) -> Explanation:
     """Where it happened, never what it said: messages of libraries carry values."""
+    import traceback
+
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "nowhere"
     ours = [frame for frame in frames if "passbox" in frame.filename]
@@ -47,7 +53,7 @@ def _internal(error: BaseException) -> Explanation:
     return Explanation(
         "internal",
         f"a fault in passbox itself ({type(error).__name__} at {place})",
-        "nothing was half-applied; please report it with this line",
+        f"please report it with this line; if you {_AGAIN}",
         INTERNAL,
     )
 
@@ -70,10 +76,12 @@ def _invalid(error: Any) -> Explanation:
     lines = "; ".join(f"{problem.where}: {problem.rule} ({problem.remedy})" for problem in error.problems[:20])
     many = len(error.problems)
     count = f"{many} mistakes: " if many > 1 else ""
-    hint = (
-        "`passbox contract check FILE` lists them" if error.what == "contract" else "`passbox job new` shows the shape"
-    )
-    return Explanation(f"invalid-{error.what}", f"the {error.what} cannot be used: {count}{lines}", hint, BAD_INPUT)
+    if error.what == "contract":
+        message, hint = f"the contract cannot be used: {count}{lines}", "`passbox contract check FILE` lists them"
+    else:
+        message = f"this file cannot be used as a job: {count}{lines}".replace("`passbox contract new`", "`job new`")
+        hint = "a job is a TOML file such as `passbox job new` writes"
+    return Explanation(f"invalid-{error.what}", message, hint, BAD_INPUT)
 
 
 _REASONS = {
@@ -102,14 +110,14 @@ _MEND = {
 
 
 def _signature_missing(error: Any) -> Explanation:
-    who = ", ".join(error.parties)
-    verb = "contract sign" if error.what == "contract" else "job sign"
-    return Explanation(
-        "signature-missing",
-        f"the {error.what} is not signed by {who}",
-        f"ask them to run `passbox {verb}` and put the .sig file beside it",
-        SIGNATURE,
-    )
+    if error.what == "contract":
+        message = f"the contract is not signed by {', '.join(error.parties)}"
+        hint = "ask them to run `passbox contract sign` and put the .sig file beside it"
+    else:
+        enough = "; one is enough" if len(error.parties) > 1 else ""
+        message = f"the job is not signed by who may ask it: {' or '.join(error.parties)}{enough}"
+        hint = "sign it with `passbox job sign`, and put the .sig file beside it"
+    return Explanation("signature-missing", message, hint, SIGNATURE)
 
 
 def _share(error: Any) -> Explanation:
@@ -135,8 +143,71 @@ def _budget(error: Any) -> Explanation:
     return Explanation("budget", error.message, error.hint, BUDGET)
 
 
+def _untold(error: Any) -> Explanation:
+    found = error.found
+    known = f"it states {found.stated:g}" if found.stated is not None else "it does not say so"
+    return Explanation(
+        "together",
+        f"with {', '.join(found.contracts)}, which you signed before, you allow ε {error.needed:g} on your people "
+        f"(δ {found.delta:g}); {known}",
+        f"have together = {error.needed:g} written in your budget, or continues = [...] with the earlier contract's "
+        "sha256; if nobody ever got an earlier draft: `--instead-of DRAFT`",
+        REFUSED,
+    )
+
+
+def _not_approved(error: Any) -> Explanation:
+    owners = [name for name in error.missing if name in error.needed.owners]
+    witnesses = [name for name in error.missing if name not in error.needed.owners]
+    who = [*owners, *([f"enough of the witnesses {', '.join(witnesses)}"] if witnesses else [])]
+    return Explanation(
+        "signature-missing",
+        f"the statement of loss is not signed by {', '.join(who)}",
+        "ask them to run `passbox ledger approve`, and put the .sig file beside the statement",
+        SIGNATURE,
+    )
+
+
 def _reasons(rejects: dict[str, int]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in sorted(rejects.items()))
+
+
+def remedy(rejects: Mapping[str, int]) -> str:
+    """What to do about the commonest reason, where it is the contract or the wrong column rather than single cells."""
+    reason = max(sorted(rejects), key=lambda reason: (_tells(reason), rejects[reason]), default="")
+    column, _, code = reason.partition(": ")
+    return _REMEDIES.get(code, "").format(column=column)
+
+
+def _tells(reason: str) -> bool:
+    """Whether one row is enough: the whole column was made as this one was."""
+    return reason.endswith(": hashed-twice")
+
+
+_REMEDIES = {
+    "already-hashed": "column {column} holds hashes and the contract says raw: name the raw column with "
+    '`--column {column}=COLUMN`, or agree on a contract with `identifiers.{column} = "sha256"`',
+    "raw-email-in-hashed-column": "column {column} holds addresses and the contract says sha256: name the hashed one "
+    'with `--column {column}=COLUMN`, or agree on a contract with `identifiers.{column} = "raw"`',
+    "wrong-length": "32, 40 and 128 hex digits are MD5, SHA-1 and SHA-512, other lengths were cut off: hash the "
+    "normalised values with SHA-256, or leave these rows out with `--max-rejects`",
+    "not-a-hash": "a hash is 64 hex digits of one case, or base64 with its `=`, without `0x`, quotes, colons or the "
+    "`-` and `_` of URLs: write it so, or leave these rows out with `--max-rejects`",
+    "base64-of-hex": "they hold hex text that was put into base64: decode column {column} once",
+    "hex-of-hex": "they hold hex text that was put into hex again: decode column {column} once",
+    "encoded-twice": "they hold base64 text that was encoded again: decode column {column} once",
+    "hashed-twice": "a hash of the hash of an empty value shows that column {column} was hashed twice: hash the "
+    "normalised values once",
+    "hash-of-nothing": "they are hashes of empty values: leave these rows out with `--max-rejects`",
+}
+
+
+def _in_the_way(error: Any) -> Explanation:
+    path = Path(error.path)
+    another = path.with_name(f"{path.stem}-2{path.suffix}")
+    what = "other files are in it, and were" if path.is_dir() else "another file is there, and was"
+    message = f"{path}: {what} left as {'they are' if path.is_dir() else 'it is'}"
+    return Explanation("in-the-way", message, f"move it, or choose another, such as `--out {another}`", BAD_INPUT)
 
 
 def _rejects(error: Any) -> Explanation:
@@ -145,7 +216,7 @@ def _rejects(error: Any) -> Explanation:
         "rejects",
         f"{_name(error.path)}: {rejected} of {error.rows} rows break a rule ({_reasons(error.rejects)}), "
         f"{error.allowed} may",
-        f"mend the file, or leave them out with `--max-rejects {rejected}`",
+        remedy(error.rejects) or f"mend the file, or leave them out with `--max-rejects {rejected}`",
         BAD_INPUT,
     )
 
@@ -154,40 +225,57 @@ def _nothing_left(error: Any) -> Explanation:
     return Explanation(
         "nothing-left",
         f"{_name(error.path)}: no row of it can be used ({_reasons(error.rejects)})",
-        "`passbox contract show` says how this column should arrive, and which values were agreed",
+        remedy(error.rejects) or "`passbox contract show` says how each column should arrive",
         BAD_INPUT,
     )
 
 
 def _missing_columns(error: Any) -> Explanation:
-    alike = f"; it has `{', '.join(error.alike)}`" if error.alike else ""
+    alike, first = f"; it has `{', '.join(error.alike)}`" if error.alike else "", error.columns[0]
     return Explanation(
         "columns",
         f"the file has no column {', '.join(error.columns)} among its {error.found}{alike}",
-        "rename the column, or say `--column email=COLUMN` for an identifier",
+        f"rename a column to {first}, or name it with `--column {first}=COLUMN` where it is the identifier; the name "
+        f"of an ID or a feature stands in the contract's line `id = ...` or `columns.{first} = ...`",
         BAD_INPUT,
     )
 
 
 def _os_error(error: Any) -> Explanation:
-    name = _name(error.filename) if error.filename else "a file"
+    path, writing = _typed(error.filename)
+    code = error.errno or int((_RUST.search(str(error)) or [0, 0])[1])
+    if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        message = "a file would be larger than is allowed here" if code == errno.EFBIG else "the disk is full"
+        return Explanation("disk-full", message, f"make room and {_AGAIN}", STORAGE)
+    if isinstance(error, FileNotFoundError | NotADirectoryError) and writing and not path.parent.is_dir():
+        what = "it is not a folder" if path.parent.exists() else "there is no such folder"
+        return Explanation("no-such-folder", f"{path.parent}: {what}", "make it, or say another `--out`", BAD_INPUT)
     if isinstance(error, FileNotFoundError):
-        return Explanation("no-such-file", f"{name}: there is no such file", "check the path", BAD_INPUT)
+        return Explanation("no-such-file", f"{path}: there is no such file", "check the path", BAD_INPUT)
     if isinstance(error, IsADirectoryError | NotADirectoryError):
-        return Explanation("no-such-file", f"{name}: a file was expected", "check the path", BAD_INPUT)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Explanation(
-            "disk-full", "the disk is full", "make room and type it again: nothing was half-applied", STORAGE
-        )
-    if error.errno == errno.EROFS or isinstance(error, PermissionError):
-        return Explanation("not-writable", f"{name}: not allowed", "check the rights of the folder", STORAGE)
-    return Explanation("storage", f"{name}: the disk did not answer as it should", "check the disk", STORAGE)
+        return Explanation("no-such-file", f"{path}: a file was expected", "check the path", BAD_INPUT)
+    if code == errno.EROFS or isinstance(error, PermissionError):
+        return Explanation("not-writable", f"{path}: not allowed", "check the rights of the folder", STORAGE)
+    return Explanation("storage", f"{path}: the disk did not answer as it should", f"check it and {_AGAIN}", STORAGE)
+
+
+_RUST = re.compile(r"\(os error (\d+)\)")
+"""Where polars puts the number."""
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{12}\.tmp")
+
+
+def _typed(filename: object) -> tuple[Path, bool]:
+    """A path as people know it, without the temporary name it is written under; and whether it was one."""
+    path = Path(str(filename)) if filename else Path("a file")
+    temporary = _TEMPORARY.fullmatch(path.name)
+    return (path.with_name(temporary[1]), True) if temporary else (path, False)
 
 
 def _sqlite(error: Any) -> Explanation:
     full = "full" in str(error)
     message = "the disk is full" if full else "the ledger could not be written or read"
-    hint = "make room and type it again: nothing was charged" if full else "check the disk; nothing was charged"
+    look = "make room" if full else "check the disk, and the rights of the room's folder"
+    hint = f"{look}; `passbox ledger show ROOM` says what was charged; {_AGAIN}"
     return Explanation("disk-full" if full else "ledger-storage", message, hint, STORAGE)
 
 
@@ -220,12 +308,7 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
         "use the owner's `--key`",
         BAD_INPUT,
     ),
-    "FileInTheWay": _simple(
-        "in-the-way",
-        "{e.path}: another file is there, and was left as it is",
-        "move it, or choose another `--out`",
-        BAD_INPUT,
-    ),
+    "FileInTheWay": _in_the_way,
     "SampleSizeError": _simple(
         "sample-size", "these sizes cannot be generated: {e.rule}", "`passbox demo --help` names the limits", USAGE
     ),
@@ -297,7 +380,8 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
     "RolledBack": _simple(
         "rolled-back",
         "this ledger has {e.size} entries, and {e.witness} has cosigned {e.seen} of it: it was rolled back",
-        "restore the newest copy; nothing is paid for until then",
+        "a witness keeps this copy and its `--seen` file, cosigns nothing, and asks the operator for a newer export; "
+        "the operator restores the newest copy: a room that was told of this pays for nothing until then",
         SIGNATURE,
     ),
     "Forked": _simple(
@@ -306,10 +390,36 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
         "keep both copies and ask the operator: somebody was shown another ledger",
         SIGNATURE,
     ),
+    "Closed": _simple(
+        "closed",
+        "this ledger is closed: its accounts went on under another contract (sha256 {e.following:.12}...)",
+        "ask in the room of that contract",
+        REFUSED,
+    ),
+    "JobUsed": _simple(
+        "refused", "this signed job was run on earlier submissions", "sign it again with the next serial", REFUSED
+    ),
+    "NoiseLost": _simple(
+        "noise-lost",
+        "this statistic was drawn before the disk was lost, and its bytes with it: it is never drawn again",
+        "ask another one: with another epsilon, or other columns",
+        REFUSED,
+    ),
+    "NotContinued": _simple("continues", "{e.rule}", "{e.remedy}", REFUSED),
+    "NotRecoverable": _simple("recover", "{e.rule}", "{e.remedy}", REFUSED),
+    "NotApproved": _not_approved,
+    "Untold": _untold,
     "LedgerDamaged": _simple(
         "ledger-damaged", "the ledger is damaged: {e.part}", "restore it from the disk's backup", SIGNATURE
     ),
     "LedgerBroken": _ledger_broken,
+    "NotAnEntry": _simple(
+        "ledger-broken",
+        "entry {e.entry} does not have the shape of an entry, so nothing of this copy is shown",
+        "`passbox ledger verify` says more; keep this copy and ask the operator for another",
+        SIGNATURE,
+    ),
+    "NoLog": _placed("no-ledger", BAD_INPUT),
     "BadLog": _simple(
         "bad-export", "{e.path}: {e.rule}", "ask the operator for `passbox ledger export` again", SIGNATURE
     ),
@@ -318,17 +428,19 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
     "MemoryError": _simple("memory", "there is not enough memory", "use a larger machine or a smaller file", STORAGE),
     "OperationalError": _sqlite,
     "DatabaseError": _sqlite,
-    "KeyboardInterrupt": _simple("interrupted", "stopped", "nothing was half-applied; type it again", 130),
+    "KeyboardInterrupt": _simple("interrupted", "stopped", _AGAIN, STOPPED),
+    "Abort": _simple("interrupted", "stopped", _AGAIN, STOPPED),
 }
 
 
-def tell(error: BaseException, as_json: bool) -> int:
+def tell(words: Explanation, as_json: bool) -> int:
     """Print an error's words where they belong, and give its exit code."""
     from .show import note, print_json
 
-    words = explain(error)
     if as_json:
         print_json(words.as_json())
+    elif words.exit == STOPPED:
+        note(f"{words.message}; {words.hint}")
     else:
         note(f"error: {words.message}", "bold red")
         note(f"hint: {words.hint}", "dim")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .hints import own_keys
 from .room import RoomFolder
-from .show import JsonFlag, Result, Table, say, working
+from .show import JsonFlag, Part, Result, Table, say, working
 
 if TYPE_CHECKING:
     from ..cleanroom.job import Plan
@@ -20,34 +21,31 @@ JobFile = Annotated[Path, typer.Argument(metavar="JOB", help="job.toml, with its
 
 @app.command("new")
 def new(
-    kind: Annotated[str, typer.Argument(help="lookalike or overlap")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="lookalike or overlap")],
     contract: Annotated[Path, typer.Option(help="contract.toml")],
-    epsilon: Annotated[float, typer.Option(help="everything the job draws is within it")] = 1.0,
-    size: Annotated[int, typer.Option(help="a lookalike's: people in the audience")] = 20_000,
+    epsilon: Annotated[float, typer.Option(help="everything the job draws is within it: above 0, at most 64")] = 1.0,
+    size: Annotated[
+        int | None, typer.Option(help="a lookalike's: people in the audience [default: the contract's smallest]")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="where to write it [default: KIND.toml]")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Write a job, explained line by line, for its asker to edit and sign."""
+    from ..cleanroom.asking import draft_job
     from ..cleanroom.files import write_new
     from ..policies.agreement import read_contract
-    from ..policies.template import job_text
-    from .words import NoRole
+    from .words import allowed_job, asked_epsilon
 
-    agreed, _ = read_contract(contract)
-    rule = next((rule for rule in agreed.rules.allow if rule.job == kind), None)
-    if rule is None:
-        allowed = ", ".join(sorted({rule.job for rule in agreed.rules.allow}))
-        raise NoRole(f"the contract allows no {kind}", f"it allows {allowed}")
-    people = next((name for name, held in agreed.dataset.items() if held.columns), next(iter(agreed.dataset)))
-    seed = next((name for name in agreed.dataset if name != people), people)
+    agreed, data = read_contract(contract)
+    rule = allowed_job(kind, size, agreed)
     path = out or Path(f"{kind}.toml")
-    text = job_text(kind, agreed.name, people, seed, rule.recipients, epsilon, size)
+    text = draft_job(agreed, data, rule, asked_epsilon(epsilon), size)
     written = write_new(path, text.encode(), same_is_fine=True)
     say(
         Result(
             {"job": str(path), "kind": kind, "written": written},
             [f"wrote `{path}`" if written else f"`{path}` is here already, nothing changed"],
-            f"edit it, then `passbox job sign {path} --contract {contract} --key NAME.keys`",
+            f"edit it, then `passbox job sign {path} --contract {contract} --key {own_keys()}`",
         ),
         as_json,
     )
@@ -86,20 +84,30 @@ def plan(
     explain: Annotated[bool, typer.Option("--explain", help="say what a reader could find out at worst")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """What a job would cost and how exact it would be. Touches no data, charges nothing."""
+    """Say what a job would cost, whether it fits, and how exact it would be. Touches no data, charges nothing."""
     from ..cleanroom.job import plan as price
     from ..cleanroom.job import read_request
     from ..cleanroom.room import open_room
 
     opened = open_room(room)
     planned = price(opened, read_request(opened, job))
-    parts: list[str | Table] = [_costs(planned), _precision(planned)]
+    parts: list[Part] = [_costs(planned), _precision(planned)]
     parts += [f"- {sentence}" for sentence in planned.allowed.learns]
-    if planned.paid:
-        parts.append("all of it was paid before: running it costs nothing")
+    parts += _verdict(planned)
     if explain:
         parts += _explained(planned)
-    say(Result(_plan_json(planned), parts, f"`passbox run {room} {job}`", warnings=planned.allowed.warnings), as_json)
+    then = "" if planned.unaffordable() else f"`passbox run {room} {job}`"
+    say(Result(_plan_json(planned), parts, then, warnings=planned.allowed.warnings), as_json)
+
+
+def _verdict(planned: Plan) -> list[Part]:
+    """Whether it fits, and what would."""
+    if planned.paid:
+        return ["all of it was paid before: running it costs nothing"]
+    if (short := planned.unaffordable()) is not None:
+        return [f"does not fit: {short.message}", f"to make it fit: {short.hint}"]
+    cosigned = f", and ε {planned.largest_cosigned:g} once a witness has cosigned" if planned.largest_cosigned else ""
+    return [f"it fits; the largest such job that would is ε {planned.largest:g} now{cosigned}"]
 
 
 def _costs(planned: Plan) -> Table:
@@ -125,11 +133,12 @@ def _precision(planned: Plan) -> Table:
     return Table(("number", "if", "95 % interval"), rows, right=(2,))
 
 
-def _explained(planned: Plan) -> list[str | Table]:
+def _explained(planned: Plan) -> list[Part]:
     rows = [(f"{epsilon:g}", f"{auc:.2f}") for epsilon, auc in planned.worst_case]
+    crafts = "crafts a feature for one person and " if planned.allowed.request.job.kind == "lookalike" else ""
     return [
-        "at worst, a reader who crafts a feature for one person and knows everything else can test whether that person "
-        "is on the list; how often the best test is right, where .50 is a coin:",
+        f"at worst, a reader who {crafts}knows everything else can test whether one person is on the list; how often "
+        "the best test is right, where .50 is a coin:",
         Table(("ε", "AUC of the best test"), rows, right=(0, 1)),
     ]
 
@@ -140,6 +149,9 @@ def _plan_json(planned: Plan) -> dict[str, Any]:
         "asker": planned.allowed.request.asker,
         "epsilon": planned.allowed.request.job.epsilon,
         "paid": planned.paid,
+        "fits": planned.unaffordable() is None,
+        "largest": planned.largest,
+        "largest_cosigned": planned.largest_cosigned,
         "costs": [
             {
                 "dataset": cost.dataset,
@@ -149,6 +161,9 @@ def _plan_json(planned: Plan) -> dict[str, Any]:
                 "spent_after": cost.spent_after,
                 "cap": cost.cap,
                 "largest_after": cost.largest_after,
+                "fits": cost.fits,
+                "rho_left": cost.left,
+                "rho_left_before_cosigning": cost.now,
             }
             for cost in planned.costs
         ],

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .show import JsonFlag, Result, say
+from .show import JsonFlag, Part, Result, Verbatim, say
 
 app = typer.Typer(help="Make and show a party's keys.", no_args_is_help=True)
 
@@ -50,11 +50,18 @@ def new(
                 "fingerprint": mark,
                 "created": made.created,
             },
-            [done, f"fingerprint {mark}", f"cards to hand out: {listed}"],
-            "send the cards to the publisher; read your fingerprint to the others by voice",
+            [done, Verbatim(f"fingerprint {mark}"), f"cards to hand out: {listed}"],
+            f"{_then(chosen)}; read your fingerprint to the others by voice",
         ),
         as_json,
     )
+
+
+def _then(role: str) -> str:
+    """Where the card goes: to who drafts the contract."""
+    if role == "publisher":
+        return "if you draft the contract, gather the others' cards here, then `passbox contract new --help`"
+    return "send the cards to whoever drafts the contract, usually the publisher"
 
 
 @app.command("show")
@@ -65,7 +72,6 @@ def show(
     """Show the public half of keys: what the card says, and the fingerprint to read out."""
     from ..cleanroom.keys import open_keys
     from ..policies.sign import fingerprint
-    from .show import Table
 
     keys = open_keys(folder)
     facts = {
@@ -74,5 +80,14 @@ def show(
         "seal": keys.seal_public(),
         "can_sign": keys.can_sign(),
     }
-    rows = [(name.replace("_", " "), value) for name, value in facts.items()]
-    say(Result({"keys": str(folder), **facts}, [Table(("key", "value"), rows)]), as_json)
+    where = "here" if facts["can_sign"] else "with an agent or a token: `passbox contract sign` says what to type"
+    lines: list[Part] = [
+        "sign, an SSH public key:",
+        Verbatim(str(facts["sign"])),
+        "its fingerprint, to be read out:",
+        Verbatim(str(facts["fingerprint"])),
+        "seal, an age recipient:",
+        Verbatim(str(facts["seal"])),
+        f"the private half of the signing key is {where}",
+    ]
+    say(Result({"keys": str(folder), **facts}, lines), as_json)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..cleanroom.statement import Statement
     from ..policies.agreement import Agreement
 
-app = typer.Typer(help="Show, export and verify the ledger.", no_args_is_help=True)
+app = typer.Typer(help="Show, export and verify the ledger; cosign, accept and recover it.", no_args_is_help=True)
 
 
 @app.command("show")
@@ -41,12 +41,12 @@ def show(
         Result(
             {"accounts": [asdict(line) for line in said.accounts], "entries": list(said.entries)},
             [
-                Table(columns, [_row(entry, caps) for entry in said.entries], right=(0,)),
+                Table(columns, [_row(entry, caps) for entry in said.entries], right=(0,), whole=(0, 1)),
                 _accounts(said),
                 Bars("left of each cap, day by day", _burn_down(said)),
                 "ε does not add up: two jobs of ε 1 spend less than ε 2. Shares of the cap do.",
             ],
-            "`passbox ledger verify ROOM|EXPORT --contract contract.toml` recomputes all of it",
+            f"`passbox ledger verify {where} --contract contract.toml`: nothing that stands above was checked",
         ),
         as_json,
     )
@@ -73,6 +73,12 @@ def _row(entry: dict[str, Any], caps: Mapping[str, int]) -> tuple[str, ...]:
     head = (str(entry["seq"]), entry["time"].replace("T", " ").removesuffix(":00Z") + "h")
     if entry["kind"] == "cap":
         return (*head, f"cap ε {float(entry['epsilon']):g}", "", "", entry["owner"])
+    if entry["kind"] == "closed":
+        return (*head, "closed: goes on under another contract", "", "", "nothing")
+    if entry["kind"] == "carry":
+        what = "lost with a disk" if entry["statement"] else "spent under an earlier contract"
+        charges = [f"{item['account']} {item['rho'] / caps[item['account']]:.1%}" for item in entry["charges"]]
+        return (*head, what, "", "", ", ".join(charges) or "nothing")
     if entry["kind"] == "denial":
         return (*head, f"refused: {entry['clause']}", entry["asker"], "", "nothing")
     statistic = entry["specification"]["statistic"]
@@ -144,6 +150,7 @@ def cosign(
     as_json: JsonFlag = False,
 ) -> None:
     """Witness a ledger: verify it, check that it continues what you cosigned before, and cosign its newest head."""
+    from ..cleanroom.cosigners import refuse_stranger
     from ..cleanroom.files import sweep_of, write
     from ..cleanroom.keys import open_keys
     from ..cleanroom.room import now
@@ -153,12 +160,18 @@ def cosign(
 
     agreement, keys = _agreement(contract), open_keys(key)
     party = party_of(agreement.contract, keys)
+    refuse_stranger(agreement.contract, party)
+    log, remembers = _log(export_), seen.exists()
+    signer = keys.signing(passphrase(key))
     with working("verifying and cosigning"):
-        done = witness(_log(export_), agreement, party, keys.signing(passphrase(key)), seen, now())
+        done = witness(log, agreement, party, signer, seen, now())
     target = out or Path(f"{export_.name.removesuffix('.ledger')}.{party}.cosigned")
     sweep_of(target)
     write(target, done.note.encode())
-    more = "for the first time" if not done.before else f"{done.before} of them you had cosigned before"
+    memory = f"{done.before} of them you had cosigned before" if remembers else "for the first time"
+    new = f"`{seen}` is new: this is the first checkpoint it remembers"
+    remembered = f"`{seen}` remembers them" if remembers else new
+    doubt = f"this ledger carries a cosignature of yours already, and `{seen}` was not there: is it the file you kept?"
     say(
         Result(
             {
@@ -167,9 +180,11 @@ def cosign(
                 "before": done.before,
                 "cosignature": str(target),
                 "seen": str(seen),
+                "seen_is_new": not remembers,
             },
-            [f"cosigned {done.size} entries as {party}, {more}", f"wrote `{target}`; `{seen}` remembers it"],
-            f"send `{target}` to {agreement.contract.room.operator}, and keep `{seen}`",
+            [f"cosigned {done.size} entries as {party}, {memory}", remembered, f"wrote `{target}`"],
+            f"send `{target}` to {agreement.contract.room.operator}; keep `{seen}` for the next time",
+            warnings=[doubt] if party in log.witnesses and not remembers else [],
         ),
         as_json,
     )
@@ -191,6 +206,7 @@ def accept(
         Result(
             {"party": done.party, "entries": done.size, "before": done.before},
             [f"{done.party} has cosigned the first {done.size} entries ({changed})"],
+            f"`passbox plan {room} JOB` says what may be spent now; `passbox ledger export {room}` tells the others",
         ),
         as_json,
     )
@@ -212,7 +228,8 @@ def verify(
 
     agreement = _agreement(contract)
     with working("verifying"):
-        found = verify_log(_log(where), agreement, [path.read_text() for path in seen or []])
+        kept = [path.read_bytes().decode("utf-8", "replace") for path in seen or []]
+        found = verify_log(_log(where), agreement, kept)
     accounts = [
         {
             "account": item.account,
@@ -229,22 +246,30 @@ def verify(
             {
                 "verified": True,
                 "entries": found.entries,
-                "releases": found.releases,
+                "statistics": found.releases,
                 "denials": found.denials,
                 "root": found.root,
                 "accounts": accounts,
                 "witnessed": dict(found.witnessed),
             },
             [
-                f"verified: {found.entries} entries, {found.releases} releases, {found.denials} refusals",
+                f"verified: {found.entries} entries, {found.releases} noisy statistics, {found.denials} refusals",
                 Table(("account", "ε spent"), rows, right=(1,)),
                 *(f"{name} has cosigned the first {size} entries" for name, size in found.witnessed.items()),
                 f"root {found.root}",
             ],
-            "compare the root with the other parties: one log shows one root to all",
+            f"compare the root with the others: one log shows one root to all; {_then(agreement, where)}",
         ),
         as_json,
     )
+
+
+def _then(agreement: Agreement, where: Path) -> str:
+    """What a witness does with a copy that holds; and who is none."""
+    cosign = agreement.contract.room.cosign
+    if cosign is None:
+        return f"keep `{where}/checkpoint`, and name it with `--seen` the next time"
+    return f"{' or '.join(cosign.by)} may now run `passbox ledger cosign`"
 
 
 def _agreement(contract: Path) -> Agreement:

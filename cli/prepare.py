@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .hints import own_keys
 from .show import JsonFlag, Result, Table, say, working
 
 if TYPE_CHECKING:
     from ..cleanroom.prepare import Prepared
+    from ..cleanroom.sketch import Returned
 
 
 def prepare(
@@ -23,6 +25,12 @@ def prepare(
         list[str] | None, typer.Option(help="email=COLUMN, where the identifier's column is named otherwise")
     ] = None,
     max_rejects: Annotated[str, typer.Option(help="how many rows may be left out: 250, or 1%")] = "0",
+    pad_to: Annotated[
+        int,
+        typer.Option(
+            help="rows the bundle shows, filled up with dummies; lists without IDs and columns", min=0, max=10**8
+        ),
+    ] = 0,
     check: Annotated[
         bool, typer.Option("--check", help="report only, write nothing; works before all have signed, without keys")
     ] = False,
@@ -33,27 +41,36 @@ def prepare(
 
     bundle, allowed = bundle_path(out, dataset), share(max_rejects)
     if check:
-        say(_examined(file, contract, dataset, column or []), as_json)
+        say(_examined(file, contract, dataset, column or [], pad_to), as_json)
     else:
-        say(_prepared(file, contract, dataset, key, bundle, column or [], allowed), as_json)
+        say(_prepared(file, contract, dataset, key, bundle, column or [], allowed, pad_to), as_json)
 
 
-def _examined(file: Path, contract: Path, dataset: str, column: list[str]) -> Result:
+def _examined(file: Path, contract: Path, dataset: str, column: list[str], pad_to: int) -> Result:
     from ..cleanroom.prepare import Brought, examine
     from ..policies.agreement import read_contract
+    from .explain import remedy
     from .words import known_dataset, named_columns
 
     agreed, _ = read_contract(contract)
     known_dataset(dataset, agreed)
     with working("reading and checking"):
-        report = examine(Brought(file, agreed, dataset, named_columns(column, agreed)))
+        report = examine(Brought(file, agreed, dataset, named_columns(column, agreed)), pad_to)
     rejected = sum(report.rejects.values())
-    some = f"mend them, or type it again without `--check` and with `--max-rejects {rejected}`"
-    return _result(dataset, report, some if rejected else "type it again without `--check`")
+    real = f"type it again without `--check` and with `--key {own_keys()}`"
+    some = remedy(report.rejects) or f"mend them, or {real} and `--max-rejects {rejected}`"
+    return _result(dataset, report, some if rejected else real)
 
 
 def _prepared(
-    file: Path, contract: Path, dataset: str, key: Path | None, bundle: Path, column: list[str], allowed: float
+    file: Path,
+    contract: Path,
+    dataset: str,
+    key: Path | None,
+    bundle: Path,
+    column: list[str],
+    allowed: float,
+    pad_to: int,
 ) -> Result:
     from ..cleanroom.keys import open_keys
     from ..cleanroom.prepare import Task
@@ -67,7 +84,7 @@ def _prepared(
         raise NoRole("a bundle is signed", "say whose it is with `--key NAME.keys`, or only `--check`")
     agreement = read_agreement(contract)
     known_dataset(dataset, agreement.contract)
-    task = Task(file, agreement, dataset, bundle, named_columns(column, agreement.contract), allowed)
+    task = Task(file, agreement, dataset, bundle, named_columns(column, agreement.contract), allowed, pad_to)
     keys = open_keys(key)
     signer = keys.signing(passphrase(key))
     with working("hashing, sealing and signing"):
@@ -91,6 +108,7 @@ def _result(dataset: str, report: Prepared, then: str) -> Result:
             "read": report.read,
             "rows": report.rows,
             "merged": report.merged,
+            "dummies": report.dummies,
             "rejects": dict(report.rejects),
             "cut": report.cut,
             "unused": list(report.unused),
@@ -98,9 +116,21 @@ def _result(dataset: str, report: Prepared, then: str) -> Result:
             "home": str(report.home) if report.home else None,
             "ids": str(report.ids) if report.ids else None,
             "written": report.written,
+            "returned": [
+                {"contract": each.contract, "dataset": each.dataset, "share": round(each.share, 3)}
+                for each in report.returned
+            ],
         },
         lines,
         then,
+        [_returned(each) for each in report.returned],
+    )
+
+
+def _returned(found: Returned) -> str:
+    return (
+        f"about {found.share:.0%} of the smaller list are in {found.dataset} of {found.contract_name} as well: what "
+        "both contracts spend on them adds up, unless one continues the other"
     )
 
 
@@ -108,4 +138,5 @@ def _rows(report: Prepared) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = [("rows read", f"{report.read:,}")]
     rows += [(f"left out: {reason}", f"{count:,}") for reason, count in sorted(report.rejects.items())]
     rows += [("same person again, merged", f"{report.merged:,}")] if report.merged else []
+    rows += [("dummies, who match nobody", f"{report.dummies:,}")] if report.dummies else []
     return [*rows, ("rows ready" if report.bundle is None else "rows in the bundle", f"{report.rows:,}")]

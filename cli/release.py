@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .room import RoomFolder
-from .show import Bars, JsonFlag, Result, Table, interval, number, say
+from .show import Bars, JsonFlag, Part, Result, Table, interval, number, say, working
+
+if TYPE_CHECKING:
+    from ..cleanroom.vouched import Vouched
 
 app = typer.Typer(help="List and export releases, and open one at its reader.", no_args_is_help=True)
 
@@ -33,25 +36,27 @@ def list_(room: RoomFolder, as_json: JsonFlag = False) -> None:
 @app.command("export")
 def export(
     room: RoomFolder,
-    release: Annotated[str | None, typer.Argument(metavar="ID", help="one release [default: all]")] = None,
+    release: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="some releases [default: all]")] = None,
     out: Annotated[Path, typer.Option(help="folder to copy the sealed files to")] = Path(),
     as_json: JsonFlag = False,
 ) -> None:
     """Copy sealed releases to a folder, to be sent to their readers."""
     from ..cleanroom.release import export as copy
+    from ..cleanroom.release import releases
     from ..cleanroom.room import open_room
 
-    paths = [str(path) for path in copy(open_room(room), release, out)]
-    lines = [f"`{path}`" for path in paths] or ["nothing has left this room"]
-    say(
-        Result({"files": paths}, lines, "send each file to its readers: `passbox release open FILE --key NAME.keys`"),
-        as_json,
-    )
+    opened = open_room(room)
+    readers = {item.path.name: ", ".join(item.recipients) for item in releases(opened)}
+    copied = copy(opened, release, out)
+    lines = [f"`{path}`, sealed to {readers[path.name]}" for path in copied]
+    then = "send each file to its readers: `passbox release open FILE --key NAME.keys --contract contract.toml`"
+    files = [str(path) for path in copied]
+    say(Result({"files": files}, lines or ["nothing has left this room"], then if copied else ""), as_json)
 
 
 @app.command("open")
 def open_(
-    file: Annotated[Path, typer.Argument(help="a .release file")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="a .release file")],
     key: Annotated[Path, typer.Option("--key", help="your NAME.keys folder")],
     ids: Annotated[
         Path | None, typer.Option(help="the .ids file that `prepare` left: turns tokens into own IDs")
@@ -60,16 +65,29 @@ def open_(
     contract: Annotated[
         Path | None, typer.Option(help="contract.toml: also check that the receipt is signed by the contract's room")
     ] = None,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(help="a copy of the ledger: also check that the release stands in it, and who vouches"),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Open a release that is sealed to you: numbers with intervals, and an audience as your own IDs."""
     from ..cleanroom.files import write_new
     from ..cleanroom.keys import open_keys
     from ..cleanroom.opening import check_signer, open_release, write_audience
+    from .words import NoRole
 
+    if ledger is not None and contract is None:
+        raise NoRole("a ledger is verified against your own contract", "add `--contract contract.toml`")
+    if len(files) > 1:
+        raise NoRole(f"{len(files)} releases are named", f"open one at a time, such as `{files[0]}`")
+    (file,) = files
     opened = open_release(file, open_keys(key).seal_identity(), ids)
     if contract is not None:
         check_signer(file, opened, contract)
+    found = _vouched(file, opened.document, ledger, contract) if ledger and contract else None
+    if opened.audience is None and out is not None:
+        raise NoRole("this release holds no audience to write", "leave `--out` out")
     written: list[Path] = []
     if opened.audience is not None:
         target = out or file.with_suffix(".csv")
@@ -80,20 +98,46 @@ def open_(
         write_new(model, opened.files["model.json"], mode=0o600, same_is_fine=True)
         written.append(model)
     document = opened.document
-    parts = [*_parts(document), *(f"wrote `{path}`" for path in written)]
+    parts = [*_parts(document), *(_standing(found) if found else []), *(f"wrote `{path}`" for path in written)]
     if opened.audience is not None and ids is None:
         parts.append("the audience is in the room's tokens: `--ids DATASET.ids` turns them into your own IDs")
     unsigned = "who made this release was not checked: anybody can seal a file to you; pass `--contract contract.toml`"
     data = {**document, "files": [str(path) for path in written], "signer_checked": contract is not None}
-    say(Result(data, parts, warnings=[] if contract else [unsigned]), as_json)
+    data |= {"vouched_by": list(found.by)} if found else {}
+    say(Result(data, parts, _after_opening(document, contract, ledger), [] if contract else [unsigned]), as_json)
+
+
+def _vouched(file: Path, document: Mapping[str, Any], ledger: Path, contract: Path) -> Vouched:
+    from ..cleanroom.log import read_log
+    from ..cleanroom.vouched import vouched
+    from ..policies.agreement import read_agreement
+
+    with working("verifying the ledger"):
+        return vouched(file, document, read_log(ledger), read_agreement(contract))
+
+
+def _standing(found: Vouched) -> list[Part]:
+    """Where a release stands, and what that is worth."""
+    if found.by:
+        return [f"it stands in this copy of the ledger, cosigned by {', '.join(found.by)}"]
+    return ["it stands in this copy of the ledger, which no witness has cosigned so far: ask again after the next time"]
+
+
+def _after_opening(document: Mapping[str, Any], contract: Path | None, ledger: Path | None) -> str:
+    if contract is None:
+        return "type it again with `--contract contract.toml`, your own copy, before you rely on it"
+    if ledger is not None:
+        return f"`passbox ledger show {ledger}` lists what was spent, and on what"
+    what = "this was" if len(document["receipt"]["entries"]) == 1 else "these were"
+    return f"with a copy of the ledger, `--ledger EXPORT` shows that {what} paid for, and which witness vouches for it"
 
 
 SHOWN = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Audience shares in the table; the release holds more."""
 
 
-def _parts(document: Mapping[str, Any]) -> list[str | Table | Bars]:
-    parts: list[str | Table | Bars] = [f"{document['kind']} {document['id']}: {document['purpose']}"]
+def _parts(document: Mapping[str, Any]) -> list[Part]:
+    parts: list[Part] = [f"{document['kind']} {document['id']}: {document['purpose']}"]
     if document["kind"] == "overlap":
         rows = [("matched", interval(document["matched"], 0)), ("match rate", interval(document["match_rate"]))]
         parts.append(Table(("number", "estimate  [95 % interval]"), rows, right=(1,)))
@@ -104,7 +148,7 @@ def _parts(document: Mapping[str, Any]) -> list[str | Table | Bars]:
     return [*parts, f"receipt: ledger entries {entries}, checked against the noisy numbers in this file"]
 
 
-def _lookalike(document: Mapping[str, Any]) -> list[str | Table | Bars]:
+def _lookalike(document: Mapping[str, Any]) -> list[Part]:
     cuts = document["cuts"]
     shown = [cut for cut in cuts if any(abs(cut["share"] - share) < 0.003 for share in SHOWN)]
     rows = [

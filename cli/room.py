@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .show import JsonFlag, Result, Table, say, working
+
+if TYPE_CHECKING:
+    from ..cleanroom.room import Room
 
 app = typer.Typer(help="Make and show a room.", no_args_is_help=True)
 
@@ -19,15 +22,20 @@ def new(
     folder: RoomFolder,
     contract: Annotated[Path, typer.Option(help="contract.toml, signed by all its parties")],
     key: Annotated[Path, typer.Option("--key", help="the operator's NAME.keys folder")],
+    continues: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="EXPORT", help="closed ledger of a contract whose accounts this one continues"),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Make a room for a contract. Refuses one that is not signed by all its parties."""
     from ..cleanroom.keys import open_keys
-    from ..cleanroom.room import create_room
+    from ..cleanroom.room import create_room, open_room
+    from ..cleanroom.succession import continue_room
     from ..policies.agreement import read_agreement
 
-    agreement = read_agreement(contract)
-    made = create_room(folder, agreement, open_keys(key))
+    agreement, keys = read_agreement(contract), open_keys(key)
+    made = continue_room(folder, agreement, keys, continues) if continues else create_room(folder, agreement, keys)
     name = agreement.contract.room.name
     say(
         Result(
@@ -36,7 +44,7 @@ def new(
                 f"made room {name} in `{folder}/`" if made else f"room {name} is here already, nothing changed",
                 f"contract {agreement.contract.name} is signed by {', '.join(agreement.signatures)}",
             ],
-            f"`passbox submit {folder} BUNDLE` for every data set",
+            _next(folder, open_room(folder)),
         ),
         as_json,
     )
@@ -44,9 +52,13 @@ def new(
 
 @app.command("show")
 def show(folder: RoomFolder, as_json: JsonFlag = False) -> None:
-    """Show what is in a room: public sizes, releases and what was spent."""
+    """Show what is in a room: public sizes, whether they are matched, releases and what was spent."""
+    from dataclasses import asdict
+
+    from ..cleanroom.log import log_of
     from ..cleanroom.release import releases
     from ..cleanroom.room import open_room
+    from ..cleanroom.statement import Filter, statement
 
     room = open_room(folder)
     held = room.submitted()
@@ -54,7 +66,9 @@ def show(folder: RoomFolder, as_json: JsonFlag = False) -> None:
         (name, rule.owner, f"{held[name].rows:,}" if name in held else "not submitted yet")
         for name, rule in room.contract.dataset.items()
     ]
-    listed = releases(room)
+    listed, matched = releases(room), _is_matched(room)
+    accounts = statement(log_of(room).entries, Filter()).accounts
+    spent = [(line.account, f"{line.spent:.3f} of {line.cap:g}", f"{line.largest_job:.3f}") for line in accounts]
     say(
         Result(
             {
@@ -62,16 +76,43 @@ def show(folder: RoomFolder, as_json: JsonFlag = False) -> None:
                 "name": room.contract.room.name,
                 "contract": room.contract.name,
                 "datasets": {name: {"rows": item.rows, "manifest": item.manifest} for name, item in held.items()},
+                "matched": matched,
+                "accounts": [asdict(line) for line in accounts],
                 "releases": [item.id for item in listed],
             },
             [
                 f"{room.contract.room.name}, contract {room.contract.name} until {room.contract.expires}",
                 Table(("data set", "owner", "rows"), rows, right=(2,)),
-                f"{len(listed)} releases; `passbox ledger show {folder}` says what was spent",
+                "matched" if matched else "not matched yet",
+                Table(("account", "ε spent", "largest job that still fits, ε"), spent, right=(1, 2)),
+                f"{len(listed)} releases",
             ],
+            _next(folder, room),
         ),
         as_json,
     )
+
+
+def _is_matched(room: Room) -> bool:
+    """Whether every pair that can be matched is: the newest submissions of different owners."""
+    held = room.datasets().values()
+    pairs = [(a, b) for a in held for b in held if a.manifest.owner != b.manifest.owner]
+    return bool(pairs) and all(room.match_path(people, seed).exists() for people, seed in pairs)
+
+
+def _missing(room: Room) -> list[str]:
+    """Data sets that were not submitted yet, with their owners."""
+    held = room.submitted()
+    return [f"{name} of {rule.owner}" for name, rule in room.contract.dataset.items() if name not in held]
+
+
+def _next(folder: Path, room: Room) -> str:
+    with room.ledger() as ledger:
+        if following := ledger.closed_for():
+            return f"this room is closed: its accounts go on under the contract with sha256 {following}"
+    if missing := _missing(room):
+        return f"`passbox submit {folder} BUNDLE`; still to come: {', '.join(missing)}"
+    return f"`passbox plan {folder} JOB`" if _is_matched(room) else f"`passbox match {folder}`"
 
 
 def submit(
@@ -84,7 +125,8 @@ def submit(
     from ..cleanroom.submit import submit as take
 
     with working("verifying and storing"):
-        taken = take(open_room(room), bundle)
+        opened = open_room(room)
+        taken = take(opened, bundle)
     manifest = taken.dataset.manifest
     verb = "took in" if taken.new else "nothing changed: the room holds"
     say(
@@ -97,7 +139,7 @@ def submit(
                 "new": taken.new,
             },
             [f"{verb} {manifest.dataset} of {manifest.owner}, {manifest.rows:,} rows (public)"],
-            f"`passbox match {room}` once all data sets are in",
+            _next(room, opened),
         ),
         as_json,
     )
@@ -106,14 +148,15 @@ def submit(
 def match(room: RoomFolder, as_json: JsonFlag = False) -> None:
     """Match the data sets of different owners. Says nothing that depends on who matches."""
     from ..cleanroom.job import match as match_all
-    from ..cleanroom.room import open_room
-    from .words import NoSuchDataset
+    from ..cleanroom.room import RoomUnusable, open_room
 
     with working("matching"):
         opened = open_room(room)
         pairs = match_all(opened)
     if not pairs:
-        raise NoSuchDataset("to match: two owners must submit first", ", ".join(opened.contract.dataset))
+        rule = f"nothing can be matched yet: {' and '.join(_missing(opened))} is missing"
+        raise RoomUnusable(room, rule, f"ask for it, then `passbox submit {room} BUNDLE`")
+    new = any(pair.new for pair in pairs)
     rows = [(pair.people, f"{pair.people_rows:,}", pair.seed, f"{pair.seed_rows:,}") for pair in pairs]
     say(
         Result(
@@ -124,10 +167,11 @@ def match(room: RoomFolder, as_json: JsonFlag = False) -> None:
             },
             [
                 Table(("people", "rows", "seed", "rows"), rows, right=(1, 3)),
-                "matched; one record of either side moves at most one matched row",
+                "matched" if new else "nothing changed: these were matched before",
+                "one record of either side moves at most one matched row",
                 "how many match is secret until a job pays for it",
             ],
-            f"`passbox plan {room} JOB`",
+            _next(room, opened),
         ),
         as_json,
     )

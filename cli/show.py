@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -32,12 +32,20 @@ def clean(text: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under a header. Numbers are put to the right by whoever makes the cells."""
+    """Rows under a header. right: columns set to the right. whole: columns whose cells are never broken."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[object]]
     title: str = ""
     right: Sequence[int] = ()
+    whole: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """A line to be copied, such as a key or a command: never broken, however narrow the terminal."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +56,18 @@ class Bars:
     rows: Sequence[tuple[str, float, str]]
 
 
+Part: TypeAlias = str | Verbatim | Table | Bars
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a command gives: an object for `--json`, and parts for people.
 
-    parts: lines of text, tables, bars. then: what to type next, shown on stderr.
+    then: what to type next, shown on stderr.
     """
 
     data: Mapping[str, Any]
-    parts: Sequence[str | Table | Bars] = ()
+    parts: Sequence[Part] = ()
     then: str = ""
     warnings: Sequence[str] = field(default=())
 
@@ -103,12 +114,16 @@ def print_json(data: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(data, ensure_ascii=True, allow_nan=False, indent=2, default=str) + "\n")
 
 
+NO_TERMINAL = 10_000
+"""Characters of a line where nobody's terminal ends: what reads a pipe wants a row on one line."""
+
+
 def consoles() -> tuple[Console, Console]:
     """stdout and stderr, as Rich sees them: NO_COLOR, width and pipes are honoured."""
     from rich.console import Console
 
     return (
-        Console(markup=False, highlight=False, emoji=False, soft_wrap=False),
+        Console(markup=False, highlight=False, emoji=False, width=None if sys.stdout.isatty() else NO_TERMINAL),
         Console(markup=False, highlight=False, emoji=False, stderr=True),
     )
 
@@ -120,10 +135,12 @@ def note(text: str, style: str = "") -> None:
         err.print(clean(text), style=style or None, soft_wrap=not err.is_terminal)
 
 
-def draw(console: Console, part: str | Table | Bars) -> None:
+def draw(console: Console, part: Part) -> None:
     """One part of a result."""
     if isinstance(part, str):
         console.print(clean(part), soft_wrap=not console.is_terminal)
+    elif isinstance(part, Verbatim):
+        console.print(clean(part.text), soft_wrap=True)
     elif isinstance(part, Table):
         _draw_table(console, part)
     else:
@@ -139,7 +156,12 @@ def _draw_table(console: Console, table: Table) -> None:
         title=Text(clean(table.title)) if table.title else None, box=box.SIMPLE_HEAD, title_justify="left"
     )
     for position, name in enumerate(table.header):
-        drawn.add_column(Text(clean(name)), justify="right" if position in table.right else "left", overflow="fold")
+        drawn.add_column(
+            Text(clean(name)),
+            justify="right" if position in table.right else "left",
+            overflow="fold",
+            no_wrap=position in table.whole,
+        )
     for row in table.rows:
         drawn.add_row(*(Text(clean(cell)) for cell in row))
     console.print(drawn)

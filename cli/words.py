@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..policies.contract import Contract
+    from ..policies.contract import Allowance, Contract
 
 
 class NoRole(Exception):
@@ -78,6 +78,33 @@ def room_name(text: str) -> str:
     return text
 
 
+def asked_epsilon(value: float) -> float:
+    """The ε of a job. Errors: NoRole."""
+    if not 0 < value <= 64:
+        raise NoRole("that is no ε for a job", "write a number above 0 and at most 64, such as `--epsilon 1`")
+    return value
+
+
+def demo_epsilon(value: float) -> float:
+    """The ε of a demo: its contract allows three times as much, and no contract more than 64. Errors: NoRole."""
+    if not 0.01 <= value <= 20:
+        raise NoRole("that is no ε for a demo", "write a number from 0.01 to 20, such as `--epsilon 1`")
+    return value
+
+
+def demo_sizes(people: int | None, seeds: int | None, real: bool) -> tuple[int, int]:
+    """How many people and seeds are generated. Errors: NoRole, SampleSizeError."""
+    if real and (people is not None or seeds is not None):
+        raise NoRole("real data has the size it has", "leave `--people` and `--seeds` out, or `--real`")
+    from ..cleanroom.samples.generated import PEOPLE, SEEDS, check_sizes
+
+    sizes = PEOPLE if people is None else people, SEEDS if seeds is None else seeds
+    check_sizes(*sizes)
+    if sizes[1] > 1_000_000:
+        raise NoRole("so many seeds need a smaller δ than the contract of a demo has", "ask at most 1,000,000 seeds")
+    return sizes
+
+
 def share(text: str) -> float:
     """A count such as 250, or a share such as 1%. Errors: NoRole."""
     try:
@@ -121,6 +148,17 @@ def known_dataset(name: str, contract: Contract) -> None:
     """Errors: NoSuchDataset."""
     if name not in contract.dataset:
         raise NoSuchDataset(name, ", ".join(contract.dataset))
+
+
+def allowed_job(kind: str, size: int | None, contract: Contract) -> Allowance:
+    """The contract's first rule for jobs of a kind. size: what `--size` says. Errors: NoRole."""
+    if kind == "overlap" and size is not None:
+        raise NoRole("an overlap has no audience", "leave `--size` out")
+    rule = next((rule for rule in contract.rules.allow if rule.job == kind), None)
+    if rule is None:
+        known = ", ".join(sorted({rule.job for rule in contract.rules.allow}))
+        raise NoRole("the contract allows no job of that kind", f"it allows {known}")
+    return rule
 
 
 def named_columns(options: list[str], contract: Contract) -> dict[str, str]:

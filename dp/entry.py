@@ -6,6 +6,8 @@ escapes, no floats. The kinds:
     cap      {"account", "owner", "unit", "epsilon", "delta", "rho", ...}      what an owner allows, from its contract
     release  {"key", "specification", "charges", "covered", "beside", ...}    noise drawn and paid for
     denial   {"clause", ...}                                                  asked and refused; costs nothing
+    carry    {"charges", "from", "statement", ...}                            spent elsewhere (`dp.carry`)
+    closed   {"next", ...}                                                    the last entry: another log goes on
 
 and in all of them "v", "seq", "kind", "time" (rounded down to the hour, UTC; never before the entry above it, even
 where the clock was set back) and "contract" (SHA-256 of its bytes).
@@ -41,6 +43,8 @@ def canonical(value: Json | Mapping[str, Json]) -> bytes:
 
 
 def _refuse_ambiguous(value: object) -> None:
+    if isinstance(value, str | int):  # most are; Mapping is slow to say no
+        return
     if isinstance(value, float):
         raise TypeError("an entry holds no floats")
     if isinstance(value, Mapping):

@@ -10,6 +10,7 @@ The code ensures
 - no noise without a receipt: `dp.mechanisms` is called here and nowhere else;
 - no account above its cap: integers, checked here and again by SQLite;
 - one draw a specification: its key is unique, and a replay costs nothing;
+- one set of submissions a signed job: whoever runs the room cannot ask it again of what was submitted anew;
 - a release beside another is free only where `dp.cover` says so, and only once;
 - entries in the order of their hours, even where the clock was set back: the hour above is written again.
 
@@ -23,8 +24,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, Self, cast
@@ -36,22 +37,29 @@ from . import mechanisms
 from .account import Account, BudgetExceeded, Cap
 from .aggregate import Statistic
 from .budget import Rho
+from .carry import Carried, Closed
 from .cover import UnpaidPart, charges_of, refuse_other_cover, refuse_uncovered, refuse_unpaid
 from .entry import Charge, Context, Json, Leaf, Purchase, Released, canonical, commitment_to, hour
+from .head import Head, head_of, read_leaf, seen_by
 from .noisy import Noisy, Receipt
 from .note import NoteKey, sign_checkpoint
+from .restore import refill
 from .scale import SCALE_UNIT, price
 from .storage import LedgerDamaged, Storage
-from .tree import LARGEST_ENTRY, BadTree, Frontier, leaf_hash, root_of
+from .tree import LARGEST_ENTRY, BadTree, leaf_hash, root_of
 from .window import Forked, RolledBack, Window, WindowFull
 
 __all__ = [
     "Account",
     "BudgetExceeded",
     "Cap",
+    "Carried",
     "Clock",
+    "Closed",
+    "JobUsed",
     "Ledger",
     "LedgerDamaged",
+    "NoiseLost",
     "SpecificationMismatch",
     "UnpaidPart",
     "Vault",
@@ -67,6 +75,14 @@ class Vault(Protocol):
 
     def seal(self, plain: bytes, context: bytes) -> bytes: ...
     def open(self, sealed: bytes, context: bytes) -> bytes: ...
+
+
+class NoiseLost(Exception):
+    """The statistic was drawn before a disk was lost, and its bytes with it. It is never drawn again."""
+
+
+class JobUsed(Exception):
+    """A signed job was paid for on other submissions: for these, its asker signs another."""
 
 
 class SpecificationMismatch(Exception):
@@ -85,20 +101,59 @@ class Ledger:
         self._storage = Storage(path)
 
     @classmethod
-    def create(cls, path: Path, key: NoteKey, vault: Vault, clock: Clock, caps: Sequence[Cap]) -> Self:
-        """A new ledger whose first entries are the caps. Errors: FileExistsError."""
+    def create(
+        cls,
+        path: Path,
+        key: NoteKey,
+        vault: Vault,
+        clock: Clock,
+        caps: Sequence[Cap],
+        carried: Sequence[Carried] = (),
+    ) -> Self:
+        """A new ledger whose first entries are the caps, and what of them was spent before.
+
+        Errors: FileExistsError; BudgetExceeded where more was spent before than a cap allows.
+        """
+        with cls._making(path, key, vault, clock) as ledger:
+            for cap in caps:
+                ledger._storage.rows("insert into account(id, cap) values(?, ?)", cap.account, cap.rho)
+                ledger._append(head_of(ledger._storage), "cap", cap.as_json())
+            for each in carried:
+                ledger._carry(each)
+        return ledger
+
+    @classmethod
+    def restore(
+        cls, path: Path, key: NoteKey, vault: Vault, clock: Clock, leaves: Sequence[bytes], lost: Carried
+    ) -> Self:
+        """A ledger made anew from its own log, whose end, and all noisy bytes, were lost with a disk.
+
+        lost: what may have been spent after these leaves; it is charged before anything else. Errors: FileExistsError.
+        The caller ensures: the leaves were verified, and the statement that `lost` names was signed.
+        """
+        with cls._making(path, key, vault, clock) as ledger:
+            frontier = refill(ledger._storage, leaves)
+            note = sign_checkpoint(key.name, frontier.size, frontier.root(), key)
+            ledger._storage.rows("insert into checkpoint values(?, ?)", frontier.size, note)
+            seq = ledger._carry(lost)
+            for account, rho in lost.charges.items():
+                if rho:
+                    ledger._storage.rows("insert into lost values(?, ?, ?)", account, rho, seq)
+        return ledger
+
+    @classmethod
+    @contextmanager
+    def _making(cls, path: Path, key: NoteKey, vault: Vault, clock: Clock) -> Iterator[Self]:
+        """A new file, filled in one transaction, or no file."""
         Storage.create(path).close()
         ledger = cls(path, key, vault, clock)
         try:
             with ledger._storage.writing():
-                for cap in caps:
-                    ledger._storage.rows("insert into account(id, cap) values(?, ?)", cap.account, cap.rho)
-                    ledger._append("cap", cap.as_json())
+                yield ledger
         except BaseException:
             ledger.close()
             path.unlink(missing_ok=True)
             raise
-        return ledger
 
     def __enter__(self) -> Self:
         return self
@@ -112,18 +167,27 @@ class Ledger:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def accounts(self) -> dict[str, Account]:
-        rows = self._storage.rows("select id, cap, spent from account order by id")
-        witnessed = self._window.witnessed(self.seen()) if self._window else 0
-        return {
-            name: Account(name, Rho(cap), Rho(spent), self._ahead(name, Rho(cap), witnessed))
-            for name, cap, spent in rows
-        }
+        with self._storage.reading():
+            seen = self.seen()
+            names = [name for (name,) in self._storage.rows("select id from account order by id")]
+            return {name: self._account(name, seen) for name in names}
 
-    def _ahead(self, account: str, cap: Rho, witnessed: int) -> Rho | None:
+    def _account(self, name: str, seen: Mapping[str, int]) -> Account:
+        """One account, as empty as can be where there is none. seen: by the witnesses, as `seen` says."""
+        row = self._storage.row("select cap, spent from account where id = ?", name)
+        cap, spent = row or (0, 0)
+        return Account(name, Rho(cap), Rho(spent), self._ahead(name, Rho(cap), seen))
+
+    def _ahead(self, account: str, cap: Rho, seen: Mapping[str, int]) -> Rho | None:
         """What may still be spent ahead of the entries that witnesses vouch for."""
         if self._window is None:
             return None
-        row = self._storage.row("select sum(rho) from charge where account = ? and seq >= ?", account, witnessed)
+        row = self._storage.row(
+            """select sum(rho) from (select account, rho, seq from charge union all select account, rho, seq from lost)
+               where account = ? and seq >= ?""",
+            account,
+            self._window.witnessed(seen),
+        )
         return Rho(max(0, self._window.most(cap) - (int(row[0] or 0) if row else 0)))
 
     def leaves(self) -> list[bytes]:
@@ -144,17 +208,22 @@ class Ledger:
 
     def seen(self) -> dict[str, int]:
         """Witness to the size of the largest head it cosigned."""
-        return dict(self._storage.rows("select name, max(size) from witness group by name order by name"))
+        return seen_by(self._storage)
 
     def cosigned(self) -> dict[str, str]:
         """Witness to the newest head of this log that it cosigned, as it cosigned it."""
         statement = "select name, note, max(size) from witness where size <= (select size from frontier) group by name"
         return {name: note for name, note, _ in self._storage.rows(statement)}
 
+    def bound(self, job: str) -> dict[str, str] | None:
+        """The data sets, by manifest, that a signed job was paid for on; None where it was not paid for yet."""
+        row = self._storage.row("select datasets from job where digest = ?", job)
+        return dict(json.loads(row[0])) if row else None
+
     def paid(self, purchase: Purchase) -> Noisy | None:
         """The noisy bytes, where every account that this purchase charges has already paid for them.
 
-        Errors: UnpaidPart.
+        Errors: UnpaidPart, NoiseLost.
         """
         refuse_unpaid(purchase)
         with self._storage.reading():
@@ -165,20 +234,23 @@ class Ledger:
     def pay(self, purchase: Purchase, statistic: Statistic) -> Noisy:
         """Charge, draw, log, sign and store in one transaction; a replay returns the stored bytes and costs nothing.
 
-        Errors: BudgetExceeded, WindowFull, RolledBack, UnpaidPart, SpecificationMismatch: nothing was drawn, charged
-        or written.
+        Errors: BudgetExceeded, WindowFull, RolledBack, Closed, UnpaidPart, JobUsed, NoiseLost,
+        SpecificationMismatch: nothing was drawn, charged or written.
         """
         refuse_unpaid(purchase)
         _refuse_mismatch(purchase, statistic)
         with self._storage.writing():
-            due = self._due(purchase)
             stored = self._stored(purchase)
+            due = self._due(purchase) if stored else purchase.charges
             if stored is not None and not due:
                 return stored
-            self._take(due)
+            if due:
+                self._bind(purchase)
+            head = head_of(self._storage)
+            taken = self._take(head, due)
             if stored is None:
-                return self._draw(purchase, statistic)
-            self._share(purchase, due)
+                return self._draw(head, purchase, statistic, taken)
+            self._share(head, purchase, due, taken)
             return stored
 
     def witness(self, name: str, size: int, root: bytes, note: str) -> None:
@@ -188,17 +260,34 @@ class Ledger:
         then on nothing is paid for.
         """
         with self._storage.writing():
-            ours = self._frontier().size
+            ours = head_of(self._storage).size
             if size <= ours and root_of(leaf_hash(leaf) for leaf in self.leaves()[:size]) != root:
                 raise Forked(name, size)
             self._storage.rows("insert or ignore into witness values(?, ?, ?)", name, size, note)
         if size > ours:
             raise RolledBack(name, ours, size)
 
-    def deny(self, context: Context, clause: str) -> None:
-        """Log that a signed request was refused, and by which clause. Costs nothing."""
+    def close_for(self, contract: str, following: str) -> None:
+        """Close the ledger: its accounts go on under another contract. Done once; the same again changes nothing.
+
+        contract, following: SHA-256 in hex of this contract and the next. Errors: Closed where it went on elsewhere.
+        """
         with self._storage.writing():
-            self._append("denial", {**context.as_json(), "clause": clause})
+            head = head_of(self._storage)
+            if head.following != following:
+                head.refuse_closed()
+                self._append(head, "closed", {"contract": contract, "next": following})
+
+    def closed_for(self) -> str:
+        """The contract that goes on with these accounts; "" where the ledger is open."""
+        return head_of(self._storage).following
+
+    def deny(self, context: Context, clause: str) -> None:
+        """Log that a signed request was refused, and by which clause. Costs nothing. Errors: Closed."""
+        with self._storage.writing():
+            head = head_of(self._storage)
+            head.refuse_closed()
+            self._append(head, "denial", {**context.as_json(), "clause": clause})
 
     # -- inside the transaction -------------------------------------------------------------------------------------
 
@@ -207,18 +296,31 @@ class Ledger:
         paid = {account for (account,) in self._storage.rows("select account from charge where key = ?", purchase.key)}
         return tuple(charge for charge in purchase.charges if charge.account not in paid)
 
-    def _take(self, due: Sequence[Charge]) -> None:
-        """Charge the accounts, or refuse before anything is drawn."""
-        self._refuse_rolled_back()
-        accounts = self.accounts()
-        for charge in due:
-            account = accounts.get(charge.account, Account(charge.account, Rho(0), Rho(0)))
-            account.refuse_above(charge.rho)
-            if account.ahead is not None and charge.rho > account.ahead:
-                raise WindowFull(account.id, charge.rho, account.ahead)
-            self._storage.rows("update account set spent = spent + ? where id = ?", charge.rho, charge.account)
+    def _bind(self, purchase: Purchase) -> None:
+        """A signed job is for one set of submissions. Errors: JobUsed."""
+        job, datasets = purchase.context.job, dict(purchase.specification.datasets)
+        bound = self.bound(job)
+        if bound is None:
+            self._storage.rows("insert into job values(?, ?)", job, canonical(datasets).decode())
+        elif bound != datasets:
+            raise JobUsed
 
-    def _draw(self, purchase: Purchase, statistic: Statistic) -> Noisy:
+    def _take(self, head: Head, due: Sequence[Charge]) -> list[Json]:
+        """Charge the accounts, or refuse before anything is drawn; the charges as an entry holds them."""
+        head.refuse_rolled_back()
+        head.refuse_closed()
+        return [self._charged(charge, head.seen) for charge in due]
+
+    def _charged(self, charge: Charge, seen: Mapping[str, int]) -> dict[str, Json]:
+        """Errors: BudgetExceeded, WindowFull."""
+        account, rho = self._account(charge.account, seen), charge.rho
+        account.refuse_above(rho)
+        if account.ahead is not None and rho > account.ahead:
+            raise WindowFull(account.id, rho, account.ahead)
+        self._storage.rows("update account set spent = spent + ? where id = ?", rho, account.id)
+        return {"account": account.id, "dataset": charge.dataset, "rho": rho, "before": account.spent}
+
+    def _draw(self, head: Head, purchase: Purchase, statistic: Statistic, taken: list[Json]) -> Noisy:
         """The only call for noise in the product."""
         spec = purchase.specification
         covered = self._covered(purchase)
@@ -226,16 +328,16 @@ class Ledger:
         noisy = mechanisms.gaussian(statistic.values, spec.l2_squared, spec.scale, charged)
         nonce = secrets.token_bytes(NONCE_SIZE)
         commitment = commitment_to(nonce, noisy)
-        seq = self._append("release", self._release(purchase, purchase.charges, covered, commitment))
+        seq = self._append(head, "release", _release(purchase, taken, covered, commitment))
         body = self._vault.seal(nonce + noisy.astype("<i8").tobytes(), purchase.key.encode())
         self._storage.rows("insert into release values(?, ?, ?, ?)", purchase.key, seq, purchase.beside or None, body)
         self._record(purchase.key, purchase.charges, seq)
         return _noisy(purchase, noisy, Receipt(purchase.key, seq, nonce, commitment))
 
-    def _share(self, purchase: Purchase, due: Sequence[Charge]) -> None:
+    def _share(self, head: Head, purchase: Purchase, due: Sequence[Charge], taken: list[Json]) -> None:
         """New readers of stored bytes: no new noise, but whoever is newly exposed pays."""
         first = self._released(purchase.key)
-        seq = self._append("release", self._release(purchase, due, (), first["commitment"]))
+        seq = self._append(head, "release", _release(purchase, taken, (), first["commitment"]))
         self._record(purchase.key, due, seq)
 
     def _covered(self, purchase: Purchase) -> tuple[Charge, ...]:
@@ -249,94 +351,77 @@ class Ledger:
             raise UnpaidPart("one charge covers one pair of parts, once")
         return charges_of(other)
 
-    def _release(
-        self, purchase: Purchase, charges: Sequence[Charge], covered: Sequence[Charge], commitment: str
-    ) -> Leaf:
-        accounts = self.accounts()
-        return {
-            **purchase.context.as_json(),
-            "key": purchase.key,
-            "specification": purchase.specification.as_json(),
-            "charges": [_charge_json(c, accounts[c.account]) for c in charges],
-            "covered": [{"account": c.account, "dataset": c.dataset, "rho": c.rho} for c in covered],
-            "beside": purchase.beside,
-            "library": mechanisms.LIBRARY,
-            "commitment": commitment,
-        }
-
     def _record(self, key: str, charges: Sequence[Charge], seq: int) -> None:
         for charge in charges:
             self._storage.rows("insert into charge values(?, ?, ?, ?)", key, charge.account, charge.rho, seq)
 
-    def _refuse_rolled_back(self) -> None:
-        """Errors: RolledBack."""
-        size = self._frontier().size
-        for name, most in self.seen().items():
-            if most > size:
-                raise RolledBack(name, size, most)
+    def _carry(self, carried: Carried) -> int:
+        """Charge what was spent elsewhere. Errors: BudgetExceeded."""
+        head, before = head_of(self._storage), dict[str, Rho]()
+        for name, rho in carried.charges.items():
+            if rho:
+                account = self._account(name, head.seen)
+                account.refuse_above(rho)
+                self._storage.rows("update account set spent = spent + ? where id = ?", rho, name)
+                before[name] = account.spent
+        return self._append(head, "carry", carried.as_json(before))
 
-    def _append(self, kind: str, content: Leaf) -> int:
+    def _append(self, head: Head, kind: str, content: Leaf) -> int:
         """Add a leaf, move the tree on, sign the new checkpoint. Errors: BadTree where no log could carry it."""
-        old = self._frontier()
-        leaf = canonical({"v": 1, "seq": old.size, "kind": kind, "time": self._hour(old.size), **content})
+        leaf = canonical({"v": 1, "seq": head.size, "kind": kind, "time": self._hour(head), **content})
         if len(leaf) > LARGEST_ENTRY:
             raise BadTree("entry-too-large")
-        frontier = old.push(leaf)
+        frontier = head.frontier.push(leaf)
         note = sign_checkpoint(self._key.name, frontier.size, frontier.root(), self._key)
-        self._storage.rows("insert into entry values(?, ?)", old.size, leaf)
+        self._storage.rows("insert into entry values(?, ?)", head.size, leaf)
         self._storage.rows("update frontier set size = ?, peaks = ?", frontier.size, frontier.to_bytes())
         self._storage.rows("insert into checkpoint values(?, ?)", frontier.size, note)
-        return old.size
+        return head.size
+
+    def _hour(self, head: Head) -> str:
+        """Now, or the hour of the entry above where the clock was set back."""
+        return max(hour(self._clock()), head.hour)
 
     # -- rows ------------------------------------------------------------------------------------------------------
 
-    def _frontier(self) -> Frontier:
-        row = self._storage.row("select size, peaks from frontier")
-        with suppress(BadTree):
-            if row is not None:
-                return Frontier.from_bytes(row[0], row[1])
-        raise LedgerDamaged("its tree does not hold together")
-
-    def _hour(self, size: int) -> str:
-        """Now, or the hour of the entry above where the clock was set back."""
-        now = hour(self._clock())
-        return max(now, str(self._entry(size - 1)["time"])) if size else now
-
     def _stored(self, purchase: Purchase) -> Noisy | None:
-        row = self._storage.row("select seq, body from release where key = ?", purchase.key)
+        row = self._row(purchase.key)
         if row is None:
             return None
-        first = self._released(purchase.key)
+        seq, sealed, first = row
         refuse_other_cover(purchase, first)
-        body = self._vault.open(row[1], purchase.key.encode())
+        if not sealed:
+            raise NoiseLost
+        body = self._vault.open(sealed, purchase.key.encode())
         nonce, values = body[:NONCE_SIZE], np.frombuffer(body[NONCE_SIZE:], dtype="<i8").astype(np.int64)
         commitment = commitment_to(nonce, values)
         if first["commitment"] != commitment:
             raise LedgerDamaged("stored noise is not what the log commits to")
-        return _noisy(purchase, values, Receipt(purchase.key, row[0], nonce, commitment))
+        return _noisy(purchase, values, Receipt(purchase.key, seq, nonce, commitment))
 
     def _released(self, key: str) -> Released:
-        row = self._storage.row("select seq from release where key = ?", key)
+        row = self._row(key)
         if row is None:
             raise UnpaidPart("the release it stands beside was not paid for")
-        return cast(Released, self._entry(row[0]))
+        return row[2]
 
-    def _entry(self, seq: int) -> dict[str, Json]:
-        """One leaf, read back."""
-        row = self._storage.row("select leaf from entry where seq = ?", seq)
-        with suppress(ValueError):
-            if row is not None and isinstance(leaf := json.loads(row[0]), dict):
-                return leaf
-        raise LedgerDamaged(f"entry {seq} is not there, or not what was written")
+    def _row(self, key: str) -> tuple[int, bytes, Released] | None:
+        """What is kept of a key: its first entry's number, the sealed bytes, "" where they were lost, and the entry."""
+        row = self._storage.row("select seq, body, leaf from release left join entry using (seq) where key = ?", key)
+        return (row[0], row[1], cast(Released, read_leaf(row[2], row[0]))) if row else None
 
 
-def _charge_json(charge: Charge, account: Account) -> dict[str, Json]:
-    """A charge with the account's running total before it: the account was already moved on."""
+def _release(purchase: Purchase, taken: list[Json], covered: Sequence[Charge], commitment: str) -> Leaf:
+    """A release's entry. taken: its charges, with what each account had spent before."""
     return {
-        "account": charge.account,
-        "dataset": charge.dataset,
-        "rho": charge.rho,
-        "before": account.spent - charge.rho,
+        **purchase.context.as_json(),
+        "key": purchase.key,
+        "specification": purchase.specification.as_json(),
+        "charges": taken,
+        "covered": [{"account": c.account, "dataset": c.dataset, "rho": c.rho} for c in covered],
+        "beside": purchase.beside,
+        "library": mechanisms.LIBRARY,
+        "commitment": commitment,
     }
 
 

@@ -25,11 +25,15 @@ SCHEMA = (
     """create table account(id text primary key, cap integer not null, spent integer not null default 0,
                             check(spent >= 0), check(spent <= cap)) strict""",
     "create table entry(seq integer primary key, leaf blob not null) strict",
-    """create table release(key text primary key, seq integer not null references entry(seq), beside text unique,
-                            body blob not null) strict""",
+    """create table release(key text primary key, seq integer not null references entry(seq), beside text,
+                            body blob not null) strict, without rowid""",
+    "create unique index beside on release(beside) where beside is not null",
     """create table charge(key text not null references release(key), account text not null references account(id),
                            rho integer not null check(rho > 0), seq integer not null references entry(seq),
-                           primary key(key, account)) strict""",
+                           primary key(seq, account), unique(key, account)) strict, without rowid""",
+    """create table lost(account text not null references account(id), rho integer not null check(rho > 0),
+                         seq integer not null references entry(seq)) strict""",
+    "create table job(digest text primary key, datasets text not null) strict, without rowid",
     "create table frontier(id integer primary key check(id = 0), size integer not null, peaks blob not null) strict",
     "create table checkpoint(size integer primary key, note text not null) strict",
     """create table witness(name text not null, size integer not null, note text not null,
@@ -98,8 +102,11 @@ class Storage:
     def rows(self, statement: str, *values: object) -> list[Row]:
         """Run one statement. Values are bound, never spelled."""
         self._refuse_other_process()
-        with _told():
+        try:
             return self._db.execute(statement, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            _refuse_damaged(error)
+            raise
 
     def row(self, statement: str, *values: object) -> Row | None:
         return next(iter(self.rows(statement, *values)), None)
@@ -149,12 +156,12 @@ def _opened(path: Path) -> sqlite3.Connection:
     """A connection to a file that is a ledger; closed again where it is not."""
     db = sqlite3.connect(_uri(path), uri=True, timeout=60, isolation_level=None)
     try:
-        with _told():
-            _refuse_other_file(db)
-            for pragma in PRAGMAS:
-                db.execute(f"pragma {pragma}")
-    except BaseException:
+        _refuse_other_file(db)
+        for pragma in PRAGMAS:
+            db.execute(f"pragma {pragma}")
+    except BaseException as error:
         db.close()
+        _refuse_damaged(error)
         raise
     return db
 
@@ -181,12 +188,7 @@ def _uri(path: Path) -> str:
     return f"{path.absolute().as_uri()}?mode=rw"
 
 
-@contextmanager
-def _told() -> Iterator[None]:
+def _refuse_damaged(error: BaseException) -> None:
     """A damaged file is a thing of its own; everything else SQLite says stays as it is."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
-            raise LedgerDamaged("SQLite cannot read the file") from None
-        raise
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+        raise LedgerDamaged("SQLite cannot read the file") from None

@@ -49,6 +49,9 @@ class RejectCode(StrEnum):
     RAW_EMAIL_IN_HASHED_COLUMN = "raw-email-in-hashed-column"
     WRONG_LENGTH = "wrong-length"  # hex or base64 of something that is not 32 bytes: MD5, SHA-1, SHA-512, cut off
     BASE64_OF_HEX = "base64-of-hex"
+    HEX_OF_HEX = "hex-of-hex"
+    ENCODED_TWICE = "encoded-twice"  # hex or base64 of base64
+    HASHED_TWICE = "hashed-twice"  # shows in the hash of a hash of nothing only: such a column is doubly hashed
     HASH_OF_NOTHING = "hash-of-nothing"  # of an empty value or of what programs write for none; or all zero
     NOT_A_HASH = "not-a-hash"
 
@@ -240,6 +243,11 @@ _NOTHING = frozenset(
     hashlib.sha256(text).digest()
     for text in (b"", b" ", b"null", b"NULL", b"none", b"None", b"nan", b"NaN", b"undefined", b"n/a", b"N/A")
 ) | {bytes(DIGEST_SIZE)}
+_NOTHING_TWICE = frozenset(
+    hashlib.sha256(text).digest()
+    for once in _NOTHING
+    for text in (once, once.hex().encode(), once.hex().upper().encode(), base64.b64encode(once))
+)
 
 
 def _decoded(text: str) -> tuple[bytes, str] | RejectCode:
@@ -249,14 +257,16 @@ def _decoded(text: str) -> tuple[bytes, str] | RejectCode:
     if "@" in core:
         return RejectCode.RAW_EMAIL_IN_HASHED_COLUMN
     result = _from_hex(core) if _HEX.fullmatch(core) else _from_base64(core)
-    if not isinstance(result, RejectCode) and result[0] in _NOTHING:
-        return RejectCode.HASH_OF_NOTHING
-    return result
+    if isinstance(result, RejectCode):
+        return result
+    if result[0] in _NOTHING_TWICE:
+        return RejectCode.HASHED_TWICE
+    return RejectCode.HASH_OF_NOTHING if result[0] in _NOTHING else result
 
 
 def _from_hex(text: str) -> tuple[bytes, str] | RejectCode:
     if len(text) != 2 * DIGEST_SIZE:
-        return RejectCode.WRONG_LENGTH
+        return _encoded(bytes.fromhex(text), RejectCode.HEX_OF_HEX) if len(text) % 2 == 0 else RejectCode.WRONG_LENGTH
     lower, upper = text == text.lower(), text == text.upper()
     if not lower and not upper:
         return RejectCode.NOT_A_HASH
@@ -265,7 +275,14 @@ def _from_hex(text: str) -> tuple[bytes, str] | RejectCode:
     return bytes.fromhex(text), "hex-lower" if lower else "hex-upper"
 
 
-_BASE64_SIZES = frozenset({24, 28, 44, 88})  # of MD5, SHA-1, SHA-256; SHA-512 and hex text
+def _encoded(raw: bytes, of_hex: RejectCode) -> RejectCode:
+    """What bytes that are not 32 were: the text of a hash that was encoded once more, or something else."""
+    if len(raw) == 2 * DIGEST_SIZE and _HEX.fullmatch(raw.decode("latin-1")):
+        return of_hex
+    return RejectCode.ENCODED_TWICE if _BASE64_HASH.fullmatch(raw.decode("latin-1")) else RejectCode.WRONG_LENGTH
+
+
+_BASE64_SIZES = frozenset({24, 28, 44, 60, 88})  # of MD5, SHA-1, SHA-256, base64 text; SHA-512 and hex text
 
 
 def _from_base64(text: str) -> tuple[bytes, str] | RejectCode:
@@ -277,8 +294,4 @@ def _from_base64(text: str) -> tuple[bytes, str] | RejectCode:
         return RejectCode.NOT_A_HASH
     if base64.b64encode(raw).decode() != text:  # bits after the end: another spelling of the same bytes
         return RejectCode.NOT_A_HASH
-    if len(raw) == 2 * DIGEST_SIZE and _HEX.fullmatch(raw.decode("latin-1")):
-        return RejectCode.BASE64_OF_HEX
-    if len(raw) != DIGEST_SIZE:
-        return RejectCode.WRONG_LENGTH
-    return raw, "base64"
+    return (raw, "base64") if len(raw) == DIGEST_SIZE else _encoded(raw, RejectCode.BASE64_OF_HEX)

@@ -123,6 +123,18 @@ def agree(contract: Contract, data: bytes, signatures: Mapping[str, str]) -> Agr
     return Agreement(contract, data, {name: signatures[name] for name in contract.party})
 
 
+def agreement_of(files: Mapping[str, bytes]) -> Agreement:
+    """The contract among files by name, as they lie in a room or a copy of its log, with all signatures checked.
+
+    Errors: InvalidContract, SignatureMissing, SignatureBroken.
+    """
+    data = files.get("contract.toml", b"")
+    contract = parse(data)
+    names = {party: f"contract.toml.{party}.sig" for party in contract.party}
+    found = {party: files[name].decode("ascii", "replace") for party, name in names.items() if name in files}
+    return agree(contract, data, found)
+
+
 def _refuse_broken(standing: Mapping[str, Standing]) -> None:
     for party, state in standing.items():
         if state not in ("signed", "missing"):

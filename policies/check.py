@@ -64,7 +64,7 @@ def check(
     """Whether a job may run, and for what it pays. today: in UTC. Errors: Refused."""
     contract, job = agreement.contract, request.job
     refuse_expired(contract, today)
-    _refuse_foreign(contract, job)
+    _refuse_foreign(agreement, job)
     _refuse_unsubmitted(contract, job, submitted, today)
     _refuse_unlisted(contract, request)
     _refuse_small(contract, job, submitted)
@@ -88,9 +88,12 @@ def refuse_expired(contract: Contract, today: date) -> None:
         raise Refused("expires", f"the contract expired on {contract.expires}", "sign a new one with a later date")
 
 
-def _refuse_foreign(contract: Contract, job: Job) -> None:
-    if job.contract is not None and job.contract != contract.name:
-        raise Refused("name", f"the job is for {job.contract}, this room's contract is {contract.name}", "mend the job")
+def _refuse_foreign(agreement: Agreement, job: Job) -> None:
+    ours = agreement.contract.name
+    if job.contract not in (None, ours, agreement.digest):
+        theirs = "other contract bytes" if len(job.contract or "") == 64 else job.contract
+        rule = f"the job is for {theirs}, this room's contract is {ours}"
+        raise Refused("name", rule, "draft it anew: `passbox job new`")
 
 
 def _refuse_unsubmitted(contract: Contract, job: Job, submitted: Mapping[str, Submitted], today: date) -> None:

@@ -25,6 +25,7 @@ from .document import shape_problems as shape_problems
 from .mistakes import mistakes
 
 LONGEST_TEXT = 300
+MOST_CONTINUED = 8
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -48,6 +49,8 @@ def _trimmed(text: str) -> str:
 NAME_PATTERN = "^[a-z][a-z0-9_-]{0,39}$"
 ORIGIN_PATTERN = "^[a-z0-9][a-z0-9./-]{2,99}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+"""SHA-256 of signed bytes, in hex."""
 Origin = Annotated[str, StringConstraints(pattern=ORIGIN_PATTERN)]
 Text = Annotated[str, AfterValidator(_plain)]
 Value = Annotated[str, AfterValidator(_plain), AfterValidator(_trimmed)]
@@ -101,15 +104,20 @@ class MatchRule(_Strict):
 
 
 class AllowedBudget(_Strict):
-    """What the owner allows to be spent on this data set."""
+    """What the owner allows to be spent on this data set.
+
+    together: what it allows at this δ over all the contracts it signed, this one and those it continues included;
+    left out where there are no others.
+    """
 
     epsilon: float
     delta: float
+    together: float | None = None
 
-    @field_validator("epsilon")
+    @field_validator("epsilon", "together")
     @classmethod
-    def _epsilon(cls, value: float) -> float:
-        if not 0 < value <= LARGEST_EPSILON:
+    def _epsilon(cls, value: float | None) -> float | None:
+        if value is not None and not 0 < value <= LARGEST_EPSILON:
             raise ValueError(f"it must be above 0 and at most {LARGEST_EPSILON:g}")
         return value
 
@@ -180,12 +188,16 @@ class Rules(_Strict):
 
 
 class Contract(_Strict):
-    """What every party signs."""
+    """What every party signs.
+
+    continues: earlier contracts whose accounts this one goes on with, so that what was spent there is spent here.
+    """
 
     version: Literal[1]
     name: Name
     purpose: Text
     expires: date
+    continues: Annotated[list[Digest], Field(max_length=MOST_CONTINUED)] = []
     room: Room
     party: Annotated[dict[Name, Party], Field(min_length=2)]
     match: MatchRule
@@ -230,6 +242,9 @@ def parse(data: bytes, today: date | None = None) -> Contract:
     today: where given, an expiry that has passed is a mistake too: for who writes or signs, not for who looks back.
     """
     raw = read_toml(data, "contract")
+    if not {"party", "dataset", "rules"} & set(raw) and {"seal", "people", "recipients"} & set(raw):
+        other = "a job" if "people" in raw else "a card"
+        raise InvalidContract("contract", (Problem("file", f"it is {other}, not a contract", "name contract.toml"),))
     problems: list[Problem] = []
     contract: Contract | None = None
     try:

@@ -29,7 +29,7 @@ Raw = Mapping[str, object]
 def mistakes(raw: Raw, today: date | None = None) -> list[Problem]:
     """Every mistake that shows only between keys, in the order of the file."""
     found: list[Problem] = []
-    for look in (_room, _parties, _references, _cosigners, _match, _owners, _datasets, _allowances):
+    for look in (_continues, _room, _parties, _references, _cosigners, _match, _owners, _datasets, _allowances):
         found.extend(look(raw))
     return [*_expiry(raw, today), *found]
 
@@ -73,6 +73,17 @@ def _expiry(raw: Raw, today: date | None) -> Iterator[Problem]:
     expires = raw.get("expires")
     if today and isinstance(expires, date) and not isinstance(expires, datetime) and expires < today:
         yield Problem("expires", "this day has passed: nothing would run", "agree on a later day")
+
+
+def _continues(raw: Raw) -> Iterator[Problem]:
+    if len(set(before := _texts(raw, "continues"))) < len(before):
+        yield Problem("continues", "a contract stands twice", "name each once")
+    for name, rule in _tables(raw, "dataset").items():
+        budget = _table(rule, "budget")
+        epsilon, together = budget.get("epsilon"), budget.get("together")
+        if isinstance(epsilon, float | int) and isinstance(together, float | int) and together < epsilon:
+            where = f"dataset.{name}.budget.together"
+            yield Problem(where, "it is less than this budget alone", "state what all contracts allow together")
 
 
 def _room(raw: Raw) -> Iterator[Problem]:

@@ -54,14 +54,19 @@ def account(owner: str) -> str:
 
 def caps(agreement: Agreement) -> list[Cap]:
     """One cap per owner and unit, by owner: the smallest that any of its data sets allows."""
+    return caps_of(agreement.contract, agreement.digest)
+
+
+def caps_of(contract: Contract, digest: str) -> list[Cap]:
+    """As `caps`, of a contract that is not signed yet. digest: SHA-256 of its bytes, in hex."""
     smallest: dict[str, tuple[Rho, Budget]] = {}
-    for rule in agreement.contract.dataset.values():
+    for rule in contract.dataset.values():
         budget = rule.budget.budget()
         rho = rho_within(budget)
         if rule.owner not in smallest or rho < smallest[rule.owner][0]:
             smallest[rule.owner] = (rho, budget)
     return [
-        Cap(account(owner), owner, UNIT, repr(float(b.epsilon)), repr(float(b.delta)), rho, agreement.digest)
+        Cap(account(owner), owner, UNIT, repr(float(b.epsilon)), repr(float(b.delta)), rho, digest)
         for owner, (rho, b) in sorted(smallest.items())
     ]
 

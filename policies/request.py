@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from .contract import Name, digest
-from .document import InvalidContract, read_toml, shape_problems
+from .contract import Digest, Name, digest
+from .document import InvalidContract, Problem, read_toml, shape_problems
 
 MOST_READERS, MOST_COLUMNS = 50, 500
 """So many fit into one entry of the ledger."""
@@ -25,9 +25,15 @@ def _each_once(names: list[str] | None) -> list[str] | None:
 
 
 class _Asks(_Strict):
-    """What every job says. contract: its name, so that a signed job cannot be replayed under another contract."""
+    """What every job says.
 
-    contract: Name | None = None
+    contract: its name, or the SHA-256 of its bytes: the latter binds a signed job to one contract for good.
+    serial: tells two jobs of the same words apart. A signed job is for one set of submissions: to ask the same of
+    newer ones its asker signs the next number.
+    """
+
+    contract: Name | Digest | None = None
+    serial: Annotated[int, Field(ge=1, le=10**9)] = 1
     people: Name
     seed: Name
     recipients: Annotated[list[Name], Field(min_length=1, max_length=MOST_READERS)]
@@ -93,4 +99,11 @@ def parse_job(data: bytes) -> Job:
     try:
         return _JOB.validate_python(raw)
     except ValidationError as error:
-        raise InvalidContract("job", tuple(shape_problems(error))) from None
+        raise InvalidContract("job", tuple(map(_as_written, shape_problems(error)))) from None
+
+
+def _as_written(problem: Problem) -> Problem:
+    """A key as it stands in the file: pydantic puts the kind before it, and nothing where the kind is at fault."""
+    kind, dot, key = problem.where.partition(".")
+    inner = key if dot and kind in ("lookalike", "overlap") else problem.where
+    return replace(problem, where=inner or "kind")

@@ -46,7 +46,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ..dp.note import is_small_order
 
-Namespace = Literal["passbox-contract", "passbox-share", "passbox-job", "passbox-bundle"]
+Namespace = Literal["passbox-contract", "passbox-share", "passbox-job", "passbox-bundle", "passbox-loss"]
 SignatureReason = Literal["not-a-signature", "wrong-namespace", "wrong-key", "broken", "unsupported"]
 KeyReason = Literal["not-a-key", "encrypted", "wrong-passphrase", "not-ed25519"]
 

@@ -187,10 +187,12 @@ def _text(value: str) -> str:
 def job_text(
     kind: str, contract: str, people: str, seed: str, readers: Sequence[str], epsilon: float, size: int
 ) -> str:
-    """A first draft of a job, with a comment on every line."""
+    """A first draft of a job, with a comment on every line. contract: SHA-256 of the bytes it is bound to."""
     lines = [
         f"kind = {_text(kind)}",
-        f"contract = {_text(contract)}  # so that nobody can replay it elsewhere",
+        "# SHA-256 of contract.toml: under no other contract can this job be run",
+        f"contract = {_text(contract)}",
+        "serial = 1  # the next number asks the same again after a data set was submitted anew",
         f"people = {_text(people)}",
         f"seed = {_text(seed)}",
         f"recipients = [{', '.join(_text(reader) for reader in readers)}]  # who can open the release",

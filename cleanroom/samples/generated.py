@@ -72,7 +72,7 @@ def write(
     people: distinct visitors; a few more rows are second accounts. seeds: rows of `buyers.csv`.
     Errors: SampleSizeError; FileExistsError; ValueError for a truth inside a party's folder.
     """
-    _check(people, seeds)
+    check_sizes(people, seeds)
     keep_apart(truth_dir, publisher_dir, advertiser_dir)
     sample = Sample(
         publisher=publisher_dir / "visitors.csv",
@@ -96,7 +96,8 @@ def write(
     return sample
 
 
-def _check(people: int, seeds: int) -> None:
+def check_sizes(people: int, seeds: int) -> None:
+    """Errors: SampleSizeError."""
     if not 1_000 <= people <= 10_000_000:
         raise SampleSizeError(people, seeds, "people must be 1,000 to 10,000,000")
     if not 10 <= seeds <= people // 5:

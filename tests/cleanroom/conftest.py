@@ -5,7 +5,11 @@ It is made once, by the functions that the commands call; every test gets a copy
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +28,7 @@ from passbox.cleanroom.prepare import Task, prepare
 from passbox.cleanroom.room import Room, create_room, open_room
 from passbox.cleanroom.samples import generated
 from passbox.cleanroom.submit import Taken, submit
+from passbox.cli.app import run
 from passbox.policies.agreement import Agreement, read_agreement, signature_path
 from passbox.policies.contract import parse
 from passbox.policies.request import Request, parse_job
@@ -315,3 +320,61 @@ def world(matched: World, copied: Copier) -> World:
 def used(ran: World, copied: Copier) -> World:
     """A copy of one's own, with two jobs in its ledger."""
     return copied(ran)
+
+
+# -- typing commands -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A demo's folders, up to and with the first cosignature."""
+    home = tmp_path_factory.mktemp("played") / "all"
+    command = [str(Path(sys.executable).parent / "passbox"), "demo", "--people", "3000", "--seeds", "300"]
+    subprocess.run([*command, "--json", "--out", str(home)], check=True, capture_output=True)
+    return home
+
+
+@pytest.fixture
+def home(played: Path, tmp_path: Path) -> Path:
+    shutil.copytree(played, tmp_path / "all", symlinks=True)
+    return tmp_path / "all"
+
+
+class Desk:
+    """Types commands in the folders of a demo."""
+
+    def __init__(self, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.home, self._capsys, self._monkeypatch = home, capsys, monkeypatch
+
+    def type(self, person: str, *words: str) -> tuple[int, dict[str, object]]:
+        self._monkeypatch.chdir(self.home / person)
+        self._capsys.readouterr()
+        code = run([*words, "--json"])
+        return code, json.loads(self._capsys.readouterr().out)
+
+    def job(self, epsilon: float, name: str = "more") -> tuple[int, dict[str, object]]:
+        """The publisher asks for another overlap, and the operator runs it."""
+        publisher, operator = self.home / "publisher", self.home / "operator"
+        text = (publisher / "overlap.toml").read_text()
+        (publisher / f"{name}.toml").write_text(re.sub(r"(?m)^epsilon = \S+", f"epsilon = {epsilon}", text))
+        self.type("publisher", "job", "sign", f"{name}.toml", "--contract", "contract.toml", "--key", "publisher.keys")
+        for left in (f"{name}.toml", f"{name}.toml.publisher.sig"):
+            shutil.copy(publisher / left, operator / left)
+        return self.type("operator", "run", "spring", f"{name}.toml")
+
+    def export(self) -> None:
+        self.type("operator", "ledger", "export", "spring")
+        shutil.rmtree(self.home / "officer" / "spring.ledger", ignore_errors=True)
+        shutil.copytree(self.home / "operator" / "spring.ledger", self.home / "officer" / "spring.ledger")
+
+    def cosign(self, *more: str) -> tuple[int, dict[str, object]]:
+        words = ("--contract", "contract.toml", "--key", "officer.keys", "--seen", "spring.seen")
+        return self.type("officer", "ledger", "cosign", "spring.ledger", *words, *more)
+
+    def accept(self) -> tuple[int, dict[str, object]]:
+        return self.type("operator", "ledger", "accept", "spring", "../officer/spring.officer.cosigned")
+
+
+@pytest.fixture
+def desk(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Desk:
+    return Desk(home, capsys, monkeypatch)

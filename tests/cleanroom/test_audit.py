@@ -162,6 +162,20 @@ def test_new_readers_repeats_denials_and_resubmissions_verify(used: World, copie
     assert (found.releases, found.denials) == (3 + 1 + 2, 2)
 
 
+def test_a_job_replayed_on_later_submissions_is_named(used: World) -> None:
+    used.run("overlap", epsilon=0.5)
+    later = used.at(used.now + timedelta(days=3))
+    later.submit("buyers", later.seeds(120, 150))
+    job.match(later.room())
+    later.run("overlap", epsilon=0.1)
+    forger = Operator(later)
+    forger.manifests |= later.log().manifests
+    replayed = forger.release(later.request("overlap", epsilon=0.5))
+    forger.entries.append(replayed)
+    with pytest.raises(LedgerBroken, match="its job was for other data"):
+        verify_log(forger.signed(), later.agreement)
+
+
 def test_a_clock_that_was_set_back_does_not_break_an_honest_log(used: World) -> None:
     earlier = used.at(used.now - timedelta(hours=5))
     earlier.run("overlap", epsilon=0.1)
@@ -497,6 +511,22 @@ def test_a_signed_manifest_for_other_use_is_named(operator: Operator, ran: World
     entry["specification"]["datasets"]["buyers"] = other
     operator.entries.append(priced(entry))
     assert operator.broken().entry == 5
+
+
+def test_a_data_set_that_was_replaced_is_not_used_again(operator: Operator, ran: World) -> None:
+    """Of two that were made within one hour, times do not say which is older; the order in the log does."""
+    digest_of = operator.entries[OVERLAP]["specification"]["datasets"]["buyers"]
+    manifest = json.dumps(json.loads(operator.manifests[f"{digest_of}.json"]) | {"shares": "0" * 64}).encode()
+    other = hashlib.sha256(manifest).hexdigest()
+    operator.manifests[f"{other}.json"] = manifest
+    operator.manifests[f"{other}.json.sig"] = sign(manifest, ran.signing_key("advertiser"), "passbox-bundle").encode()
+    entry = operator.release(ran.request("overlap", epsilon=0.5))
+    entry["specification"]["datasets"]["buyers"] = other
+    operator.entries.append(priced(entry))
+    verify_log(operator.signed(), ran.agreement)
+    operator.entries.append(operator.release(ran.request("overlap", epsilon=0.4)))
+    broken = operator.broken()
+    assert (broken.entry, "replaced" in broken.rule) == (6, True)
 
 
 def test_a_denial_is_of_a_signed_job_and_costs_nothing(used: World) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 import pyrage
 import pytest
@@ -19,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from passbox.cleanroom.bundle import MEMBERS, BadBundle, Label, open_bundle, read_data, write_bundle
+from passbox.cleanroom.flat import write_flat
 from passbox.policies.sign import new_private_key, public_line, verify
 
 ROOM = pyrage.x25519.Identity.generate()
@@ -155,28 +157,45 @@ def sealed_bundle(path: Path, plain: bytes, rows: int) -> Path:
     return zipped(path, list(zip(MEMBERS, (manifest, signature, sealed), strict=True)))
 
 
-def parquet(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue()
+FLAT = write_flat(TABLE)
 
 
 @pytest.mark.parametrize(
     ("plain", "rows"),
     [
         (b"", 1),
-        (b"PAR1", 1),
+        (b"ARROW1", 1),
         (b"x" * 1000, 1),
-        (parquet(TABLE), 199),
-        (parquet(TABLE), 201),
-        (parquet(TABLE)[:-9], 200),
-        (parquet(pa.table({"k": ["0" * 2_000_000] * 3})), 3),
+        (FLAT, 199),
+        (FLAT, 201),
+        (FLAT[: len(FLAT) // 2], 200),
+        (write_flat(pa.table({"k": ["0" * 2_000_000] * 3})), 3),
     ],
 )
-def test_a_signed_table_that_is_none_or_unpacks_without_end_is_refused(plain: bytes, rows: int, tmp_path: Path) -> None:
+def test_a_signed_table_that_is_none_or_is_too_long_is_refused(plain: bytes, rows: int, tmp_path: Path) -> None:
     bundle = open_bundle(sealed_bundle(tmp_path / "visitors.bundle", plain, rows))
     with pytest.raises(BadBundle):
         read_data(bundle, str(ROOM))
+
+
+def test_a_small_bundle_that_would_unpack_into_much_is_refused_before_it_does(tmp_path: Path) -> None:
+    """Signed by its owner, 1,500 rows of 100 kB each in a few thousand bytes: in Parquet, and compressed."""
+    table = pa.table({"k": pa.array(["x" * 100_000] * 1500)})
+    parquet, arrow = io.BytesIO(), io.BytesIO()
+    pq.write_table(table, parquet, compression="zstd")
+    with ipc.new_file(arrow, table.schema, options=ipc.IpcWriteOptions(compression="zstd")) as file:
+        file.write_table(table)
+    pool, before = pa.proxy_memory_pool(pa.default_memory_pool()), pa.default_memory_pool()
+    for plain in (parquet.getvalue(), arrow.getvalue()):
+        bundle = open_bundle(sealed_bundle(tmp_path / "visitors.bundle", plain, 1500))
+        pa.set_memory_pool(pool)
+        try:
+            with pytest.raises(BadBundle) as caught:
+                read_data(bundle, str(ROOM))
+        finally:
+            pa.set_memory_pool(before)
+        assert caught.value.tampered
+    assert pool.max_memory() < 2**20
 
 
 def open_or_refuse(path: Path) -> None:
@@ -198,10 +217,10 @@ def test_no_bytes_of_a_zip_are_a_crash(data: st.DataObject, whole: bytes, tmp_pa
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_no_parquet_that_its_owner_signed_is_a_crash(data: st.DataObject, tmp_path: Path) -> None:
-    raw = bytearray(parquet(TABLE))
+def test_no_table_that_its_owner_signed_is_a_crash(data: st.DataObject, tmp_path: Path) -> None:
+    raw = bytearray(FLAT)
     for _ in range(data.draw(st.integers(1, 4))):
-        raw[data.draw(st.integers(4, len(raw) - 1))] = data.draw(st.integers(0, 255))
+        raw[data.draw(st.integers(8, len(raw) - 1))] = data.draw(st.integers(0, 255))
     open_or_refuse(sealed_bundle(tmp_path / "visitors.bundle", bytes(raw), 200))
 
 

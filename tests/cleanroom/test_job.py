@@ -17,7 +17,7 @@ from passbox.policies.document import InvalidContract
 from passbox.policies.sign import sign
 
 if TYPE_CHECKING:
-    from conftest import Copier, World
+    from conftest import Copier, Desk, World
 
 
 def entries(world: World) -> list[dict[str, Any]]:
@@ -116,6 +116,44 @@ def test_a_plan_says_what_it_will_cost(world: World) -> None:
     assert [(cost.rho, cost.spent) for cost in after.costs] == [(0, cost.spent_after) for cost in costs.values()]
 
 
+def test_a_plan_says_what_fits_now_and_what_would_after_a_cosigning(desk: Desk) -> None:
+    assert desk.job(1.2, "first")[0] == 0
+    code, error = desk.job(1.3, "second")
+    assert (code, "let a witness cosign, then it fits" in str(error)) == (6, True)
+    code, before = desk.type("operator", "plan", "spring", "second.toml")
+    assert (code, before["fits"]) == (0, False)
+    assert 0 < before["largest"] < 1.3 < before["largest_cosigned"]
+    desk.export()
+    assert (desk.cosign()[0], desk.accept()[0]) == (0, 0)
+    _, after = desk.type("operator", "plan", "spring", "second.toml")
+    assert after["fits"] is True
+    assert after["largest"] == after["largest_cosigned"] == before["largest_cosigned"]
+
+
+def test_cosigning_is_offered_only_where_the_job_would_then_fit(desk: Desk) -> None:
+    for epsilon in (1.2, 1.3, 1.31):
+        assert desk.job(epsilon, f"job{epsilon}")[0] == 0
+        desk.export()
+        assert (desk.cosign()[0], desk.accept()[0]) == (0, 0)
+    _, planned = desk.type("operator", "plan", "spring", "job1.2.toml")
+    assert planned["largest"] < 1.39
+    code, error = desk.job(1.39, "more")
+    assert code == 6
+    assert "cosign" not in str(error)
+    assert "agree on a larger budget" in str(error)
+
+
+def test_a_job_that_no_window_holds_is_told_what_cosigning_would_allow(desk: Desk) -> None:
+    assert desk.job(1.2, "first")[0] == 0
+    code, error = desk.job(2.0, "second")
+    assert code == 6
+    assert "then it fits" not in str(error)
+    most = float(str(error).split("at most ")[1].split(" ")[0])
+    desk.export()
+    assert (desk.cosign()[0], desk.accept()[0]) == (0, 0)
+    assert desk.job(most, "third")[0] == 0
+
+
 # -- paying once -------------------------------------------------------------------------------------------------------
 
 
@@ -128,6 +166,28 @@ def test_the_same_job_again_is_the_same_file_and_no_entry(world: World, kind: st
     assert again.release == first.release
     assert again.release.path.read_bytes() == data
     assert len(entries(world)) == count
+
+
+def test_a_signed_job_is_for_the_submissions_it_was_run_on(world: World) -> None:
+    """Who runs the room could otherwise ask it again of whatever is submitted later."""
+    world.run("overlap")
+    later = world.at(world.now + timedelta(days=1))
+    later.submit("buyers", later.seeds(90, 110))
+    job.match(later.room())
+    spent = later.spent()
+    with pytest.raises(Refused) as refused:
+        later.run("overlap")
+    assert refused.value.clause == "serial"
+    assert later.spent() == spent
+    assert later.run("overlap", serial=2).charged
+    later.verify()
+
+
+def test_a_job_bound_to_other_contract_bytes_is_refused(world: World) -> None:
+    assert job.plan(world.room(), world.request("overlap", contract=world.agreement.digest)).costs
+    with pytest.raises(Refused) as refused:
+        job.plan(world.room(), world.request("overlap", contract="0" * 64))
+    assert refused.value.clause == "name"
 
 
 def test_another_audience_size_costs_nothing(world: World) -> None:

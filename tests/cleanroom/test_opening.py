@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import pytest
 from passbox.cleanroom.files import FileInTheWay
 from passbox.cleanroom.opening import check_signer, open_release, write_audience
 from passbox.cleanroom.release import BadRelease, Listed, releases
+from passbox.cli.explain import SIGNATURE, Explanation, explain
 from passbox.dp.note import NoteKey, sign_checkpoint
 
 if TYPE_CHECKING:
@@ -33,15 +35,19 @@ def reseal(world: World, one: Listed, change: Callable[[Document], object], **fi
     opened = world.open(one, ids=False)
     document = json.loads(json.dumps(opened.document))
     change(document)
+    named = {name.replace("__", "."): data for name, data in files.items()}
+    members = dict(opened.files) | {"release.json": json.dumps(document).encode()} | named
+    return seal_to(world, world.folder / "changed.release", members)
+
+
+def seal_to(world: World, path: Path, files: Mapping[str, bytes]) -> Path:
+    """A release of these files, sealed to the publisher."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        members = dict(opened.files) | {"release.json": json.dumps(document).encode()} | files
-        for name, data in members.items():
-            archive.writestr(name.replace("__", "."), data)
-    path = world.folder / "changed.release"
-    path.write_bytes(
-        pyrage.encrypt(packed.getvalue(), [pyrage.x25519.Recipient.from_str(world.keys("publisher").seal_public())])
-    )
+        for name, data in files.items():
+            archive.writestr(name, data)
+    publisher = pyrage.x25519.Recipient.from_str(world.keys("publisher").seal_public())
+    path.write_bytes(pyrage.encrypt(packed.getvalue(), [publisher]))
     return path
 
 
@@ -119,6 +125,110 @@ def test_a_release_that_does_not_follow_from_its_receipt_is_caught(used: World, 
     with pytest.raises(BadRelease) as refused:
         reopen(used, reseal(used, one, change))
     assert refused.value.tampered
+
+
+BAD_VALUES: list[Any] = [
+    None, True, -1, 7, 2**70, 10**400, 0.5, 1e308, "", "x", "\x1b[2J", [], ["x"], [[[]]], {}, {"x": None},
+]  # fmt: skip
+
+
+def places(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where every field of a document stands; of a list, only the first item."""
+    if before:
+        yield before
+    inner = value.items() if isinstance(value, dict) else [(0, value[0])] if isinstance(value, list) and value else []
+    for name, item in inner:
+        yield from places(item, (*before, name))
+
+
+def hurt(document: Document, place: tuple[Any, ...], value: Any = ...) -> bool:
+    """Put a value there, or take away what is there; whether that changed anything."""
+    *way, last = place
+    for name in way:
+        document = document[name]
+    before = document[last]
+    if value is ...:
+        del document[last]
+    else:
+        document[last] = value
+    return value is ... or json.dumps(value) != json.dumps(before)
+
+
+def said_of(world: World, files: Mapping[str, bytes], data: bytes) -> Explanation | None:
+    """What a reader with the contract at hand is told of a release whose release.json is `data`; None where all is
+    well."""
+    path = seal_to(world, world.folder / "hurt.release", {**files, "release.json": data})
+    try:
+        check_signer(path, open_release(path, world.keys("publisher").seal_identity(), None), world.contract)
+    except Exception as error:  # noqa: BLE001 - what is no refusal is explained as a fault of passbox
+        return explain(error)
+    return None
+
+
+@pytest.mark.parametrize("kind", ["overlap", "lookalike"])
+def test_no_field_of_a_release_can_be_dropped_or_given_another_type(used: World, kind: str) -> None:
+    """Exit 4 and one line, whatever stands where."""
+    files = used.open(listed(used, kind), ids=False).files
+    whole = files["release.json"]
+    assert said_of(used, files, whole) is None
+    for place in places(json.loads(whole)):
+        for value in [..., *BAD_VALUES]:
+            document = json.loads(whole)
+            if hurt(document, place, value):
+                said = said_of(used, files, json.dumps(document).encode())
+                assert said is not None, (place, value)
+                assert said.exit == SIGNATURE, (place, value, said)
+                assert "\n" not in said.message
+
+
+def test_no_byte_of_a_release_can_be_changed(used: World) -> None:
+    files = used.open(listed(used, "overlap"), ids=False).files
+    whole, rng = files["release.json"], random.Random(5)
+    deep = b"[" * 100_000
+    long = whole.replace(b'"seed_rows": ', b'"seed_rows": ' + b"9" * 10_000)
+    nan = whole.replace(b'"low": ', b'"low": NaN, "x": ')
+    others = [b"", b"7", b"null", b"\xff\xfe", deep, b'{"format":' + deep, long, nan, whole[:-2], whole + b"{}"]
+    for _ in range(500):
+        at, bit = rng.randrange(len(whole)), 1 << rng.randrange(8)
+        others.append(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :])
+    for data in others:
+        said = said_of(used, files, data)
+        assert said is not None
+        assert said.exit == SIGNATURE
+
+
+def test_an_audience_that_unpacks_without_end_is_refused(used: World) -> None:
+    """A million equal tokens are a few hundred bytes."""
+    one, sink = listed(used, "lookalike"), io.BytesIO()
+    pq.write_table(pa.table({"token": pa.array([7] * 10**6, pa.uint64())}), sink)
+    path = reseal(used, one, lambda d: d["audience"].update(size=10**6), audience__parquet=sink.getvalue())
+    with pytest.raises(BadRelease, match="not a whole release"):
+        reopen(used, path)
+
+
+ABOUT: dict[str, Callable[[Document], object]] = {
+    "no id": lambda d: d.pop("id"),
+    "an id that is a path": lambda d: d.update(id="../../x"),
+    "another id": lambda d: d.update(id="overlap-" + "0" * 12),
+    "no entries": lambda d: d.update(entries=[]),
+    "entries that are text": lambda d: d.update(entries=["2"]),
+    "entries beyond count": lambda d: d.update(entries=[10**40]),
+    "readers that are one": lambda d: d.update(recipients="publisher"),
+    "one key more": lambda d: d.update(x=1),
+}
+
+
+@pytest.mark.parametrize("name", ABOUT)
+def test_what_a_room_says_of_a_release_has_one_shape(used: World, name: str, passbox: Any) -> None:
+    about = listed(used, "overlap").path.with_suffix(".json")
+    document = json.loads(about.read_text())
+    ABOUT[name](document)
+    about.write_text(json.dumps(document))
+    for command in (["list"], ["export"]):
+        code, _, err = passbox("release", *command, used.place)
+        assert (code, "it is" in err, "remove it, and run its job again" in err) == (SIGNATURE, True, True)
+    about.write_text("[" * 100_000)
+    assert passbox("release", "list", used.place)[0] == SIGNATURE
 
 
 def test_a_receipt_of_another_rooms_log_is_caught_with_the_contract_at_hand(used: World) -> None:

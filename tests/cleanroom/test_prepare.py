@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import resource
@@ -14,19 +15,23 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pcsv
+import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
 from passbox.cleanroom import home, prepare
 from passbox.cleanroom.bundle import MEMBERS, open_bundle, read_data
 from passbox.cleanroom.columns import ColumnMissing, ColumnUnreadable
+from passbox.cleanroom.dummies import with_dummies
 from passbox.cleanroom.files import FileInTheWay
 from passbox.cleanroom.home import read_home
 from passbox.cleanroom.keys import KeysUnusable
 from passbox.cleanroom.prepare import Brought, NothingLeft, NotTheOwner, Prepared, Task, TooManyRejects, examine
 from passbox.cleanroom.source import BadSource
+from passbox.cli.explain import explain, remedy
 from passbox.policies.agreement import SignatureBroken
 from passbox.policies.check import Refused
 from passbox.policies.share import ShareUnusable, new_share, share_path, signed_share
@@ -222,6 +227,66 @@ def test_an_identifier_that_is_not_text_is_refused(party: Party) -> None:
     assert "not text" in caught.value.rule
 
 
+DIGEST = hashlib.sha256(b"person.1@example.com").digest()
+SHA, BASE64 = DIGEST.hex(), base64.b64encode(DIGEST).decode()
+EMPTY = hashlib.sha256(b"").hexdigest()
+HASHED: dict[str, tuple[str, str]] = {
+    "a raw address": ("person.1@example.com", "raw-email-in-hashed-column"),
+    "hex of hex": (SHA.encode().hex(), "hex-of-hex"),
+    "capital hex of capital hex": (SHA.upper().encode().hex().upper(), "hex-of-hex"),
+    "hex of base64": (BASE64.encode().hex(), "encoded-twice"),
+    "base64 of hex": (base64.b64encode(SHA.encode()).decode(), "base64-of-hex"),
+    "base64 of base64": (base64.b64encode(BASE64.encode()).decode(), "encoded-twice"),
+    "base64 of URLs": (base64.urlsafe_b64encode(b"\xfb" * 32).decode(), "not-a-hash"),
+    "base64 without its end": (BASE64[:-1], "not-a-hash"),
+    "hex of both cases": (SHA[:32].upper() + SHA[32:], "not-a-hash"),
+    "hex with its mark": ("0x" + SHA, "not-a-hash"),
+    "MD5": (hashlib.md5(b"person.1@example.com").hexdigest(), "wrong-length"),
+    "SHA-512": (hashlib.sha512(b"person.1@example.com").hexdigest(), "wrong-length"),
+    "nothing, hashed": (EMPTY, "hash-of-nothing"),
+    "nothing, hashed twice": (hashlib.sha256(EMPTY.encode()).hexdigest(), "hashed-twice"),
+    "nothing, hashed twice as bytes": (hashlib.sha256(bytes.fromhex(EMPTY)).hexdigest(), "hashed-twice"),
+}
+
+
+def hashed(party: Party, *cells: str) -> Brought:
+    """A list that the contract says arrives hashed."""
+    contract = party.world.agreement.contract
+    rule = contract.dataset["buyers"].model_copy(update={"identifiers": {"email": "sha256"}})
+    agreed = contract.model_copy(update={"dataset": contract.dataset | {"buyers": rule}})
+    return Brought(party.csv([{"email": cell} for cell in cells], "buyers.csv"), agreed, "buyers")
+
+
+@pytest.mark.parametrize("case", HASHED)
+def test_a_hash_that_is_none_is_counted_under_its_likely_cause_and_explained(case: str, party: Party) -> None:
+    """Any cause has words of its own, and none of them holds what the cell held."""
+    cell, cause = HASHED[case]
+    report = examine(hashed(party, "ab" * 32, cell))
+    assert (report.rows, dict(report.rejects)) == (1, {f"email: {cause}": 1})
+    words = explain(TooManyRejects(Path("buyers.csv"), 2, report.rejects, 0))
+    assert cause in words.message
+    assert remedy(report.rejects) == words.hint != ""
+    assert cell[:12] not in words.message + words.hint
+
+
+def test_one_row_that_shows_a_double_hash_is_what_the_remedy_speaks_of(party: Party) -> None:
+    twice = hashlib.sha256(EMPTY.encode()).hexdigest()
+    report = examine(hashed(party, "ab" * 32, twice, "x", "y", "z"))
+    assert "hashed twice" in remedy(report.rejects)
+
+
+@pytest.mark.parametrize("case", [str.lower, str.upper])
+def test_hex_of_either_case_is_the_same_person(case: Callable[[str], str], party: Party) -> None:
+    report = examine(hashed(party, case(SHA), case("ab" * 32)))
+    assert (report.rows, report.rejects) == (2, {})
+
+
+def test_hex_of_both_cases_in_one_column_says_so(party: Party) -> None:
+    with pytest.raises(BadSource) as caught:
+        examine(hashed(party, SHA, SHA.upper()))
+    assert caught.value.rule == "column email mixes encodings of hashes: small hex letters and capital hex letters"
+
+
 def test_keys_of_another_party_are_refused(party: Party) -> None:
     for name in ("advertiser", "host", "officer"):
         with pytest.raises(NotTheOwner):
@@ -276,6 +341,14 @@ def test_the_manifest_says_which_shares_the_key_came_from(party: Party) -> None:
     assert open_bundle(party.folder / "again.bundle").manifest.shares != first
 
 
+def test_the_manifest_says_the_hour_it_was_made_in_and_no_more(party: Party) -> None:
+    party.world = replace(party.world, now=party.world.now.replace(minute=59, second=58, microsecond=7))
+    party.prepare()
+    manifest = open_bundle(party.folder / "visitors.bundle").manifest
+    assert manifest.made == party.world.now.replace(minute=0, second=0, microsecond=0)
+    assert manifest.expires.date() == party.world.agreement.contract.expires
+
+
 def test_damaged_keys_are_refused(party: Party) -> None:
     (party.folder / "publisher.keys" / "seal").write_bytes(b"\xff\xfe")
     with pytest.raises(KeysUnusable):
@@ -305,6 +378,94 @@ def test_looking_at_a_file_of_which_nothing_is_left_shows_the_reasons(party: Par
     source = party.csv([party.row(n, email="") for n in range(3)])
     report = examine(Brought(source, party.world.agreement.contract, "visitors"))
     assert (report.rows, dict(report.rejects)) == (0, {"email: empty": 3})
+
+
+# -- dummies ---------------------------------------------------------------------------------------------------------
+
+
+def padded(party: Party, people: range, rows: int, name: str = "buyers") -> set[int]:
+    """The first halves of the handles in a bundle of those people."""
+    seeds = party.csv([{"email": f"person.{n}@example.com"} for n in people], f"{name}.csv")
+    task = replace(party.task(seeds, "buyers", pad_to=rows), out=party.folder / f"{name}.bundle")
+    report = party.run(task, "advertiser")
+    table = read_data(open_bundle(task.out), party.world.keys("host").room_seal())
+    assert (report.rows, report.dummies) == (max(rows, len(people)), max(rows - len(people), 0))
+    assert open_bundle(task.out).manifest.rows == table.num_rows == report.rows
+    assert (table.column_names, table.column("k").to_pylist()) == (["k", "k2"], sorted(table.column("k").to_pylist()))
+    return set(table.column("k").to_pylist())
+
+
+def test_a_padded_list_shows_the_size_that_was_asked_and_holds_every_person(party: Party) -> None:
+    people = padded(party, range(40), 0, "plain")
+    shown = padded(party, range(40), 1000)
+    assert (len(people), len(shown), people <= shown) == (40, 1000, True)
+    assert padded(party, range(40), 40, "full") == people
+
+
+def test_who_sees_two_submissions_cannot_tell_dummies_by_what_changes(party: Party) -> None:
+    """Made again, under another name or of a longer list, a list has the dummies it had: the first so many."""
+    people, first = padded(party, range(40), 0, "plain"), padded(party, range(40), 500, "first")
+    assert padded(party, range(40), 500, "again") == first
+    grown = padded(party, range(60), 500, "grown")
+    dummies = first - people
+    assert people <= grown
+    assert (len(dummies), len(grown & dummies), grown & dummies <= dummies) == (460, 440, True)
+
+
+def test_dummies_come_from_a_secret_of_the_owner_alone(party: Party) -> None:
+    """The other owner holds the match key: with the same list and key, its dummies are others."""
+    people, ours = padded(party, range(40), 0, "plain"), padded(party, range(40), 500, "ours")
+    seal = party.folder / "advertiser.keys" / "seal"
+    held = party.world.shares()
+    task = replace(party.task(party.folder / "ours.csv", "buyers"), pad_to=500)
+    secret = prepare._dummy_secret(task, party.world.keys("advertiser"))
+    assert secret != prepare._dummy_secret(task, party.world.keys("publisher"))
+    assert secret != prepare._dummy_secret(replace(task, dataset="others"), party.world.keys("advertiser"))
+    assert seal.read_text().strip().encode() not in secret
+    key = prepare.derive_match_key(
+        prepare.open_shares(party.world.agreement, held, party.world.keys("publisher").seal_identity()),
+        bytes.fromhex(party.world.agreement.digest),
+    )
+    theirs = with_dummies(prepare.Handles(np.zeros(0, np.uint64), np.zeros(0, np.uint64)), 500, key.reveal())
+    assert not set(theirs.k.tolist()) & (ours - people)
+
+
+def test_dummies_match_nobody_and_a_padded_list_counts_the_same(party: Party) -> None:
+    party.prepare()
+    known = set(party.opened().column("k").to_pylist())
+    assert len(padded(party, range(30, 70), 0, "plain") & known) == 20
+    assert len(padded(party, range(30, 70), 5000) & known) == 20
+
+
+def test_a_list_that_hands_out_audiences_or_has_features_is_not_padded(party: Party) -> None:
+    """A dummy with made-up features would be learnt from, and could be chosen."""
+    refused(party, [party.row(n) for n in range(9)], Refused, pad_to=100)
+    with pytest.raises(Refused, match="IDs and columns"):
+        examine(party.task(party.file()).brought, 100)
+
+
+def test_a_list_longer_than_what_it_is_padded_to_is_refused(party: Party) -> None:
+    seeds = party.csv([{"email": f"person.{n}@example.com"} for n in range(9)], "buyers.csv")
+    before = party.files()
+    with pytest.raises(BadSource, match="more than it is to be padded to"):
+        party.run(party.task(seeds, "buyers", pad_to=8), "advertiser")
+    assert party.files() == before
+    assert examine(party.task(seeds, "buyers").brought, 20).dummies == 11
+
+
+def test_another_padding_of_the_same_file_is_another_bundle(party: Party) -> None:
+    seeds = party.csv([{"email": f"person.{n}@example.com"} for n in range(9)], "buyers.csv")
+    assert party.run(party.task(seeds, "buyers", pad_to=20), "advertiser").written
+    assert not party.run(party.task(seeds, "buyers", pad_to=20), "advertiser").written
+    for other in (0, 21):
+        with pytest.raises(FileInTheWay):
+            party.run(party.task(seeds, "buyers", pad_to=other), "advertiser")
+
+
+def test_nobody_left_is_not_hidden_by_dummies(party: Party) -> None:
+    seeds = party.csv([{"email": "nobody"}], "buyers.csv")
+    with pytest.raises(NothingLeft):
+        party.run(party.task(seeds, "buyers", pad_to=20, most_rejects=9), "advertiser")
 
 
 # -- typed twice, or after a crash -----------------------------------------------------------------------------------
@@ -465,17 +626,16 @@ def test_unzip_and_ssh_keygen_open_a_bundle(party: Party) -> None:
     assert subprocess.run([*ask, *signature], input=manifest + b" ", check=False, capture_output=True).returncode != 0
 
 
-def test_age_and_any_parquet_reader_open_the_data(party: Party) -> None:
+def test_age_and_any_arrow_reader_open_the_data(party: Party) -> None:
     if not (shutil.which("age") and shutil.which("unzip")):
         pytest.skip("age or unzip is not installed")
     party.prepare()
     opened, key = unzipped(party), party.folder / "host.keys" / "room.seal"
-    subprocess.run(
-        ["age", "-d", "-i", key, "-o", party.folder / "data.parquet", opened / "data.parquet.age"], check=True
-    )
-    assert pq.read_table(party.folder / "data.parquet").equals(party.opened())
+    data = party.folder / "data.arrow"
+    subprocess.run(["age", "-d", "-i", key, "-o", data, opened / "data.arrow.age"], check=True)
+    assert feather.read_table(data).equals(party.opened())
     other = party.folder / "publisher.keys" / "seal"
-    shut = subprocess.run(["age", "-d", "-i", other, opened / "data.parquet.age"], check=False, capture_output=True)
+    shut = subprocess.run(["age", "-d", "-i", other, opened / "data.arrow.age"], check=False, capture_output=True)
     assert shut.returncode != 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from passbox.cleanroom.propose import FEWEST_ROWS, Proposal, propose
+from passbox.cleanroom.propose import FEWEST, Proposal, propose
 from passbox.cleanroom.source import BadSource
 from passbox.policies.contract import NumberColumn
 from passbox.policies.mistakes import mistakes
 
 ROWS = 400
+EMAIL = ("email", "uid2@1", "raw")
 
 
 def proposal(tmp_path: Path, **columns: Any) -> Proposal:
@@ -26,7 +28,7 @@ def proposal(tmp_path: Path, **columns: Any) -> Proposal:
     emails = [f"p{n}@example.com" for n in range(rows)]
     path = tmp_path / "visitors.parquet"
     pq.write_table(pa.table({"visitor_id": [f"V{n}" for n in range(rows)], "email": emails, **columns}), path)
-    return propose(path, ("email",))
+    return propose(path, *EMAIL)
 
 
 def only(found: Proposal) -> Any:
@@ -36,12 +38,12 @@ def only(found: Proposal) -> Any:
 
 def test_ids_and_identifiers_are_no_columns(tmp_path: Path) -> None:
     found = proposal(tmp_path, region=["north", "south"] * 200)
-    assert (found.rows, found.id, only(found).values) == (ROWS, "visitor_id", ("north", "south"))
+    assert (found.people, found.id, only(found).values) == (ROWS, "visitor_id", ("north", "south"))
 
 
 def test_a_category_that_few_rows_hold_is_left_out(tmp_path: Path) -> None:
-    rare = ["the queen"] * (FEWEST_ROWS - 1)
-    found = proposal(tmp_path, title=rare + ["dr"] * FEWEST_ROWS + ["ms"] * 300)
+    rare = ["the queen"] * (FEWEST - 1)
+    found = proposal(tmp_path, title=rare + ["dr"] * FEWEST + ["ms"] * 300)
     assert only(found).values == ("dr", "ms")
     assert only(found).note == "1 rarer values left out"
 
@@ -62,6 +64,76 @@ def test_one_persons_extreme_does_not_move_the_bounds(tmp_path: Path) -> None:
     assert plain == (10.0, 100.0)
     assert only(proposal(tmp_path, age=[*ages, *[987_654] * 9])).bounds == (10.0, 100.0)
     assert only(proposal(tmp_path, age=[*ages, *[-987_654] * 9])).bounds == (10.0, 100.0)
+
+
+LOUD = 1_000
+"""Rows of one person among the others."""
+
+
+def crowded(tmp_path: Path, **loud: Any) -> Proposal:
+    """400 people with a row each, among whom one has a thousand rows more. loud: what differs in those rows."""
+    plain = {
+        "visitor_id": [f"V{n}" for n in range(ROWS)],
+        "email": [f"p{n}@example.com" for n in range(ROWS)],
+        "region": ["north", "south"] * 200,
+        "age": [18.0 + n % 70 for n in range(ROWS)],
+        "topics": [["cars", "travel"]] * ROWS,
+    }
+    more = {"visitor_id": ["V7"], "email": ["p7@example.com"], "region": ["the queen"], "age": [987_654.0]}
+    more |= {"topics": [["secret", "cars", "travel", "pets"]]} | loud
+    each = {name: (cells * LOUD)[:LOUD] for name, cells in more.items()}
+    path = tmp_path / "visitors.parquet"
+    pq.write_table(pa.table({name: plain[name] + each[name] for name in plain}), path)
+    return propose(path, *EMAIL)
+
+
+SPELLINGS = ["p7@example.com", " P7@Example.com", "P7@EXAMPLE.COM "]
+
+
+@pytest.mark.parametrize(
+    "loud",
+    [
+        {},
+        {"visitor_id": [f"W{n}" for n in range(LOUD)]},
+        {"visitor_id": [None], "email": SPELLINGS},
+        {"email": [f"alias{n}@example.com" for n in range(LOUD)]},
+        {"email": [None]},
+        {"email": ["not an address"], "visitor_id": [f"W{n}" for n in range(LOUD)]},
+    ],
+)
+def test_one_person_with_a_thousand_rows_is_one_person(loud: dict[str, Any], tmp_path: Path) -> None:
+    """By its identifier, however it is spelled, or by its ID."""
+    region, age, topics = crowded(tmp_path, **loud).columns
+    assert region.values == ("north", "south")
+    assert age.bounds == (10.0, 100.0)
+    assert (topics.values, topics.at_most) == (("cars", "travel"), 2)
+
+
+def test_ten_people_with_a_row_each_are_ten(tmp_path: Path) -> None:
+    """The same file as above, but for whose rows they are: the test above can fail."""
+    loud = {
+        name: [form.format(n) for n in range(LOUD)]
+        for name, form in (("visitor_id", "W{}"), ("email", "w{}@b.example"))
+    }
+    region, age, topics = crowded(tmp_path, **loud).columns
+    assert "the queen" in region.values
+    assert age.bounds[1] > 900_000
+    assert "secret" in topics.values
+
+
+def test_people_are_told_apart_in_a_hashed_column_as_well(tmp_path: Path) -> None:
+    digests = [hashlib.sha256(f"p{n}@example.com".encode()).hexdigest() for n in range(40)]
+    path = tmp_path / "visitors.parquet"
+    cells = ["north"] * 40 + ["the queen"] * 30
+    pq.write_table(pa.table({"email": digests + digests[:1] * 30, "region": cells}), path)
+    assert only(propose(path, "email", "uid2@1", "sha256")).values == ("north",)
+
+
+def test_without_identifiers_or_ids_nothing_is_proposed(tmp_path: Path) -> None:
+    path = tmp_path / "visitors.parquet"
+    pq.write_table(pa.table({"mail": ["x"] * 50, "visitor_id": ["V1"] * 50, "region": ["north"] * 50}), path)
+    found = propose(path, *EMAIL)
+    assert (found.columns, set(found.left_out)) == ((), {"mail", "visitor_id", "region"})
 
 
 @pytest.mark.parametrize("values", [[0] * 395 + [1, 2, 3, 4, 5], ["5"] * 100, [None] * 50])
@@ -95,7 +167,7 @@ def test_a_file_without_a_header_proposes_nothing_of_its_first_person(tmp_path: 
     path = tmp_path / "visitors.csv"
     path.write_text("anna,anna@example.com,34\n" * 50)
     with pytest.raises(BadSource) as caught:
-        propose(path, ("email",))
+        propose(path, *EMAIL)
     assert "anna" not in str(caught.value.rule)
 
 
@@ -113,8 +185,8 @@ def test_proposed_bounds_are_always_ones_a_contract_takes(values: list[float], t
         assert NumberColumn.model_validate(declared)
         assert mistakes({"dataset": {"d": {"columns": {"amount": declared}}}}) == []
         finite = sorted(value for value in values if abs(value) < float("inf"))
-        assert column.bounds[0] <= finite[FEWEST_ROWS - 1]
-        assert finite[-FEWEST_ROWS] <= column.bounds[1]
+        assert column.bounds[0] <= finite[FEWEST - 1]
+        assert finite[-FEWEST] <= column.bounds[1]
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -122,11 +194,11 @@ def test_proposed_bounds_are_always_ones_a_contract_takes(values: list[float], t
 def test_no_text_is_a_crash_and_no_rare_value_is_proposed(values: list[str], tmp_path: Path) -> None:
     texts = [value.encode("utf-8", "ignore").decode().replace("\0", "") for value in values]
     path = tmp_path / "visitors.csv"
-    pcsv.write_csv(pa.table({"email": ["a@b.c"] * len(texts), "note": texts}), path)
+    pcsv.write_csv(pa.table({"email": [f"a{n}@b.example" for n in range(len(texts))], "note": texts}), path)
     held = [{text.strip(), *(part.strip() for part in text.split("|"))} for text in texts]
-    for column in propose(path, ("email",)).columns:
+    for column in propose(path, *EMAIL).columns:
         for value in column.values:
-            assert sum(value in row for row in held) >= FEWEST_ROWS
+            assert sum(value in row for row in held) >= FEWEST
 
 
 def test_the_draft_of_real_looking_people_holds_no_rare_value(signed: Any, tmp_path: Path) -> None:

@@ -236,6 +236,8 @@ def killed_anywhere(world: World, copied: Copier, command: Callable[[World], obj
 
 
 def test_making_a_room_may_be_killed_anywhere(empty_room: World, copied: Copier) -> None:
+    (empty_room.folder / "host.keys" / "room.made").unlink()
+
     def new(world: World) -> None:
         create_room(world.folder / "again", world.agreement, world.keys("host"), world.clock)
         assert open_room(world.folder / "again").agreement.digest == world.agreement.digest

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import os
 import traceback
+import weakref
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from passbox.cleanroom import source
 from passbox.cleanroom.source import BadSource, header, read_source
 
 CANARY = "canary.person@example.com"
@@ -184,6 +186,26 @@ pieces = st.sampled_from(
         b";",
     ]
 )
+
+
+def test_nothing_of_the_reader_outlives_the_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a thread of the CSV reader still holds it would drop while Python shuts down, which aborts the process.
+
+    With threads, 6 to 31 of 300 were held (three runs), so that this misses them in less than one of a hundred.
+    """
+    seen: list[weakref.ref[object]] = []
+
+    class Watched(source._Ragged):
+        def __init__(self) -> None:
+            super().__init__()
+            seen.append(weakref.ref(self))
+
+    monkeypatch.setattr(source, "_Ragged", Watched)
+    (path := tmp_path / "visitors.csv").write_bytes(HEAD + ROW * 500 + b"x\n")
+    for _ in range(300):
+        with contextlib.suppress(BadSource):
+            read_source(path)
+        assert seen[-1]() is None
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from passbox.cleanroom import job
-from passbox.cleanroom.bundle import MEMBERS, BadBundle
+from passbox.cleanroom.bundle import MEMBERS, BadBundle, open_bundle
 from passbox.cleanroom.room import RoomUnusable
 from passbox.cleanroom.submit import submit
 from passbox.policies.agreement import SignatureBroken
@@ -45,6 +45,24 @@ def test_a_bundle_is_taken_in_once(empty_room: World) -> None:
     }
 
 
+def test_a_changed_bundle_is_refused_though_its_manifest_is_held(world: World) -> None:
+    bundle, before = world.folder / "buyers.bundle", snapshot(world)
+    whole = bundle.read_bytes()
+    with zipfile.ZipFile(bundle) as archive:
+        sealed = archive.read(MEMBERS[2])
+        members = [archive.read(name) for name in MEMBERS[:2]]
+    for changed in (sealed[:-1], sealed[:-9] + bytes([sealed[-9] ^ 1]) + sealed[-8:], b""):
+        with zipfile.ZipFile(bundle, "w") as archive:
+            for name, data in zip(MEMBERS, (*members, changed), strict=True):
+                archive.writestr(name, data)
+        with pytest.raises(BadBundle, match="not what its manifest signs") as refused:
+            submit(world.room(), bundle)
+        assert refused.value.tampered
+    bundle.write_bytes(whole)
+    assert not submit(world.room(), bundle).new
+    assert snapshot(world) == before
+
+
 def test_what_lies_in_the_room_is_encrypted(world: World) -> None:
     """No handle of the tables stands in the clear in any file."""
     handles = world.table("buyers").column("k").to_numpy()
@@ -62,8 +80,8 @@ LABELS: dict[str, tuple[type[Exception], Label]] = {
     "signed by another party": (SignatureBroken, {"signer": "publisher"}),
     "signed by the operator": (SignatureBroken, {"signer": "host"}),
     "expired": (BadBundle, {"expires": datetime(2027, 1, 9, 23, 0, tzinfo=UTC)}),
-    "replayed": (BadBundle, {"made": datetime(2027, 1, 10, 11, 0, tzinfo=UTC)}),
-    "as old as what is there": (BadBundle, {"made": datetime(2027, 1, 10, 11, 30, tzinfo=UTC)}),
+    "replayed": (BadBundle, {"made": datetime(2027, 1, 10, 10, 0, tzinfo=UTC)}),
+    "made a second before what is there": (BadBundle, {"made": datetime(2027, 1, 10, 10, 59, 59, tzinfo=UTC)}),
     "made in the future": (BadBundle, {"made": datetime(2027, 3, 1, tzinfo=UTC)}),
 }
 
@@ -214,6 +232,43 @@ def test_a_newer_list_takes_the_place_of_the_older(world: World) -> None:
         later.run("overlap")
     with pytest.raises(BadBundle, match="replayed"):
         submit(later.room(), world.folder / "buyers.bundle")
+
+
+def test_of_two_lists_made_within_one_hour_the_last_stays_and_the_replaced_never_returns(world: World) -> None:
+    """Manifests say the hour alone."""
+    first, hour = world.folder / "buyers.bundle", datetime(2027, 1, 10, 11, 0, tzinfo=UTC)
+    assert open_bundle(first).manifest.made == hour
+    second = world.bundle("buyers", world.seeds(150, 150), "second", made=hour)
+    third = world.bundle("buyers", world.seeds(140, 160), "third", made=hour)
+    assert submit(world.room(), second).new
+    assert not submit(world.room(), second).new
+    assert submit(world.room(), third).new
+    before = snapshot(world)
+    for replaced in (first, second):
+        with pytest.raises(BadBundle, match="replayed"):
+            submit(world.room(), replaced)
+    assert snapshot(world) == before
+
+
+def test_killed_before_it_was_the_newest_a_list_of_the_same_hour_is_taken_when_typed_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from passbox.cleanroom import room
+
+    bundle = world.bundle("buyers", world.seeds(150, 150), made=datetime(2027, 1, 10, 11, 0, tzinfo=UTC))
+
+    def killed(path: Path, data: bytes, mode: int = 0o644) -> None:
+        if path.name == "current":
+            raise KeyboardInterrupt
+        written(path, data, mode)
+
+    written = room.write
+    with monkeypatch.context() as patch:
+        patch.setattr(room, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            submit(world.room(), bundle)
+    assert not submit(world.room(), world.folder / "buyers.bundle").new
+    assert submit(world.room(), bundle).new
 
 
 def test_lists_keyed_with_other_shares_are_not_matched(world: World, copied: Copier) -> None:

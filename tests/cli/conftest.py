@@ -61,4 +61,6 @@ def drafted(agreed: Path) -> Path:
     """The same before anybody signed."""
     for path in [*agreed.glob("contract.toml.*.sig"), *agreed.glob("contract.toml.*.share")]:
         path.unlink()
+    for memory in agreed.glob("*.keys/signed"):
+        shutil.rmtree(memory)
     return agreed

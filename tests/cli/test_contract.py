@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,63 @@ def test_a_sound_contract_is_said_in_sentences(passbox: Typed, agreed: Path) -> 
     assert code == 0
     assert "no mistakes" in out
     assert "host operates the room and owns no data" in out
+
+
+def test_who_signs_reads_caps_window_and_readers_in_plain_words(passbox: Typed, drafted: Path) -> None:
+    out = passbox("contract", "show", "contract.toml")[1]
+    assert "advertiser lets at most ε 3 (δ 1e-06) of buyers be spent in all, on who is in this list" in out
+    assert "only publisher and advertiser may read it" in out
+    assert "up to 25% of a cap may be spent before officer cosigns the ledger, and no more until then" in out
+    path = drafted / "contract.toml"
+    path.write_text(re.sub("^cosign = .*$", "", path.read_text(), flags=re.MULTILINE))
+    assert "nobody cosigns the ledger" in passbox("contract", "show", "contract.toml")[1]
+
+
+def test_the_largest_single_charge_is_what_the_window_lets_through(drafted: Path) -> None:
+    """What `contract show` says of one job alone is what the ledger would take, and not a step more."""
+    from passbox.cli.contract import _window
+    from passbox.dp.accounting import rho_within
+    from passbox.dp.budget import Budget, Epsilon
+    from passbox.policies.contract import parse
+
+    contract = parse((drafted / "contract.toml").read_bytes())
+    window, rule = contract.window(), contract.dataset["buyers"].budget.budget()
+    said = float(re.search(r"ε ([\d.]+) to buyers", _window(contract))[1])  # type: ignore[index]
+    assert window is not None
+    most = window.most(rho_within(rule))
+    assert rho_within(Budget(Epsilon(said), rule.delta)) <= most < rho_within(Budget(Epsilon(said + 0.02), rule.delta))
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["contract", "check", "host.party.toml"], "it is a card, not a contract"),
+        (["contract", "show", "host.room.toml"], "it is a card, not a contract"),
+        (["contract", "sign", "host.room.toml", "--key=host.keys"], "it is a card, not a contract"),
+        (["contract", "new", "--party=contract.toml", "--room=host.room.toml"], "it is a contract, not a party card"),
+        (["contract", "new", *CARDS, "--room=host.party.toml"], "it is a party card, not a room card"),
+        (["contract", "new", "--party=host.room.toml", "--room=host.room.toml"], "it is a room card, not a party card"),
+        (["contract", "sign", "contract.toml", "--key=officer"], "did you mean `officer.keys`?"),
+        (["contract", "sign", "contract.toml", "--key=."], "this is no key folder"),
+        (["contract", "sign", "contract.toml", "--key=nobody.keys"], "there is no such key folder"),
+    ],
+)
+def test_a_file_that_was_mixed_up_is_named_for_what_it_is(
+    command: list[str], said: str, passbox: Typed, agreed: Path
+) -> None:
+    code, out, err = passbox(*command)
+    assert (code, said in out + err) == (3, True), out + err
+
+
+def test_after_all_have_signed_each_party_is_told_its_own_part(passbox: Typed, agreed: Path) -> None:
+    _, out, err = passbox("contract", "verify", "contract.toml")
+    for told in ("visitors --key publisher.keys", "buyers --key advertiser.keys", "room new FOLDER"):
+        assert told in out
+    for name in ("publisher", "advertiser", "host"):
+        (agreed / f"{name}.keys").rename(agreed / f"{name}.elsewhere")
+    _, out, err = passbox("contract", "verify", "contract.toml")
+    assert "ledger verify" in err
+    assert "prepare" not in out + err
 
 
 def test_check_lists_every_mistake_at_once(passbox: Typed, drafted: Path) -> None:
@@ -196,11 +254,31 @@ def test_a_key_elsewhere_is_told_what_to_type_and_what_comes_next(passbox: Typed
     (drafted / "publisher.keys" / "seal").write_bytes((drafted / "elsewhere" / "seal").read_bytes())
     code, out, err = passbox("contract", "sign", "contract.toml", "--key", "publisher.keys")
     assert code == 0
+    assert "NOT signed yet" in out
+    assert "nothing is signed" in err
     assert out.count("ssh-keygen -Y sign") == 2
-    assert "--signature contract.toml.sig" in err
-    assert "--share-signature publisher.keys/contract.toml.publisher.share.unsigned.sig" in err
+    assert "--signature contract.toml.sig" in out
+    assert "--share-signature publisher.keys/contract.toml.publisher.share.unsigned.sig" in out
     code, _, err = passbox("contract", "sign", "contract.toml", "--key", "publisher.keys", "--signature", "id.pub")
     assert code == 4
     assert "it is not a signature" in err
     code, _, err = passbox(*COMMANDS["prepare"])
     assert code == 4
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "said"),
+    [
+        ("email", ["ab" * 32] * 3, 'identifiers.email = "sha256"'),
+        ("mail", ["a@example.com"] * 3, "--column email=COLUMN"),
+    ],
+)
+def test_a_file_that_is_not_as_the_contract_says_is_told_the_line_and_the_flag(
+    column: str, cells: list[str], said: str, passbox: Typed, agreed: Path
+) -> None:
+    (agreed / "buyers.csv").write_text("\n".join([column, *cells, ""]))
+    prepare = ["prepare", "buyers.csv", "--contract=contract.toml", "--dataset=buyers"]
+    for more in (["--check"], ["--key=advertiser.keys"]):
+        _, out, err = passbox(*prepare, *more)
+        assert said in err, out + err
+        assert cells[0] not in out + err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +41,8 @@ def test_the_demo_as_json_says_what_it_found(played: tuple[dict[str, Any], Path]
     assert found["ledger"]["entries"] == 5
     assert found["audience"]["size"] == 2000
     assert set(found["spent"]) == {"visitors", "buyers"}
-    assert 0 < found["spent"]["buyers"]["epsilon"] < found["spent"]["buyers"]["of"]
+    assert 0.99 < found["spent"]["buyers"]["epsilon"] <= found["epsilon"] == 1.0
+    assert 0 < found["spent"]["visitors"]["epsilon"] < 0.5
 
 
 def test_the_lookalike_found_something_and_its_interval_is_honest(played: tuple[dict[str, Any], Path]) -> None:
@@ -85,7 +87,39 @@ def test_the_demo_refuses_a_folder_that_is_in_use(tmp_path: Path) -> None:
     assert (tmp_path / "used" / "file").read_text() == "mine"
 
 
-def test_the_demo_refuses_sizes_it_cannot_make(tmp_path: Path) -> None:
-    done = typed("demo", "--people", "10", "--out", "x", cwd=tmp_path)
+@pytest.mark.parametrize(
+    "words", ["--people 10", "--epsilon 0", "--epsilon 50", "--epsilon nan", "--real --people 2000", "--real --seeds 9"]
+)
+def test_the_demo_refuses_what_it_cannot_make_and_makes_nothing(words: str, tmp_path: Path) -> None:
+    done = typed("demo", *words.split(), "--out", "x", cwd=tmp_path)
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_on_real_data_the_demo_says_what_its_truth_is(tmp_path: Path) -> None:
+    """All who left are listed: there is no larger truth than the exact figure."""
+    done = typed("demo", "--real", "--out", "x", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "All true buyers are on the seed list here" in done.stdout
+    assert "not on the seed list" not in done.stdout
+
+
+@pytest.mark.parametrize("blocks", [20, 60, 130])
+def test_a_file_that_may_not_grow_ends_the_demo_in_one_line(blocks: int, tmp_path: Path) -> None:
+    """As a full disk does, at whichever step it comes. blocks: of 1,024 bytes."""
+    command = f"ulimit -f {blocks}; exec {Path(sys.executable).parent}/passbox demo --people 3000 --seeds 300 --out x"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 7
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["error", "hint"]
+
+
+def test_ctrl_c_ends_the_demo_in_one_line(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).parent / "passbox"), "demo", "--people", "3000", "--seeds", "300", "--out", "x"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as running:
+        assert running.stdout is not None
+        assert any("prepare" in line for line in running.stdout)
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert err == "stopped; type it again, nothing is charged twice\n"

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
 
 import pytest
-from typer.main import get_command
 
 from passbox.cli.app import app
+from passbox.cli.help import built
+
+Typed = Callable[..., tuple[int, str, str]]
 
 HEAVY = ("polars", "pyarrow", "numpy", "sklearn", "opendp", "pydantic", "cryptography", "pyrage", "rich")
 
 
 def commands() -> Iterator[tuple[tuple[str, ...], object]]:
-    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, command in built(app).commands.items():
         inner = getattr(command, "commands", None)
         if inner is None:
             yield (name,), command
@@ -42,6 +45,54 @@ def test_every_command_has_json_and_says_what_it_does(words: tuple[str, ...], co
     options = {option for parameter in command.params for option in parameter.opts}  # type: ignore[attr-defined]
     assert "--json" in options, words
     assert command.help, words  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("words", [(), ("ledger",), ("contract",), ("room",), ("job",), ("keys",), ("release",)])
+def test_lists_of_commands_are_whole_sentences_at_80_columns(
+    words: tuple[str, ...], passbox: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = passbox(*words, "--help")
+    assert code == 0
+    assert "..." not in out.replace("[ARGS]...", "")
+    assert max(map(len, out.splitlines())) <= 80
+    listed = out.partition("Commands:\n")[2].partition("\n\n")[0]
+    assert listed.rstrip().endswith(".")
+
+
+def test_help_lists_the_exit_codes_and_what_is_typed_without_words_gets_it_too(passbox: Typed) -> None:
+    _, out, _ = passbox("--help")
+    assert "130 stopped by Ctrl-C" in " ".join(out.split())
+    assert passbox() == (2, "", out)
+
+
+def test_arguments_are_named_in_one_manner() -> None:
+    for words, command in commands():
+        named = [each for each in command.params if each.param_type_name == "argument"]  # type: ignore[attr-defined]
+        assert all(each.metavar == each.metavar.upper() for each in named), words
+
+
+def test_the_version_is_the_packages(passbox: Typed) -> None:
+    assert passbox("--version") == (0, f"passbox {version('passbox')}\n", "")
+
+
+MISTYPED = {
+    "demo --people many": "`--people` takes a whole number",
+    "demo --epsilon much": "`--epsilon` takes a number",
+    "plan": "`ROOM` is missing",
+    "job new overlap": "`--contract` is missing",
+    "demo --peple 3": "there is no option `--peple`; did you mean `--people`",
+    "demoo": "there is no command 'demoo'. Did you mean 'demo'?",
+    "demo --people": "option '--people' requires an argument",
+}
+
+
+@pytest.mark.parametrize("line", MISTYPED)
+def test_what_is_mistyped_is_told_in_plain_words(line: str, passbox: Typed) -> None:
+    code, out, err = passbox(*line.split())
+    assert (code, out) == (2, "")
+    assert err.splitlines()[0].startswith(f"error: {MISTYPED[line]}")
+    assert len(err.splitlines()) == 2
 
 
 def test_every_exported_name_is_there() -> None:

@@ -27,6 +27,24 @@ def test_keys_are_made_shown_and_left_as_they_are(
     assert "AGE-SECRET-KEY" not in json.dumps(shown)
 
 
+def test_a_card_goes_to_who_drafts_the_contract(
+    passbox: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not from the publisher to itself."""
+    monkeypatch.chdir(tmp_path)
+    assert "send the cards to whoever drafts the contract" in passbox("keys", "new", "advertiser")[2]
+    err = passbox("keys", "new", "publisher")[2]
+    assert "send the cards" not in err
+    assert "gather the others' cards" in err
+
+
+def test_a_key_is_shown_on_a_line_of_its_own(passbox: Typed, agreed: Path) -> None:
+    """So that it can be copied from any terminal."""
+    lines = passbox("keys", "show", "officer.keys")[1].splitlines()
+    assert (agreed / "officer.keys" / "sign.pub").read_text().strip() in lines
+    assert json.loads(passbox("keys", "show", "officer.keys", "--json")[1])["seal"] in lines
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

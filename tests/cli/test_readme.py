@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 PROMPT = re.compile(r"^(publisher|advertiser|officer|operator)?\$ (.*)$")
@@ -18,10 +22,11 @@ def fenced(root: Path, language: str) -> list[str]:
 
 
 def session(root: Path) -> list[tuple[str, str]]:
-    """(person or "", command) of every line that is typed, after the two set-up commands."""
+    """(person or "", command) of every line that is typed, after the set-up commands."""
     lines = [line for block in fenced(root, "console") for line in block.splitlines()]
     typed = [match.groups() for line in lines if (match := PROMPT.match(line))]
-    return [(person or "", command.split("  #")[0].strip()) for person, command in typed if "make " not in command]
+    commands = [(person or "", command.split("  #")[0].strip()) for person, command in typed]
+    return [(person, command) for person, command in commands if not command.startswith(("make ", ". "))]
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -49,7 +54,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
 
 def test_the_session_of_the_readme_runs_as_typed(played: tuple[Path, dict[str, str]]) -> None:
     folder, printed = played
-    assert any("verified: 5 entries, 3 releases" in text for text in printed.values())
+    assert any("verified: 5 entries, 3 noisy statistics, 0 refusals" in text for text in printed.values())
     assert len((folder / "publisher" / "audience.csv").read_text().splitlines()) == 2001
 
 
@@ -78,6 +83,43 @@ def test_the_python_lines_of_the_readme_run(played: tuple[Path, dict[str, str]],
     done = subprocess.run([sys.executable, "-c", lines], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "'covers': 'noise and sampling'" in done.stdout
+    assert "publisher/record: 1.0% of a cap of ε 3\n" in done.stdout
+
+
+def test_ordinary_tools_open_a_bundle_as_the_readme_says(played: tuple[Path, dict[str, str]], root: Path) -> None:
+    if missing := [tool for tool in ("unzip", "ssh-keygen", "age") if shutil.which(tool) is None]:
+        pytest.skip(f"{', '.join(missing)} is not on this machine")
+    operator = played[0] / "operator"
+    (lines,) = fenced(root, "sh")
+    done = subprocess.run(["bash", "-e", "-c", lines], cwd=operator, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert 'Good "passbox-bundle" signature for publisher' in done.stdout
+    with pa.ipc.open_file(operator / "opened" / "data.arrow") as file:
+        names = file.schema.names
+    assert names[:3] == ["k", "k2", "token"]
+    assert not {"email", "visitor_id"} & set(names)
+    manifest = operator / "opened" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("19980", "19981"))
+    assert subprocess.run(["bash", "-e", "-c", lines.splitlines()[2]], cwd=operator, check=False).returncode != 0
+
+
+def test_a_release_is_an_age_file(played: tuple[Path, dict[str, str]]) -> None:
+    if shutil.which("age") is None:
+        pytest.skip("age is not on this machine")
+    publisher = played[0] / "publisher"
+    (release,) = publisher.glob("lookalike-*.release")
+    done = subprocess.run(
+        ["age", "-d", "-i", "publisher.keys/seal", release.name], cwd=publisher, capture_output=True, check=True
+    )
+    assert "release.json" in zipfile.ZipFile(io.BytesIO(done.stdout)).namelist()
+
+
+def test_what_stays_at_home_is_named_as_never_sent(played: tuple[Path, dict[str, str]], root: Path) -> None:
+    """What `prepare` and `cosign` leave behind is in the list, and went to nobody."""
+    never = (root / "README.md").read_text().split("**Never sent:**")[1].split("\n\n")[0]
+    for person, kept in (("publisher", "visitors.ids"), ("advertiser", "buyers.made"), ("officer", "spring.seen")):
+        assert f"`{kept}`" in never
+        assert [path.parent.name for path in played[0].rglob(kept)] == [person]
 
 
 def test_every_command_is_in_the_readme_or_named_by_help(root: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
 
-from passbox.cli.show import Bars, Result, Table, captured, clean, say
+from passbox.cli.show import Bars, Result, Table, Verbatim, captured, clean, draw, say
 
 HOSTILE = ["\x1b]0;title\x07", "\x1b[2J", "\x9b2J", "\u202eevil", "\u200bhidden", "a\rb", "\u2066x\u2069", "\ufeff"]
 
@@ -24,6 +25,24 @@ def test_hostile_text_is_shown_harmless(text: str, capsys: pytest.CaptureFixture
 def test_markup_in_data_is_data(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     say(Result({}, [text, Table(("name",), [(text,)])]), False)
     assert capsys.readouterr().out.count(text) == 2
+
+
+def test_a_row_in_a_pipe_is_one_line_however_long(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "word " * 100
+    say(Result({}, [Table(("name", "text"), [("a", long)]), Verbatim(long), long]), False)
+    assert sum(long.strip() in line for line in capsys.readouterr().out.splitlines()) == 3
+
+
+def test_on_a_terminal_cells_that_stay_whole_and_lines_to_copy_are_not_broken() -> None:
+    from rich.console import Console
+
+    console = Console(width=60, force_terminal=True, color_system=None, file=io.StringIO())
+    key = "ssh-ed25519 " + "A" * 68
+    for part in (Table(("hour", "text"), [("2026-11-22 11h", "word " * 30)], whole=(0,)), Verbatim(key)):
+        draw(console, part)
+    drawn = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "2026-11-22 11h" in drawn
+    assert key in drawn
 
 
 def test_json_is_one_object_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from passbox.cli.words import NoRole, arrives, bundle_path, day, pair, pairs, plain_name, room_name, share
+from passbox.cleanroom.samples.generated import SampleSizeError
+from passbox.cli.words import (
+    NoRole,
+    arrives,
+    asked_epsilon,
+    bundle_path,
+    day,
+    demo_epsilon,
+    demo_sizes,
+    pair,
+    pairs,
+    plain_name,
+    room_name,
+    share,
+)
 
 
 @pytest.mark.parametrize(("text", "value"), [("0", 0), ("250", 250), ("1%", 0.01), ("0.5%", 0.005), ("99%", 0.99)])
@@ -35,6 +49,28 @@ def test_pairs_are_read_and_others_refused() -> None:
     for wrong in (["email"], ["=x"], ["email="], ["a=b", "a=c"]):
         with pytest.raises(NoRole):
             pairs(wrong, "a=b")
+
+
+@pytest.mark.parametrize("value", [0, -1, 64.1, float("nan"), float("inf")])
+def test_an_epsilon_no_job_may_have(value: float) -> None:
+    assert asked_epsilon(64) == 64
+    with pytest.raises(NoRole):
+        asked_epsilon(value)
+    with pytest.raises(NoRole):
+        demo_epsilon(value)
+
+
+def test_the_sizes_of_a_demo() -> None:
+    assert demo_sizes(None, None, real=False) == (200_000, 5_000)
+    assert demo_sizes(1_000, 200, real=False) == (1_000, 200)
+    for people, seeds in ((999, 10), (1_000, 201), (1_000, 9), (10_000_001, 10), (0, 0)):
+        with pytest.raises(SampleSizeError):
+            demo_sizes(people, seeds, real=False)
+    with pytest.raises(NoRole, match="δ"):
+        demo_sizes(10_000_000, 1_000_001, real=False)
+    for people, seeds in ((1_000, None), (None, 10), (0, None)):
+        with pytest.raises(NoRole, match="real"):
+            demo_sizes(people, seeds, real=True)
 
 
 def test_days_and_arrivals() -> None:

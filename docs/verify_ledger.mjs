@@ -1,0 +1,436 @@
+// A second verifier of a Passbox ledger, in another language: Node 20, no packages.
+//
+//     node verify_ledger.mjs EXPORT TERMS [SEEN_CHECKPOINT ...]
+//
+// TERMS is the room's verifier key as text, or a JSON file with what your contract says (docs/ledger.md):
+//
+//     {"vkey": "rooms.example/spring+...", "contract": "<SHA-256>", "operator": "host",
+//      "caps": {"publisher/record": 209774829261}, "owners": {"visitors": "publisher"},
+//      "parties": {"publisher": "ssh-ed25519 AAAA..."}, "witnesses": ["officer"], "need": 1, "ahead": "0.25"}
+//
+// All but vkey may be left out; what is left out is not checked, and caps are then those the log states.
+// Prints OK and what was spent, or `FAIL entry N: rule` and exits 1. Looks at no TOML: what a job may ask is left to
+// `passbox ledger verify`.
+
+import crypto, { createPublicKey, verify as verifyEd25519 } from "node:crypto";
+import { existsSync, readFileSync, readdirSync, realpathSync } from "node:fs";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+// What an entry looks like, letter for letter: one spelling, names in order, whole numbers, nothing else beside. Words in
+// capitals stand for the forms above them. A kind that is not here fails.
+const FORMS = expand({
+  NAME: "[a-z][a-z0-9_-]{0,39}",
+  HEX: "[0-9a-f]{64}",
+  COUNT: "(?:0|[1-9][0-9]{0,15})",
+  CLAUSE: "[a-z0-9_.-]{1,100}",
+  TEXT: String.raw`(?:[ !#-\[\]-~]|\\["\\]|\\u[0-9a-f]{4})*`,
+  HOUR: String.raw`[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):00Z`,
+  CHARGE: `{"account":"NAME/record","before":COUNT,"dataset":"NAME","rho":COUNT}`,
+  COVERED: `{"account":"NAME/record","dataset":"NAME","rho":COUNT}`,
+  READERS: `"purpose":"TEXT","recipients":(?<recipients>LIST<"NAME">)`,
+  PLACE: `"seq":(?<seq>COUNT)`,
+  TIME: `"time":"(?<time>HOUR)"`,
+  cap:
+    `{"account":"(?<account>NAME/record)","contract":"(?<contract>HEX)","delta":"(?<delta>[0-9.e-]+)",` +
+    `"epsilon":"(?<epsilon>[0-9.e-]+)","kind":"cap","owner":"(?<owner>NAME)","rho":(?<rho>COUNT),PLACE,TIME,` +
+    `"unit":"record","v":1}`,
+  denial:
+    `{"asker":"(?<asker>NAME)","clause":"CLAUSE","contract":"(?<contract>HEX)","job":"(?<job>HEX)","kind":"denial",` +
+    `READERS,PLACE,TIME,"v":1}`,
+  SPECIFICATION:
+    String.raw`{"cells":COUNT,"columns":LIST<"NAME\.NAME">,"datasets":(?<datasets>{"(?<one>NAME)":"(?<of_one>HEX)",` +
+    String.raw`"(?<two>NAME)":"(?<of_two>HEX)"}),` +
+    String.raw`"follows":"(?:HEX)?","l2_squared":(?<l2>COUNT),"lattice":"2\^-[0-9]{1,2}",` +
+    `"mechanism":"discrete-gaussian","neighbours":"one record replaced by a dummy that matches nobody",` +
+    `"part":"(?<part>[a-z-]+)","rule":"own-best","scale":(?<scale>[1-9][0-9]{0,15}),"scale_unit":"1/1048576",` +
+    `"statistic":"(?<statistic>[a-z-]+@[0-9]+)","unit":"record"}`,
+  release:
+    `{"asker":"(?<asker>NAME)","beside":"(?<beside>(?:HEX)?)","charges":(?<charges>LIST<CHARGE>),` +
+    `"commitment":"(?<commitment>HEX)","contract":"(?<contract>HEX)","covered":(?<covered>LIST<COVERED>),` +
+    String.raw`"job":"(?<job>HEX)","key":"(?<key>HEX)","kind":"release","library":"opendp [0-9]{1,3}(?:\.[0-9]{1,3}){1,3}",` +
+    `READERS,PLACE,"specification":(?<specification>SPECIFICATION),TIME,"v":1}`,
+});
+const KINDS = ["release", "denial", "cap"].map((kind) => [kind, new RegExp(`^${FORMS[kind]}$`)]);
+
+/** Forms with every word replaced; LIST<x> is any number of x, with commas between. */
+function expand(forms) {
+  const done = {};
+  for (const [name, form] of Object.entries(forms)) {
+    const lists = form.replace(/LIST<(.+?)>/g, (_, item) => String.raw`\[(?:${item}(?:,${item})*)?\]`);
+    done[name] = lists.replace(/[A-Z]{3,}/g, (word) => done[word] ?? word);
+  }
+  return done;
+}
+
+const L2 = {
+  "matched-count@1": 2n ** 20n,
+  "seed-moments@1": 2n ** 40n + ((2n ** 20n * 15n) / 100n) ** 2n,
+  "score-histogram@1": 2n ** 20n,
+};
+
+class Broken extends Error {}
+
+function require(holds, rule) {
+  if (!holds) throw new Broken(rule);
+}
+
+const hash = (algorithm, data, form = "buffer") => crypto.hash(algorithm, data, form);
+const sha256 = (...parts) => hash("sha256", parts.length === 1 ? parts[0] : Buffer.concat(parts.map((part) => Buffer.from(part))));
+
+/** The hash of a leaf, which holds an entry behind a zero byte. */
+function leafHash(entry) {
+  const size = entry.copy(scratch, 1);
+  return hash("sha256", scratch.subarray(0, size + 1));
+}
+
+function nodeHash(left, right) {
+  left.copy(node, 1);
+  right.copy(node, 33);
+  return hash("sha256", node);
+}
+const [scratch, node] = [Buffer.alloc(65_536), Buffer.alloc(65, 1)];
+
+// -- bytes ------------------------------------------------------------------------------------------------------------
+
+function unbase64(text) {
+  const raw = Buffer.from(text, "base64");
+  require(raw.toString("base64") === text, "base64 is not canonical");
+  return raw;
+}
+
+function isSigned(key, message, signature) {
+  const der = Buffer.concat([Buffer.from("302a300506032b6570032100", "hex"), key]);
+  return verifyEd25519(null, message, createPublicKey({ key: der, format: "der", type: "spki" }), signature);
+}
+
+const framed = (...parts) =>
+  Buffer.concat(
+    parts.flatMap((part) => {
+      const size = Buffer.alloc(4);
+      size.writeUInt32BE(part.length);
+      return [size, Buffer.from(part)];
+    }),
+  );
+
+/** The 32 bytes of an OpenSSH line "ssh-ed25519 AAAA...". */
+function sshKey(line) {
+  const blob = unbase64(line.split(" ")[1]);
+  require(framed("ssh-ed25519", blob.subarray(-32)).equals(blob), "a key in TERMS is no Ed25519 key");
+  return blob.subarray(-32);
+}
+
+/** SSHSIG (openssh-portable, PROTOCOL.sshsig), made anew around the 64 bytes of the signature and compared whole. */
+function isSshSigned(line, namespace, message, armor) {
+  const body = /^-----BEGIN SSH SIGNATURE-----\n([A-Za-z0-9+/=\n]+)\n-----END SSH SIGNATURE-----\n*$/.exec(armor);
+  if (!body) return false;
+  const raw = unbase64(body[1].replaceAll("\n", ""));
+  const signature = raw.subarray(-64);
+  return ["sha512", "sha256"].some((algorithm) => {
+    const scope = framed(namespace, "", algorithm);
+    const blob = Buffer.from(line.split(" ")[1], "base64");
+    const version = Buffer.from([0, 0, 0, 1]);
+    const whole = ["SSHSIG", version, framed(blob), scope, framed(framed("ssh-ed25519", signature))];
+    const signed = Buffer.concat([Buffer.from("SSHSIG"), scope, framed(hash(algorithm, message))]);
+    return Buffer.concat(whole.map((part) => Buffer.from(part))).equals(raw) && isSigned(sshKey(line), signed, signature);
+  });
+}
+
+const same = (left, right) => JSON.stringify(left) === JSON.stringify(right);
+
+// -- history ----------------------------------------------------------------------------------------------------------
+
+function parseNote(bytes) {
+  const whole = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  const form = /^(([^\n]+)\n(0|[1-9][0-9]{0,18})\n([^\n]+)\n)\n((?:— \S+ \S+\n)+)$/u.exec(whole);
+  require(form, "it is no checkpoint");
+  const lines = form[5].split("\n").slice(0, -1).map((line) => line.split(" "));
+  const signatures = lines.map(([, name, text]) => ({ name, raw: unbase64(text) }));
+  return { text: form[1], origin: form[2], size: Number(form[3]), root: unbase64(form[4]), signatures };
+}
+
+/** All lines of this key must hold, and there must be one. kind: 1 the log's own, 4 a witness's (C2SP cosignature/v1). */
+function isNoteSigned(note, name, kind, key) {
+  const keyId = sha256(`${name}\n`, Buffer.from([kind]), key).subarray(0, 4);
+  const bodies = note.signatures.filter((each) => each.name === name && each.raw.subarray(0, 4).equals(keyId));
+  return (
+    bodies.length > 0 &&
+    bodies.every(({ raw }) => {
+      if (kind === 1) return isSigned(key, Buffer.from(note.text), raw.subarray(4));
+      const said = `cosignature/v1\ntime ${raw.readBigUInt64BE(4)}\n${note.text}`;
+      return isSigned(key, Buffer.from(said), raw.subarray(12));
+    })
+  );
+}
+
+function roomKey(vkey) {
+  const [name, keyId, ...rest] = vkey.split("+");
+  const raw = unbase64(rest.join("+"));
+  require(raw.length === 33 && raw[0] === 1 && sha256(`${name}\n`, raw).subarray(0, 4).toString("hex") === keyId, "no vkey");
+  return { name, key: raw.subarray(1) };
+}
+
+/** RFC 6962: the largest power of two below the size goes left. */
+function rootOf(leaves) {
+  if (leaves.length === 0) return sha256("");
+  const peaks = [];
+  leaves.forEach((leaf, index) => {
+    let [node, at] = [leaf, index];
+    for (; at & 1; at >>= 1) node = nodeHash(peaks.pop(), node);
+    peaks.push(node);
+  });
+  return peaks.reduceRight((right, left) => nodeHash(left, right));
+}
+
+function tilePath(number) {
+  let path = String(number % 1000).padStart(3, "0");
+  for (let rest = Math.floor(number / 1000); rest; rest = Math.floor(rest / 1000)) {
+    path = `x${String(rest % 1000).padStart(3, "0")}/${path}`;
+  }
+  return path;
+}
+
+function readEntries(folder, size) {
+  const entries = [];
+  for (let low = 0; low < size; low += 256) {
+    const width = Math.min(256, size - low);
+    const path = join(folder, "tile/entries", tilePath(low / 256) + (width < 256 ? `.p/${width}` : ""));
+    if (!existsSync(path)) return entries;
+    const data = readFileSync(path);
+    let at = 0;
+    for (let count = 0; count < width; count++) {
+      const end = at + 2 + data.readUInt16BE(at);
+      entries.push(data.subarray(at + 2, end));
+      at = end;
+    }
+    require(at === data.length, "a bundle of entries ends early or late");
+  }
+  return entries;
+}
+
+function checkHead(note, name, room, leaves) {
+  const ours = note.origin === room.name && isNoteSigned(note, room.name, 1, room.key);
+  require(ours, `${name} is not signed by the contract's room`);
+  require(note.size <= leaves.length, `rolled back: ${name} counts ${note.size} entries, ${leaves.length} are here`);
+  const root = rootOf(leaves.slice(0, note.size));
+  require(root.equals(note.root), `changed or forked: ${name} was signed over other entries`);
+}
+
+// -- money ------------------------------------------------------------------------------------------------------------
+
+/** ρ of a discrete Gaussian in units of 10^-12, rounded up: that of a continuous one whose variance is 4 smaller. */
+function price(l2Squared, scale) {
+  const [above, below] = [l2Squared * 2n ** 40n * 10n ** 12n, 2n * (scale * scale - 2n ** 42n)];
+  return (above + below - 1n) / below;
+}
+
+/** A text of its own: a part of a longer one would keep all of that in memory. */
+const copied = (text) => Buffer.from(text, "latin1").latin1Slice();
+
+const isAlike = (own, other) => own.datasets === other.datasets && own.recipients === other.recipients;
+
+/** The kind of an entry, and its parts as text. */
+function formOf(text) {
+  for (const [kind, form] of KINDS) {
+    const found = form.exec(text);
+    if (found) return [kind, found.groups];
+  }
+  const known = KINDS.some(([kind]) => text.includes(`"kind":"${kind}"`));
+  throw new Broken(known ? "it does not stand here, or is not canonical JSON" : "its kind is not known, or has other parts");
+}
+
+class Books {
+  caps = new Map();
+  spent = new Map();
+  draws = new Map();
+  jobs = new Map();
+  lists = new Map();
+  covers = new Set();
+  charged = [];
+  hour = "";
+
+  constructor(folder, terms) {
+    Object.assign(this, { folder, terms });
+  }
+
+  read(position, leaf) {
+    const [kind, entry] = formOf(leaf.latin1Slice());
+    const contract = this.terms.contract ?? this.contract ?? entry.contract;
+    const stands = Number(entry.seq) === position && entry.contract === contract && entry.time >= this.hour;
+    require(stands, "it does not stand here, or is not canonical JSON");
+    [this.hour, this.contract, this.position] = [entry.time, contract, position];
+    this[kind](entry);
+  }
+
+  cap({ account, owner, rho }) {
+    const given = this.terms.caps ? this.terms.caps[account] === Number(rho) : Number(rho) > 0;
+    const own = account === `${owner}/record` && !this.caps.has(account);
+    require(given && own, "the contract gives another cap, or gave it before");
+    this.caps.set(account, Number(rho));
+    this.spent.set(account, 0);
+  }
+
+  denial(entry) {
+    this.requireJob(entry);
+  }
+
+  release(entry) {
+    const { key, beside, job, commitment, specification, part, statistic } = entry;
+    this.requireJob(entry);
+    require(hash("sha256", specification, "hex") === key, "its key is not that of its specification");
+    require(entry.one < entry.two, "it does not stand here, or is not canonical JSON");
+    const datasets = copied(entry.datasets);
+    if (!this.jobs.has(job)) this.jobs.set(copied(job), datasets);
+    require(this.jobs.get(job) === datasets, "its job was for other data");
+    const recipients = this.listed(entry.recipients);
+    const charges = JSON.parse(entry.charges);
+    const own = { part: copied(part), datasets, recipients, charges, commitment: copied(commitment), paid: [] };
+    if (!this.draws.has(key)) this.draws.set(copied(key), own);
+    const draw = this.draws.get(key);
+    require(draw.commitment === commitment, "the same statistic was drawn twice");
+    const [l2, scale] = [BigInt(entry.l2), BigInt(entry.scale)];
+    require(Object.hasOwn(L2, statistic) && l2 === L2[statistic] && scale > 2n ** 21n, "its noise is none");
+    const cost = price(l2, scale);
+    this.charge(draw, charges);
+    const other = beside ? this.draws.get(beside) : draw;
+    this.requirePayers(other, [entry.one, entry.two], recipients, cost);
+    this.requireCover(beside, own, other, JSON.parse(entry.covered));
+    this.requireManifest(entry.one, entry.of_one);
+    this.requireManifest(entry.two, entry.of_two);
+  }
+
+  /** A list of names; the same text gives the same list. */
+  listed(text) {
+    if (!this.lists.has(text)) this.lists.set(copied(text), JSON.parse(text));
+    return this.lists.get(text);
+  }
+
+  charge({ paid }, charges) {
+    for (const { account, rho, before } of charges) {
+      require(!paid.some((each) => each.account === account), "an account is charged twice");
+      require(before === this.spent.get(account), "the running balance is broken");
+      require(Number.isSafeInteger(before + rho), "the account is overspent");
+      paid.push({ account, rho });
+      this.spent.set(account, before + rho);
+      if (this.terms.ahead) this.charged.push({ position: this.position, account, rho });
+      require(before + rho <= this.caps.get(account), "the account is overspent");
+    }
+  }
+
+  /** Every owner who is not the only reader pays; without the owners in TERMS, somebody must. */
+  requirePayers(draw, names, recipients, cost) {
+    const rule = "it is not paid for by all who must";
+    const { owners, operator } = this.terms;
+    require(draw && draw.paid.length > 0, rule);
+    if (!owners) return;
+    const readers = new Set(recipients);
+    if (Object.values(owners).includes(operator)) readers.add(operator);
+    require(names.every((name) => Object.hasOwn(owners, name)), rule);
+    const due = names.map((name) => owners[name]).filter((owner) => readers.size > 1 || !readers.has(owner));
+    const hasPaid = (owner) => draw.paid.some(({ account, rho }) => account === `${owner}/record` && rho >= cost);
+    require(due.length > 0 && due.every(hasPaid), rule);
+  }
+
+  /** One charge may pay for two releases on disjoint parts of the same people, for the same readers. */
+  requireCover(beside, own, other, covered) {
+    const paid = beside ? other.charges.map(({ account, dataset, rho }) => ({ account, dataset, rho })) : [];
+    const apart = !beside || (isAlike(own, other) && same([own.part, other.part].sort(), ["held-out", "train"]));
+    const once = !this.covers.has(beside) && Boolean(beside) !== own.charges.length > 0;
+    require(apart && once && same(covered, paid), "its cover does not fit");
+    if (beside) this.covers.add(copied(beside));
+  }
+
+  requireJob({ job, asker }) {
+    const rule = "the job is not signed by its asker";
+    this.requireSigned(join("requests", `${job}.toml`), job, `.${asker}.sig`, asker, "passbox-job", rule);
+  }
+
+  requireManifest(name, digest) {
+    const owner = this.terms.owners?.[name];
+    const rule = "the manifest of a data set is not signed by its owner";
+    if (owner) this.requireSigned(join("manifests", `${digest}.json`), digest, ".sig", owner, "passbox-bundle", rule);
+  }
+
+  /** A file that an entry names by digest: here, whole, and signed by whom it must. */
+  requireSigned(path, digest, suffix, party, namespace, rule) {
+    this.known ??= new Set();
+    if (!this.terms.parties || this.known.has(`${path} ${party}`)) return;
+    require(Object.hasOwn(this.terms.parties, party), rule);
+    const files = [path, path + suffix].map((each) => join(this.folder, each));
+    require(files.every((each) => existsSync(each)), rule);
+    const [data, armor] = files.map((each) => readFileSync(each));
+    const good = isSshSigned(this.terms.parties[party], namespace, data, armor.toString("latin1"));
+    require(good && sha256(data).toString("hex") === digest, rule);
+    this.known.add(`${path} ${party}`);
+  }
+}
+
+// -- witnesses --------------------------------------------------------------------------------------------------------
+
+function witnessed(folder, room, terms, leaves) {
+  const path = join(folder, "witnesses");
+  const names = existsSync(path) ? readdirSync(path).filter((name) => !name.startsWith(".")) : [];
+  return names.map((name) => {
+    const note = parseNote(readFileSync(join(path, name)));
+    const known = terms.witnesses?.includes(name) && Object.hasOwn(terms.parties ?? {}, name);
+    const good = known && isNoteSigned(note, `${room.name}/${name}`, 4, sshKey(terms.parties[name]));
+    require(good || !terms.witnesses, "a cosignature in the copy does not hold");
+    checkHead(note, name, room, leaves);
+    return note.size;
+  });
+}
+
+/** Nobody has spent more since the last head that enough witnesses cosigned than the contract lets run ahead. */
+function checkWindow(terms, books, sizes) {
+  if (!terms.ahead) return;
+  const from = sizes.sort((left, right) => right - left)[(terms.need ?? 1) - 1] ?? 0;
+  const [whole, digits = ""] = terms.ahead.split(".");
+  for (const [account, cap] of books.caps) {
+    const late = books.charged.filter((each) => each.account === account && each.position >= from);
+    const most = (BigInt(cap) * BigInt(whole + digits)) / 10n ** BigInt(digits.length);
+    const ahead = late.reduce((sum, each) => sum + BigInt(each.rho), 0n);
+    require(ahead <= most, `${account} has spent further ahead of the witnesses than the contract lets it`);
+  }
+}
+
+// -- all of it --------------------------------------------------------------------------------------------------------
+
+/** The books of a copy that holds. terms: as above. seen: paths. Throws what is wrong. */
+export function verify(folder, terms, seen) {
+  const room = roomKey(terms.vkey);
+  const head = parseNote(readFileSync(join(folder, "checkpoint")));
+  const entries = readEntries(folder, head.size);
+  const leaves = entries.map(leafHash);
+  checkHead(head, "checkpoint", room, leaves);
+  for (const path of seen) checkHead(parseNote(readFileSync(path)), basename(path), room, leaves);
+  const books = new Books(folder, terms);
+  entries.forEach((leaf, position) => {
+    try {
+      books.read(position, leaf);
+    } catch (error) {
+      throw new Broken(`entry ${position}: ${error instanceof Broken ? error.message : error}`);
+    }
+  });
+  const missing = Object.keys(terms.caps ?? {}).filter((account) => !books.caps.has(account));
+  require(missing.length === 0, `no cap was set for ${missing.sort().join(", ")}`);
+  checkWindow(terms, books, witnessed(folder, room, terms, leaves));
+  return books;
+}
+
+function main([folder, given, ...seen]) {
+  if (!given) throw new Broken("usage: node verify_ledger.mjs EXPORT VKEY|TERMS.json [SEEN_CHECKPOINT ...]");
+  const terms = existsSync(given) ? JSON.parse(readFileSync(given, "utf-8")) : { vkey: given };
+  const { caps, spent } = verify(folder, terms, seen);
+  console.log("OK");
+  for (const [account, cap] of caps) console.log(`${account} ${spent.get(account)} of ${cap}`);
+}
+
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  try {
+    main(process.argv.slice(2));
+  } catch (error) {
+    const rule = error instanceof Broken ? error.message : String(error);
+    console.log(`FAIL ${rule.startsWith("entry ") ? "" : "log: "}${rule.split("\n")[0]}`);
+    process.exitCode = 1;
+  }
+}

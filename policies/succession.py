@@ -1,0 +1,152 @@
+"""How one contract goes on with the accounts of another: what an owner's people lost before is not forgotten.
+
+An owner is the same owner where it signs with the same key, whatever it is called. What was spent of its account under
+the earlier contract is charged to its account under the later one before anything else. The later contract states its
+own cap, which its owner signs; where it puts several accounts into one, it may not state more than the smallest of
+their caps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..dp.accounting import epsilon_of
+from ..dp.budget import Delta, Rho
+from ..dp.carry import Carried
+from .agreement import Agreement
+from .contract import Contract
+from .price import account, caps, caps_of
+from .sign import parse_public_key
+
+
+class NotContinued(Exception):
+    """A contract cannot go on with the accounts of another. rule, remedy: plain words."""
+
+    def __init__(self, rule: str, remedy: str) -> None:
+        super().__init__(rule, remedy)
+        self.rule, self.remedy = rule, remedy
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The verified ledger of an earlier contract.
+
+    spent: by account. size, root: of its whole log, root in hex. following: the contract it was closed for, or "".
+    """
+
+    agreement: Agreement
+    spent: Mapping[str, Rho]
+    size: int
+    root: str
+    following: str
+
+
+def carried(agreement: Agreement, ended: Mapping[str, Ended]) -> list[Carried]:
+    """What the ledger of this contract begins with, in the contract's order. ended: by digest. Errors: NotContinued."""
+    continued = agreement.contract.continues
+    for name in continued:
+        if name not in ended:
+            raise NotContinued("the ledger of a contract that it continues is missing", _EXPORT)
+    before = [ended[name] for name in continued]
+    _refuse_open(agreement, before)
+    _refuse_same_log(agreement.contract, before)
+    _refuse_raised(agreement, before)
+    return [_carried(agreement, each) for each in before]
+
+
+_EXPORT = "`passbox ledger export` of the earlier room, then `room new --continues EXPORT`"
+
+
+def _carried(agreement: Agreement, ended: Ended) -> Carried:
+    heirs = heirs_of(ended.agreement.contract, agreement.contract)
+    charges = {later: ended.spent[earlier] for earlier, later in heirs.items()}
+    return Carried(agreement.digest, charges, ended.agreement.digest, ended.size, ended.root)
+
+
+def heirs_of(earlier: Contract, later: Contract) -> dict[str, str]:
+    """Account under the earlier contract to that of the same owner under the later one."""
+    owners = {parse_public_key(later.party[name].sign): name for name in later.data_parties}
+    found = {name: owners.get(parse_public_key(earlier.party[name].sign)) for name in earlier.data_parties}
+    return {account(name): account(heir) for name, heir in found.items() if heir is not None}
+
+
+def _refuse_open(agreement: Agreement, before: Sequence[Ended]) -> None:
+    """What is still open could spend on, beside this contract."""
+    for each in before:
+        if each.following != agreement.digest:
+            elsewhere = "went on under another contract" if each.following else "is still open"
+            raise NotContinued(
+                f"the ledger of {each.agreement.contract.name} {elsewhere}",
+                "its operator types `passbox room close ROOM --next contract.toml`, then exports its ledger",
+            )
+
+
+def _refuse_same_log(contract: Contract, before: Sequence[Ended]) -> None:
+    """Two logs under one name would look like a fork to whoever witnesses them."""
+    if any(each.agreement.contract.room.name == contract.room.name for each in before):
+        raise NotContinued(
+            f"the earlier ledger is called {contract.room.name} as well",
+            "the operator makes keys for a room of another name: `passbox keys new NAME --room ORIGIN`",
+        )
+
+
+def _refuse_raised(agreement: Agreement, before: Sequence[Ended]) -> None:
+    allowed = {cap.account: cap.rho for cap in caps(agreement)}
+    merged: dict[str, list[Rho]] = {}
+    for each in before:
+        theirs = {cap.account: cap.rho for cap in caps(each.agreement)}
+        for earlier, later in heirs_of(each.agreement.contract, agreement.contract).items():
+            merged.setdefault(later, []).append(theirs[earlier])
+    for name, earlier_caps in merged.items():
+        if len(earlier_caps) > 1 and allowed[name] > min(earlier_caps):
+            raise NotContinued(
+                f"it puts {len(earlier_caps)} accounts of {name} into one, with a larger cap than the smallest of them",
+                "agree on the smallest cap",
+            )
+
+
+# -- what an owner allows in all -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """What an owner allows over several contracts. contracts: names of the others. epsilon: of all, at delta.
+
+    stated: what the contract says of it.
+    """
+
+    contracts: tuple[str, ...]
+    epsilon: float
+    delta: Delta
+    stated: float | None
+
+    @property
+    def said(self) -> bool:
+        """Whether the contract states at least the sum, or there is none to state."""
+        return not self.contracts or (self.stated is not None and self.stated >= self.epsilon)
+
+
+def together(contract: Contract, party: str, signed: Mapping[str, Contract], data: str) -> Together:
+    """What an owner allows with this contract and those it signed before, by digest. data: this contract's digest.
+
+    A contract that another of them continues counts once, with the one that goes on.
+    """
+    known = {**signed, data: contract}
+    gone_on = {name for each in known.values() for name in each.continues}
+    others = {name: each for name, each in signed.items() if name not in gone_on and name != data}
+    mine = parse_public_key(contract.party[party].sign)
+    shares = {name: _allowed_to(each, mine) for name, each in others.items()}
+    cap = next(cap for cap in caps_of(contract, data) if cap.owner == party)
+    total = Rho(cap.rho + sum(shares.values()))
+    delta = Delta(float(cap.delta))
+    stated = [rule.budget.together for rule in contract.dataset.values() if rule.owner == party]
+    known_stated = [value for value in stated if value is not None]
+    names = tuple(sorted(others[name].name for name, rho in shares.items() if rho))
+    return Together(names, epsilon_of(total, delta), delta, min(known_stated) if known_stated else None)
+
+
+def _allowed_to(contract: Contract, key: object) -> int:
+    """ρ that the holder of a key allows under a contract."""
+    owners = {name for name in contract.data_parties if parse_public_key(contract.party[name].sign) == key}
+    return sum(cap.rho for cap in caps_of(contract, "") if cap.owner in owners)

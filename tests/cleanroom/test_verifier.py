@@ -1,0 +1,238 @@
+"""Three readings of one format must agree: the product's, one page of Python, and Node. Each vector is run by all.
+
+The page (`cleanroom/verifier/verify_ledger.py`) and Node (`docs/verify_ledger.mjs`) run as an officer would run them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from passbox.cleanroom.audit import LedgerBroken, verify_log
+from passbox.cleanroom.log import BadLog, read_log
+from passbox.cleanroom.verifier import verify_ledger as page
+from passbox.policies.agreement import read_agreement
+
+if TYPE_CHECKING:
+    from conftest import World
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE, NODE = ROOT / "cleanroom/verifier/verify_ledger.py", ROOT / "docs/verify_ledger.mjs"
+MAKE = ROOT / "tests/vectors/ledger/make.py"
+VECTORS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(MAKE.parent.glob("*.json"))}
+FLIPS = 2_000
+
+Vector = dict[str, Any]
+
+needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not on this machine")
+needs_node = pytest.mark.skipif(not (shutil.which("node") and NODE.is_file()), reason="Node is not on this machine")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A vector on disk, and what each verifier says of it."""
+
+    folder: Path
+
+    @property
+    def export(self) -> Path:
+        return self.folder / "export"
+
+    @property
+    def contract(self) -> Path:
+        return self.folder / "contract.toml"
+
+    @property
+    def seen(self) -> list[Path]:
+        return sorted((self.folder / "seen").iterdir())
+
+    def page(self) -> str:
+        return said(sys.executable, PAGE, self.export, self.contract, *self.seen)
+
+    def node(self) -> str:
+        return said("node", NODE, self.export, self.folder / "terms.json", *self.seen)
+
+    def product(self) -> str:
+        seen = [each.read_text() for each in self.seen]
+        try:
+            verify_log(read_log(self.export), read_agreement(self.contract), seen)
+        except LedgerBroken as broken:
+            return f"FAIL {'log' if broken.entry is None else f'entry {broken.entry}'}: {broken.rule}"
+        except BadLog as bad:
+            return f"FAIL log: {bad.rule}"
+        return "OK"
+
+    def page_holds(self) -> bool:
+        """The page within this process, for the many."""
+        try:
+            page.verify(self.export, self.contract, *self.seen)
+        except Exception:  # noqa: BLE001 - whatever it raises, it prints as FAIL
+            return False
+        return True
+
+
+def said(*command: object) -> str:
+    """The first line; nothing more where it says FAIL."""
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    first, *rest = done.stdout.splitlines()
+    assert (done.returncode, done.stderr) == (0 if first == "OK" else 1, "")
+    assert first == "OK" or (first.startswith("FAIL ") and not rest)
+    return first
+
+
+def unpack(vector: Vector, folder: Path) -> Case:
+    for part, at in (("contract", folder), ("export", folder / "export"), ("seen", folder / "seen")):
+        at.mkdir(exist_ok=True)
+        for name, text in vector[part].items():
+            (at / name).parent.mkdir(parents=True, exist_ok=True)
+            (at / name).write_bytes(as_bytes(text))
+    (folder / "terms.json").write_text(json.dumps(vector["terms"]))
+    return Case(folder)
+
+
+def as_bytes(text: str) -> bytes:
+    return base64.b64decode(text.removeprefix("base64:")) if text.startswith("base64:") else text.encode()
+
+
+def agrees(said: str, vector: Vector, who: str) -> bool:
+    """The same verdict, at the same entry, in the words of the vector where it has some."""
+    if vector["accept"] or who in vector["beyond"]:
+        return said == "OK"
+    if vector["entry"] is None and not vector["rule"]:
+        return said.startswith("FAIL ")
+    place = "log" if vector["entry"] is None else f"entry {vector['entry']}"
+    return said.startswith(f"FAIL {place}: {vector['rule'].partition(',')[0]}")
+
+
+# -- vectors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=VECTORS)
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Vector, Case]:
+    vector = VECTORS[request.param]
+    return vector, unpack(vector, tmp_path)
+
+
+@needs_openssl
+def test_the_page_says_of_every_vector_what_is_expected(case: tuple[Vector, Case]) -> None:
+    vector, files = case
+    assert agrees(files.page(), vector, "page")
+
+
+@needs_node
+def test_node_says_of_every_vector_what_is_expected(case: tuple[Vector, Case]) -> None:
+    vector, files = case
+    assert agrees(files.node(), vector, "node")
+
+
+def test_the_product_gives_every_vector_the_same_verdict_at_the_same_entry(case: tuple[Vector, Case]) -> None:
+    """Where the whole does not fit, it may still name the entry: it compares with the hashes in the copy."""
+    vector, files = case
+    said = files.product()
+    assert agrees(said, {**vector, "rule": ""}, "product") or ("signed over" in said and vector["entry"] is None)
+
+
+@needs_openssl
+@pytest.mark.parametrize("text", [b"", b"\xff", b"[room", b'dataset = 1\nroom = "x"', None])
+def test_a_contract_that_is_none_ends_in_one_line(text: bytes | None, tmp_path: Path) -> None:
+    files = unpack(VECTORS["overlap"], tmp_path)
+    files.contract.unlink() if text is None else files.contract.write_bytes(text)
+    assert files.page().startswith("FAIL log: ")
+
+
+@needs_node
+@pytest.mark.parametrize("text", ["", "[", "{}", '{"vkey": "x"}', '{"vkey": 1}'])
+def test_terms_that_are_none_end_in_one_line(text: str, tmp_path: Path) -> None:
+    files = unpack(VECTORS["overlap"], tmp_path)
+    (files.folder / "terms.json").write_text(text)
+    assert files.node().startswith("FAIL log: ")
+
+
+def test_most_vectors_are_rejections_and_every_rule_of_the_page_has_one() -> None:
+    rejected = [vector for vector in VECTORS.values() if not vector["accept"]]
+    assert len(VECTORS) - len(rejected) >= 8
+    assert len(rejected) >= len(VECTORS) / 2
+    rules = set(re.findall(r', "([^"{]+)"\)$', PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    assert len(rules) >= 10
+    assert rules - {"a job or manifest was changed"} <= {vector["rule"] for vector in rejected}
+
+
+def test_the_vectors_are_what_their_maker_makes(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, str(MAKE), str(tmp_path)], check=True)
+    made = {path.name: path.read_bytes() for path in tmp_path.glob("*.json")}
+    assert made == {path.name: path.read_bytes() for path in MAKE.parent.glob("*.json")}
+
+
+# -- any flipped bit ---------------------------------------------------------------------------------------------------
+
+
+def test_the_product_catches_every_flipped_bit_that_matters(tmp_path: Path) -> None:
+    files, random = unpack(VECTORS["cosigned"], tmp_path), Random(20270110)
+    for path, _, at in flips(files, random, FLIPS):
+        name = str(path.relative_to(files.export))
+        assert (files.product() == "OK") == name.startswith("tile/0/"), (name, at)
+
+
+@needs_openssl
+def test_the_page_catches_every_flipped_bit_of_what_it_looks_at(tmp_path: Path) -> None:
+    files, random = unpack(VECTORS["lookalike"], tmp_path), Random(20270111)
+    for path, _, at in flips(files, random, FLIPS):
+        name = str(path.relative_to(files.export))
+        assert files.page_holds() == (name.startswith("tile/0/") or name.endswith(".sig")), (name, at)
+
+
+@needs_node
+def test_node_catches_every_flipped_bit_that_matters(tmp_path: Path) -> None:
+    """In one process: the driver flips, and calls the verifier's own function."""
+    files = unpack(VECTORS["cosigned"], tmp_path)
+    driver = MAKE.with_name("flips.mjs")
+    command = ["node", driver, NODE, files.export, files.folder / "terms.json", FLIPS, *files.seen]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (f"{FLIPS} flips\n", "")
+
+
+def flips(files: Case, random: Random, count: int) -> Any:
+    """One bit at a time, in every file equally often; each is put back."""
+    paths = sorted(path for path in files.export.rglob("*") if path.is_file())
+    for turn in range(count):
+        path = paths[turn % len(paths)]
+        data = path.read_bytes()
+        at = random.randrange(len(data) * 8)
+        changed = bytearray(data)
+        changed[at // 8] ^= 1 << at % 8
+        path.write_bytes(changed)
+        yield path, data, at
+        path.write_bytes(data)
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_is_one_page_and_needs_nothing() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 100
+    assert set(re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE)) <= sys.stdlib_module_names
+    assert not re.search(r"^from \.|passbox\.", text, re.MULTILINE)
+
+
+@needs_openssl
+def test_an_export_brings_the_page_along_and_it_verifies(used: World) -> None:
+    used.log()
+    export = used.folder / "export"
+    assert (export / "verify_ledger.py").read_bytes() == PAGE.read_bytes()
+    assert "your OWN" in (export / "README.txt").read_text()
+    command = [sys.executable, "-I", str(export / "verify_ledger.py"), str(export), str(used.contract)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("OK\n"), done
+    spent = used.spent()
+    assert all(f"{name} {spent[name]} of " in done.stdout for name in spent)

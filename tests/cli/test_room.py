@@ -1,0 +1,80 @@
+"""`passbox room`, `submit` and `match`, as an operator types them: what is said when something is missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Typed = Callable[..., tuple[int, str, str]]
+
+CONTRACT = "--contract=contract.toml"
+NEW = ["room", "new", "spring", CONTRACT, "--key=host.keys"]
+
+
+@pytest.fixture
+def room(passbox: Typed, agreed: Path) -> Path:
+    """A room, and two bundles for it that are not submitted yet."""
+    assert passbox(*NEW)[0] == 0
+    for dataset, owner in (("visitors", "publisher"), ("buyers", "advertiser")):
+        words = [CONTRACT, f"--dataset={dataset}", f"--key={owner}.keys"]
+        assert passbox("prepare", f"{dataset}.csv", *words)[0] == 0
+    return agreed / "spring"
+
+
+@pytest.mark.parametrize(
+    ("folder", "key", "said"),
+    [
+        (".", "host.keys", "such as `passbox room new spring`"),
+        ("visitors.csv", "host.keys", "such as `passbox room new spring`"),
+        ("nowhere/spring", "host.keys", "nowhere: there is no such folder"),
+        ("spring", "publisher.keys", "it is not the operator's"),
+        ("spring", "host", "did you mean `host.keys`?"),
+        ("spring", "nobody.keys", "there is no such key folder"),
+    ],
+)
+def test_a_room_that_cannot_be_made_says_what_to_type(
+    folder: str, key: str, said: str, passbox: Typed, agreed: Path
+) -> None:
+    before = sorted(agreed.rglob("*"))
+    code, _, err = passbox("room", "new", folder, CONTRACT, f"--key={key}")
+    assert (code, said in err) == (3, True), err
+    assert sorted(agreed.rglob("*")) == before
+
+
+def test_the_keys_of_another_room_are_named_for_whose_they_should_be(passbox: Typed, agreed: Path) -> None:
+    assert passbox("keys", "new", "other", "--room=rooms.example/autumn")[0] == 0
+    code, _, err = passbox("room", "new", "spring", CONTRACT, "--key=other.keys")
+    assert (code, "not the keys of the contract's room" in err, "use host's" in err) == (3, True, True)
+
+
+def test_every_step_says_what_is_missing_and_what_comes_next(passbox: Typed, room: Path) -> None:
+    _, out, err = passbox("room", "show", "spring")
+    assert "not matched yet" in out
+    assert "publisher/record" in out
+    assert "still to come: visitors of publisher, buyers of advertiser" in err
+    _, _, err = passbox("submit", "spring", "visitors.bundle")
+    assert err.endswith("still to come: buyers of advertiser\n")
+    code, _, err = passbox("match", "spring")
+    assert (code, "buyers of advertiser is missing" in err, "`passbox submit spring BUNDLE`" in err) == (3, True, True)
+    assert passbox("submit", "spring", "buyers.bundle")[2] == "next: `passbox match spring`\n"
+    _, out, err = passbox("match", "spring")
+    assert "nothing changed" not in out
+    assert err == "next: `passbox plan spring JOB`\n"
+    assert "nothing changed: these were matched before" in passbox("match", "spring")[1]
+    shown = json.loads(passbox("room", "show", "spring", "--json")[1])
+    assert shown["matched"] is True
+    assert {line["account"]: line["spent"] for line in shown["accounts"]} == {
+        "advertiser/record": 0,
+        "publisher/record": 0,
+    }
+    assert passbox("room", "show", "spring")[2] == "next: `passbox plan spring JOB`\n"
+
+
+def test_several_releases_are_refused_in_plain_words(passbox: Typed, room: Path) -> None:
+    code, _, err = passbox("release", "open", "a.release", "b.release", "--key=publisher.keys")
+    assert (code, "open one at a time, such as `a.release`" in err) == (2, True)
+    code, _, err = passbox("release", "export", "spring", "overlap-1", "overlap-2")
+    assert (code, "there is no release overlap-" in err) == (3, True)

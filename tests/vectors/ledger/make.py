@@ -1,0 +1,505 @@
+"""Makes the golden vectors beside this file: python tests/vectors/ledger/make.py
+
+Each is one JSON file, the same at every run:
+
+    about     what happened, in a sentence
+    contract  the officer's own contract and the signatures beside it, by file name
+    terms     what that contract says, for a verifier that reads no TOML
+    export    the copy of the log, by path; what is no plain text stands as "base64:..."
+    seen      checkpoints the officer kept, by file name
+    accept    the verdict
+    entry     where it breaks, or null where it is the whole that does not fit
+    rule      which rule is broken, in the words of the page and of Node; "" where any words will do
+    beyond    verifiers that by design do not look at this: "page" is cleanroom/verifier/verify_ledger.py,
+              "node" is docs/verify_ledger.mjs. `passbox ledger verify` looks at all of it.
+
+Everything an operator could sign with the room's key is signed with it: only what was recomputed tells these apart.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from pen import Entry, Files, Pen, as_text, key_of  # noqa: E402
+
+from passbox.dp.note import NoteKey, sign_checkpoint  # noqa: E402
+from passbox.dp.scale import Scale  # noqa: E402
+from passbox.dp.tree import leaf_hash, root_of  # noqa: E402
+
+Vector = dict[str, Any]
+CAP_ADVERTISER, CAP_PUBLISHER, OVERLAP, MOMENTS, HISTOGRAM = range(5)
+"""Where the entries of `played` stand."""
+COSIGN = '{ by = ["officer"], ahead = 0.25 }'
+
+
+def vector(name: str, about: str, pen: Pen, export: Files | None = None, **more: Any) -> tuple[str, Vector]:
+    made = {
+        "about": about,
+        "accept": True,
+        "entry": None,
+        "rule": "",
+        "beyond": [],
+        **{key: value for key, value in more.items() if key != "seen"},
+        "terms": pen.terms(),
+        "contract": as_text(pen.contract_files()),
+        "seen": as_text({key: value.encode() for key, value in more.get("seen", {}).items()}),
+        "export": as_text(pen.export() if export is None else export),
+    }
+    return name, made
+
+
+def played(**room: Any) -> Pen:
+    """Both caps, an overlap that both sides read, a lookalike pair."""
+    pen = Pen(**room)
+    pen.run("overlap", recipients=["publisher", "advertiser"], epsilon=0.25)
+    pen.run("lookalike")
+    return pen
+
+
+# -- honest logs -----------------------------------------------------------------------------------------------------
+
+
+def honest() -> Iterator[tuple[str, Vector]]:
+    yield vector("caps", "a new room: only caps", Pen())
+    pen = Pen()
+    pen.run("overlap", epsilon=0.5)
+    yield vector("overlap", "a count for one side: the other pays", pen)
+    yield vector("lookalike", "an overlap for both, and a lookalike whose histogram its moments cover", played())
+    pen = Pen()
+    pen.run("overlap", epsilon=0.5)
+    before = pen.checkpoint()
+    pen.time = "2027-01-10T13:00Z"
+    pen.run("overlap", "advertiser", epsilon=0.5, recipients=["advertiser"])
+    about = "the same count for a second reader: the same draw, paid by who is newly exposed"
+    yield vector("shared-reader", about, pen, seen={"kept": before})
+    pen = played()
+    pen.deny("rules.allow", "lookalike", recipients=["advertiser"])
+    pen.deny("budget", "overlap", epsilon=3.0, recipients=["publisher", "advertiser"])
+    yield vector("denials", "jobs that were refused cost nothing", pen)
+    yield vector("up-to-the-cap", "as many jobs of about ε 1 as fit into a cap of ε 3, and one that did not", full())
+    yield vector("operator-reads", "the publisher operates: it reads what the advertiser asks for", operator_reads())
+    pen = played(name="autumn", epsilon=5.5)
+    yield vector("another-room", "the same parties in another room, with other caps", pen)
+    pen = played()
+    pen.time = "2027-01-13T09:00Z"
+    pen.submit("buyers", 350, "2027-01-13T08:00:00Z")
+    pen.run("overlap", recipients=["publisher", "advertiser"], epsilon=0.25, serial=2)
+    yield vector("resubmitted", "a newer list: another statistic, paid anew", pen)
+    yield vector("cosigned", "within the window ahead of a head that the officer cosigned", cosigned())
+
+
+def full() -> Pen:
+    pen = Pen()
+    for step in range(20):
+        pen.run("overlap", epsilon=round(1 - step / 1000, 3))
+        if pen.spent("advertiser/record") > pen.terms()["caps"]["advertiser/record"]:  # type: ignore[index]
+            pen.entries.pop()
+            pen.deny("budget", "overlap", epsilon=round(1 - step / 1000, 3))
+            return pen
+    raise AssertionError("the cap was never reached")
+
+
+def operator_reads() -> Pen:
+    pen = Pen(operator="publisher")
+    pen.run("overlap", "advertiser", recipients=["advertiser"], epsilon=0.5)
+    return pen
+
+
+def cosigned() -> Pen:
+    pen = played(cosign=COSIGN)
+    pen.witness()
+    pen.run("overlap", epsilon=0.5)
+    return pen
+
+
+# -- what an operator could sign -------------------------------------------------------------------------------------
+
+
+def forged() -> Iterator[tuple[str, Vector]]:
+    yield from money()
+    yield from history()
+    yield from malformed()
+    yield from signatures()
+    yield from what_was_asked()
+
+
+def changed(
+    name: str, about: str, at: int, rule: str, change: Callable[[Entry], object], **more: Any
+) -> tuple[str, Vector]:
+    """The honest log with one entry changed, and signed anew."""
+    pen = played(**more.pop("room", {}))
+    change(pen.entries[at])
+    return vector(name, about, pen, accept=False, entry=at, rule=rule, **more)
+
+
+def money() -> Iterator[tuple[str, Vector]]:
+    pen = full()
+    pen.entries.pop()
+    pen.run("overlap", epsilon=1.0005)
+    at = len(pen.entries) - 1
+    yield vector("overspend", "one job too many", pen, accept=False, entry=at, rule="the account is overspent")
+    pen = played()
+    twice = pen.copy().entries[OVERLAP]
+    pen.entries.append(twice)
+    pen.renumber()
+    rule = "an account is charged twice"
+    yield vector("double-charge", "the same draw charged again", pen, accept=False, entry=5, rule=rule)
+    pen = played()
+    pen.entries[OVERLAP]["charges"].append(dict(pen.entries[OVERLAP]["charges"][0]))
+    pen.renumber()
+    yield vector("doubled-charge", "one account twice in an entry", pen, accept=False, entry=OVERLAP, rule=rule)
+    yield changed(
+        "balance",
+        "a running balance forgets",
+        MOMENTS,
+        "the running balance is broken",
+        lambda entry: entry["charges"][0].update(before=0),
+    )
+    yield cheaper()
+    yield changed(
+        "nobody-pays",
+        "a release without a charge",
+        MOMENTS,
+        "it is not paid for by all who must",
+        lambda entry: entry.update(charges=[]),
+    )
+    pen = played()
+    del pen.entries[OVERLAP]["charges"][0]
+    pen.renumber()
+    rule = "it is not paid for by all who must"
+    yield vector("one-side-pays", "both read, one pays", pen, accept=False, entry=OVERLAP, rule=rule)
+    pen = operator_reads()
+    pen.entries[-1]["charges"] = [each for each in pen.entries[-1]["charges"] if each["account"] == "publisher/record"]
+    about = "an operator who owns data reads along, and the other side is not charged"
+    yield vector("operator-reads-free", about, pen, accept=False, entry=2, rule=rule)
+    yield from caps()
+    yield from draws()
+    yield from covers()
+
+
+def cheaper() -> tuple[str, Vector]:
+    pen = played()
+    pen.entries[OVERLAP]["charges"][0]["rho"] -= 1
+    pen.renumber()
+    rule = "it is not paid for by all who must"
+    return vector("price", "a charge one unit too small", pen, accept=False, entry=OVERLAP, rule=rule)
+
+
+def caps() -> Iterator[tuple[str, Vector]]:
+    rule = "the contract gives another cap, or gave it before"
+    about = "a cap a thousandth higher than the contract's"
+    yield changed("cap-raised", about, CAP_PUBLISHER, rule, lambda entry: entry.update(rho=entry["rho"] * 1001 // 1000))
+    yield changed(
+        "cap-of-another-epsilon",
+        "a cap that is right for an ε the contract does not give",
+        CAP_PUBLISHER,
+        rule,
+        lambda entry: entry.update(epsilon="4.0", rho=played(epsilon=4.0).entries[CAP_PUBLISHER]["rho"]),
+    )
+    pen = played()
+    pen.entries.append(dict(pen.entries[CAP_ADVERTISER]))
+    pen.renumber()
+    yield vector("cap-again", "a cap is set again: a refill", pen, accept=False, entry=5, rule=rule)
+    for name, more in (("cap-one-more", 1), ("cap-one-less", -1)):
+        pen = Pen()
+        pen.entries[CAP_PUBLISHER]["rho"] += more
+        about = "a cap that differs from the largest that keeps the contract's promise by one unit of 10^-12"
+        yield vector(name, about, pen, accept=False, entry=CAP_PUBLISHER, rule=rule)
+    pen = Pen()
+    pen.entries.pop()
+    yield vector("cap-missing", "an owner's cap was never set", pen, accept=False)
+    pen = Pen()
+    pen.entries.append({**pen.entries[0], "account": "officer/record", "owner": "officer", "seq": 2})
+    yield vector("cap-of-nobody", "a cap for who owns no data", pen, accept=False, entry=2, rule=rule)
+
+
+def draws() -> Iterator[tuple[str, Vector]]:
+    for name, value in (("lattice", "2^-30"), ("scale_unit", "1/1"), ("mechanism", "none"), ("unit", "visit")):
+        pen = Pen()
+        pen.release(pen.purchases(pen.request("overlap", epsilon=0.5))[0], **{name: value})
+        about = f"a specification whose {name} gives its noise another meaning"
+        yield vector(f"other-{name.replace('_', '-')}", about, pen, accept=False, entry=2)
+    yield changed(
+        "key",
+        "a key that is not the digest of its specification",
+        OVERLAP,
+        "its key is not that of its specification",
+        lambda entry: entry.update(key="0" * 64),
+    )
+    pen = Pen()
+    pen.run("overlap", epsilon=0.5)
+    pen.run("overlap", "advertiser", epsilon=0.5, recipients=["advertiser"])[0]["commitment"] = "1" * 64
+    rule = "the same statistic was drawn twice"
+    yield vector("drawn-twice", "one key, two noises", pen, accept=False, entry=3, rule=rule)
+    pen = Pen()
+    purchase = pen.purchases(pen.request("overlap", epsilon=0.5))[0]
+    pen.release(purchase, l2_squared=2**18)
+    about = "a sensitivity four times too small makes a price four times too small"
+    yield vector("sensitivity", about, pen, accept=False, entry=2, rule="its noise is none")
+    pen = Pen()
+    purchase = pen.purchases(pen.request("overlap", epsilon=0.5))[0]
+    pen.release(purchase)["specification"]["scale"] = 1
+    pen.rekey(pen.entries[-1])
+    yield vector("no-noise", "noise narrower than the lattice", pen, accept=False, entry=2, rule="its noise is none")
+
+
+def covers() -> Iterator[tuple[str, Vector]]:
+    rule = "its cover does not fit"
+    pen = Pen()
+    pen.run("lookalike")
+    pen.run("lookalike", epsilon=0.5)
+    lender, borrower = pen.entries[2], pen.entries[5]
+    borrower["beside"] = borrower["specification"]["follows"] = lender["key"]
+    borrower["covered"] = [{name: each[name] for name in ("account", "dataset", "rho")} for each in lender["charges"]]
+    pen.rekey(borrower)
+    yield vector("covers-twice", "one charge covers two histograms", pen, accept=False, entry=5, rule=rule)
+    pen = played()
+    pen.entries[HISTOGRAM]["specification"]["part"] = "train"
+    pen.rekey(pen.entries[HISTOGRAM])
+    yield vector("same-part", "covered by a look at the same people", pen, accept=False, entry=HISTOGRAM, rule=rule)
+    yield changed(
+        "other-readers",
+        "the covered part is for more readers",
+        HISTOGRAM,
+        "it is not paid for by all who must",
+        lambda entry: entry.update(recipients=["officer", "publisher"]),
+    )
+    pen = played()
+    histogram = pen.entries[HISTOGRAM]
+    histogram["specification"]["scale"] //= 2
+    pen.rekey(histogram)
+    about = "the covered part costs more than was paid"
+    rule = "it is not paid for by all who must"
+    yield vector("covered-is-dearer", about, pen, accept=False, entry=HISTOGRAM, rule=rule)
+    yield changed(
+        "uncovered",
+        "nobody pays for a histogram",
+        HISTOGRAM,
+        "it is not paid for by all who must",
+        lambda entry: entry.update(beside="", covered=[]),
+    )
+
+
+# -- history ---------------------------------------------------------------------------------------------------------
+
+
+def history() -> Iterator[tuple[str, Vector]]:
+    pen = played()
+    stands = "it does not stand here, or is not canonical JSON"
+    cut = pen.copy()
+    del cut.entries[OVERLAP]
+    yield vector("dropped", "an entry is left out", cut, accept=False, entry=OVERLAP, rule=stands)
+    cut.renumber()
+    about = "an entry is left out and all that follow are made anew; the officer kept a head"
+    rule = "changed or forked: kept was signed over other entries"
+    kept = pen.copy()
+    kept.entries.pop()
+    yield vector("dropped-and-mended", about, cut, accept=False, rule=rule, seen={"kept": kept.checkpoint()})
+    other = pen.copy()
+    other.entries[2:4] = other.entries[3:1:-1]
+    yield vector("reordered", "two entries change places", other, accept=False, entry=2, rule=stands)
+    export, shorter = pen.export(), pen.copy()
+    shorter.entries.pop()
+    tiles = {name: data for name, data in shorter.export().items() if name.startswith("tile/")}
+    whole = {name: data for name, data in export.items() if not name.startswith("tile/")} | tiles
+    rule = "rolled back: checkpoint counts 5 entries, 4 are here"
+    yield vector("truncated", "the last entry is missing", pen, whole, accept=False, rule=rule)
+    rule = "rolled back: kept counts 5 entries, 4 are here"
+    about = "an older state of the room; the officer kept a newer head"
+    yield vector("rollback", about, shorter, accept=False, rule=rule, seen={"kept": pen.checkpoint()})
+    fork = shorter.copy()
+    fork.run("overlap", epsilon=0.5)
+    about = "two histories from one state on; the officer kept a head of the other"
+    rule = "changed or forked: kept was signed over other entries"
+    yield vector("fork", about, fork, accept=False, rule=rule, seen={"kept": pen.checkpoint()})
+    about = "a head the officer kept is of another room"
+    rule = "kept is not signed by the contract's room"
+    seen = {"kept": played(name="autumn").checkpoint()}
+    yield vector("head-of-another-room", about, pen, accept=False, rule=rule, seen=seen)
+    yield from bytes_and_keys(pen)
+    early = pen.copy()
+    early.entries[MOMENTS]["time"] = "2027-01-10T11:00Z"
+    yield vector("time", "an hour before the one above", early, accept=False, entry=MOMENTS, rule=stands)
+    yield changed(
+        "another-contract",
+        "an entry of another contract",
+        OVERLAP,
+        stands,
+        lambda entry: entry.update(contract="0" * 64),
+    )
+
+
+def bytes_and_keys(pen: Pen) -> Iterator[tuple[str, Vector]]:
+    export = pen.export()
+    name = "tile/entries/000.p/5"
+    data = bytearray(export[name])
+    data[700] ^= 1
+    rule = "changed or forked: checkpoint was signed over other entries"
+    flipped = {**export, name: bytes(data)}
+    yield vector("flipped-bit", "one bit of an entry", pen, flipped, accept=False, rule=rule)
+    hashes = [leaf_hash(leaf) for leaf in pen.leaves()]
+    forger = NoteKey(pen.room.name, key_of("forger"))
+    note = sign_checkpoint(pen.room.name, len(hashes), root_of(hashes), forger).encode()
+    rule = "checkpoint is not signed by the contract's room"
+    yield vector(
+        "wrong-key", "a head signed by somebody else", pen, {**export, "checkpoint": note}, accept=False, rule=rule
+    )
+    leaves = pen.leaves()
+    leaves[OVERLAP] = leaves[OVERLAP].replace(b'"beside":"",', b'"beside": "",')
+    rule = "it does not stand here, or is not canonical JSON"
+    about = "an entry spelled in another way"
+    yield vector("spelling", about, pen, pen.export(leaves), accept=False, entry=OVERLAP, rule=rule)
+    leaves = pen.leaves()
+    leaves[MOMENTS] = leaves[MOMENTS].replace(b'"before":', b'"before":0,"before":')
+    about = "a name that stands twice"
+    yield vector("doubled-name", about, pen, pen.export(leaves), accept=False, entry=MOMENTS, rule=rule)
+
+
+# -- what is no log at all -------------------------------------------------------------------------------------------
+
+
+def malformed() -> Iterator[tuple[str, Vector]]:
+    """Signed by the room all the same: whatever stands in an entry, the answer is one line."""
+    pen = Pen()
+    pen.append("refund", contract=pen.agreement.digest, charges=[])
+    rule = "its kind is not known, or has other parts"
+    yield vector("kind", "an entry of a kind that nobody knows", pen, accept=False, entry=2, rule=rule)
+    pen = Pen()
+    pen.run("overlap", epsilon=0.5)
+    whole = pen.leaves()
+    for name, about, old, new in MALFORMED:
+        leaves = [*whole[:2], whole[2].replace(old, new)]
+        assert leaves != whole, name
+        yield vector(name, about, pen, pen.export(leaves), accept=False, entry=2)
+    export = pen.export()
+    for name, folder in (("changed-job", "requests/"), ("changed-manifest", "manifests/")):
+        part = next(each for each in sorted(export) if each.startswith(folder) and not each.endswith(".sig"))
+        about = "a file that an entry names by its digest has another"
+        yield vector(name, about, pen, {**export, part: export[part] + b"\n"}, accept=False)
+    tile = "tile/entries/000.p/3"
+    for name, about, part, data in (
+        ("cut-tile", "the entries end in the middle of one", tile, export[tile][:-100]),
+        ("longer-tile", "more bytes than entries", tile, export[tile] + b"\0"),
+        ("cut-checkpoint", "a head without its signature", "checkpoint", export["checkpoint"][:70]),
+        ("no-text-checkpoint", "a head that is not UTF-8", "checkpoint", b"\xff" + export["checkpoint"]),
+        ("empty-checkpoint", "a head that is empty", "checkpoint", b""),
+    ):
+        yield vector(name, about, pen, {**export, part: data}, accept=False)
+    del export["checkpoint"]
+    yield vector("no-checkpoint", "no head at all", pen, export, accept=False)
+
+
+MALFORMED = (
+    ("float", "a charge that is no whole number", b'"before":0,', b'"before":0.0,'),
+    ("exponent", "a number spelled in another way", b'"cells":1,', b'"cells":1e0,'),
+    ("false", "a running balance of false, which some languages take for 0", b'"before":0,', b'"before":false,'),
+    ("true", "a version of true, which some languages take for 1", b'"v":1}', b'"v":true}'),
+    ("nan", "a charge that is no number", b'"before":0,', b'"before":NaN,'),
+    ("huge", "a charge of 5000 digits", b'"before":0,', b'"before":' + b"9" * 5000 + b","),
+    (
+        "negative",
+        "a charge below nothing",
+        b'"before":0,"dataset":"buyers","rho":',
+        b'"before":0,"dataset":"buyers","rho":-',
+    ),
+    ("null", "charges that are nothing", b'"charges":[', b'"charges":null,"other":['),
+    ("text-for-list", "readers that are a text", b'"recipients":["publisher"]', b'"recipients":"publisher"'),
+    ("missing-part", "a release that names no reader", b'"recipients":["publisher"],', b""),
+    ("extra-part", "a release that says more than the format knows", b'"purpose":', b'"note":"x","purpose":'),
+    ("no-text", "bytes that are not UTF-8", b'"opendp ', b'"\xff\xfe\xff'),
+    ("no-json", "an entry that ends early", b',"v":1}', b""),
+    ("nested", "lists in lists in lists", b'"covered":[]', b'"covered":' + b"[" * 5_000 + b"]" * 5_000),
+    ("list", "an entry that is a list", b"{", b"[{"),
+)
+
+
+# -- who signed ------------------------------------------------------------------------------------------------------
+
+
+def signatures() -> Iterator[tuple[str, Vector]]:
+    pen = Pen()
+    pen.release(pen.purchases(pen.request("overlap", signer="host", epsilon=0.5))[0])
+    about = "the operator signs a job in the publisher's name"
+    more: dict[str, Any] = {"accept": False, "entry": 2, "beyond": ["page"]}
+    yield vector("forged-request", about, pen, rule="the job is not signed by its asker", **more)
+    pen = Pen()
+    pen.submit("buyers", 100_000, signer="host")
+    pen.run("overlap", epsilon=0.5)
+    about = "the operator signs a data set in the advertiser's name"
+    yield vector("forged-manifest", about, pen, rule="the manifest of a data set is not signed by its owner", **more)
+    pen = cosigned()
+    forger = pen.copy()
+    forger.witness("host")
+    pen.witnesses["officer"] = forger.witnesses["host"]
+    more |= {"entry": None}
+    yield vector("forged-cosignature", "not the officer's", pen, rule="a cosignature in the copy does not hold", **more)
+    pen = cosigned()
+    pen.run("lookalike", epsilon=2.0)
+    about = "more than a quarter of a cap spent ahead of the last cosigned head"
+    rule = "advertiser/record has spent further ahead of the witnesses than the contract lets it"
+    yield vector("window", about, pen, rule=rule, **more)
+    pen = cosigned()
+    rolled = played(cosign=COSIGN)
+    rolled.entries.pop()
+    rolled.witnesses = dict(pen.witnesses)
+    about = "the copy itself holds a cosigned head that is ahead of it"
+    rule = "rolled back: officer counts 5 entries, 4 are here"
+    yield vector("cosigned-rollback", about, rolled, rule=rule, **more | {"beyond": []})
+
+
+def what_was_asked() -> Iterator[tuple[str, Vector]]:
+    """What follows from reading the job's TOML: only `passbox ledger verify` does."""
+    more: dict[str, Any] = {"accept": False, "entry": 2, "beyond": ["page", "node"]}
+    pen = Pen()
+    pen.run("overlap", epsilon=0.5)[0]["recipients"] = ["officer", "publisher"]
+    pen.entries[-1]["charges"].insert(0, {"account": "publisher/record", "dataset": "visitors", "before": 0})
+    pen.entries[-1]["charges"][0]["rho"] = pen.entries[-1]["charges"][1]["rho"]
+    yield vector("wrong-reader", "one reader more than the job names", pen, rule="its recipients are the job's", **more)
+    pen = Pen()
+    pen.run("overlap", "officer", epsilon=0.5, recipients=["officer"])
+    yield vector("may-not-ask", "a job that the contract lets nobody ask", pen, rule="rules.allow", **more)
+    pen = Pen()
+    purchase = pen.purchases(pen.request("overlap", epsilon=0.5))[0]
+    pen.release(purchase, scale=Scale(purchase.specification.scale // 2))
+    about = "half the noise that the job's ε gives, paid in full"
+    yield vector("other-noise", about, pen, rule="the noise is what the job's ε gives", **more)
+    pen = Pen()
+    purchase = pen.purchases(pen.request("overlap", epsilon=0.5))[0]
+    pen.release(purchase)
+    pen.release(purchase, scale=Scale(purchase.specification.scale + 1))
+    about = "one job drawn twice, under two names, paid twice"
+    yield vector(
+        "drawn-twice-by-another-name", about, pen, rule="the noise is what the job's ε gives", **more | {"entry": 3}
+    )
+    pen = Pen()
+    pen.run("overlap", epsilon=0.5)
+    pen.submit("buyers", 350, "2027-01-10T11:30:00Z")
+    pen.run("overlap", epsilon=0.5)
+    about = "a signed job asked again of what was submitted anew"
+    rule = "its job was for other data"
+    yield vector("job-asked-again", about, pen, rule=rule, **more | {"entry": 3, "beyond": ["page"]})
+    pen = Pen()
+    pen.time = "2027-07-02T09:00Z"
+    pen.run("overlap", epsilon=0.5)
+    yield vector("expired", "a release after the contract's last day", pen, rule="expires", **more)
+
+
+def main(arguments: Sequence[str]) -> None:
+    out = Path(arguments[0]) if arguments else HERE
+    out.mkdir(parents=True, exist_ok=True)
+    for old in out.glob("*.json"):
+        old.unlink()
+    for maker in (honest, forged):
+        for name, made in maker():
+            (out / f"{name}.json").write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
