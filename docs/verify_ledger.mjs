@@ -41,7 +41,7 @@ const FORMS = expand({
   SPECIFICATION:
     String.raw`{"cells":COUNT,"columns":LIST<"NAME\.NAME">,"datasets":(?<datasets>{"(?<one>NAME)":"(?<of_one>HEX)",` +
     String.raw`"(?<two>NAME)":"(?<of_two>HEX)"}),` +
-    String.raw`"follows":"(?:HEX)?","l2_squared":(?<l2>COUNT),"lattice":"2\^-[0-9]{1,2}",` +
+    String.raw`"follows":"(?:HEX)?","l2_squared":(?<l2>COUNT),"lattice":"(?<lattice>2\^-[0-9]{1,2})",` +
     `"mechanism":"discrete-gaussian","neighbours":"one record replaced by a dummy that matches nobody",` +
     `"part":"(?<part>[a-z-]+)","rule":"own-best","scale":(?<scale>[1-9][0-9]{0,15}),"scale_unit":"1/1048576",` +
     `"statistic":"(?<statistic>[a-z-]+@[0-9]+)","unit":"record"}`,
@@ -63,10 +63,11 @@ function expand(forms) {
   return done;
 }
 
-const L2 = {
-  "matched-count@1": 2n ** 20n,
-  "seed-moments@1": 2n ** 40n + ((2n ** 20n * 15n) / 100n) ** 2n,
-  "score-histogram@1": 2n ** 20n,
+/** What each statistic draws on: the lattice of its sums, and the squared length by which one record moves them. */
+const NOISE = {
+  "matched-count@1": { lattice: "2^-10", l2: 2n ** 20n },
+  "seed-moments@1": { lattice: "2^-20", l2: 2n ** 40n + ((2n ** 20n * 15n) / 100n) ** 2n },
+  "score-histogram@1": { lattice: "2^-10", l2: 2n ** 20n },
 };
 
 class Broken extends Error {}
@@ -289,7 +290,8 @@ class Books {
     const draw = this.draws.get(key);
     require(draw.commitment === commitment, "the same statistic was drawn twice");
     const [l2, scale] = [BigInt(entry.l2), BigInt(entry.scale)];
-    require(Object.hasOwn(L2, statistic) && l2 === L2[statistic] && scale > 2n ** 21n, "its noise is none");
+    require(Object.hasOwn(NOISE, statistic) && scale > 2n ** 21n, "its noise is none");
+    require(l2 === NOISE[statistic].l2 && entry.lattice === NOISE[statistic].lattice, "its noise is none");
     const cost = price(l2, scale);
     this.charge(draw, charges);
     const other = beside ? this.draws.get(beside) : draw;

@@ -1,6 +1,6 @@
 """Verify a copy of a Passbox ledger without Passbox: python3 verify_ledger.py EXPORT CONTRACT [SEEN_CHECKPOINT ...]
 
-CONTRACT is your own. Left to `passbox ledger verify`: signatures but the room's, the window, what a job may ask and how."""
+CONTRACT is your own. Left to `passbox ledger verify`: signatures but the room's, the window, what a job may ask."""
 
 import base64, json, math, subprocess, sys, tempfile, tomllib
 from hashlib import sha256
@@ -8,10 +8,9 @@ from pathlib import Path
 
 OPENSSL = "openssl pkeyutl -verify -pubin -keyform DER -inkey key -rawin -in message -sigfile signature"
 L2 = {"matched-count@1 2^-10": 2**20, "seed-moments@1 2^-20": 1_124_250_513_572, "score-histogram@1 2^-10": 2**20}
-PARTS = """cap: account contract delta epsilon kind owner rho seq time unit v
-denial: asker clause contract job kind purpose recipients seq time v
-release: asker beside charges commitment contract covered job key kind library purpose recipients seq specification time v"""
-FIXED = "14 discrete-gaussian own-best 1/1048576 record"
+PARTS = """cap account contract delta epsilon kind owner rho seq time unit
+release asker beside charges commitment contract covered job key kind library purpose recipients seq specification time
+denial asker clause contract job kind purpose recipients seq time"""
 decode, place = json.JSONDecoder(parse_float=str, parse_constant=str).decode, ["log"]
 canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
@@ -23,9 +22,9 @@ def require(holds: object, rule: str) -> None:
 
 def head(path: Path, vkey: str, hashes: list[bytes]) -> int:
     """How many entries a checkpoint counts, which must be signed with this key, over the first of these hashes."""
-    (name, key_id, key), (text, _, lines) = vkey.split("+", 2), path.read_bytes().decode().rpartition("\n\n")
-    raws = [base64.b64decode(line.rpartition(" ")[2]) for line in lines.split("\n")]
-    ours = {raw[4:] for raw in raws if raw[:4].hex() == key_id and f"— {name} {base64.b64encode(raw).decode()}\n" in lines}
+    (name, key_id, key), (text, _, by) = vkey.split("+", 2), path.read_bytes().decode().rpartition("\n\n")
+    raws = [base64.b64decode(line.rpartition(" ")[2]) for line in by.split("\n")]
+    ours = {raw[4:] for raw in raws if raw[:4].hex() == key_id and f"— {name} {base64.b64encode(raw).decode()}\n" in by}
     der, (origin, size, root) = bytes.fromhex("302a300506032b6570032100") + base64.b64decode(key)[1:], text.split("\n")
     with tempfile.TemporaryDirectory() as folder:
         for file, data in (("key", der), ("message", f"{text}\n".encode()), ("signature", b"".join(ours))):
@@ -65,7 +64,7 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
         kind, hour, key, account = entry["kind"], entry["time"], entry.get("key", at), entry.get("account")
         stands = f"{entry['v']} {entry['seq']} {entry['contract']}" == f"1 {at} {digest}" and above <= hour
         require(stands and at < size and canonical(entry) == text, "it does not stand here, or is not canonical JSON")
-        require(f"{kind}: {' '.join(entry)}" in PARTS.split("\n"), "its kind is not known, or has other parts")
+        require(f"{kind} {' '.join([*entry][:-1])}" in PARTS.split("\n"), "its kind is not known, or has other parts")
         if kind == "cap":
             budgets = [rule["budget"] for rule in terms["dataset"].values() if f"{rule['owner']}/record" == account]
             fits = [all(keeps(each, **budget) for budget in budgets) for each in (entry["rho"], entry["rho"] + 1)]
@@ -82,16 +81,16 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
             require(sha256(canonical(spec).encode()).hexdigest() == key, "its key is not that of its specification")
             draw = entry["commitment"], spec["part"], f"{spec['datasets']} {spec['unit']} {spec['rule']} {readers}"
             require(first.setdefault(key, draw)[0] == draw[0], "the same statistic was drawn twice")
-            fixed = f"{len(spec)} {spec['mechanism']} {spec['rule']} {spec['scale_unit']} {spec['unit']}" == FIXED
+            fixed = f"{spec['mechanism']} {spec['rule']} {spec['scale_unit']}" == "discrete-gaussian own-best 1/1048576"
             noise = spec["l2_squared"] == L2[f"{spec['statistic']} {spec['lattice']}"] and spec["scale"] > 2**21
-            require(fixed and noise, "its noise is none")
+            require(fixed and noise and (len(spec), len(spec["datasets"])) == (14, 2), "its noise is none")
             cost = -(-spec["l2_squared"] * 2**40 * 10**12 // (2 * (spec["scale"] ** 2 - 2**42)))
             readers = {*readers} | ({terms["room"]["operator"]} & {*owner.values()})
-            due = [(beside or key, f"{owner[name]}/record") for name in spec["datasets"] if readers - {owner[name]}]
+            due = [(beside or key, f"{owner[it]}/{spec['unit']}") for it in spec["datasets"] if readers - {owner[it]}]
             require(due and all(paid.get(each, 0) >= cost for each in due), "it is not paid for by all who must")
             fit = not beside or ({first[beside][1], spec["part"]}, first[beside][2]) == ({"train", "held-out"}, draw[2])
-            once = covers.setdefault(beside or at, at) == at and bool(beside) != bool(entry["charges"])
-            require(fit and once, "its cover does not fit")
+            require(fit and covers.setdefault(beside or at, at) == at, "its cover does not fit")
+    require(len(caps) == len({*owner.values()}), "an owner has no cap")
     print("OK", *(f"{name} {spent[name]} of {cap} ({spent[name] / cap:.1%})" for name, cap in caps.items()), sep="\n")
 
 

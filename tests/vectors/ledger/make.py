@@ -226,6 +226,13 @@ def draws() -> Iterator[tuple[str, Vector]]:
         pen.release(pen.purchases(pen.request("overlap", epsilon=0.5))[0], **{name: value})
         about = f"a specification whose {name} gives its noise another meaning"
         yield vector(f"other-{name.replace('_', '-')}", about, pen, accept=False, entry=2)
+    pen = Pen()
+    purchase = pen.purchases(pen.request("overlap", "officer", epsilon=0.5, recipients=["officer"]))[0]
+    entry = pen.release(purchase)
+    del entry["specification"]["datasets"]["buyers"], entry["charges"][1]
+    pen.rekey(entry)
+    about = "a count that does not say whose other records it looked at, so that they need not pay"
+    yield vector("one-data-set", about, pen, accept=False, entry=2)
     yield changed(
         "key",
         "a key that is not the digest of its specification",
