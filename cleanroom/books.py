@@ -11,6 +11,7 @@ from ..dp.account import Cap
 from ..dp.carry import Carried
 from ..dp.entry import Json, canonical
 from ..policies.agreement import Agreement
+from .bundle import Manifest
 from .log import Log
 
 Entry = dict[str, Any]  # JSON from outside: compared with what it must be, never believed
@@ -28,8 +29,8 @@ class LedgerBroken(Exception):
 class Books:
     """What was seen so far. paid: key to the accounts that paid for it. first: key to the entry that drew it.
     beside: keys whose charge covers another release already. jobs: signed job to its submissions. made: when the
-    newest submission so far was made. used: all submissions so far, the newest last. to_carry: what earlier ledgers
-    leave to this one, until it stands in the log."""
+    newest submission so far was made. used: all submissions so far, the newest last. manifests: those whose signature
+    held, by data set and digest. to_carry: what earlier ledgers leave to this one, until it stands in the log."""
 
     log: Log
     agreement: Agreement
@@ -41,6 +42,7 @@ class Books:
     jobs: dict[str, dict[str, str]] = field(default_factory=dict)
     made: dict[str, datetime] = field(default_factory=dict)
     used: dict[str, list[str]] = field(default_factory=dict)
+    manifests: dict[tuple[str, str], Manifest] = field(default_factory=dict)
     to_carry: list[Carried] = field(default_factory=list)
     closed: str = ""
     hour: str = ""
@@ -54,7 +56,9 @@ def require(holds: bool, rule: str) -> None:
 
 
 def require_same(entry: Mapping[str, Any], expected: Mapping[str, Json], what: str = "its") -> None:
-    """Equal as canonical JSON, where 1 and true are two things."""
+    """Equal as canonical JSON, where 1 and true are two things; only where they differ it is looked for where."""
+    if canonical(entry) == canonical(expected):
+        return
     for name, value in expected.items():
         require(name in entry, f"{what} {name} is missing")
         same = canonical(entry[name]) == canonical(value)

@@ -36,6 +36,19 @@ def signed_request(books: Books, entry: Entry) -> Request:
 
 def submission(books: Books, name: str, manifest: str) -> Submitted:
     """A data set behind an entry: signed by its owner for this room and contract, and none older than one before."""
+    held = books.manifests.get((name, manifest)) or _manifest(books, name, manifest)
+    books.manifests[name, manifest] = held
+    require(held.made >= books.made.get(name, held.made), "a data set is older than the one used before")
+    books.made[name] = held.made
+    used = books.used.setdefault(name, [manifest])
+    if manifest != used[-1]:
+        require(manifest not in used, "a data set is used again that another had replaced")
+        used.append(manifest)
+    return public(manifest, held)
+
+
+def _manifest(books: Books, name: str, manifest: str) -> Manifest:
+    """The signed manifest of a data set."""
     contract = books.agreement.contract
     require(name in contract.dataset, "its data sets are not the contract's")
     data = _kept(books.log.manifests, f"{manifest}.json", manifest, "the manifest of a data set is not in the copy")
@@ -48,13 +61,7 @@ def submission(books: Books, name: str, manifest: str) -> Submitted:
     require((held.dataset, held.owner) == (name, owner), "a manifest is of another data set")
     here = (books.agreement.digest, contract.room.name)
     require((held.contract, held.room) == here, "a manifest was signed for another contract or room")
-    require(held.made >= books.made.get(name, held.made), "a data set is older than the one used before")
-    books.made[name] = held.made
-    used = books.used.setdefault(name, [manifest])
-    if manifest != used[-1]:
-        require(manifest not in used, "a data set is used again that another had replaced")
-        used.append(manifest)
-    return public(manifest, held)
+    return held
 
 
 def signatures_of(files: Mapping[str, bytes], name: str) -> dict[str, str]:

@@ -84,7 +84,7 @@ def show(folder: RoomFolder, as_json: JsonFlag = False) -> None:
                 f"{room.contract.room.name}, contract {room.contract.name} until {room.contract.expires}",
                 Table(("data set", "owner", "rows"), rows, right=(2,)),
                 "matched" if matched else "not matched yet",
-                Table(("account", "ε spent", "largest job that still fits, ε"), spent, right=(1, 2)),
+                Table(("account", "ε spent", "largest job the cap still holds, ε"), spent, right=(1, 2)),
                 f"{len(listed)} releases",
             ],
             _next(folder, room),

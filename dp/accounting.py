@@ -13,6 +13,7 @@ Held by tests/dp/test_accounting.py.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from .budget import LARGEST_EPSILON, RHO_UNIT, Budget, Delta, Epsilon, Rho
 
@@ -43,6 +44,7 @@ def _holds(rho: int, epsilon: float, delta: float) -> bool:
     return delta_of(rho / RHO_UNIT, epsilon) <= delta * (1 - _AGAINST_US)
 
 
+@lru_cache(maxsize=256)
 def rho_within(budget: Budget) -> Rho:
     """Largest whole ρ whose ε at the budget's δ is at most the budget's ε: a cap, or a job's price.
 
