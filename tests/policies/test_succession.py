@@ -1,0 +1,132 @@
+"""Accounts that go on under another contract, and what an owner allows in all."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from passbox.dp.accounting import epsilon_of, rho_within
+from passbox.dp.budget import Budget, Delta, Epsilon, Rho
+from passbox.policies.agreement import Agreement, agree
+from passbox.policies.contract import parse
+from passbox.policies.price import caps
+from passbox.policies.succession import Ended, NotContinued, carried, together
+
+if TYPE_CHECKING:
+    from conftest import People
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def agreed(people: People, name: str, *continued: str, epsilon: float = 3.0, room: str | None = None) -> Agreement:
+    """A contract of that name among the same people, in a room of its own."""
+    listed = ", ".join(f'"{each}"' for each in continued)
+    text = people.text.replace('name = "spring-lookalike"', f'name = "{name}"\ncontinues = [{listed}]')
+    text = text.replace('name = "rooms.example/spring"', f'name = "{room or "rooms.example/" + name}"')
+    text = text.replace('"rooms.example/spring+', f'"{room or "rooms.example/" + name}+')
+    text = text.replace("epsilon = 3.0", f"epsilon = {epsilon}")
+    text = _vkey_of(text)
+    contract = parse(text.encode())
+    return agree(contract, text.encode(), people.signatures(text))
+
+
+def _vkey_of(text: str) -> str:
+    """A verifier key names its log: another name is another key."""
+    from passbox.dp.note import NoteKey
+
+    line = next(line for line in text.splitlines() if line.startswith("checkpoint"))
+    name = line.partition('"')[2].partition("+")[0]
+    return text.replace(line, f'checkpoint = "{NoteKey.new(name).vkey}"')
+
+
+def ended(agreement: Agreement, following: Agreement | str, publisher: int = 0, advertiser: int = 0) -> Ended:
+    spent = {"publisher/record": Rho(publisher), "advertiser/record": Rho(advertiser)}
+    after = following if isinstance(following, str) else following.digest
+    return Ended(agreement, spent, 9, "ab" * 32, after)
+
+
+def test_what_was_spent_is_carried_from_every_contract_that_is_continued(people: People) -> None:
+    spring, summer = agreed(people, "spring"), agreed(people, "summer")
+    autumn = agreed(people, "autumn", spring.digest, summer.digest)
+    before = {each.digest: ended(each, autumn, publisher=7, advertiser=at) for at, each in enumerate((spring, summer))}
+    left = carried(autumn, before)
+    assert [(each.came_from, each.charges) for each in left] == [
+        (spring.digest, {"publisher/record": 7, "advertiser/record": 0}),
+        (summer.digest, {"publisher/record": 7, "advertiser/record": 1}),
+    ]
+    assert {each.contract for each in left} == {autumn.digest}
+
+
+def test_merging_accounts_keeps_the_smallest_cap(people: People) -> None:
+    """One contract that goes on alone may state a larger cap: its owner signs it."""
+    spring, summer = agreed(people, "spring", epsilon=1.0), agreed(people, "summer", epsilon=2.0)
+    raised = agreed(people, "alone", spring.digest, epsilon=2.0)
+    assert carried(raised, {spring.digest: ended(spring, raised)})
+    for epsilon, fits in ((1.0, True), (1.01, False), (2.0, False)):
+        merged = agreed(people, "merged", spring.digest, summer.digest, epsilon=epsilon)
+        before = {each.digest: ended(each, merged) for each in (spring, summer)}
+        if fits:
+            assert len(carried(merged, before)) == 2
+        else:
+            with pytest.raises(NotContinued, match="into one"):
+                carried(merged, before)
+
+
+def test_a_ledger_that_is_open_elsewhere_or_missing_is_not_continued(people: People) -> None:
+    spring, other = agreed(people, "spring"), agreed(people, "other")
+    summer = agreed(people, "summer", spring.digest)
+    for before, rule in (
+        ({}, "missing"),
+        ({spring.digest: ended(spring, "")}, "still open"),
+        ({spring.digest: ended(spring, other)}, "another contract"),
+    ):
+        with pytest.raises(NotContinued, match=rule):
+            carried(summer, before)
+
+
+def test_two_logs_may_not_have_one_name(people: People) -> None:
+    """A witness would take the later one for a fork."""
+    spring = agreed(people, "spring")
+    summer = agreed(people, "summer", spring.digest, room="rooms.example/spring")
+    with pytest.raises(NotContinued, match="called"):
+        carried(summer, {spring.digest: ended(spring, summer)})
+
+
+# -- in all --------------------------------------------------------------------------------------------------------
+
+
+def test_the_sum_is_of_rho_at_this_contracts_delta(people: People) -> None:
+    """ε does not add up: two caps of ε 3 are less than ε 6, and more than ε 3."""
+    spring, summer = agreed(people, "spring"), agreed(people, "summer")
+    found = together(summer.contract, "advertiser", {spring.digest: spring.contract}, summer.digest)
+    rho = rho_within(Budget(Epsilon(3.0), Delta(1e-6)))
+    assert found.contracts == ("spring",)
+    assert found.epsilon == pytest.approx(epsilon_of(Rho(2 * rho), Delta(1e-6)))
+    assert 4 < found.epsilon < 6
+    assert not found.said
+
+
+def test_a_contract_that_is_continued_counts_once(people: People) -> None:
+    spring = agreed(people, "spring")
+    summer = agreed(people, "summer", spring.digest)
+    autumn = agreed(people, "autumn", summer.digest)
+    signed = {each.digest: each.contract for each in (spring, summer)}
+    assert together(autumn.contract, "publisher", signed, autumn.digest).said
+    side = agreed(people, "side")
+    assert together(side.contract, "publisher", signed, side.digest).contracts == ("summer",)
+
+
+def test_the_same_contract_again_is_no_other(people: People) -> None:
+    spring = agreed(people, "spring")
+    assert together(spring.contract, "publisher", {spring.digest: spring.contract}, spring.digest).said
+
+
+def test_caps_are_what_the_smallest_data_set_of_an_owner_allows(people: People) -> None:
+    spring = agreed(people, "spring", epsilon=1.0)
+    assert {cap.account: cap.rho for cap in caps(spring)}["advertiser/record"] == rho_within(
+        Budget(Epsilon(1.0), Delta(1e-6))
+    )
