@@ -241,7 +241,7 @@ class Ledger:
         _refuse_mismatch(purchase, statistic)
         with self._storage.writing():
             stored = self._stored(purchase)
-            due = self._due(purchase) if stored else purchase.charges
+            due = purchase.charges if stored is None else self._due(purchase)  # nothing is charged but for a release
             if stored is not None and not due:
                 return stored
             if due:
@@ -353,7 +353,7 @@ class Ledger:
 
     def _record(self, key: str, charges: Sequence[Charge], seq: int) -> None:
         for charge in charges:
-            self._storage.rows("insert into charge values(?, ?, ?, ?)", key, charge.account, charge.rho, seq)
+            self._storage.rows("insert into charge values(?, ?, ?, ?)", seq, charge.account, key, charge.rho)
 
     def _carry(self, carried: Carried) -> int:
         """Charge what was spent elsewhere. Errors: BudgetExceeded."""

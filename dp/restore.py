@@ -37,7 +37,7 @@ def _release(storage: Storage, entry: dict[str, Any], seq: int) -> None:
     if entry["charges"]:
         storage.rows("insert or ignore into job values(?, ?)", entry["job"], datasets)
     for charge in entry["charges"]:
-        storage.rows("insert into charge values(?, ?, ?, ?)", key, charge["account"], charge["rho"], seq)
+        storage.rows("insert into charge values(?, ?, ?, ?)", seq, charge["account"], key, charge["rho"])
     _spend(storage, entry)
 
 

@@ -105,6 +105,21 @@ def test_a_receipt_buys_one_release(desk: Any, ledger: Ledger) -> None:
     assert (len(receipts), spent(ledger)) == (3, 3 * desk.cost)
 
 
+def test_a_payment_asks_its_file_thirteen_things(desk: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others wait for the lock meanwhile. Nothing is read twice; the first release of a job writes the job down too."""
+    ledger.pay(desk.purchase("a"), desk.count())
+    asked: list[str] = []
+    real = Storage.rows
+
+    def counted(self: Storage, statement: str, *values: object) -> Any:
+        asked.append(statement)
+        return real(self, statement, *values)
+
+    monkeypatch.setattr(Storage, "rows", counted)
+    ledger.pay(desk.purchase("b"), desk.count())
+    assert (len(asked), len(set(asked))) == (13, 13)
+
+
 def test_nothing_is_paid_before_it_is_paid(desk: Any, ledger: Ledger) -> None:
     assert ledger.paid(desk.purchase()) is None
     assert spent(ledger) == 0
@@ -296,6 +311,12 @@ def test_a_match_rule_that_moves_several_rows_has_no_disjoint_parts(desk: Any, l
     ledger.pay(train(desk, rule="any"), desk.count())
     with pytest.raises(UnpaidPart, match="both parts"):
         ledger.pay(held_out(desk, train(desk, rule="any"), rule="any"), desk.count())
+
+
+def test_sqlite_itself_refuses_a_second_release_beside_the_same(desk: Any, ledger: Ledger) -> None:
+    ledger._storage.rows("insert into release values('b', 0, 'a', x'')")
+    with pytest.raises(sqlite3.IntegrityError, match="beside"):
+        ledger._storage.rows("insert into release values('c', 0, 'a', x'')")
 
 
 def test_a_covered_release_is_not_lent_to_new_readers_or_under_another_cover(desk: Any, ledger: Ledger) -> None:
@@ -694,6 +715,24 @@ def test_damaged_rows_are_refused_and_nothing_is_charged(desk: Any, ledger: Ledg
     with pytest.raises(LedgerDamaged):
         ledger.pay(desk.purchase(), desk.count())
     assert spent(ledger) == 0
+
+
+def test_a_release_whose_entry_is_gone_is_not_drawn_again(desk: Any, ledger: Ledger, draws: list[int]) -> None:
+    ledger.pay(desk.purchase(), desk.count())
+    ledger._storage.rows("pragma foreign_keys = off")
+    ledger._storage.rows("delete from entry where seq = 2")
+    for ask in (lambda: ledger.pay(desk.purchase(), desk.count()), lambda: ledger.paid(desk.purchase())):
+        with pytest.raises(LedgerDamaged):
+            ask()
+    assert draws == [1]
+
+
+def test_sqlite_finds_nothing_wrong_with_its_tables(desk: Any, ledger: Ledger) -> None:
+    """SQLite 3.40 finds a table at fault whose rows are kept by a key that is not its first columns."""
+    first = ledger.pay(desk.purchase("a", accounts=("advertiser", "shop")), desk.count())
+    ledger.pay(desk.purchase("b", part="held-out"), desk.count())
+    assert ledger._storage.row("select count(*) from charge where key = ?", first.receipt.key) == (2,)
+    assert ledger._storage.rows("pragma integrity_check") == [("ok",)]
 
 
 def test_a_ledger_is_made_once(desk: Any) -> None:

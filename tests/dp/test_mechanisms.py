@@ -73,6 +73,19 @@ def test_opendp_has_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
         gaussian(np.zeros(1, dtype=np.int64), 1, at, mechanisms.price(1, at))
 
 
+def test_opendp_is_asked_once_and_heeded_at_every_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    at, asked, real = Scale(7 * SCALE_UNIT), list[Scale](), mechanisms._mechanism
+    monkeypatch.setattr(mechanisms, "_mechanism", lambda scale: asked.append(scale) or real(scale))
+    mechanisms._judged.cache_clear()
+    for _ in range(3):
+        gaussian(np.zeros(1, dtype=np.int64), 1, at, price(1, at))
+    assert asked == [at] * 4  # one price, three draws
+    monkeypatch.setattr(mechanisms, "price", lambda *_: Rho(0))
+    with pytest.raises(PriceTooLow):
+        gaussian(np.zeros(1, dtype=np.int64), 1, at, Rho(price(1, at) // 2))
+    assert asked == [at] * 4
+
+
 @given(st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=4), scales)
 def test_whatever_the_input_the_output_is_integers_near_it(values: list[int], at: Scale) -> None:
     """A1, A3: a lattice that no data moves, up to the ends. Nearer than 40 standard deviations + 1, but for e^-800."""

@@ -183,7 +183,7 @@ def demo(home: Path) -> tuple[Path, Path]:
     operator = home / "demo" / "operator"
     for made in ("spring", "spring.ledger"):
         shutil.rmtree(operator / made)
-    for left in operator.glob("*.release"):
+    for left in (*operator.glob("*.release"), operator / "host.keys" / "room.made"):
         left.unlink()
     (operator / "spring.officer.cosigned").unlink()
     shutil.copytree(home / "demo" / "officer" / "officer.keys", operator / "officer.keys")
