@@ -152,7 +152,7 @@ def run(room: Room, request: Request) -> Ran:
         matched = read_match(room, held[job.people], held[job.seed])
         with room.ledger() as ledger:
             released = _release(room, planned.allowed, ledger, held, matched)
-        return Ran(released, planned, charged=not planned.paid)
+        return Ran(released, planned, charged=any(cost.rho for cost in planned.costs))
 
 
 def _planned(room: Room, request: Request) -> Plan:

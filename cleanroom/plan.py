@@ -5,7 +5,7 @@ Read are the contract, public sizes and the ledger's totals; no table, no match.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..dp.account import Account
 from ..dp.accounting import attack_auc, epsilon_of, largest_job, rho_within
@@ -147,7 +147,7 @@ def _refuse_used(ledger: Ledger, allowed: Allowed) -> None:
 def _due(ledger: Ledger, allowed: Allowed) -> list[tuple[Charge, Rho]]:
     """Every charge of a job, and what of it is still to be paid: a new reader pays only for what is newly exposed."""
     return [
-        (charge, Rho(0) if ledger.paid(replace(purchase, charges=(charge,))) else charge.rho)
+        (charge, charge.rho if charge in ledger.due(purchase) else Rho(0))
         for purchase in allowed.purchases
         for charge in purchase.charges
     ]

@@ -150,7 +150,9 @@ def _release(books: Books, entry: Entry) -> dict[str, Json]:
     if first is not None:
         require(commitment == first["commitment"], "the same statistic was drawn twice")
     charges = _charges(books, purchase)
-    require(first is None or bool(charges), "the same statistic stands twice, and nobody paid for a new reader")
+    readers, new = books.readers.setdefault(key, set()), set(purchase.context.recipients)
+    require(bool(charges) or first is None or bool(new - readers), "the same statistic stands twice, for nobody new")
+    readers |= new
     covered = _covered(books, purchase) if purchase.beside and first is None else []
     books.first.setdefault(key, entry)
     return {

@@ -99,7 +99,9 @@ def _accounts(said: Statement) -> Table:
         )
         for line in said.accounts
     ]
-    return Table(("account", "ε spent", "of the cap", "δ", "largest job the cap still holds, ε"), rows, right=(1, 2, 3, 4))
+    return Table(
+        ("account", "ε spent", "of the cap", "δ", "largest job the cap still holds, ε"), rows, right=(1, 2, 3, 4)
+    )
 
 
 @app.command("export")

@@ -43,7 +43,7 @@ from .entry import Charge, Context, Json, Leaf, Purchase, Released, canonical, c
 from .head import Head, head_of, read_leaf, seen_by
 from .noisy import Noisy, Receipt
 from .note import NoteKey, sign_checkpoint
-from .restore import refill
+from .restore import add_readers, refill
 from .scale import SCALE_UNIT, price
 from .storage import LedgerDamaged, Storage
 from .tree import LARGEST_ENTRY, BadTree, leaf_hash, root_of
@@ -221,18 +221,25 @@ class Ledger:
         return dict(json.loads(row[0])) if row else None
 
     def paid(self, purchase: Purchase) -> Noisy | None:
-        """The noisy bytes, where every account that this purchase charges has already paid for them.
+        """The noisy bytes, where they were paid for and given to these very readers before.
 
         Errors: UnpaidPart, NoiseLost.
         """
         refuse_unpaid(purchase)
         with self._storage.reading():
-            return None if self._due(purchase) else self._stored(purchase)
+            stored = None if self._due(purchase) else self._stored(purchase)
+            return None if self._new_readers(purchase) else stored
+
+    def due(self, purchase: Purchase) -> tuple[Charge, ...]:
+        """What is still to be paid for it: nothing, where only readers are new to whom nobody is newly exposed."""
+        return self._due(purchase)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def pay(self, purchase: Purchase, statistic: Statistic) -> Noisy:
         """Charge, draw, log, sign and store in one transaction; a replay returns the stored bytes and costs nothing.
+
+        Whoever is to read stored bytes for the first time is logged, also where that exposes nobody newly.
 
         Errors: BudgetExceeded, WindowFull, RolledBack, Closed, UnpaidPart, JobUsed, NoiseLost,
         SpecificationMismatch: nothing was drawn, charged or written.
@@ -242,7 +249,8 @@ class Ledger:
         with self._storage.writing():
             stored = self._stored(purchase)
             due = purchase.charges if stored is None else self._due(purchase)  # nothing is charged but for a release
-            if stored is not None and not due:
+            new = set() if stored is None else self._new_readers(purchase)
+            if stored is not None and not due and not new:
                 return stored
             if due:
                 self._bind(purchase)
@@ -250,7 +258,7 @@ class Ledger:
             taken = self._take(head, due)
             if stored is None:
                 return self._draw(head, purchase, statistic, taken)
-            self._share(head, purchase, due, taken)
+            self._share(head, purchase, due, taken, new)
             return stored
 
     def witness(self, name: str, size: int, root: bytes, note: str) -> None:
@@ -296,6 +304,11 @@ class Ledger:
         paid = {account for (account,) in self._storage.rows("select account from charge where key = ?", purchase.key)}
         return tuple(charge for charge in purchase.charges if charge.account not in paid)
 
+    def _new_readers(self, purchase: Purchase) -> set[str]:
+        """Who has not read the stored bytes yet; empty where nothing is stored."""
+        row = self._storage.row("select readers from release where key = ?", purchase.key)
+        return set(purchase.context.recipients) - set(json.loads(row[0])) if row else set()
+
     def _bind(self, purchase: Purchase) -> None:
         """A signed job is for one set of submissions. Errors: JobUsed."""
         job, datasets = purchase.context.job, dict(purchase.specification.datasets)
@@ -330,15 +343,21 @@ class Ledger:
         commitment = commitment_to(nonce, noisy)
         seq = self._append(head, "release", _release(purchase, taken, covered, commitment))
         body = self._vault.seal(nonce + noisy.astype("<i8").tobytes(), purchase.key.encode())
-        self._storage.rows("insert into release values(?, ?, ?, ?)", purchase.key, seq, purchase.beside or None, body)
+        readers = canonical(list(purchase.context.recipients)).decode()
+        row = (purchase.key, seq, purchase.beside or None, readers, body)
+        self._storage.rows("insert into release values(?, ?, ?, ?, ?)", *row)
         self._record(purchase.key, purchase.charges, seq)
         return _noisy(purchase, noisy, Receipt(purchase.key, seq, nonce, commitment))
 
-    def _share(self, head: Head, purchase: Purchase, due: Sequence[Charge], taken: list[Json]) -> None:
+    def _share(
+        self, head: Head, purchase: Purchase, due: Sequence[Charge], taken: list[Json], new: set[str]
+    ) -> None:
         """New readers of stored bytes: no new noise, but whoever is newly exposed pays."""
         first = self._released(purchase.key)
         seq = self._append(head, "release", _release(purchase, taken, (), first["commitment"]))
         self._record(purchase.key, due, seq)
+        if new:
+            add_readers(self._storage, purchase.key, new)
 
     def _covered(self, purchase: Purchase) -> tuple[Charge, ...]:
         """What the release beside this one was charged: it must cover this one, and nothing else yet."""

@@ -27,13 +27,21 @@ def refill(storage: Storage, leaves: Sequence[bytes]) -> Frontier:
     return frontier
 
 
+def add_readers(storage: Storage, key: str, names: set[str]) -> None:
+    """Remember who has read a release."""
+    row = storage.row("select readers from release where key = ?", key)
+    known = set(json.loads(row[0])) if row else set()
+    storage.rows("update release set readers = ? where key = ?", canonical(sorted(known | names)).decode(), key)
+
+
 def _cap(storage: Storage, entry: dict[str, Any], _seq: int) -> None:
     storage.rows("insert into account(id, cap) values(?, ?)", entry["account"], entry["rho"])
 
 
 def _release(storage: Storage, entry: dict[str, Any], seq: int) -> None:
     key, datasets = entry["key"], canonical(entry["specification"]["datasets"]).decode()
-    storage.rows("insert or ignore into release values(?, ?, ?, x'')", key, seq, entry["beside"] or None)
+    storage.rows("insert or ignore into release values(?, ?, ?, '[]', x'')", key, seq, entry["beside"] or None)
+    add_readers(storage, key, set(entry["recipients"]))
     if entry["charges"]:
         storage.rows("insert or ignore into job values(?, ?)", entry["job"], datasets)
     for charge in entry["charges"]:

@@ -28,7 +28,7 @@ SCHEMA = (
                             check(spent >= 0), check(spent <= cap)) strict""",
     "create table entry(seq integer primary key, leaf blob not null) strict",
     """create table release(key text primary key, seq integer not null references entry(seq), beside text,
-                            body blob not null) strict, without rowid""",
+                            readers text not null, body blob not null) strict, without rowid""",
     "create unique index beside on release(beside) where beside is not null",
     """create table charge(seq integer not null references entry(seq), account text not null references account(id),
                            key text not null references release(key), rho integer not null check(rho > 0),

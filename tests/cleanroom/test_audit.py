@@ -162,6 +162,18 @@ def test_new_readers_repeats_denials_and_resubmissions_verify(used: World, copie
     assert (found.releases, found.denials) == (3 + 1 + 2, 2)
 
 
+def test_a_new_reader_to_whom_nobody_is_newly_exposed_is_in_the_log(used: World) -> None:
+    """Both owners have paid for the officer's like: it costs nothing, and is not done in silence."""
+    used.run("overlap", epsilon=0.5, recipients=["publisher", "advertiser"])
+    spent, size = used.spent(), len(used.log().entries)
+    ran = used.run("overlap", epsilon=0.5, recipients=["officer"])
+    assert (ran.charged, used.spent()) == (False, spent)
+    assert json.loads(used.log().entries[size])["recipients"] == ["officer"]
+    used.verify()
+    used.run("overlap", epsilon=0.5, recipients=["officer"])
+    assert len(used.log().entries) == size + 1
+
+
 def test_a_job_replayed_on_later_submissions_is_named(used: World) -> None:
     used.run("overlap", epsilon=0.5)
     later = used.at(used.now + timedelta(days=3))

@@ -313,10 +313,26 @@ def test_a_match_rule_that_moves_several_rows_has_no_disjoint_parts(desk: Any, l
         ledger.pay(held_out(desk, train(desk, rule="any"), rule="any"), desk.count())
 
 
+def test_a_reader_who_exposes_nobody_new_is_logged_and_pays_nothing(desk: Any, ledger: Ledger) -> None:
+    both = ("advertiser", "shop")
+    first = ledger.pay(desk.purchase(accounts=both), desk.count())
+    officer = desk.purchase(accounts=both, recipients=("officer",))
+    assert ledger.due(officer) == ()
+    assert ledger.paid(officer) is None
+    assert ledger.pay(officer, desk.count()).values.tolist() == first.values.tolist()
+    assert ledger.paid(officer) is not None
+    last = entries(ledger)[-1]
+    assert (last["recipients"], last["charges"]) == (["officer"], [])
+    before = len(ledger.leaves())
+    ledger.pay(officer, desk.count())
+    ledger.pay(desk.purchase(accounts=both), desk.count())
+    assert len(ledger.leaves()) == before
+
+
 def test_sqlite_itself_refuses_a_second_release_beside_the_same(desk: Any, ledger: Ledger) -> None:
-    ledger._storage.rows("insert into release values('b', 0, 'a', x'')")
+    ledger._storage.rows("insert into release values('b', 0, 'a', '[]', x'')")
     with pytest.raises(sqlite3.IntegrityError, match="beside"):
-        ledger._storage.rows("insert into release values('c', 0, 'a', x'')")
+        ledger._storage.rows("insert into release values('c', 0, 'a', '[]', x'')")
 
 
 def test_a_covered_release_is_not_lent_to_new_readers_or_under_another_cover(desk: Any, ledger: Ledger) -> None:
