@@ -12,8 +12,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from ..policies.agreement import signature_path
 from ..policies.contract import Contract, digest, parse
 from ..policies.document import InvalidContract, read_document
+from ..policies.sign import parse_public_key
 from ..policies.succession import Together, together
 from .files import sweep, write
 from .keys import Keys, KeysUnusable
@@ -57,8 +59,21 @@ def remember(keys: Keys, data: bytes) -> None:
         write(at, data, 0o600)
 
 
-def forget(keys: Keys, data: bytes) -> bool:
-    """Forget a draft that nobody got; whether it was remembered."""
+class Sent(Exception):
+    """A draft that is said to have been sent to nobody carries others' signatures."""
+
+    def __init__(self, path: Path, others: tuple[str, ...]) -> None:
+        super().__init__(path, others)
+        self.path, self.others = path, others
+
+
+def forget(keys: Keys, path: Path, key: str) -> bool:
+    """Forget a draft that nobody got; whether it was remembered. key: the forgetter's public key. Errors: Sent."""
+    data = read_document(path)
+    contract = parse(data)
+    others = {name: party for name, party in contract.party.items() if parse_public_key(party.sign) != key}
+    if signed := tuple(name for name in others if signature_path(path, name).is_file()):
+        raise Sent(path, signed)
     at = keys.folder / "signed" / f"{digest(data)}.toml"
     there = at.is_file()
     at.unlink(missing_ok=True)

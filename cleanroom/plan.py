@@ -64,7 +64,8 @@ class Unaffordable(Exception):
     def __init__(self, cost: Cost, asked: float, largest: float, cosigned: float) -> None:
         super().__init__(cost, asked, largest, cosigned)
         self.dataset, self.largest, self.cosigned = cost.dataset, largest, cosigned
-        window = " before the next head of the ledger is cosigned" if cost.window else ""
+        window = " before the next head of the ledger is cosigned" if cosigned > largest else ""
+        window = window or (" by the share of the cap that a contract lets run ahead" if cost.window else "")
         self.message = (
             f"{cost.dataset} has spent ε {cost.spent:.4g} of {cost.cap:g}; this job asks ε {asked:g}, "
             f"the largest that still fits{window} is ε {largest:g}"
@@ -74,7 +75,9 @@ class Unaffordable(Exception):
 
     def _else(self, cost: Cost) -> str:
         """Cosigning is offered where it helps."""
-        if not cost.window or self.cosigned <= self.largest:
+        if cost.window and self.cosigned <= self.largest:
+            return "ask twice, with a cosigning between; only another contract's `room.cosign.ahead` makes it larger"
+        if not cost.window:
             return "agree on a larger budget; `passbox ledger show` lists what was spent"
         if cost.fits_cosigned:
             return f"let a witness cosign, then it fits: {_COSIGN}"

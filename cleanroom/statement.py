@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -16,6 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from ..dp.accounting import epsilon_of, largest_job
 from ..dp.budget import Delta, Rho
 from ..dp.entry import canonical
+from ..dp.note import BadNote, parse_note
+from ..dp.window import Window
+from ..policies.contract import InvalidContract, parse
+from .log import Log
 
 
 class NotAnEntry(Exception):
@@ -155,7 +160,10 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class AccountLine:
-    """One account. spent, cap, largest_job: in ε at its δ. rho, rho_cap: whole units of 10^-12, which add up."""
+    """One account. spent, cap: in ε at its δ. rho, rho_cap: whole units of 10^-12, which add up.
+
+    largest_job: the largest ε that still fits, now; largest_cosigned: once a witness has cosigned all there is.
+    """
 
     account: str
     owner: str
@@ -165,10 +173,31 @@ class AccountLine:
     rho: Rho
     rho_cap: Rho
     largest_job: float
+    largest_cosigned: float
 
     @property
     def share(self) -> float:
         return self.rho / self.rho_cap
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """How far spending may run ahead of the witnesses, and how many entries they vouch for."""
+
+    window: Window
+    witnessed: int
+
+
+def ahead_of(log: Log) -> Ahead | None:
+    """What a copy says of its witnesses, unchecked like the rest; None where its contract names none, or is none."""
+    try:
+        window, sizes = parse(log.contract.get("contract.toml", b"")).window(), dict[str, int]()
+    except InvalidContract:
+        return None
+    for name, note in log.witnesses.items():
+        with suppress(BadNote, ValueError, IndexError):
+            sizes[name] = int(parse_note(note.decode("utf-8", "replace")).text.split("\n")[1])
+    return Ahead(window, window.witnessed(sizes)) if window else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +218,16 @@ class Statement:
     burns: tuple[Burn, ...]
 
 
-def statement(leaves: Sequence[bytes], chosen: Filter) -> Statement:
-    """Read a log, verified or not. Errors: NotAnEntry, also where an account is charged that has no cap."""
+def statement(leaves: Sequence[bytes], chosen: Filter, ahead: Ahead | None = None) -> Statement:
+    """Read a log, verified or not. Errors: NotAnEntry, also where an account is charged that has no cap.
+
+    ahead: what binds beside the caps, as `ahead_of` says.
+    """
     entries = [shown(leaf, place) for place, leaf in enumerate(leaves)]
     caps = [entry for entry in entries if entry["kind"] == "cap"]
     _refuse_uncapped(entries, {cap["account"] for cap in caps})
     return Statement(
-        tuple(_account(cap, entries) for cap in caps),
+        tuple(_account(cap, entries, ahead) for cap in caps),
         tuple(entry for entry in entries if chosen.lets(entry)),
         tuple(burn for cap in caps for burn in _burns(cap, entries)),
     )
@@ -211,19 +243,23 @@ def _charged(entry: dict[str, Any], account: str) -> int:
     return sum(charge["rho"] for charge in entry.get("charges", []) if charge["account"] == account)
 
 
-def _account(cap: dict[str, Any], entries: Sequence[dict[str, Any]]) -> AccountLine:
+def _account(cap: dict[str, Any], entries: Sequence[dict[str, Any]], ahead: Ahead | None) -> AccountLine:
     spent = Rho(sum(_charged(entry, cap["account"]) for entry in entries))
     delta, rho_cap = Delta(float(cap["delta"])), Rho(cap["rho"])
-    return AccountLine(
-        cap["account"],
-        cap["owner"],
-        epsilon_of(spent, delta),
-        float(cap["epsilon"]),
-        delta,
-        spent,
-        rho_cap,
-        largest_job(Rho(rho_cap - spent), delta),
-    )
+    closed = entries[-1]["kind"] == "closed"
+    left = Rho(0 if closed else max(0, rho_cap - spent))
+    now, cosigned = left, left
+    if ahead is not None:
+        most, late = ahead.window.most(rho_cap), [entry for entry in entries if _is_late(entry, ahead)]
+        now = Rho(min(left, max(0, most - sum(_charged(entry, cap["account"]) for entry in late))))
+        cosigned = Rho(min(left, most))
+    figures = (epsilon_of(spent, delta), float(cap["epsilon"]), delta, spent, rho_cap)
+    return AccountLine(cap["account"], cap["owner"], *figures, largest_job(now, delta), largest_job(cosigned, delta))
+
+
+def _is_late(entry: dict[str, Any], ahead: Ahead) -> bool:
+    """Whether what an entry charges counts as ahead of the witnesses: not what another ledger left to this one."""
+    return bool(entry["seq"] >= ahead.witnessed and (entry["kind"] != "carry" or entry["statement"]))
 
 
 def _burns(cap: dict[str, Any], entries: Sequence[dict[str, Any]]) -> list[Burn]:

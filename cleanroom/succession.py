@@ -15,7 +15,7 @@ from pathlib import Path
 from ..dp.ledger import Ledger
 from ..policies.agreement import Agreement
 from ..policies.price import caps
-from ..policies.succession import Ended, NotContinued, carried
+from ..policies.succession import Ended, NotContinued, carried, refuse_unfit
 from .audit import ended
 from .keys import Keys
 from .log import read_log
@@ -25,7 +25,8 @@ from .room import Clock, Foundation, Room, found_room, now
 def close_room(room: Room, following: Agreement) -> bool:
     """Close a room's ledger for a contract that names it; whether it was open. Nothing is paid for here again.
 
-    Errors: NotContinued where the contract does not continue this one; Closed where it went on under another.
+    Errors: NotContinued where the contract does not continue this one, or no room of it could: what is closed stays
+    closed; Closed where it went on under another.
     """
     if room.agreement.digest not in following.contract.continues:
         raise NotContinued(
@@ -33,6 +34,8 @@ def close_room(room: Room, following: Agreement) -> bool:
             f'write continues = ["{room.agreement.digest}"] in it, and have it signed',
         )
     with room.changing(), room.ledger() as ledger:
+        spent = {name: account.spent for name, account in ledger.accounts().items()}
+        refuse_unfit(following, [Ended(room.agreement, spent, 0, "", following.digest)])
         was_open = not ledger.closed_for()
         ledger.close_for(room.agreement.digest, following.digest)
     return was_open

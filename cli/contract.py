@@ -264,12 +264,11 @@ def sign(
     from ..cleanroom.keys import open_keys
     from ..cleanroom.memory import forget
     from ..cleanroom.signing import lines_to_type, sign_contract, take_signatures
-    from ..policies.document import read_document
     from .words import passphrase, today
 
     keys = open_keys(key)
     if instead_of is not None:
-        forget(keys, read_document(instead_of))
+        forget(keys, instead_of, keys.sign_public())
     if signature or share_signature:
         done = take_signatures(contract, keys, signature, share_signature, today())
     elif keys.can_sign():

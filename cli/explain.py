@@ -409,6 +409,12 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
     "NotRecoverable": _simple("recover", "{e.rule}", "{e.remedy}", REFUSED),
     "NotApproved": _not_approved,
     "Untold": _untold,
+    "Sent": _simple(
+        "together",
+        "`{e.path}` carries other parties' signatures, so it was sent: its budget counts",
+        "have the sum stated in the new contract as `together`, or let it continue the old one",
+        REFUSED,
+    ),
     "LedgerDamaged": _simple(
         "ledger-damaged", "the ledger is damaged: {e.part}", "restore it from the disk's backup", SIGNATURE
     ),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .room import RoomFolder
+from .room import RoomFolder, largest
 from .show import Bars, JsonFlag, Result, Table, say, working
 
 if TYPE_CHECKING:
@@ -32,9 +32,10 @@ def show(
     """Show what was spent, on what and why."""
     from dataclasses import asdict
 
-    from ..cleanroom.statement import Filter, statement
+    from ..cleanroom.statement import Filter, ahead_of, statement
 
-    said = statement(_log(where).entries, Filter(dataset, party, purpose, since, until))
+    log = _log(where)
+    said = statement(log.entries, Filter(dataset, party, purpose, since, until), ahead_of(log))
     caps = {line.account: line.rho_cap for line in said.accounts}
     columns = ("#", "hour (UTC)", "what", "asked by", "read by", "charged, of the cap")
     say(
@@ -95,13 +96,11 @@ def _accounts(said: Statement) -> Table:
             f"{line.spent:.3f} of {line.cap:g}",
             f"{line.share:.1%}",
             f"{line.delta:g}",
-            f"{line.largest_job:.3f}",
+            largest(line),
         )
         for line in said.accounts
     ]
-    return Table(
-        ("account", "ε spent", "of the cap", "δ", "largest job the cap still holds, ε"), rows, right=(1, 2, 3, 4)
-    )
+    return Table(("account", "ε spent", "of the cap", "δ", "largest job that fits, ε"), rows, right=(1, 2, 3, 4))
 
 
 @app.command("export")

@@ -11,10 +11,17 @@ from .show import JsonFlag, Result, Table, say, working
 
 if TYPE_CHECKING:
     from ..cleanroom.room import Room
+    from ..cleanroom.statement import AccountLine
 
 app = typer.Typer(help="Make and show a room.", no_args_is_help=True)
 
 RoomFolder = Annotated[Path, typer.Argument(metavar="ROOM", help="the room's folder")]
+
+
+def largest(line: AccountLine) -> str:
+    """The largest job that fits now, and once a witness has cosigned where that makes a difference."""
+    now, cosigned = f"{line.largest_job:.3f}", f"{line.largest_cosigned:.3f}"
+    return now if now == cosigned else f"{now}; cosigned {cosigned}"
 
 
 @app.command("new")
@@ -58,7 +65,7 @@ def show(folder: RoomFolder, as_json: JsonFlag = False) -> None:
     from ..cleanroom.log import log_of
     from ..cleanroom.release import releases
     from ..cleanroom.room import open_room
-    from ..cleanroom.statement import Filter, statement
+    from ..cleanroom.statement import Filter, ahead_of, statement
 
     room = open_room(folder)
     held = room.submitted()
@@ -67,8 +74,9 @@ def show(folder: RoomFolder, as_json: JsonFlag = False) -> None:
         for name, rule in room.contract.dataset.items()
     ]
     listed, matched = releases(room), _is_matched(room)
-    accounts = statement(log_of(room).entries, Filter()).accounts
-    spent = [(line.account, f"{line.spent:.3f} of {line.cap:g}", f"{line.largest_job:.3f}") for line in accounts]
+    log = log_of(room)
+    accounts = statement(log.entries, Filter(), ahead_of(log)).accounts
+    spent = [(line.account, f"{line.spent:.3f} of {line.cap:g}", largest(line)) for line in accounts]
     say(
         Result(
             {
@@ -84,7 +92,7 @@ def show(folder: RoomFolder, as_json: JsonFlag = False) -> None:
                 f"{room.contract.room.name}, contract {room.contract.name} until {room.contract.expires}",
                 Table(("data set", "owner", "rows"), rows, right=(2,)),
                 "matched" if matched else "not matched yet",
-                Table(("account", "ε spent", "largest job the cap still holds, ε"), spent, right=(1, 2)),
+                Table(("account", "ε spent", "largest job that fits, ε"), spent, right=(1, 2)),
                 f"{len(listed)} releases",
             ],
             _next(folder, room),

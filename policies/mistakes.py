@@ -211,6 +211,12 @@ def _datasets(raw: Raw) -> Iterator[Problem]:
     for name, rule in _tables(raw, "dataset").items():
         where = place("dataset", name)
         yield from _budget_problems(f"{where}.budget", _table(rule, "budget"))
+        delta, fewest = _table(rule, "budget").get("delta"), _smallest(raw, rule)
+        if isinstance(delta, float) and 1 / fewest < delta < 1:
+            remedy = f"agree on at most 1 / (10 n), such as {1 / (10 * fewest):.0e}"
+            yield Problem(
+                f"{where}.budget.delta", f"it is above 1/n for the {fewest} rows that the rules allow", remedy
+            )
         kept = {_text(rule, "id"), *_table(rule, "identifiers")}
         for column, declared in _tables(rule, "columns").items():
             at = place(where, "columns", column)
@@ -219,6 +225,13 @@ def _datasets(raw: Raw) -> Iterator[Problem]:
             if column in kept:
                 yield Problem(at, "IDs and identifiers stay at home: they are no columns", "remove it")
             yield from _column_problems(at, declared)
+
+
+def _smallest(raw: Raw, rule: Raw) -> int:
+    """How few rows a data set may have for any job to be allowed."""
+    name = "smallest_seed" if _text(rule, "protects") == "membership" else "smallest_audience"
+    fewest = _table(raw, "rules").get(name)
+    return fewest if isinstance(fewest, int) and fewest > 0 else 1
 
 
 def _budget_problems(where: str, budget: Raw) -> Iterator[Problem]:

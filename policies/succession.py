@@ -50,9 +50,15 @@ def carried(agreement: Agreement, ended: Mapping[str, Ended]) -> list[Carried]:
             raise NotContinued("the ledger of a contract that it continues is missing", _EXPORT)
     before = [ended[name] for name in continued]
     _refuse_open(agreement, before)
+    refuse_unfit(agreement, before)
+    return [_carried(agreement, each) for each in before]
+
+
+def refuse_unfit(agreement: Agreement, before: Sequence[Ended]) -> None:
+    """No room of this contract could go on with these accounts, whatever else is brought. Errors: NotContinued."""
     _refuse_same_log(agreement.contract, before)
     _refuse_raised(agreement, before)
-    return [_carried(agreement, each) for each in before]
+    _refuse_spent(agreement, before)
 
 
 _EXPORT = "`passbox ledger export` of the earlier room, then `room new --continues EXPORT`"
@@ -104,6 +110,17 @@ def _refuse_raised(agreement: Agreement, before: Sequence[Ended]) -> None:
                 f"it puts {len(earlier_caps)} accounts of {name} into one, with a larger cap than the smallest of them",
                 "agree on the smallest cap",
             )
+
+
+def _refuse_spent(agreement: Agreement, before: Sequence[Ended]) -> None:
+    """What was spent already must fit under the cap that goes on."""
+    left = {cap.account: int(cap.rho) for cap in caps(agreement)}
+    for each in before:
+        for earlier, later in heirs_of(each.agreement.contract, agreement.contract).items():
+            left[later] -= each.spent[earlier]
+    for name, rho in left.items():
+        if rho < 0:
+            raise NotContinued(f"more of {name} was spent than this contract allows", "agree on a larger budget")
 
 
 # -- what an owner allows in all -----------------------------------------------------------------------------------

@@ -150,6 +150,10 @@ def test_a_second_contract_must_say_what_both_allow(desk: Desk) -> None:
 def test_a_draft_that_nobody_got_does_not_count(desk: Desk) -> None:
     shutil.copy(desk.home / "publisher" / "contract.toml", desk.home / "publisher" / "old.toml")
     sign(desk, draft(desk))
+    sent = ("summer/contract.toml", "--key", "publisher.keys", "--instead-of", "contract.toml")
+    code, error = desk.type("publisher", "contract", "sign", *sent)
+    assert code == 5
+    assert "was sent" in str(error)
     words = ("summer/contract.toml", "--key", "publisher.keys", "--instead-of", "old.toml")
     assert desk.type("publisher", "contract", "sign", *words)[0] == 0
 
@@ -169,9 +173,31 @@ def test_the_same_owner_under_another_name_keeps_its_account(desk: Desk) -> None
 
 def test_no_more_is_carried_than_the_next_contract_allows(desk: Desk) -> None:
     sign(desk, continuing(desk, budget="budget = { epsilon = 0.01, delta = 1e-6 }"))
-    close(desk)
-    assert go_on(desk, "--continues", "spring.ledger")[0] == 6
-    assert not (desk.home / "operator" / "summer-room").exists()
+    stays_open(desk, "more of")
+
+
+def stays_open(desk: Desk, rule: str) -> None:
+    """What is closed stays closed, so a contract under which nothing could go on closes nothing."""
+    code, error = close(desk)
+    assert code == 5
+    assert rule in str(error)
+    assert desk.job(0.1, "still")[0] == 0
+
+
+def test_a_contract_for_a_room_of_the_same_name_closes_nothing(desk: Desk) -> None:
+    """Two logs under one name would be a fork to every witness."""
+    text = (desk.home / "operator" / "contract.toml").read_text()
+    old = hashlib.sha256(text.encode()).hexdigest()
+    for person, keys in SIGNERS.items():
+        folder = desk.home / person / "summer"
+        folder.mkdir(exist_ok=True)
+        (folder / "contract.toml").write_text(text.replace("version = 1", f'version = 1\ncontinues = ["{old}"]'))
+        name = keys.replace("host2", "host")
+        assert desk.type(person, "contract", "sign", "summer/contract.toml", "--key", f"{name}.keys")[0] == 0
+        for made in folder.glob("contract.toml.*"):
+            (desk.home / "operator" / "summer").mkdir(exist_ok=True)
+            (desk.home / "operator" / "summer" / made.name).write_bytes(made.read_bytes())
+    stays_open(desk, "is called")
 
 
 def test_a_file_submitted_again_does_not_refill(desk: Desk) -> None:

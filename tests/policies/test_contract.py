@@ -108,6 +108,7 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
         "number",
     ),
     "delta 1": ("delta = 1e-8", "delta = 1.0", "dataset.visitors.budget.delta", "below 1"),
+    "delta above 1/n": ("delta = 1e-8", "delta = 0.001", "dataset.visitors.budget.delta", "above 1/n"),
     "delta 0": ("delta = 1e-8", "delta = 0.0", "dataset.visitors.budget.delta", "above 0"),
     "bounds the wrong way": ("[18, 99]", "[99, 18]", "dataset.visitors.columns.age.bounds", "smaller first"),
     "bounds without end": ("[18, 99]", "[18, inf]", "dataset.visitors.columns.age", "finite"),
