@@ -6,9 +6,11 @@
 //
 //     {"vkey": "rooms.example/spring+...", "contract": "<SHA-256>", "operator": "host",
 //      "caps": {"publisher/record": 209774829261}, "owners": {"visitors": "publisher"},
-//      "parties": {"publisher": "ssh-ed25519 AAAA..."}, "witnesses": ["officer"], "need": 1, "ahead": "0.25"}
+//      "parties": {"publisher": "ssh-ed25519 AAAA..."}, "witnesses": ["officer"], "need": 1, "ahead": "0.25",
+//      "continues": ["<SHA-256>"], "before": {"<SHA-256>": {what that earlier contract says}}}
 //
-// All but vkey may be left out; what is left out is not checked, and caps are then those the log states.
+// All but vkey may be left out; what is left out is not checked, and caps are then those the log states. "witnesses": []
+// is a contract that names none.
 // Prints OK and what was spent, or `FAIL entry N: rule` and exits 1. Looks at no TOML: what a job may ask is left to
 // `passbox ledger verify`.
 
@@ -24,9 +26,11 @@ const FORMS = expand({
   HEX: "[0-9a-f]{64}",
   COUNT: "(?:0|[1-9][0-9]{0,15})",
   CLAUSE: "[a-z0-9_.-]{1,100}",
-  TEXT: String.raw`(?:[ !#-\[\]-~]|\\["\\]|\\u[0-9a-f]{4})*`,
+  TEXT: String.raw`(?:[ !#-\[\]-~]|\\["\\]|\\u(?!00[0-7])[0-9a-f]{4})*`,
   HOUR: String.raw`[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):00Z`,
   CHARGE: `{"account":"NAME/record","before":COUNT,"dataset":"NAME","rho":COUNT}`,
+  CARRIED: `{"account":"NAME/record","before":COUNT,"rho":COUNT}`,
+  HEAD: `{"contract":"HEX","root":"HEX","size":COUNT}`,
   COVERED: `{"account":"NAME/record","dataset":"NAME","rho":COUNT}`,
   READERS: `"purpose":"TEXT","recipients":(?<recipients>LIST<"NAME">)`,
   PLACE: `"seq":(?<seq>COUNT)`,
@@ -38,6 +42,10 @@ const FORMS = expand({
   denial:
     `{"asker":"(?<asker>NAME)","clause":"CLAUSE","contract":"(?<contract>HEX)","job":"(?<job>HEX)","kind":"denial",` +
     `READERS,PLACE,TIME,"v":1}`,
+  carry:
+    `{"charges":(?<charges>LIST<CARRIED>),"contract":"(?<contract>HEX)","from":(?<from>HEAD),"kind":"carry",PLACE,` +
+    `"statement":"(?<statement>(?:HEX)?)",TIME,"v":1}`,
+  closed: `{"contract":"(?<contract>HEX)","kind":"closed","next":"(?<next>HEX)",PLACE,TIME,"v":1}`,
   SPECIFICATION:
     String.raw`{"cells":COUNT,"columns":LIST<"NAME\.NAME">,"datasets":(?<datasets>{"(?<one>NAME)":"(?<of_one>HEX)",` +
     String.raw`"(?<two>NAME)":"(?<of_two>HEX)"}),` +
@@ -51,7 +59,7 @@ const FORMS = expand({
     String.raw`"job":"(?<job>HEX)","key":"(?<key>HEX)","kind":"release","library":"opendp [0-9]{1,3}(?:\.[0-9]{1,3}){1,3}",` +
     `READERS,PLACE,"specification":(?<specification>SPECIFICATION),TIME,"v":1}`,
 });
-const KINDS = ["release", "denial", "cap"].map((kind) => [kind, new RegExp(`^${FORMS[kind]}$`)]);
+const KINDS = ["release", "denial", "cap", "carry", "closed"].map((kind) => [kind, new RegExp(`^${FORMS[kind]}$`)]);
 
 /** Forms with every word replaced; LIST<x> is any number of x, with commas between. */
 function expand(forms) {
@@ -70,10 +78,22 @@ const NOISE = {
   "score-histogram@1": { lattice: "2^-10", l2: 2n ** 20n },
 };
 
+const NOT_CARRIED = "what was spent under an earlier contract was not carried over";
+
 class Broken extends Error {}
 
 function require(holds, rule) {
   if (!holds) throw new Broken(rule);
+}
+
+function holds(check) {
+  try {
+    check();
+    return true;
+  } catch (error) {
+    if (error instanceof Broken) return false;
+    throw error;
+  }
 }
 
 const hash = (algorithm, data, form = "buffer") => crypto.hash(algorithm, data, form);
@@ -249,18 +269,22 @@ class Books {
   covers = new Set();
   charged = [];
   hour = "";
+  closed = "";
 
-  constructor(folder, terms) {
-    Object.assign(this, { folder, terms });
+  /** left: what earlier logs leave to this one, in the contract's order; each is taken out when it stands in the log. */
+  constructor(folder, terms, leaves, left) {
+    Object.assign(this, { folder, terms, leaves, left });
   }
 
   read(position, leaf) {
     const [kind, entry] = formOf(leaf.latin1Slice());
     const contract = this.terms.contract ?? this.contract ?? entry.contract;
-    const stands = Number(entry.seq) === position && entry.contract === contract && entry.time >= this.hour;
-    require(stands, "it does not stand here, or is not canonical JSON");
+    const follows = entry.contract === contract && entry.time >= this.hour && !this.closed;
+    require(Number(entry.seq) === position && follows, "it does not stand here, or is not canonical JSON");
+    require(this.left.length === 0 || kind === "cap" || kind === "carry", NOT_CARRIED);
     [this.hour, this.contract, this.position] = [entry.time, contract, position];
-    this[kind](entry);
+    if (kind === "closed") this.end(entry);
+    else this[kind](entry);
   }
 
   cap({ account, owner, rho }) {
@@ -269,6 +293,40 @@ class Books {
     require(given && own, "the contract gives another cap, or gave it before");
     this.caps.set(account, Number(rho));
     this.spent.set(account, 0);
+  }
+
+  /** What was spent under an earlier contract, or on a disk that was lost. */
+  carry({ charges, from, statement }) {
+    const [said, came] = [JSON.parse(charges), JSON.parse(from)];
+    const due = statement ? this.ownHead() : this.left.shift();
+    const known = due ? came.contract === due.contract : !this.terms.continues;
+    require(known && (!statement || same(came, due)), "it carries what nobody named");
+    if (statement) this.requireLoss(statement);
+    this.charge({ paid: [] }, said, Boolean(statement));
+    const left = [came.size, came.root, said.map(({ account, rho }) => [account, rho])];
+    require(!due?.left || same(left, due.left), "an earlier log left something else");
+  }
+
+  /** What a loss is about: this very log, up to the entry that charges it. */
+  ownHead() {
+    const root = rootOf(this.leaves.slice(0, this.position)).toString("hex");
+    return { contract: this.contract, root, size: this.position };
+  }
+
+  /** Owners, and so many witnesses that no later head can have been cosigned without one of them, signed it. */
+  requireLoss(statement) {
+    const { owners = {}, witnesses, need = 1 } = this.terms;
+    const rule = "not everybody who has to approve a loss has signed it";
+    const path = join("requests", `${statement}.toml`);
+    const requireName = (name) => this.requireSigned(path, statement, `.${name}.sig`, name, "passbox-loss", rule);
+    new Set(Object.values(owners)).forEach(requireName);
+    const signed = (witnesses ?? []).filter((name) => holds(() => requireName(name)));
+    require(!witnesses || (witnesses.length > 0 && signed.length > witnesses.length - need), rule);
+  }
+
+  /** The end: another contract goes on with the accounts. */
+  end({ next }) {
+    this.closed = next;
   }
 
   denial(entry) {
@@ -307,14 +365,14 @@ class Books {
     return this.lists.get(text);
   }
 
-  charge({ paid }, charges) {
+  charge({ paid }, charges, ahead = true) {
     for (const { account, rho, before } of charges) {
       require(!paid.some((each) => each.account === account), "an account is charged twice");
       require(before === this.spent.get(account), "the running balance is broken");
       require(Number.isSafeInteger(before + rho), "the account is overspent");
       paid.push({ account, rho });
       this.spent.set(account, before + rho);
-      if (this.terms.ahead) this.charged.push({ position: this.position, account, rho });
+      if (this.terms.ahead && ahead) this.charged.push({ position: this.position, account, rho });
       require(before + rho <= this.caps.get(account), "the account is overspent");
     }
   }
@@ -395,6 +453,33 @@ function checkWindow(terms, books, sizes) {
   }
 }
 
+// -- what goes on from what -------------------------------------------------------------------------------------------
+
+/** The logs that this contract continues: each is verified like this one, and is to be carried over whole. */
+function leftByEarlier(folder, terms) {
+  return (terms.continues ?? []).map((contract) => {
+    const earlier = terms.before?.[contract];
+    if (!earlier) return { contract };
+    try {
+      const books = verify(join(folder, "before", contract), earlier, []);
+      require(earlier.contract === contract, "TERMS of an earlier contract are of another");
+      require(!terms.contract || books.closed === terms.contract, "it is open, or went on under another contract");
+      return { contract, left: [books.leaves.length, rootOf(books.leaves).toString("hex"), heirs(terms, earlier, books)] };
+    } catch (error) {
+      throw new Broken(`before/${contract}: ${error instanceof Broken ? error.message : error}`);
+    }
+  });
+}
+
+/** What each account begins with: an owner is the same owner where its key is. */
+function heirs(terms, earlier, books) {
+  const keyOf = ({ parties }, name) => parties[name].split(" ")[1];
+  const owners = [...new Set(Object.values(terms.owners))].sort();
+  const spent = new Map([...books.spent].map(([account, rho]) => [keyOf(earlier, account.split("/")[0]), rho]));
+  const due = owners.map((name) => [`${name}/record`, spent.get(keyOf(terms, name)) ?? 0]);
+  return due.filter(([, rho]) => rho > 0);
+}
+
 // -- all of it --------------------------------------------------------------------------------------------------------
 
 /** The books of a copy that holds. terms: as above. seen: paths. Throws what is wrong. */
@@ -405,7 +490,7 @@ export function verify(folder, terms, seen) {
   const leaves = entries.map(leafHash);
   checkHead(head, "checkpoint", room, leaves);
   for (const path of seen) checkHead(parseNote(readFileSync(path)), basename(path), room, leaves);
-  const books = new Books(folder, terms);
+  const books = new Books(folder, terms, leaves, leftByEarlier(folder, terms));
   entries.forEach((leaf, position) => {
     try {
       books.read(position, leaf);
@@ -415,6 +500,7 @@ export function verify(folder, terms, seen) {
   });
   const missing = Object.keys(terms.caps ?? {}).filter((account) => !books.caps.has(account));
   require(missing.length === 0, `no cap was set for ${missing.sort().join(", ")}`);
+  require(books.left.length === 0, NOT_CARRIED);
   checkWindow(terms, books, witnessed(folder, room, terms, leaves));
   return books;
 }
