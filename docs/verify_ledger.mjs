@@ -460,8 +460,10 @@ function leftByEarlier(folder, terms) {
   return (terms.continues ?? []).map((contract) => {
     const earlier = terms.before?.[contract];
     if (!earlier) return { contract };
+    const path = join(folder, "before", contract);
     try {
-      const books = verify(join(folder, "before", contract), earlier, []);
+      require(existsSync(path), "it is not in the copy");
+      const books = verify(path, earlier, []);
       require(earlier.contract === contract, "TERMS of an earlier contract are of another");
       require(!terms.contract || books.closed === terms.contract, "it is open, or went on under another contract");
       return { contract, left: [books.leaves.length, rootOf(books.leaves).toString("hex"), heirs(terms, earlier, books)] };

@@ -1,6 +1,5 @@
 """Verify a copy of a Passbox ledger without Passbox: python3 verify_ledger.py EXPORT CONTRACT [SEEN_CHECKPOINT ...]
-
-CONTRACT is your own. Left to `passbox ledger verify`: signatures but the room's, the window, what a job may ask."""
+CONTRACT is your own. Left to `passbox ledger verify`: other signatures, logs in before/, window, what a job asks."""
 
 import base64, json, math, subprocess, sys, tempfile, tomllib
 from hashlib import sha256
@@ -8,11 +7,11 @@ from pathlib import Path
 
 OPENSSL = "openssl pkeyutl -verify -pubin -keyform DER -inkey key -rawin -in message -sigfile signature"
 L2 = {"matched-count@1 2^-10": 2**20, "seed-moments@1 2^-20": 1_124_250_513_572, "score-histogram@1 2^-10": 2**20}
-PARTS = """cap account contract delta epsilon kind owner rho seq time unit
-release asker beside charges commitment contract covered job key kind library purpose recipients seq specification time
-denial asker clause contract job kind purpose recipients seq time"""
+PARTS = """cap account delta epsilon owner rho unit, carry charges from statement, closed next, denial asker clause job
+purpose recipients, release asker beside charges commitment covered job key library purpose recipients specification"""
+KINDS = {each.split()[0]: {*each.split()[1:], "contract", "kind", "seq", "time", "v"} for each in PARTS.split(",")}
 decode, place = json.JSONDecoder(parse_float=str, parse_constant=str).decode, ["log"]
-canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+canonical = json.JSONEncoder(check_circular=False, sort_keys=True, separators=(",", ":")).encode
 
 
 def require(holds: object, rule: str) -> None:
@@ -20,8 +19,7 @@ def require(holds: object, rule: str) -> None:
         raise ValueError(rule)
 
 
-def head(path: Path, vkey: str, hashes: list[bytes]) -> int:
-    """How many entries a checkpoint counts, which must be signed with this key, over the first of these hashes."""
+def head(path: Path, vkey: str, hashes: list[bytes]) -> int:  # its size; signed with this key, over these hashes
     (name, key_id, key), (text, _, by) = vkey.split("+", 2), path.read_bytes().decode().rpartition("\n\n")
     raws = [base64.b64decode(line.rpartition(" ")[2]) for line in by.split("\n")]
     ours = {raw[4:] for raw in raws if raw[:4].hex() == key_id and f"— {name} {base64.b64encode(raw).decode()}\n" in by}
@@ -39,7 +37,7 @@ def head(path: Path, vkey: str, hashes: list[bytes]) -> int:
     return int(size)
 
 
-def keeps(rho: int, epsilon: float, delta: float) -> bool:
+def keeps(rho: int, epsilon: float, delta: float, **_: float) -> bool:
     """Whether ρ = μ²/2, in units of 10^-12, keeps to (ε, δ) by the exact Gaussian curve; what floats lose counts."""
     mu = math.sqrt(2 * (rho / 10**12))
     near, far = (math.erfc((epsilon / mu + half) / math.sqrt(2)) / 2 for half in (-mu / 2, mu / 2))
@@ -50,43 +48,45 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
     terms, digest = tomllib.loads(contract.read_bytes().decode()), sha256(contract.read_bytes()).hexdigest()
     owner = {name: rule["owner"] for name, rule in terms["dataset"].items()}
     log = b"".join(path.read_bytes() for path in sorted(export.glob("tile/entries/**/[0-9]*")) if path.is_file())
-    caps, spent, paid, first, covers, entries, end, hour = {}, {}, {}, {}, {}, [], 0, ""
+    caps, spent, paid, first, covers, entries, end, hour, kind = {}, {}, {}, {}, {}, [], 0, "", ""
     while end < len(log):
         entries.append(log[end + 2 : (end := end + 2 + int.from_bytes(log[end : end + 2]))])
     for path in (*export.glob("requests/*.toml"), *export.glob("manifests/*.json")):
         require(sha256(path.read_bytes()).hexdigest() == path.stem, "a job or manifest was changed")
-    hashes = [sha256(b"\0" + entry).digest() for entry in entries]
-    heads = [export / "checkpoint", *seen, *sorted(export.glob("witnesses/[!.]*"))]
-    size, *_ = [head(path, terms["room"]["checkpoint"], hashes) for path in heads]
+    hashes, older = [sha256(b"\0" + entry).digest() for entry in entries], terms.get("continues", [])
+    vkey, host = terms["room"]["checkpoint"], {terms["room"]["operator"]} & {*owner.values()}
+    size, *_ = [head(path, vkey, hashes) for path in (export / "checkpoint", *seen, *export.glob("witnesses/[!.]*"))]
     for at, text in enumerate(entry.decode("latin-1") for entry in entries):
         place[0] = f"entry {at}"
-        entry, above = decode(text), hour
+        entry, above = decode(text), "~" if kind == "closed" else hour
         kind, hour, key, account = entry["kind"], entry["time"], entry.get("key", at), entry.get("account")
         stands = f"{entry['v']} {entry['seq']} {entry['contract']}" == f"1 {at} {digest}" and above <= hour
         require(stands and at < size and canonical(entry) == text, "it does not stand here, or is not canonical JSON")
-        require(f"{kind} {' '.join([*entry][:-1])}" in PARTS.split("\n"), "its kind is not known, or has other parts")
+        require(entry.keys() == KINDS.get(kind), "its kind is not known, or has other parts")
         if kind == "cap":
             budgets = [rule["budget"] for rule in terms["dataset"].values() if f"{rule['owner']}/record" == account]
             fits = [all(keeps(each, **budget) for budget in budgets) for each in (entry["rho"], entry["rho"] + 1)]
             require(fits == [True, False] and account not in caps, "the contract gives another cap, or gave it before")
             caps[account], spent[account] = entry["rho"], 0
-        for charge in entry.get("charges", []):
-            account, rho = charge["account"], charge["rho"]
+        if kind == "carry":
+            came, then, loss = entry["from"]["contract"], entry["from"]["size"], entry["statement"]
+            require(came in ([digest] if loss else older) and (not loss or then == at), "it carries what nobody named")
+        for account, before, rho in [(it["account"], it["before"], it["rho"]) for it in entry.get("charges", [])]:
             require((key, account) not in paid, "an account is charged twice")
-            require(f"{charge['before']}" == f"{spent[account]}", "the running balance is broken")
+            require(f"{before}" == f"{spent[account]}", "the running balance is broken")
             paid[key, account], spent[account] = rho, spent[account] + rho
             require(rho > 0 and spent[account] <= caps[account], "the account is overspent")
         if kind == "release":
             spec, beside, readers = entry["specification"], entry["beside"], entry["recipients"]
-            require(sha256(canonical(spec).encode()).hexdigest() == key, "its key is not that of its specification")
-            draw = entry["commitment"], spec["part"], f"{spec['datasets']} {spec['unit']} {spec['rule']} {readers}"
+            _, spelled = text.rpartition(',"time":')[0].split('"specification":')
+            require(sha256(spelled.encode()).hexdigest() == key, "its key is not that of its specification")
+            draw = entry["commitment"], spec["part"], f"{spec['datasets']} {readers}"
             require(first.setdefault(key, draw)[0] == draw[0], "the same statistic was drawn twice")
-            fixed = f"{spec['mechanism']} {spec['rule']} {spec['scale_unit']}" == "discrete-gaussian own-best 1/1048576"
-            noise = spec["l2_squared"] == L2[f"{spec['statistic']} {spec['lattice']}"] and spec["scale"] > 2**21
-            require(fixed and noise and (len(spec), len(spec["datasets"])) == (14, 2), "its noise is none")
+            form = f"{spec['mechanism']} {spec['rule']} {spec['scale_unit']}" == "discrete-gaussian own-best 1/1048576"
+            good = form and spec["l2_squared"] == L2[f"{spec['statistic']} {spec['lattice']}"] and spec["scale"] > 2**21
+            require(good and (len(spec), len(spec["datasets"]), spec["unit"]) == (14, 2, "record"), "its noise is none")
             cost = -(-spec["l2_squared"] * 2**40 * 10**12 // (2 * (spec["scale"] ** 2 - 2**42)))
-            readers = {*readers} | ({terms["room"]["operator"]} & {*owner.values()})
-            due = [(beside or key, f"{owner[it]}/{spec['unit']}") for it in spec["datasets"] if readers - {owner[it]}]
+            due = [(beside or key, f"{owner[it]}/record") for it in spec["datasets"] if {*readers, *host} - {owner[it]}]
             require(due and all(paid.get(each, 0) >= cost for each in due), "it is not paid for by all who must")
             fit = not beside or ({first[beside][1], spec["part"]}, first[beside][2]) == ({"train", "held-out"}, draw[2])
             require(fit and covers.setdefault(beside or at, at) == at, "its cover does not fit")

@@ -18,6 +18,7 @@ Everything an operator could sign with the room's key is signed with it: only wh
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -93,6 +94,18 @@ def honest() -> Iterator[tuple[str, Vector]]:
     pen.run("overlap", recipients=["publisher", "advertiser"], epsilon=0.25, serial=2)
     yield vector("resubmitted", "a newer list: another statistic, paid anew", pen)
     yield vector("cosigned", "within the window ahead of a head that the officer cosigned", cosigned())
+    yield vector("together", "budgets that state what the owners allow over all contracts", played(together="6.0"))
+    earlier, _ = succession()
+    yield vector("closed", "a log that ended: another contract goes on", earlier)
+    pen = gone_on()
+    pen.run("overlap", epsilon=0.25)
+    about = "what was spent under an earlier contract counts, and does not run ahead of the witnesses"
+    yield vector("carried", about, pen)
+    pen = cosigned()
+    pen.lose()
+    pen.witness()
+    pen.run("overlap", epsilon=0.4)
+    yield vector("loss", "goes on after a lost disk, as owners and witness stated", pen)
 
 
 def full() -> Pen:
@@ -119,6 +132,21 @@ def cosigned() -> Pen:
     return pen
 
 
+def succession(**room: Any) -> tuple[Pen, Pen]:
+    """A room that was closed, and the next one of the same parties, with no entry but its caps."""
+    earlier = played()
+    earlier.run("overlap", recipients=["publisher", "advertiser"], epsilon=1.5)
+    later = Pen(name="summer", cosign=COSIGN, continues=(earlier,), **room)
+    earlier.close(later)
+    return earlier, later
+
+
+def gone_on(**room: Any) -> Pen:
+    earlier, later = succession(**room)
+    later.carry(earlier)
+    return later
+
+
 # -- what an operator could sign -------------------------------------------------------------------------------------
 
 
@@ -127,6 +155,8 @@ def forged() -> Iterator[tuple[str, Vector]]:
     yield from history()
     yield from malformed()
     yield from signatures()
+    yield from carries()
+    yield from losses()
     yield from what_was_asked()
 
 
@@ -256,6 +286,14 @@ def draws() -> Iterator[tuple[str, Vector]]:
     pen.rekey(pen.entries[-1])
     yield vector("no-noise", "noise narrower than the lattice", pen, accept=False, entry=2, rule="its noise is none")
 
+    pen = Pen()
+    entry = pen.run("overlap", epsilon=0.5)[0]
+    entry["charges"][0] |= {"specification": {}}
+    between = pen.leaves()[-1].partition(b'"specification":')[2].rpartition(b',"time":')[0]
+    entry["key"] = hashlib.sha256(between).hexdigest()
+    about = "another specification within a charge, so that the key may be that of anything"
+    yield vector("hidden-specification", about, pen, accept=False, entry=2)
+
 
 def covers() -> Iterator[tuple[str, Vector]]:
     rule = "its cover does not fit"
@@ -364,6 +402,10 @@ def bytes_and_keys(pen: Pen) -> Iterator[tuple[str, Vector]]:
     about = "an entry spelled in another way"
     yield vector("spelling", about, pen, pen.export(leaves), accept=False, entry=OVERLAP, rule=rule)
     leaves = pen.leaves()
+    leaves[OVERLAP] = leaves[OVERLAP].replace(b'"find more', b'"\\u0066ind more')
+    about = "a letter spelled as an escape"
+    yield vector("escape", about, pen, pen.export(leaves), accept=False, entry=OVERLAP, rule=rule)
+    leaves = pen.leaves()
     leaves[MOMENTS] = leaves[MOMENTS].replace(b'"before":', b'"before":0,"before":')
     about = "a name that stands twice"
     yield vector("doubled-name", about, pen, pen.export(leaves), accept=False, entry=MOMENTS, rule=rule)
@@ -459,6 +501,113 @@ def signatures() -> Iterator[tuple[str, Vector]]:
     about = "the copy itself holds a cosigned head that is ahead of it"
     rule = "rolled back: officer counts 5 entries, 4 are here"
     yield vector("cosigned-rollback", about, rolled, rule=rule, **more | {"beyond": []})
+
+
+# -- what goes on from what ------------------------------------------------------------------------------------------
+
+
+def carries() -> Iterator[tuple[str, Vector]]:
+    rule = "it does not stand here, or is not canonical JSON"
+    earlier, _ = succession()
+    earlier.run("overlap", epsilon=0.5)
+    at = len(earlier.entries) - 1
+    yield vector("below-the-end", "a release below the end", earlier, accept=False, entry=at, rule=rule)
+    pen = gone_on()
+    pen.entries[2]["charges"][0]["before"] = 1
+    rule = "the running balance is broken"
+    yield vector("carry-balance", "a carry that begins above 0", pen, accept=False, entry=2, rule=rule)
+    about = "more was spent than the next contract allows"
+    pen = gone_on(epsilon=0.5)
+    yield vector("carry-overspend", about, pen, accept=False)
+    pen, other = Pen(), Pen(name="autumn")
+    other.close(pen)
+    pen.carry(other)
+    rule = "it carries what nobody named"
+    about = "a carry from a contract that this one does not continue"
+    yield vector("carry-of-nobody", about, pen, accept=False, entry=2, rule=rule)
+    more: dict[str, Any] = {"accept": False, "entry": 2, "beyond": ["page"]}
+    pen = gone_on()
+    pen.entries[2]["charges"][0]["rho"] -= 1
+    rule = "an earlier log left something else"
+    yield vector("carry-less", "one unit less than was spent is carried over", pen, rule=rule, **more)
+    pen = gone_on()
+    pen.entries[2]["from"]["size"] -= 1
+    yield vector("carry-of-less", "a carry that names an earlier head than the last", pen, rule=rule, **more)
+    pen = gone_on()
+    pen.carry(pen.continues[0])
+    about, rule = "what was spent is carried over twice", "it carries what nobody named"
+    yield vector("carry-twice", about, pen, rule=rule, **more | {"entry": 3})
+    _, pen = succession()
+    pen.run("overlap", epsilon=0.25)
+    rule = "what was spent under an earlier contract was not carried over"
+    yield vector("carry-missing", "a release before anything is carried over", pen, rule=rule, **more)
+    more |= {"entry": None}
+    _, pen = succession()
+    yield vector("carry-missing-yet", "nothing is carried over, and nothing released", pen, rule=rule, **more)
+    earlier, pen = succession()
+    earlier.entries.pop()
+    pen.carry(earlier)
+    yield vector("carry-of-open", "the earlier log is still open, and could spend on", pen, **more)
+    pen = gone_on()
+    export = {name: data for name, data in pen.export().items() if not name.startswith("before/")}
+    yield vector("before-missing", "the earlier log is not in the copy", pen, export, **more)
+    earlier, pen = succession()
+    cheap = earlier.entries[OVERLAP]["charges"][0]
+    cheap["rho"] -= 1
+    earlier.renumber()
+    pen.carry(earlier)
+    yield vector("before-broken", "the earlier log does not hold: a charge too small", pen, **more)
+
+
+def losses() -> Iterator[tuple[str, Vector]]:
+    rule = "it carries what nobody named"
+    pen = cosigned()
+    size = len(pen.entries)
+    pen.lose()["from"]["size"] -= 1
+    about = "a loss after another head than that of the entries above"
+    yield vector("loss-elsewhere", about, pen, accept=False, entry=size, rule=rule)
+    pen = cosigned()
+    pen.lose(charge=pen.terms()["caps"])
+    about, rule = "a loss of a whole cap, after something was spent of it", "the account is overspent"
+    yield vector("loss-overspend", about, pen, accept=False, entry=size, rule=rule)
+    rule = "it carries what nobody named"
+    more: dict[str, Any] = {"accept": False, "entry": size, "beyond": ["page"]}
+    pen = cosigned()
+    pen.lose()["from"]["root"] = "0" * 64
+    yield vector("loss-of-a-fork", "a loss after as many entries, but others", pen, rule=rule, **more)
+    rule = "not everybody who has to approve a loss has signed it"
+    for absent in ("publisher", "advertiser", "officer"):
+        pen = cosigned()
+        pen.lose([name for name in ("publisher", "advertiser", "officer") if name != absent])
+        yield vector(f"loss-without-{absent}", f"the {absent} did not sign the loss", pen, rule=rule, **more)
+    pen = cosigned()
+    statement = f"requests/{pen.lose()['statement']}.toml"
+    export = pen.export()
+    forged = {**export, f"{statement}.publisher.sig": export[f"{statement}.officer.sig"]}
+    yield vector("loss-forged", "the publisher's signature is the officer's", pen, forged, rule=rule, **more)
+    export = {name: data for name, data in export.items() if not name.startswith(statement)}
+    yield vector("loss-unstated", "no statement is in the copy", pen, export, rule=rule, **more)
+    pen = played()
+    pen.lose()
+    about = "a loss under a contract that names no witness: nobody can tell what was spent"
+    yield vector("loss-unwitnessed", about, pen, rule=rule, **more | {"entry": len(pen.entries) - 1})
+    pen = cosigned()
+    lost = {name: int(cap) // 4 for name, cap in pen.terms()["caps"].items()}  # type: ignore[attr-defined]
+    pen.lose(charge=lost)
+    about = "a loss counts as spent ahead of the witnesses: with what was spent before it, this is too much"
+    rule = "advertiser/record has spent further ahead of the witnesses than the contract lets it"
+    yield vector("loss-beyond-window", about, pen, rule=rule, **more | {"entry": None})
+    more |= {"beyond": ["page", "node"], "rule": ""}
+    pen = cosigned()
+    pen.lose()["charges"][0]["rho"] -= 1
+    yield vector("loss-less", "less is charged than was stated", pen, **more)
+    pen = cosigned()
+    here, (_, size, root) = pen.copy(), played(cosign=COSIGN).head()
+    here.lose(size=size, root=root)["from"].update(size=pen.head()[1], root=pen.head()[2])
+    yield vector("loss-of-another-head", "what was signed is a loss after another head", here, **more)
+
+
+# -- what was asked --------------------------------------------------------------------------------------------------
 
 
 def what_was_asked() -> Iterator[tuple[str, Vector]]:

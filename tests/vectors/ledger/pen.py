@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,12 +13,15 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from passbox.cleanroom.measure.lookalike import shape_of
+from passbox.dp.budget import Rho
+from passbox.dp.carry import Carried
 from passbox.dp.entry import Purchase, canonical, digest
 from passbox.dp.note import COSIGNER, NoteKey, add_line, cosign, sign_checkpoint
 from passbox.dp.scale import price
 from passbox.dp.tree import bundle_entries, hash_tiles, leaf_hash, root_of
 from passbox.policies.agreement import Agreement, agree
 from passbox.policies.contract import parse
+from passbox.policies.loss import Loss
 from passbox.policies.price import caps, context_of, purchases
 from passbox.policies.request import Request, parse_job
 from passbox.policies.sign import public_line, sign
@@ -36,7 +39,7 @@ SEALS = {
 }
 
 CONTRACT = """
-version = 1
+version = 1{continues}
 name = "{name}"
 purpose = "find more people like the buyers, été 2027"
 expires = 2027-06-30
@@ -56,14 +59,14 @@ owner = "publisher"
 protects = "person"
 id = "visitor_id"
 identifiers.email = "raw"
-budget = {{ epsilon = {epsilon}, delta = 1e-8 }}
+budget = {{ epsilon = {epsilon}, delta = 1e-8{together} }}
 columns.age = {{ kind = "number", bounds = [18, 90] }}
 columns.region = {{ kind = "category", values = ["north", "south"] }}
 [dataset.buyers]
 owner = "advertiser"
 protects = "membership"
 identifiers.email = "raw"
-budget = {{ epsilon = {epsilon}, delta = 1e-6 }}
+budget = {{ epsilon = {epsilon}, delta = 1e-6{together} }}
 [rules]
 smallest_seed = 100
 smallest_audience = 200
@@ -91,13 +94,16 @@ def party_blocks() -> str:
 class Pen:
     """A room of one's own: a signed contract, and a log that is written by hand.
 
-    honest writing: `caps`, `run`, `deny`, `submit`. `entries` may be altered at will before `export`.
+    honest writing: `caps`, `run`, `deny`, `submit`, `close`, `carry`, `lose`. `entries` may be altered at will before
+    `export`. continues: earlier rooms, whose accounts this one goes on with.
     """
 
     name: str = "spring"
     operator: str = "host"
     epsilon: float = 3.0
     cosign: str = ""
+    together: str = ""
+    continues: tuple[Pen, ...] = ()
     entries: list[Entry] = field(default_factory=list)
     requests: Files = field(default_factory=dict)
     manifests: Files = field(default_factory=dict)
@@ -107,7 +113,10 @@ class Pen:
 
     def __post_init__(self) -> None:
         self.room = NoteKey(f"rooms.example/{self.name}", key_of(f"room {self.name}"))
+        names = [earlier.agreement.digest for earlier in self.continues]
         text = CONTRACT.format(
+            continues=f"\ncontinues = {json.dumps(names)}" if names else "",
+            together=self.together and f", together = {self.together}",
             name=self.name,
             operator=self.operator,
             room=self.room.name,
@@ -203,9 +212,40 @@ class Pen:
         context = context_of(self.agreement, self.request(kind, asker, **fields))
         return self.append("denial", **context.as_json(), clause=clause)
 
+    def close(self, following: Pen) -> Entry:
+        """The end of this log: another contract goes on."""
+        return self.append("closed", contract=self.agreement.digest, next=following.agreement.digest)
+
+    def carry(self, earlier: Pen) -> Entry:
+        """What an earlier room's log leaves to this one, which has the same parties."""
+        spent = {cap.account: Rho(earlier.spent(cap.account)) for cap in caps(self.agreement)}
+        return self._carry(Carried(self.agreement.digest, spent, *earlier.head()))
+
+    def lose(self, by: Sequence[str] = ("publisher", "advertiser", "officer"), **changes: Any) -> Entry:
+        """What may have been spent on a lost disk, after what stands here. changes: to what is stated and signed."""
+        contract, size, root = self.head()
+        lost = {"publisher/record": 10**9, "advertiser/record": 2 * 10**9}
+        head = {"version": 1, "contract": contract, "size": size, "root": root, "charge": lost}
+        loss = Loss.model_validate(head | changes)
+        data = loss.to_toml().encode()
+        name = hashlib.sha256(data).hexdigest()
+        self.requests[f"{name}.toml"] = data
+        for party in by:
+            self.requests[f"{name}.toml.{party}.sig"] = sign(data, key_of(party), "passbox-loss").encode()
+        return self._carry(loss.carried(name))
+
+    def _carry(self, carried: Carried) -> Entry:
+        before = {account: Rho(self.spent(account)) for account in carried.charges}
+        return self.append("carry", **carried.as_json(before))
+
     def spent(self, account: str) -> int:
         charges = [charge for entry in self.entries for charge in entry.get("charges", [])]
         return sum(charge["rho"] for charge in charges if charge["account"] == account)
+
+    def head(self) -> tuple[str, int, str]:
+        """Contract, size and root of the log as it stands."""
+        hashes = [leaf_hash(leaf) for leaf in self.leaves()]
+        return self.agreement.digest, len(hashes), root_of(hashes).hex()
 
     def witness(self, party: str = "officer", time: int = 1_800_000_000) -> None:
         """A party cosigns the log as it stands."""
@@ -250,6 +290,9 @@ class Pen:
         files |= bundle_entries(leaves) | hash_tiles([leaf_hash(leaf) for leaf in leaves])
         for folder, held in (("requests", self.requests), ("manifests", self.manifests), ("witnesses", self.witnesses)):
             files |= {f"{folder}/{name}": data for name, data in held.items()}
+        for earlier in self.continues:
+            held = earlier.export() | {f"contract/{name}": data for name, data in earlier.contract_files().items()}
+            files |= {f"before/{earlier.agreement.digest}/{name}": data for name, data in held.items()}
         return files
 
     def contract_files(self) -> Files:
@@ -269,8 +312,12 @@ class Pen:
             "owners": {name: rule.owner for name, rule in contract.dataset.items()},
             "parties": {name: party.sign for name, party in contract.party.items()},
         }
+        terms["witnesses"] = cosign.by if cosign else []
         if cosign:
-            terms |= {"witnesses": cosign.by, "need": cosign.need, "ahead": str(cosign.ahead)}
+            terms |= {"need": cosign.need, "ahead": str(cosign.ahead)}
+        terms["continues"] = contract.continues
+        if self.continues:
+            terms["before"] = {earlier.agreement.digest: earlier.terms() for earlier in self.continues}
         return terms
 
 
