@@ -344,9 +344,13 @@ class Books {
     const recipients = this.listed(entry.recipients);
     const charges = JSON.parse(entry.charges);
     const own = { part: copied(part), datasets, recipients, charges, commitment: copied(commitment), paid: [] };
-    if (!this.draws.has(key)) this.draws.set(copied(key), own);
+    own.again = this.draws.has(key);
+    if (!own.again) this.draws.set(copied(key), { ...own, read: new Set() });
     const draw = this.draws.get(key);
     require(draw.commitment === commitment, "the same statistic was drawn twice");
+    const news = charges.length > 0 || recipients.some((name) => !draw.read.has(name));
+    require(news, "the same statistic stands twice, for nobody new");
+    recipients.forEach((name) => draw.read.add(name));
     const [l2, scale] = [BigInt(entry.l2), BigInt(entry.scale)];
     require(Object.hasOwn(NOISE, statistic) && scale > 2n ** 21n, "its noise is none");
     require(l2 === NOISE[statistic].l2 && entry.lattice === NOISE[statistic].lattice, "its noise is none");
@@ -395,7 +399,8 @@ class Books {
   requireCover(beside, own, other, covered) {
     const paid = beside ? other.charges.map(({ account, dataset, rho }) => ({ account, dataset, rho })) : [];
     const apart = !beside || (isAlike(own, other) && same([own.part, other.part].sort(), ["held-out", "train"]));
-    const once = !this.covers.has(beside) && Boolean(beside) !== own.charges.length > 0;
+    const charged = own.charges.length > 0;
+    const once = beside ? !this.covers.has(beside) && !charged : charged || own.again;
     require(apart && once && same(covered, paid), "its cover does not fit");
     if (beside) this.covers.add(copied(beside));
   }

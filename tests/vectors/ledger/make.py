@@ -81,6 +81,11 @@ def honest() -> Iterator[tuple[str, Vector]]:
     about = "the same count for a second reader: the same draw, paid by who is newly exposed"
     yield vector("shared-reader", about, pen, seen={"kept": before})
     pen = played()
+    pen.run("overlap", epsilon=0.5, recipients=["publisher", "advertiser"])
+    pen.run("overlap", epsilon=0.5, recipients=["officer"])
+    about = "a reader to whom nobody is newly exposed: nothing is charged"
+    yield vector("free-reader", about, pen)
+    pen = played()
     pen.deny("rules.allow", "lookalike", recipients=["advertiser"])
     pen.deny("budget", "overlap", epsilon=3.0, recipients=["publisher", "advertiser"])
     yield vector("denials", "jobs that were refused cost nothing", pen)
@@ -641,6 +646,11 @@ def what_was_asked() -> Iterator[tuple[str, Vector]]:
     about = "a signed job asked again of what was submitted anew"
     rule = "its job was for other data"
     yield vector("job-asked-again", about, pen, rule=rule, **more | {"entry": 3, "beyond": ["page"]})
+    pen = Pen()
+    pen.run("overlap", epsilon=0.5, recipients=["publisher", "advertiser"])
+    pen.run("overlap", epsilon=0.5, recipients=["advertiser"])
+    about, rule = "a statistic for one who has read it", "the same statistic stands twice, for nobody new"
+    yield vector("reader-again", about, pen, rule=rule, **more | {"entry": 3, "beyond": ["page"]})
     pen = Pen()
     pen.time = "2027-07-02T09:00Z"
     pen.run("overlap", epsilon=0.5)
