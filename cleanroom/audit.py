@@ -90,12 +90,21 @@ def verify_log(log: Log, agreement: Agreement, seen: Sequence[str] = ()) -> Veri
 def _left_by_earlier(log: Log, agreement: Agreement) -> list[Carried]:
     """What the ledgers of the contracts that this one continues leave to it: each is verified like this one."""
     try:
-        found = [ended(log.before[name]) for name in agreement.contract.continues if name in log.before]
+        found = [_ended(name, log.before[name]) for name in agreement.contract.continues if name in log.before]
         return carried(agreement, {each.agreement.digest: each for each in found})
     except NotContinued as error:
         raise LedgerBroken(None, error.rule) from None
     except (InvalidContract, SignatureBroken, SignatureMissing):
         raise LedgerBroken(None, "the contract of an earlier ledger in the copy does not hold") from None
+
+
+def _ended(name: str, log: Log) -> Ended:
+    """The earlier ledger of a contract; what does not hold in it is not taken for an entry of the later one."""
+    try:
+        return ended(log)
+    except LedgerBroken as broken:
+        place = "" if broken.entry is None else f"entry {broken.entry}: "
+        raise LedgerBroken(None, f"before/{name[:12]}... does not hold: {place}{broken.rule}") from None
 
 
 def ended(log: Log) -> Ended:
