@@ -5,12 +5,15 @@ A room decides again, with what it then knows: data sets, and what was spent.
 
 from __future__ import annotations
 
+from datetime import date
+
 from ..dp.accounting import largest_job
 from ..dp.budget import LARGEST_EPSILON, Epsilon
-from ..policies.check import Refused
+from ..policies.agreement import Agreement
+from ..policies.check import FEWEST_PEOPLE, Refused, Submitted, check
 from ..policies.contract import Allowance, Contract, digest
-from ..policies.price import account, caps_of, delta_of_job, protected
-from ..policies.request import Job, parse_job
+from ..policies.price import Shape, account, caps_of, delta_of_job, protected
+from ..policies.request import Job, LookalikeJob, Request, parse_job
 from ..policies.template import job_text
 
 
@@ -25,8 +28,29 @@ def draft_job(contract: Contract, data: bytes, rule: Allowance, epsilon: float, 
     chosen = contract.rules.smallest_audience if size is None else size
     _refuse_small(contract, chosen)
     text = job_text(rule.job, digest(data), people, seed, rule.recipients, epsilon, chosen)
-    _refuse_dear(contract, parse_job(text.encode()), digest(data))
+    _refuse_dear(contract, parse_job(text.encode()), digest(data), "say `--epsilon {:g}` or less")
     return text
+
+
+_SMALLEST = Shape(cells=1, bits=1, l2_squared=1, score_cells=1)
+"""Of all shapes that for which the least ε is too small: the true one takes long to import."""
+
+
+def refusal(agreement: Agreement, job: Job, asker: str, today: date) -> Refused | None:
+    """Why no room under this contract would ever run a job, whatever is submitted; None where one might.
+
+    It is checked as a room would check it, with lists as short as the contract admits: there δ and the minimums are
+    refused last.
+    """
+    fewest = agreement.contract.rules.smallest_seed
+    people = max(fewest, FEWEST_PEOPLE, job.audience.size) if isinstance(job, LookalikeJob) else fewest
+    lists = {job.people: Submitted("0" * 64, people, today), job.seed: Submitted("0" * 64, fewest, today)}
+    try:
+        check(agreement, Request(job, b"", asker, ""), lists, lambda *_: _SMALLEST, today)
+        _refuse_dear(agreement.contract, job, agreement.digest, "write epsilon = {:g} or less")
+    except Refused as refused:
+        return refused
+    return None
 
 
 def _refuse_small(contract: Contract, size: int) -> None:
@@ -39,13 +63,14 @@ def _refuse_small(contract: Contract, size: int) -> None:
         )
 
 
-def _refuse_dear(contract: Contract, job: Job, under: str) -> None:
+def _refuse_dear(contract: Contract, job: Job, under: str, ask: str) -> None:
+    """ask: the remedy, with a place for the largest ε."""
     most = largest_ever(contract, job, under)
     if job.epsilon > most:
         raise Refused(
             "budget",
             f"ε {job.epsilon:g} is asked, and one such job may take at most ε {most:g} of the contract's caps",
-            f"say `--epsilon {most:g}` or less" if most > 0 else "agree on a larger budget",
+            ask.format(most) if most > 0 else "agree on a larger budget",
         )
 
 

@@ -33,11 +33,10 @@ from typing import Annotated, Literal
 
 import pyarrow as pa
 import pyrage
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from ..policies.contract import Name, Origin
-from ..policies.sign import sign
+from ..policies.sign import Signer
 from .files import replacing
 from .flat import NotFlat, read_flat, write_flat
 
@@ -122,7 +121,7 @@ class Packed:
                 archive.writestr(zipfile.ZipInfo(name), data)
 
 
-def pack(table: pa.Table, label: Label, seal: str, key: Ed25519PrivateKey) -> Packed:
+def pack(table: pa.Table, label: Label, seal: str, sign: Signer) -> Packed:
     """Seal a table to the room, and sign it."""
     sealed = pyrage.encrypt(write_flat(table), [pyrage.x25519.Recipient.from_str(seal)])
     manifest = Manifest(
@@ -138,12 +137,12 @@ def pack(table: pa.Table, label: Label, seal: str, key: Ed25519PrivateKey) -> Pa
         data_sha256=hashlib.sha256(sealed).hexdigest(),
     )
     text = manifest.model_dump_json(indent=2).encode() + b"\n"
-    return Packed(manifest, (text, sign(text, key, "passbox-bundle").encode(), sealed))
+    return Packed(manifest, (text, sign(text, "passbox-bundle").encode(), sealed))
 
 
-def write_bundle(path: Path, table: pa.Table, label: Label, seal: str, key: Ed25519PrivateKey) -> Manifest:
+def write_bundle(path: Path, table: pa.Table, label: Label, seal: str, sign: Signer) -> Manifest:
     """Pack a table, and put the bundle at `path`, whole or not at all."""
-    packed = pack(table, label, seal, key)
+    packed = pack(table, label, seal, sign)
     with replacing(path) as temporary:
         packed.write(temporary)
     return packed.manifest

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -29,13 +30,13 @@ class ColumnUnreadable(Exception):
 class ColumnMissing(Exception):
     """Columns that the contract declares are not in the file.
 
-    found: how many others it has. alike: those that are a missing name in other spelling, such as `E-Mail`. No other
-    name is carried: in a file without a header they are a person's values.
+    path: the file. found: how many others it has. alike: those that are a missing name in other spelling, such as
+    `E-Mail`. No other name is carried: in a file without a header they are a person's values.
     """
 
-    def __init__(self, columns: tuple[str, ...], found: int, alike: tuple[str, ...]) -> None:
-        super().__init__(columns, found, alike)
-        self.columns, self.found, self.alike = columns, found, alike
+    def __init__(self, columns: tuple[str, ...], found: int, alike: tuple[str, ...], path: Path | None) -> None:
+        super().__init__(columns, found, alike, path)
+        self.columns, self.found, self.alike, self.path = columns, found, alike, path
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,13 @@ class Read:
     cut: int
 
 
-def refuse_missing(wanted: Collection[str], found: Collection[str]) -> None:
-    """Errors: ColumnMissing."""
+def refuse_missing(wanted: Collection[str], found: Collection[str], path: Path | None = None) -> None:
+    """path: the file, to be named. Errors: ColumnMissing."""
     missing = tuple(name for name in wanted if name not in found)
     if missing:
         spelled = {_letters(name) for name in missing} - {""}
         alike = tuple(name for name in found if name not in wanted and _letters(name) in spelled)
-        raise ColumnMissing(missing, len(found), alike)
+        raise ColumnMissing(missing, len(found), alike, path)
 
 
 def _letters(name: str) -> str:

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from ..policies.contract import parse
+from ..policies.document import InvalidContract
 from ..policies.template import Draft, draft
 from .keys import read_card
 from .propose import Proposal, propose
@@ -19,6 +20,10 @@ class RoleMissing(Exception):
     def __init__(self, role: str) -> None:
         super().__init__(role)
         self.role = role
+
+
+class WishesUnfit(InvalidContract):
+    """What the drafter wants makes no contract; nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class Drafted:
 
 
 def draft_contract(parties: list[Path], room: Path, wishes: Wishes, source: Path | None, today: date) -> Drafted:
-    """Errors: KeysUnusable for a card, RoleMissing, BadSource, InvalidContract where the wishes make no contract."""
+    """Errors: KeysUnusable for a card, RoleMissing, BadSource, WishesUnfit."""
     cards = [read_card(path, "party") for path in parties]
     for role in ("publisher", "advertiser"):
         if role not in {card["role"] for card in cards}:
@@ -59,7 +64,10 @@ def draft_contract(parties: list[Path], room: Path, wishes: Wishes, source: Path
     if source:
         proposal = propose(source, wishes.kind, wishes.scheme, wishes.people_arrives)
     text = draft(_facts(cards, read_card(room, "room"), wishes, proposal))
-    parse(text.encode(), today)
+    try:
+        parse(text.encode(), today)
+    except InvalidContract as error:
+        raise WishesUnfit(error.what, error.problems) from None
     return Drafted(text, tuple(column.name for column in proposal.columns), proposal.left_out)
 
 

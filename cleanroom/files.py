@@ -11,11 +11,12 @@ from pathlib import Path
 
 
 class FileInTheWay(Exception):
-    """A file with other content is already there; it was left as it is."""
+    """A file with other content is already there; it was left as it is. remedy: what to do, where another name for
+    this file is not it."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.path = path
+    def __init__(self, path: Path, remedy: str = "") -> None:
+        super().__init__(path, remedy)
+        self.path, self.remedy = path, remedy
 
 
 @contextmanager
@@ -44,6 +45,7 @@ def write(path: Path, data: bytes, mode: int = 0o644) -> None:
 
 def write_new(path: Path, data: bytes, *, mode: int = 0o644, same_is_fine: bool = False) -> bool:
     """Put `data` at `path` where nothing was; whether it was written. Errors: FileInTheWay."""
+    sweep_of(path)
     if path.exists():
         if same_is_fine and path.read_bytes() == data:
             return False

@@ -30,13 +30,16 @@ from ..policies.contract import NAME_PATTERN, ORIGIN_PATTERN
 from ..policies.document import InvalidContract, read_toml
 from ..policies.sign import (
     BadKey,
+    Signer,
     load_private_key,
     new_private_key,
     parse_public_key,
     public_line,
     serialise_private_key,
+    signer_of,
 )
-from .files import write_new
+from .agent import agent_signer
+from .files import sweep_of, write, write_new
 
 Passphrase = Callable[[], bytes]
 """Asks for the passphrase of an encrypted SSH key, once it is known to be encrypted."""
@@ -102,8 +105,25 @@ class Keys:
             raise KeysUnusable(path, f"it is not the key of {self.folder / 'sign.pub'}", "use the key of your card")
         return key
 
+    def signer(self, passphrase: Passphrase) -> Signer:
+        """Signs with the private key where it is at hand; else asks the agent or token that holds it.
+
+        Errors: as `signing`; what it gives raises AgentUnable.
+        """
+        if self.can_sign():
+            return signer_of(self.signing(passphrase))
+        return agent_signer(self.folder / "sign.pub", self.sign_public())
+
+    def cosigning(self, passphrase: Passphrase) -> Ed25519PrivateKey:
+        """The signing key for a cosignature, which no agent or token makes. Errors: as `signing`."""
+        if not self.can_sign():
+            rule = "only the public half of this key is here, and a cosignature is no SSH signature: it takes the key"
+            remedy = "who is to witness uses a key file: `passbox keys new NAME` makes one, for the next contract"
+            raise KeysUnusable(self.folder / "sign.pub", rule, remedy)
+        return self.signing(passphrase)
+
     def can_sign(self) -> bool:
-        """Whether a private key is at hand; where not, `ssh-keygen -Y sign` does it."""
+        """Whether a private key is at hand; where not, an agent or a token holds it."""
         return (self.folder / "sign").is_file() or (self.folder / "sign.path").is_file()
 
     def sign_public(self) -> str:
@@ -146,8 +166,8 @@ class Keys:
         if not path.is_file():
             raise KeysUnusable(
                 path,
-                "only the public half of this key is here",
-                "sign where the key is: `passbox contract sign --help`",
+                "only the public half of this key is here, and this takes the key itself",
+                "use a key file, or sign where the key is with `ssh-keygen -Y sign`",
             )
         return path
 
@@ -204,10 +224,12 @@ def make(where: Path, name: str, role: str, ssh_key: Path | None, room: str | No
 
     name, role, room: as a contract takes them. ssh_key: an existing OpenSSH private key, or a public one whose
     private half an agent or a token holds.
-    Errors: KeysUnusable, also where other keys are there already; FileInTheWay, OSError.
+    Errors: KeysUnusable, also where other keys or cards are there already; OSError. Nothing is made then.
     """
-    keys = Keys(where / f"{name}.keys")
+    keys, card = Keys(where / f"{name}.keys"), where / f"{name}.party.toml"
+    room_card = where / f"{name}.room.toml" if room else None
     public = _public_half(ssh_key) if ssh_key else None
+    _refuse_other_cards(keys, card, name, role, room_card)
     created = not keys.folder.exists()
     if created:
         _make_folder(keys.folder, ssh_key, public, room)
@@ -215,18 +237,41 @@ def make(where: Path, name: str, role: str, ssh_key: Path | None, room: str | No
         _fill_room(keys.folder, room)
         created = True
     _refuse_others(keys, public, room)
-    card = where / f"{name}.party.toml"
-    party = PartyCard(name, role, keys.sign_public(), keys.seal_public())
-    write_new(card, party.to_toml().encode(), same_is_fine=True)
-    room_card = where / f"{name}.room.toml" if room else None
+    write_new(card, _party_card(keys, name, role), same_is_fine=True)
     if room_card:
         write_new(room_card, keys.room_card(name).to_toml().encode(), same_is_fine=True)
     return Made(keys, card, room_card, created)
 
 
+def _party_card(keys: Keys, name: str, role: str) -> bytes:
+    return PartyCard(name, role, keys.sign_public(), keys.seal_public()).to_toml().encode()
+
+
+def _refuse_other_cards(keys: Keys, card: Path, name: str, role: str, room_card: Path | None) -> None:
+    """A card that is there already must be the very one that would be written: it may have been handed out."""
+    if card.exists() and not (keys.folder.exists() and card.read_bytes() == _party_card(keys, name, role)):
+        raise KeysUnusable(card, "a card of other keys or of another role is there", _ELSEWHERE)
+    if room_card and room_card.exists() and not (keys.folder / "room.seal").exists():
+        raise KeysUnusable(room_card, "a card of another room is there", _ELSEWHERE)
+
+
+_ELSEWHERE = "choose another NAME, or move it away"
+
+
+def role_of(where: Path, name: str) -> str:
+    """The role that a party's card names already; "" where there is no such card."""
+    try:
+        card = read_card(where / f"{name}.party.toml", "party")
+    except (KeysUnusable, OSError):
+        return ""
+    return card["role"]
+
+
 def _make_folder(folder: Path, ssh_key: Path | None, public: str | None, room: str | None) -> None:
     """The folder whole or not at all: half of one would look like keys."""
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f".{folder.name}.*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.tmp")
     temporary.mkdir(mode=0o700)
     try:
@@ -251,18 +296,19 @@ def _fill(folder: Path, ssh_key: Path | None, public: str | None) -> None:
 
 
 def _fill_room(folder: Path, room: str) -> None:
-    """`room.seal` comes last: where it is, the other is."""
-    (folder / "room.checkpoint").unlink(missing_ok=True)
-    _secret(folder / "room.checkpoint", NoteKey.new(room).to_secret_text().encode())
-    _secret(folder / "room.seal", str(pyrage.x25519.Identity.generate()).encode())
+    """`room.seal` comes last, and whole: where it is, the other is."""
+    made = {"room.checkpoint": NoteKey.new(room).to_secret_text(), "room.seal": str(pyrage.x25519.Identity.generate())}
+    for name, text in made.items():
+        sweep_of(folder / name)
+        write(folder / name, text.encode(), 0o600)
 
 
 def _refuse_others(keys: Keys, public: str | None, room: str | None) -> None:
     """What was asked for must be what is there: nobody shall hand out a card of another key than they think."""
     if public is not None and keys.sign_public() != public:
-        raise KeysUnusable(keys.folder, "it holds another signing key", "choose another NAME, or move it away")
+        raise KeysUnusable(keys.folder, "it holds another signing key", _ELSEWHERE)
     if room is not None and keys.room_checkpoint().name != room:
-        raise KeysUnusable(keys.folder, "it holds the keys of another room", "choose another NAME, or move it away")
+        raise KeysUnusable(keys.folder, "it holds the keys of another room", _ELSEWHERE)
 
 
 def _public_half(ssh_key: Path) -> str:

@@ -56,6 +56,7 @@ _ZIP_FAULTS = (
     ValueError,
 )
 """What zipfile raises on bytes that are no archive, or lie about one."""
+_AGE = b"age-encryption.org/v1\n"
 AUDIENCE = pa.schema([("token", pa.uint64())])
 STATISTICS = {"overlap": ("matched-count@1",), "lookalike": ("seed-moments@1", "score-histogram@1")}
 
@@ -107,10 +108,16 @@ def _not_whole(path: Path) -> BadRelease:
 
 
 def _unsealed(path: Path, identity: str) -> dict[str, bytes]:
+    sealed = path.read_bytes()
+    if not sealed.startswith(_AGE[: max(1, len(sealed))]):
+        raise BadRelease(path, "it is no release, which is an age file", "name a file such as `overlap-ID.release`")
     try:
-        plain = pyrage.decrypt(path.read_bytes(), [pyrage.x25519.Identity.from_str(identity)])
-    except (pyrage.DecryptError, pyrage.IdentityError):
-        raise BadRelease(path, "it is not sealed to this key", "use the key folder of one of its readers") from None
+        plain = pyrage.decrypt(sealed, [pyrage.x25519.Identity.from_str(identity)])
+    except (pyrage.DecryptError, pyrage.IdentityError) as error:
+        if isinstance(error, pyrage.IdentityError) or "No matching keys" in str(error):
+            raise BadRelease(path, "it is not sealed to this key", "use the key folder of one of its readers") from None
+        rule = "it is cut off, or was damaged on its way"
+        raise BadRelease(path, rule, "ask the operator for `passbox release export` again") from None
     try:
         with zipfile.ZipFile(io.BytesIO(plain)) as archive:
             if any(item.file_size > LARGEST.get(item.filename, -1) for item in archive.infolist()):
@@ -223,9 +230,10 @@ def check_signer(path: Path, opened: Opened, contract: Path) -> None:
 
 
 def _own_ids(path: Path, audience: pa.Table, ids: Path) -> pa.Table:
-    """The owner's IDs for the tokens, sorted."""
+    """The owner's IDs for the tokens, sorted. Errors: BadRelease, OSError."""
     try:
-        own = pq.read_table(ids)
+        with ids.open("rb") as file:
+            own = pq.read_table(file)
         name = next(column for column in own.column_names if column != "token")
         joined = audience.join(
             own.append_column("known", pa.repeat(True, own.num_rows)), "token", join_type="left outer"

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
 from ..matching.hashing import Handles, MatchKey, derive_match_key, handles, merge
@@ -26,9 +25,10 @@ from ..policies.agreement import Agreement
 from ..policies.check import refuse_expired
 from ..policies.contract import Contract, DatasetRule
 from ..policies.share import open_shares, shares_digest
-from ..policies.sign import parse_public_key
+from ..policies.sign import Signer, parse_public_key
 from .bundle import BadBundle, Label, Packed, open_bundle, pack
 from .columns import ColumnUnreadable, read_columns, refuse_missing
+from .doubts import doubts, refuse_large_delta
 from .dummies import refuse_padding, with_dummies
 from .files import FileInTheWay, flush, replacing, sweep_of
 from .home import Home, home_path, read_home, write_home
@@ -69,7 +69,7 @@ class Prepared:
     read: rows in the file. rows: rows in the bundle, of which `dummies` are nobody's. merged: records of a person who
     was there already. rejects: rows left out, by reason. cut: sets cut to their declared size. unused: columns of the
     file left at home. home: the file that stays; ids: the same, where it turns tokens into own IDs. returned: lists of
-    other contracts that hold the same people (`cleanroom.sketch`).
+    other contracts that hold the same people (`cleanroom.sketch`). doubts: what its size means (`cleanroom.doubts`).
     """
 
     read: int
@@ -84,6 +84,7 @@ class Prepared:
     ids: Path | None = None
     written: bool = False
     returned: tuple[Returned, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +140,12 @@ class Task:
         return home_path(self.out, self.brought.rule.id is not None)
 
 
-def prepare(task: Task, keys: Keys, signer: Ed25519PrivateKey, shares: Mapping[str, str], now: datetime) -> Prepared:
+def prepare(task: Task, keys: Keys, sign: Signer, shares: Mapping[str, str], now: datetime) -> Prepared:
     """Make the bundle, and the file that stays. Typed twice for the same file, it changes nothing.
 
-    Errors: Refused where the contract has expired or the data set cannot be padded, NotTheOwner, BadSource,
-    ColumnMissing, ColumnUnreadable, TooManyRejects, NothingLeft, ShareUnusable, SignatureBroken, FileInTheWay. Nothing
-    is written then.
+    Errors: Refused where the contract has expired, the data set cannot be padded or δ is above 1/n, NotTheOwner,
+    BadSource, ColumnMissing, ColumnUnreadable, TooManyRejects, NothingLeft, ShareUnusable, SignatureBroken,
+    FileInTheWay, those of `sign`. Nothing is written then.
     """
     refuse_expired(task.agreement.contract, now.astimezone(UTC).date())
     _refuse_stranger(task, keys)
@@ -157,14 +158,15 @@ def prepare(task: Task, keys: Keys, signer: Ed25519PrivateKey, shares: Mapping[s
     laid = laid.known_from(returned(keys, sketch, same_accounts(keys, task.agreement.contract)))
     if task.pad_to:
         laid = laid.padded(task.pad_to, _dummy_secret(task, keys))
+    refuse_large_delta(task.agreement.contract, task.dataset, laid.report.rows)
     kept = _kept(task, made_from)
     if kept and task.out.exists():
         return _done(laid.report, task, written=False)
     label = _label(task, shares_digest({party: shares[party] for party in task.agreement.contract.data_parties}), now)
     table, stays = laid.with_tokens(task, kept)
-    packed = pack(table, label, task.agreement.contract.room.seal, signer)
+    packed = pack(table, label, task.agreement.contract.room.seal, sign)
+    keep(keys, sketch)  # before the bundle: a list that is out is remembered
     _write(task, packed, Home(stays, made_from, packed.digest))
-    keep(keys, sketch)
     return _done(laid.report, task, written=True)
 
 
@@ -184,11 +186,13 @@ def _sketch(task: Task, keys: Keys, laid: _Laid) -> Sketch:
 def examine(brought: Brought, pad_to: int = 0) -> Prepared:
     """What `prepare` would find, without keys, writing nothing.
 
-    Errors: BadSource, ColumnMissing, ColumnUnreadable; Refused where it cannot be padded.
+    Errors: BadSource, ColumnMissing, ColumnUnreadable; Refused where it cannot be padded or δ is above 1/n.
     """
     report = _lay(brought, MatchKey(bytes(31) + b"\1")).report
     _refuse_padding(brought, report, pad_to)
-    return _padded(report, pad_to)
+    padded = _padded(report, pad_to)
+    refuse_large_delta(brought.contract, brought.dataset, padded.rows)
+    return replace(padded, doubts=doubts(brought.contract, brought.dataset, padded.rows))
 
 
 # -- the table -------------------------------------------------------------------------------------------------------
@@ -247,14 +251,14 @@ def _same_tokens(task: Task, kept: Home, own: pa.ChunkedArray) -> pa.ChunkedArra
     """The tokens that were handed out for these very rows: another bundle with them may be on its way."""
     name = str(task.brought.rule.id)
     if kept.table.column_names != ["token", name] or not kept.table.column(name).equals(own):
-        raise FileInTheWay(task.home)
+        raise _in_the_way(task, task.home)
     return kept.table.column("token")
 
 
 def _lay(brought: Brought, key: MatchKey) -> _Laid:
     """Everything a bundle holds but its tokens, and the report. Errors: as `examine`."""
     names = header(brought.source)
-    refuse_missing(brought.columns, names)
+    refuse_missing(brought.columns, names, brought.source)
     source = read_source(brought.source, brought.columns)
     contract, rule = brought.contract, brought.rule
     hashed = _digests(brought, source)
@@ -388,12 +392,22 @@ def _made_from(task: Task, key: MatchKey) -> str:
 
 def _kept(task: Task, made_from: str) -> Home | None:
     """What an earlier run left for this very source, its bundle with it or lost. Errors: FileInTheWay."""
-    kept = read_home(task.home)
+    try:
+        kept = read_home(task.home)
+    except FileInTheWay:
+        raise _in_the_way(task, task.home) from None
     if kept is not None and kept.source != made_from:
-        raise FileInTheWay(task.home)
+        raise _in_the_way(task, task.home)
     if task.out.exists() and (kept is None or _digest(task.out) != kept.bundle):
-        raise FileInTheWay(task.out)
+        raise _in_the_way(task, task.out)
     return kept
+
+
+def _in_the_way(task: Task, path: Path) -> FileInTheWay:
+    """Whichever of the two is in the way, both get another name."""
+    another = task.out.with_name(f"{task.out.stem}-2{task.out.suffix}")
+    both = f"move `{task.out.name}` and `{task.home.name}` away"
+    return FileInTheWay(path, f"{both}, or choose other names, such as `--out {another}`")
 
 
 def _digest(bundle: Path) -> str:
@@ -415,4 +429,5 @@ def _write(task: Task, packed: Packed, home: Home) -> None:
 
 def _done(report: Prepared, task: Task, *, written: bool) -> Prepared:
     ids = task.home if task.brought.rule.id else None
-    return replace(report, bundle=task.out, home=task.home, ids=ids, written=written)
+    said = doubts(task.agreement.contract, task.dataset, report.rows)
+    return replace(report, bundle=task.out, home=task.home, ids=ids, written=written, doubts=said)

@@ -18,8 +18,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from ..dp.budget import Rho
 from ..dp.ledger import Ledger
 from ..dp.note import NoteKey, verify_checkpoint
@@ -27,11 +25,11 @@ from ..policies.agreement import Agreement, signature_path
 from ..policies.contract import digest
 from ..policies.document import read_document
 from ..policies.loss import Approvers, Loss, approved_by, approvers, parse_loss
-from ..policies.sign import sign
+from ..policies.sign import Signer
 from .audit import Verified, ahead_of_witnesses, verify_log
 from .bundle import Manifest
 from .evidence import signatures_of
-from .files import write, write_new
+from .files import sweep_of, write, write_new
 from .keys import Keys
 from .log import Log, write_log
 from .room import Clock, Foundation, found_room, now, open_room
@@ -93,11 +91,11 @@ def draft_loss(log: Log, agreement: Agreement, path: Path) -> bool:
     return write_new(path, state_loss(log, agreement).to_toml().encode(), same_is_fine=True)
 
 
-def approve(log: Log, agreement: Agreement, path: Path, party: str, key: Ed25519PrivateKey, seen: Path | None) -> Path:
+def approve(log: Log, agreement: Agreement, path: Path, party: str, sign: Signer, seen: Path | None) -> Path:
     """Sign a statement of loss that is what this copy of the log makes it. seen: what a witness cosigned last.
 
     Errors: LedgerBroken, NotRecoverable, InvalidContract; BadCosignature for a witness's memory; RolledBack, Forked
-    where it has seen more.
+    where it has seen more; those of `sign`.
     """
     data = read_document(path)
     if parse_loss(data) != state_loss(log, agreement):
@@ -105,7 +103,8 @@ def approve(log: Log, agreement: Agreement, path: Path, party: str, key: Ed25519
     if seen is not None and (before := remembered(seen, agreement.contract, party)) is not None:
         refuse_other_history(log, before, party)
     at = signature_path(path, party)
-    write(at, sign(data, key, "passbox-loss").encode())
+    sweep_of(at)
+    write(at, sign(data, "passbox-loss").encode())
     return at
 
 

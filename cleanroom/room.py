@@ -43,7 +43,7 @@ from ..policies.contract import Contract
 from ..policies.price import caps
 from ..policies.request import Request
 from .bundle import Bundle, Manifest
-from .files import flush, sweep, write
+from .files import flush, sweep, sweep_of, write
 from .keys import Keys
 from .store import Store
 
@@ -322,6 +322,7 @@ def found_room(path: Path, agreement: Agreement, keys: Keys, clock: Clock, found
 def _remember(path: Path, keys: Keys) -> None:
     """Beside the keys, which room they run: they sign one log. Relative, so that both may move together."""
     at = os.path.relpath(path.absolute(), keys.folder.absolute())
+    sweep_of(keys.folder / MEMORY)
     write(keys.folder / MEMORY, f"{at}\n".encode(), 0o600)
 
 

@@ -22,9 +22,9 @@ from ..policies.contract import Contract
 from ..policies.document import read_document
 from ..policies.request import Job, parse_job
 from ..policies.share import ShareUnusable, check_share, is_share_of, new_share, share_path, signed_share
-from ..policies.sign import BadSignature, Namespace, parse_public_key, ssh_keygen_line, verify
+from ..policies.sign import BadSignature, Namespace, Signer, parse_public_key, ssh_keygen_line, verify
 from ..policies.sign import sign as make_signature
-from .files import write
+from .files import sweep_of, write
 from .keys import Keys
 from .memory import refuse_untold, remember
 
@@ -107,10 +107,18 @@ def sign_contract(path: Path, keys: Keys, key: Ed25519PrivateKey, today: date) -
     """
     at = _place(path, keys, today)
     remember(keys, at.data)
+    _sweep(at)
     if at.share and not _holds(at, at.share):
         write(at.share, signed_share(new_share(at.contract, at.data, at.party), key).encode())
     write(at.signature, make_signature(at.data, key, "passbox-contract").encode())
     return Signed(at.party, at.signature, at.share)
+
+
+def _sweep(at: _Place) -> None:
+    """What a killed command left half-written."""
+    sweep_of(at.signature)
+    if at.share:
+        sweep_of(at.share)
 
 
 def _place(path: Path, keys: Keys, today: date) -> _Place:
@@ -153,6 +161,7 @@ def lines_to_type(path: Path, keys: Keys, today: date) -> Signed:
     lines = [ssh_keygen_line(path, "passbox-contract", key)]
     if at.share and not _holds(at, at.share):
         unsigned = unsigned_path(keys, at.share)
+        sweep_of(unsigned)
         if not unsigned.is_file() or not is_share_of(read_armored(unsigned), at.data, at.party):
             write(unsigned, new_share(at.contract, at.data, at.party).encode(), 0o600)
         lines.append(ssh_keygen_line(unsigned, "passbox-share", key))
@@ -179,14 +188,21 @@ def take_signatures(
         raise HalfSigned(at.party, "--signature")
     text = read_armored(signature)
     _require("contract", at, at.data, text, "passbox-contract")
-    if at.share and not (share_signature is None and _holds(at, at.share)):
-        _take_share(at, unsigned_path(keys, at.share), at.share, share_signature)
+    share = _signed_share(at, unsigned_path(keys, at.share), share_signature) if at.share else None
     remember(keys, at.data)
+    _sweep(at)
+    if at.share and share is not None:
+        write(at.share, share.encode())
     write(at.signature, text.encode())
+    if at.share:
+        unsigned_path(keys, at.share).unlink(missing_ok=True)  # last: until then the same can be typed again
     return Signed(at.party, at.signature, at.share)
 
 
-def _take_share(at: _Place, unsigned: Path, share: Path, share_signature: Path | None) -> None:
+def _signed_share(at: _Place, unsigned: Path, share_signature: Path | None) -> str | None:
+    """The share with its signature, checked; None where the one that is there already holds, and no other waits."""
+    if at.share and _holds(at, at.share) and not (share_signature and unsigned.is_file()):
+        return None
     if share_signature is None:
         raise HalfSigned(at.party, "--share-signature")
     if not unsigned.is_file():
@@ -194,8 +210,7 @@ def _take_share(at: _Place, unsigned: Path, share: Path, share_signature: Path |
     text, signature = read_armored(unsigned), read_armored(share_signature)
     _require("share", at, text.encode(), signature, "passbox-share")
     check_share(at.contract, at.data, at.party, text + signature)
-    write(share, (text + signature).encode())
-    unsigned.unlink()
+    return text + signature
 
 
 def _require(what: str, at: _Place, data: bytes, signature: str, namespace: Namespace) -> None:
@@ -252,10 +267,11 @@ def read_shares(path: Path, contract: Contract) -> dict[str, str]:
     return {name: read_armored(at) for name, at in found.items() if at.is_file()}
 
 
-def sign_job(path: Path, name: str, key: Ed25519PrivateKey) -> tuple[Job, Path]:
-    """Sign a job as a party. Errors: InvalidContract, OSError."""
+def sign_job(path: Path, name: str, sign: Signer) -> tuple[Job, Path]:
+    """Sign a job as a party. Errors: InvalidContract, OSError, those of `sign`."""
     data = read_document(path)
     job = parse_job(data)
     at = signature_path(path, name)
-    write(at, make_signature(data, key, "passbox-job").encode())
+    sweep_of(at)
+    write(at, sign(data, "passbox-job").encode())
     return job, at

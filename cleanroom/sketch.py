@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .files import sweep, write
+from .files import sweep, sweep_of, write
 from .keys import Keys, KeysUnusable
 
 KEPT = 1024
@@ -70,6 +70,7 @@ def smallest_of(keys: Keys, digests: NDArray[np.uint8]) -> list[int]:
 def _secret(keys: Keys) -> bytes:
     at = keys.folder / "sketch.key"
     if not at.exists():
+        sweep_of(at)
         write(at, secrets.token_bytes(32), 0o600)
     data = at.read_bytes()
     if len(data) != 32:

@@ -75,7 +75,10 @@ def _is_parquet(path: Path) -> bool:
         head = file.read(65536)
     if not head.strip():
         raise BadSource(path, "the file is empty", "export it again, with a header line")
-    return head.startswith(b"PAR1")
+    parquet = head.startswith(b"PAR1")
+    if path.suffix == ".parquet" and not parquet:
+        raise _not_parquet(path)
+    return parquet
 
 
 def _refuse_header(path: Path, names: tuple[str, ...]) -> None:
@@ -148,7 +151,8 @@ def _read_csv(path: Path, names: tuple[str, ...], wanted: list[str]) -> pa.Table
     except (pa.ArrowException, KeyError) as error:
         raise _csv_fault(path, str(error)) from None
     if ragged.rows:
-        rule = f"{ragged.rows} rows do not have the header's {len(names)} cells"
+        rows = "1 row does" if ragged.rows == 1 else f"{ragged.rows} rows do"
+        rule = f"{rows} not have the header's {len(names)} cells"
         raise BadSource(path, rule, _QUOTES)
     return table
 
@@ -167,14 +171,29 @@ def _not_utf8(path: Path) -> BadSource:
 
 
 def _refuse_bytes(path: Path) -> None:
-    """Before the CSV reader sees them: it would tell the terminal of a bad row that is not UTF-8."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    """Before the CSV reader sees them: it would tell the terminal of a bad row that is not UTF-8, and take everything
+    after a quote that is never closed for one cell."""
+    decoder, quotes = codecs.getincrementaldecoder("utf-8")(), 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             if b"\0" in block:
                 raise BadSource(path, "it holds NUL bytes", "save it as plain UTF-8 text")
+            quotes += block.count(b'"')
             _decode(path, decoder, block)
     _decode(path, decoder, b"", final=True)
+    if quotes % 2:
+        _refuse_open_quote(path)
+
+
+def _refuse_open_quote(path: Path) -> None:
+    """Of an odd number of quotes one may stand alone inside a cell; at a cell's beginning it opens one."""
+    with path.open(encoding="utf-8", newline="") as text:
+        try:
+            for _ in csv.reader(text, strict=True):
+                pass
+        except csv.Error as error:
+            if "unexpected end" in str(error):
+                raise BadSource(path, "a quote opens a cell and is never closed", _QUOTES) from None
 
 
 def _decode(path: Path, decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> None:

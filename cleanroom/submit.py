@@ -21,10 +21,12 @@ CLOCKS_APART = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A submission that is in the room. new: False where the very same bundle was there already."""
+    """A submission that is in the room. new: False where the very same bundle was there already. replaced: rows of the
+    submission whose place it took; None where there was none."""
 
     dataset: Dataset
     new: bool
+    replaced: int | None = None
 
 
 def submit(room: Room, path: Path) -> Taken:
@@ -49,7 +51,7 @@ def _take(room: Room, bundle: Bundle) -> Taken:
     _refuse_replayed(room, bundle, current)
     table = read_data(bundle, room.seal_identity)
     _refuse_table(bundle, table, room.contract.dataset[bundle.manifest.dataset])
-    return Taken(room.keep(bundle, table), new=True)
+    return Taken(room.keep(bundle, table), new=True, replaced=current.manifest.rows if current else None)
 
 
 def _refuse_foreign(room: Room, bundle: Bundle) -> None:
@@ -83,9 +85,16 @@ def _refuse_replayed(room: Room, bundle: Bundle, current: Dataset | None) -> Non
     """Times are rounded, so that two may be of the same: then only what was in the room before is known to be older."""
     if current is None:
         return
-    made, newest = bundle.manifest.made, current.manifest.made
-    if made < newest or (made == newest and room.was_replaced(bundle)):
-        raise BadBundle(bundle.path, "a newer submission is in the room: this one is replayed", "prepare it again")
+    made, newest, name = bundle.manifest.made, current.manifest.made, current.name
+    if made > newest or (made == newest and not room.was_replaced(bundle)):
+        return
+    after = "was submitted" if room.was_replaced(bundle) else "is in the room that was made"
+    raise BadBundle(
+        bundle.path,
+        f"it is replayed: another bundle of {name} {after} after it",
+        f"if these rows shall count again, their owner removes `{bundle.path.name}`, types `passbox prepare` once more "
+        "and sends the new bundle",
+    )
 
 
 def _refuse_table(bundle: Bundle, table: pa.Table, rule: DatasetRule) -> None:

@@ -41,7 +41,7 @@ app.add_typer(ledger.app, name="ledger")
 room.app.command("close")(recovery.close)
 ledger.app.command("recover")(recovery.recover)
 ledger.app.command("approve")(recovery.approve)
-app.add_typer(doctor.app, name="doctor")
+app.command("doctor", short_help="Look for what is wrong with this machine.")(doctor.doctor)
 
 
 def _version(asked: bool) -> None:
@@ -93,4 +93,13 @@ def _failed(error: BaseException, arguments: list[str], as_json: bool) -> int:
         return USAGE
     if hasattr(error, "format_message"):
         return tell(usage(error, path_of(app, arguments)), as_json)
-    return tell(explain(error), as_json)
+    return tell(explain(error, _contract(arguments)), as_json)
+
+
+def _contract(words: Sequence[str]) -> str:
+    """The contract's file as it was typed; "" where none was."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == "--contract" or word.startswith("--contract="):
+            return word.partition("=")[2] or following
+    named = words[:1] == ["contract"] and len(words) > 2 and words[1] != "new" and not words[2].startswith("-")
+    return words[2] if named else ""

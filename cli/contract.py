@@ -47,13 +47,13 @@ def new(
     """Write a first draft of a contract, explained line by line, for the publisher to edit."""
     from ..cleanroom.draft import Wishes, draft_contract
     from ..cleanroom.files import write_new
-    from .words import arrives, day, pair, plain_name, today
+    from .words import arrives, last_day, pair, plain_name, today
 
     kind, scheme = pair(match, "email=uid2@1")
     wishes = Wishes(
         name=plain_name(name),
         purpose=purpose,
-        expires=day(expires) if expires else today() + timedelta(days=90),
+        expires=last_day(expires) if expires else today() + timedelta(days=90),
         people=plain_name(people),
         seed=plain_name(seed),
         kind=kind,
@@ -72,7 +72,8 @@ def new(
 def _drafted(out: Path, drafted: Drafted, written: bool) -> Result:
     count = len(drafted.columns)
     lines = [f"wrote `{out}`" if written else f"`{out}` is here already, nothing changed"]
-    lines.append(f"{count} columns are proposed" if count else "no columns are proposed: add them")
+    proposed = "1 column is proposed" if count == 1 else f"{count} columns are proposed"
+    lines.append(proposed if count else "no columns are proposed: add them")
     lines += [f"nothing was proposed for {name}: {reason}" for name, reason in drafted.left_out.items()]
     return Result(
         {
@@ -155,8 +156,8 @@ def _cap(name: str, rule: DatasetRule) -> str:
     together = f"over all contracts it signed, ε {budget.together:g}; " if budget.together is not None else ""
     spent = f"{rule.owner} lets at most ε {budget.epsilon:g} (δ {budget.delta:g}) of {name} be spent in all"
     return (
-        f"{spent}, on {what}; {together}when it is all spent, the best test tells a person who is in it from one who "
-        f"is not {worst:.0%} of the time (a coin: 50%)"
+        f"{spent}, on {what}; {together}when it is all spent, the best test has an AUC of {worst:.2f}: of one person "
+        f"who is in it and one who is not, it tells which is which {worst:.0%} of the time (a coin: 50%)"
     )
 
 

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 PEOPLE = ("publisher", "advertiser", "officer", "operator")
 
 
+class DemoStopped(Exception):
+    """Ctrl-C, while the folder that was named is half filled."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.folder = folder
+
+
 def demo(
     context: typer.Context,
     people: Annotated[
@@ -48,24 +56,33 @@ def demo(
     """Run the whole job in a scratch room, step by step, through real files in one folder per person."""
     from .words import demo_epsilon, demo_sizes
 
-    started = time.monotonic()
     demo_epsilon(epsilon)
     sizes = demo_sizes(people, seeds, real)
     folder = _folder(out)
-    sample = _sample(folder, sizes, real)
-    if data_only:
-        _say_data(folder, sample, as_json)
-        return
-    stage = _Stage(folder, context, quiet=as_json)
+    try:
+        sample = _sample(folder, sizes, real)
+        if data_only:
+            _say_data(folder, sample, as_json)
+        else:
+            _play(_Stage(folder, context, quiet=as_json), sample, epsilon)
+    except KeyboardInterrupt:
+        if out is None:  # the next one begins in a folder of its own
+            raise
+        raise DemoStopped(out) from None
+
+
+def _play(stage: _Stage, sample: Sample, epsilon: float) -> None:
+    """The whole job, from keys to the cosigned ledger."""
+    started = time.monotonic()
     stage.tell(sample.about)
-    stage.tell(f"everybody's files are in {folder}")
+    stage.tell(f"everybody's files are in {stage.folder}")
     size = max(1, sample.people // 10)
     _agree(stage, sample, size, epsilon)
     _bring_data(stage, sample)
     _ask(stage, epsilon, size)
     _verify(stage)
     found = _summary(stage, sample, epsilon, round(time.monotonic() - started, 1))
-    if as_json:
+    if stage.quiet:
         print_json(found)
     else:
         _conclude(stage, found)
@@ -298,6 +315,7 @@ def _summary(stage: _Stage, sample: Sample, epsilon: float, seconds: float) -> d
     spent = {name: _spent(accounts, rule.owner) for name, rule in room.contract.dataset.items()}
     audience = next(path for path in lookalike["files"] if path.endswith(".csv"))
     return {
+        "asked": sample.people,
         "people": results["visitors"]["rows"],
         "seeds": results["buyers"]["rows"],
         "seconds": seconds,

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import typer
-
 from .show import JsonFlag, Result, Table, say
 
-app = typer.Typer(help="Look for what is wrong with this machine.", invoke_without_command=True)
 
-
-@app.callback()
-def doctor(context: typer.Context, as_json: JsonFlag = False) -> None:
+def doctor(as_json: JsonFlag = False) -> None:
     """Look at this machine: versions with known faults, tools that are missing. Changes nothing."""
-    if context.invoked_subcommand is not None:
-        return
     from dataclasses import asdict
 
     from ..cleanroom.machine import examine_machine

@@ -9,7 +9,7 @@ import errno
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,15 @@ class Explanation:
         return {"error": {"rule": self.rule, "message": self.message, "hint": self.hint, "exit": self.exit}}
 
 
-def explain(error: BaseException) -> Explanation:
-    """The words for an error. Looks errors up by their class's name, so that nothing heavy is imported for them."""
+def explain(error: BaseException, contract: str = "") -> Explanation:
+    """The words for an error. Looks errors up by their class's name, so that nothing heavy is imported for them.
+
+    contract: the contract's file as it was typed, to stand in the hint; "" where none was.
+    """
     for kind in type(error).__mro__:
         if kind.__name__ in _WORDS:
-            return _WORDS[kind.__name__](error)
+            words = _WORDS[kind.__name__](error)
+            return replace(words, hint=words.hint.replace("contract.toml", contract)) if contract else words
     return _internal(error)
 
 
@@ -77,11 +81,18 @@ def _invalid(error: Any) -> Explanation:
     many = len(error.problems)
     count = f"{many} mistakes: " if many > 1 else ""
     if error.what == "contract":
-        message, hint = f"the contract cannot be used: {count}{lines}", "`passbox contract check FILE` lists them"
+        message = f"the contract cannot be used: {count}{lines}"
+        hint = "`passbox contract check contract.toml` lists them"
     else:
         message = f"this file cannot be used as a job: {count}{lines}".replace("`passbox contract new`", "`job new`")
         hint = "a job is a TOML file such as `passbox job new` writes"
     return Explanation(f"invalid-{error.what}", message, hint, BAD_INPUT)
+
+
+def _unfit_wishes(error: Any) -> Explanation:
+    lines = "; ".join(f"{problem.where}: {problem.rule} ({problem.remedy})" for problem in error.problems[:20])
+    message = f"these options make no contract: {lines}"
+    return Explanation("invalid-contract", message, "nothing was written; change them and type it again", BAD_INPUT)
 
 
 _REASONS = {
@@ -186,7 +197,8 @@ def _tells(reason: str) -> bool:
 
 _REMEDIES = {
     "already-hashed": "column {column} holds hashes and the contract says raw: name the raw column with "
-    '`--column {column}=COLUMN`, or agree on a contract with `identifiers.{column} = "sha256"`',
+    "`--column {column}=COLUMN`; MD5 and SHA-1 (32 and 40 hex digits) match nobody, and SHA-256 (64) is for a "
+    'contract with `identifiers.{column} = "sha256"`',
     "raw-email-in-hashed-column": "column {column} holds addresses and the contract says sha256: name the hashed one "
     'with `--column {column}=COLUMN`, or agree on a contract with `identifiers.{column} = "raw"`',
     "wrong-length": "32, 40 and 128 hex digits are MD5, SHA-1 and SHA-512, other lengths were cut off: hash the "
@@ -205,9 +217,10 @@ _REMEDIES = {
 def _in_the_way(error: Any) -> Explanation:
     path = Path(error.path)
     another = path.with_name(f"{path.stem}-2{path.suffix}")
+    remedy = error.remedy or f"move it, or choose another, such as `--out {another}`"
     what = "other files are in it, and were" if path.is_dir() else "another file is there, and was"
     message = f"{path}: {what} left as {'they are' if path.is_dir() else 'it is'}"
-    return Explanation("in-the-way", message, f"move it, or choose another, such as `--out {another}`", BAD_INPUT)
+    return Explanation("in-the-way", message, remedy, BAD_INPUT)
 
 
 def _rejects(error: Any) -> Explanation:
@@ -234,7 +247,7 @@ def _missing_columns(error: Any) -> Explanation:
     alike, first = f"; it has `{', '.join(error.alike)}`" if error.alike else "", error.columns[0]
     return Explanation(
         "columns",
-        f"the file has no column {', '.join(error.columns)} among its {error.found}{alike}",
+        f"{error.path or 'the file'}: it has no column {', '.join(error.columns)} among its {error.found}{alike}",
         f"rename a column to {first}, or name it with `--column {first}=COLUMN` where it is the identifier; the name "
         f"of an ID or a feature stands in the contract's line `id = ...` or `columns.{first} = ...`",
         BAD_INPUT,
@@ -249,7 +262,7 @@ def _os_error(error: Any) -> Explanation:
         return Explanation("disk-full", message, f"make room and {_AGAIN}", STORAGE)
     if isinstance(error, FileNotFoundError | NotADirectoryError) and writing and not path.parent.is_dir():
         what = "it is not a folder" if path.parent.exists() else "there is no such folder"
-        return Explanation("no-such-folder", f"{path.parent}: {what}", "make it, or say another `--out`", BAD_INPUT)
+        return Explanation("no-such-folder", f"{path.parent}: {what}", "make it, or name another", BAD_INPUT)
     if isinstance(error, FileNotFoundError):
         return Explanation("no-such-file", f"{path}: there is no such file", "check the path", BAD_INPUT)
     if isinstance(error, IsADirectoryError | NotADirectoryError):
@@ -274,8 +287,11 @@ def _typed(filename: object) -> tuple[Path, bool]:
 def _sqlite(error: Any) -> Explanation:
     full = "full" in str(error)
     message = "the disk is full" if full else "the ledger could not be written or read"
-    look = "make room" if full else "check the disk, and the rights of the room's folder"
-    hint = f"{look}; `passbox ledger show ROOM` says what was charged; {_AGAIN}"
+    show = "`passbox ledger show ROOM` says what was charged"
+    look = f"check the disk, and the rights of the room's folder; {show}"
+    if full:
+        look = f"free some space first; then {show}, and until then an exported ledger can be read"
+    hint = f"{look}; {_AGAIN}"
     return Explanation("disk-full" if full else "ledger-storage", message, hint, STORAGE)
 
 
@@ -316,6 +332,7 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
     "RepeatedHandle": _simple("repeated", "a data set holds a person twice", "prepare it again", BAD_INPUT),
     # contracts, jobs, keys
     "InvalidContract": _invalid,
+    "WishesUnfit": _unfit_wishes,
     "SignatureBroken": _signature_broken,
     "SignatureMissing": _signature_missing,
     "ShareUnusable": _share,
@@ -330,6 +347,7 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
         USAGE,
     ),
     "KeysUnusable": _placed("keys", BAD_INPUT),
+    "AgentUnable": _placed("keys", BAD_INPUT),
     "BadKey": _simple("keys", "a key cannot be used", "use an Ed25519 key", BAD_INPUT),
     "NotMyKeys": _simple(
         "not-my-keys",
@@ -352,7 +370,7 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
         "pass the card of each party with `--party`",
         USAGE,
     ),
-    "NoRole": _simple("role", "{e.rule}", "{e.remedy}", USAGE),
+    "NoRole": _simple("usage", "{e.rule}", "{e.remedy}", USAGE),
     # the room
     "RoomUnusable": _placed("room", BAD_INPUT),
     "StoreDamaged": _simple(
@@ -434,6 +452,12 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
     "MemoryError": _simple("memory", "there is not enough memory", "use a larger machine or a smaller file", STORAGE),
     "OperationalError": _sqlite,
     "DatabaseError": _sqlite,
+    "DemoStopped": _simple(
+        "interrupted",
+        "stopped",
+        "`{e.folder}` is half done: remove it and type the same again, or choose another folder with `--out`",
+        STOPPED,
+    ),
     "KeyboardInterrupt": _simple("interrupted", "stopped", _AGAIN, STOPPED),
     "Abort": _simple("interrupted", "stopped", _AGAIN, STOPPED),
 }

@@ -13,6 +13,7 @@ from .show import JsonFlag, Part, Result, Table, say, working
 
 if TYPE_CHECKING:
     from ..cleanroom.job import Plan
+    from ..policies.request import Job
 
 app = typer.Typer(help="Draft and sign a job.", no_args_is_help=True)
 
@@ -67,15 +68,30 @@ def sign(
     agreed, _ = read_contract(contract)
     keys = open_keys(key)
     party = party_of(agreed, keys)
-    asked, at = sign_job(job, party, keys.signing(passphrase(key)))
+    asked, at = sign_job(job, party, keys.signer(passphrase(key)))
+    doubt = _refusal(contract, asked, party)
     say(
         Result(
-            {"job": str(job), "kind": asked.kind, "asker": party, "signature": str(at)},
+            {"job": str(job), "kind": asked.kind, "asker": party, "signature": str(at), "warnings": doubt},
             [f"signed as {party}: `{at}`"],
-            f"send `{job}` and `{at}` to {agreed.room.operator}",
+            f"send `{job}` and `{at}` to {agreed.room.operator}" if not doubt else "mend the job, and sign it again",
+            doubt,
         ),
         as_json,
     )
+
+
+def _refusal(contract: Path, job: Job, asker: str) -> list[str]:
+    """Why every room would refuse a job; nothing while the contract is not signed by all."""
+    from ..cleanroom.asking import refusal
+    from ..policies.agreement import SignatureMissing, read_agreement
+    from .words import today
+
+    try:
+        refused = refusal(read_agreement(contract), job, asker, today())
+    except SignatureMissing:
+        return []
+    return [f"this job will be refused: {refused.clause}: {refused.rule}; {refused.remedy}"] if refused else []
 
 
 def plan(
@@ -137,8 +153,8 @@ def _explained(planned: Plan) -> list[Part]:
     rows = [(f"{epsilon:g}", f"{auc:.2f}") for epsilon, auc in planned.worst_case]
     crafts = "crafts a feature for one person and " if planned.allowed.request.job.kind == "lookalike" else ""
     return [
-        f"at worst, a reader who {crafts}knows everything else can test whether one person is on the list; how often "
-        "the best test is right, where .50 is a coin:",
+        f"at worst, a reader who {crafts}knows everything else can test whether one person is on the list; the best "
+        "test's AUC: of one person who is on it and one who is not, how often it tells which is which (a coin: .50)",
         Table(("ε", "AUC of the best test"), rows, right=(0, 1)),
     ]
 

@@ -16,7 +16,7 @@ app = typer.Typer(help="Make and show a party's keys.", no_args_is_help=True)
 def new(
     name: Annotated[str, typer.Argument(help="the party's name, as the contract will use it")],
     role: Annotated[
-        str, typer.Option(help="publisher, advertiser, officer or operator [default: NAME if it is one]")
+        str, typer.Option(help="publisher, advertiser, officer or operator [default: NAME if it is one, or its card's]")
     ] = "",
     room: Annotated[str, typer.Option(help="an operator's: name of the room, such as rooms.example/spring")] = "",
     ssh_key: Annotated[
@@ -26,20 +26,22 @@ def new(
 ) -> None:
     """Make NAME.keys/, which stays here, and NAME.party.toml, the card to hand out.
 
-    An operator's --room also makes NAME.room.toml. What is there already stays as it is.
+    An operator's --room, now or later, also makes NAME.room.toml. What is there already stays as it is.
     """
-    from ..cleanroom.keys import ROLES, make
+    from ..cleanroom.keys import ROLES, make, role_of
     from ..policies.sign import fingerprint
     from .words import NoRole, plain_name, room_name
 
-    chosen = role or ("operator" if room else plain_name(name))
+    chosen = role or role_of(Path(), plain_name(name)) or (name if name in ROLES or not room else "operator")
     if chosen not in ROLES:
         raise NoRole(f"{chosen} is no role", f"say which with `--role`: {', '.join(ROLES)}")
+    known = Path(f"{name}.keys").exists()
     made = make(Path(), plain_name(name), chosen, ssh_key, room_name(room) if room else None)
     mark = fingerprint(made.keys.sign_public())
     cards = [made.card] + ([made.room_card] if made.room_card else [])
     listed = " and ".join(f"`{card}`" for card in cards)
-    done = f"made `{made.keys.folder}/`" if made.created else f"`{made.keys.folder}/` is here already, nothing changed"
+    new = f"added the room's keys to `{made.keys.folder}/`" if known else f"made `{made.keys.folder}/`"
+    done = new if made.created else f"`{made.keys.folder}/` is here already, nothing changed"
     say(
         Result(
             {
@@ -52,9 +54,16 @@ def new(
             },
             [done, Verbatim(f"fingerprint {mark}"), f"cards to hand out: {listed}"],
             f"{_then(chosen)}; read your fingerprint to the others by voice",
+            [_CANNOT_WITNESS] if chosen == "officer" and not made.keys.can_sign() else [],
         ),
         as_json,
     )
+
+
+_CANNOT_WITNESS = (
+    "an agent or a token signs contracts and jobs, but cosigns no ledger, which takes the key itself: an officer who "
+    "is to witness makes keys without `--ssh-key`, or with a private key file"
+)
 
 
 def _then(role: str) -> str:
@@ -80,7 +89,7 @@ def show(
         "seal": keys.seal_public(),
         "can_sign": keys.can_sign(),
     }
-    where = "here" if facts["can_sign"] else "with an agent or a token: `passbox contract sign` says what to type"
+    where = "here" if facts["can_sign"] else "with an agent or a token, which signs for you but cosigns no ledger"
     lines: list[Part] = [
         "sign, an SSH public key:",
         Verbatim(str(facts["sign"])),

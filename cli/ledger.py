@@ -163,7 +163,7 @@ def cosign(
     party = party_of(agreement.contract, keys)
     refuse_stranger(agreement.contract, party)
     log, remembers = _log(export_), seen.exists()
-    signer = keys.signing(passphrase(key))
+    signer = keys.cosigning(passphrase(key))
     with working("verifying and cosigning"):
         done = witness(log, agreement, party, signer, seen, now())
     target = out or Path(f"{export_.name.removesuffix('.ledger')}.{party}.cosigned")

@@ -86,7 +86,7 @@ def _prepared(
     known_dataset(dataset, agreement.contract)
     task = Task(file, agreement, dataset, bundle, named_columns(column, agreement.contract), allowed, pad_to)
     keys = open_keys(key)
-    signer = keys.signing(passphrase(key))
+    signer = keys.signer(passphrase(key))
     with working("hashing, sealing and signing"):
         report = make(task, keys, signer, read_shares(contract, agreement.contract), now())
     return _result(
@@ -97,7 +97,8 @@ def _prepared(
 def _result(dataset: str, report: Prepared, then: str) -> Result:
     lines: list[str | Table] = [Table((dataset, ""), _rows(report), right=(1,))]
     if report.cut:
-        lines.append(f"{report.cut:,} sets held more values than declared and were cut to the first ones")
+        held, were = ("set", "was") if report.cut == 1 else ("sets", "were")
+        lines.append(f"{report.cut:,} {held} held more values than declared and {were} cut to the first ones")
     if report.unused:
         lines.append(f"not in the contract, left at home: {', '.join(report.unused)}")
     if report.bundle is not None and not report.written:
@@ -120,10 +121,11 @@ def _result(dataset: str, report: Prepared, then: str) -> Result:
                 {"contract": each.contract, "dataset": each.dataset, "share": round(each.share, 3)}
                 for each in report.returned
             ],
+            "warnings": list(report.doubts),
         },
         lines,
         then,
-        [_returned(each) for each in report.returned],
+        [*map(_returned, report.returned), *report.doubts],
     )
 
 

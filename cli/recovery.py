@@ -124,7 +124,7 @@ def approve(
     cosign = agreement.contract.room.cosign
     if cosign and party in cosign.by and seen is None:
         raise NoRole("a witness says what it has seen", "add `--seen FILE`, the file that `ledger cosign` remembers in")
-    signer = keys.signing(passphrase(key))
+    signer = keys.signer(passphrase(key))
     with working("verifying the copy"):
         at = sign_statement(_log(export), agreement, statement, party, signer, seen)
     say(

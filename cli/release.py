@@ -61,7 +61,9 @@ def open_(
     ids: Annotated[
         Path | None, typer.Option(help="the .ids file that `prepare` left: turns tokens into own IDs")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="audience file, .csv or .parquet [default: ID.csv]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="audience file, .csv or .parquet [default: ID.csv; without --ids ID.tokens.csv]")
+    ] = None,
     contract: Annotated[
         Path | None, typer.Option(help="contract.toml: also check that the receipt is signed by the contract's room")
     ] = None,
@@ -72,16 +74,16 @@ def open_(
     as_json: JsonFlag = False,
 ) -> None:
     """Open a release that is sealed to you: numbers with intervals, and an audience as your own IDs."""
-    from ..cleanroom.files import write_new
     from ..cleanroom.keys import open_keys
     from ..cleanroom.opening import check_signer, open_release, write_audience
-    from .words import NoRole
+    from .words import NoRole, audience_path
 
     if ledger is not None and contract is None:
         raise NoRole("a ledger is verified against your own contract", "add `--contract contract.toml`")
     if len(files) > 1:
         raise NoRole(f"{len(files)} releases are named", f"open one at a time, such as `{files[0]}`")
     (file,) = files
+    target = audience_path(out, file, tokens=ids is None)
     opened = open_release(file, open_keys(key).seal_identity(), ids)
     if contract is not None:
         check_signer(file, opened, contract)
@@ -90,12 +92,11 @@ def open_(
         raise NoRole("this release holds no audience to write", "leave `--out` out")
     written: list[Path] = []
     if opened.audience is not None:
-        target = out or file.with_suffix(".csv")
         write_audience(opened.audience, target)
         written.append(target)
     if "model.json" in opened.files:
         model = file.with_suffix(".model.json")
-        write_new(model, opened.files["model.json"], mode=0o600, same_is_fine=True)
+        _write_model(model, opened.files["model.json"])
         written.append(model)
     document = opened.document
     parts = [*_parts(document), *(_standing(found) if found else []), *(f"wrote `{path}`" for path in written)]
@@ -105,6 +106,15 @@ def open_(
     data = {**document, "files": [str(path) for path in written], "signer_checked": contract is not None}
     data |= {"vouched_by": list(found.by)} if found else {}
     say(Result(data, parts, _after_opening(document, contract, ledger), [] if contract else [unsigned]), as_json)
+
+
+def _write_model(path: Path, data: bytes) -> None:
+    from ..cleanroom.files import FileInTheWay, write_new
+
+    try:
+        write_new(path, data, mode=0o600, same_is_fine=True)
+    except FileInTheWay:
+        raise FileInTheWay(path, "move it away and type it again") from None
 
 
 def _vouched(file: Path, document: Mapping[str, Any], ledger: Path, contract: Path) -> Vouched:
@@ -141,11 +151,18 @@ def _parts(document: Mapping[str, Any]) -> list[Part]:
     if document["kind"] == "overlap":
         rows = [("matched", interval(document["matched"], 0)), ("match rate", interval(document["match_rate"]))]
         parts.append(Table(("number", "estimate  [95 % interval]"), rows, right=(1,)))
+        parts += [_BELOW] if document["matched"]["low"] < 0 else []
     else:
         parts += _lookalike(document)
     parts += [f"- {sentence}" for sentence in document["who_learns_what"]]
     entries = ", ".join(str(item["sequence"]) for item in document["receipt"]["entries"])
     return [*parts, f"receipt: ledger entries {entries}, checked against the noisy numbers in this file"]
+
+
+_BELOW = (
+    "a count is not below 0: what is below it here is noise, and left as it is because a figure that was cut off at 0 "
+    "would be too large on average"
+)
 
 
 def _lookalike(document: Mapping[str, Any]) -> list[Part]:

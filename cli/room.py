@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .show import JsonFlag, Result, Table, say, working
+from .show import JsonFlag, Result, Table, counted, say, working
 
 if TYPE_CHECKING:
     from ..cleanroom.room import Room
     from ..cleanroom.statement import AccountLine
 
-app = typer.Typer(help="Make and show a room.", no_args_is_help=True)
+app = typer.Typer(help="Make, show and close a room.", no_args_is_help=True)
 
 RoomFolder = Annotated[Path, typer.Argument(metavar="ROOM", help="the room's folder")]
 
@@ -93,7 +93,7 @@ def show(folder: RoomFolder, as_json: JsonFlag = False) -> None:
                 Table(("data set", "owner", "rows"), rows, right=(2,)),
                 "matched" if matched else "not matched yet",
                 Table(("account", "ε spent", "largest job that fits, ε"), spent, right=(1, 2)),
-                f"{len(listed)} releases",
+                counted(len(listed), "release"),
             ],
             _next(folder, room),
         ),
@@ -137,6 +137,7 @@ def submit(
         taken = take(opened, bundle)
     manifest = taken.dataset.manifest
     verb = "took in" if taken.new else "nothing changed: the room holds"
+    replaces = f"; replaces {counted(taken.replaced, 'row')}" if taken.replaced is not None else ""
     say(
         Result(
             {
@@ -145,8 +146,9 @@ def submit(
                 "rows": manifest.rows,
                 "manifest": taken.dataset.digest,
                 "new": taken.new,
+                "replaced": taken.replaced,
             },
-            [f"{verb} {manifest.dataset} of {manifest.owner}, {manifest.rows:,} rows (public)"],
+            [f"{verb} {manifest.dataset} of {manifest.owner}, {counted(manifest.rows, 'row')} (public){replaces}"],
             _next(room, opened),
         ),
         as_json,
@@ -162,8 +164,10 @@ def match(room: RoomFolder, as_json: JsonFlag = False) -> None:
         opened = open_room(room)
         pairs = match_all(opened)
     if not pairs:
-        rule = f"nothing can be matched yet: {' and '.join(_missing(opened))} is missing"
-        raise RoomUnusable(room, rule, f"ask for it, then `passbox submit {room} BUNDLE`")
+        missing = _missing(opened)
+        rule = f"nothing can be matched yet: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        them = "it" if len(missing) == 1 else "them"
+        raise RoomUnusable(room, rule, f"ask for {them}, then `passbox submit {room} BUNDLE`")
     new = any(pair.new for pair in pairs)
     rows = [(pair.people, f"{pair.people_rows:,}", pair.seed, f"{pair.seed_rows:,}") for pair in pairs]
     say(

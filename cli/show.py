@@ -129,16 +129,16 @@ def consoles() -> tuple[Console, Console]:
 
 
 def note(text: str, style: str = "") -> None:
-    """One line on stderr."""
+    """One line on stderr. What holds a command is not broken: it is there to be copied."""
     if _capture.get() is None:
         err = consoles()[1]
-        err.print(clean(text), style=style or None, soft_wrap=not err.is_terminal)
+        err.print(clean(text), style=style or None, soft_wrap=not err.is_terminal or "`" in text)
 
 
 def draw(console: Console, part: Part) -> None:
     """One part of a result."""
     if isinstance(part, str):
-        console.print(clean(part), soft_wrap=not console.is_terminal)
+        console.print(clean(part), soft_wrap=not console.is_terminal or "`" in part)
     elif isinstance(part, Verbatim):
         console.print(clean(part.text), soft_wrap=True)
     elif isinstance(part, Table):
@@ -196,6 +196,11 @@ def working(what: str) -> Iterator[None]:
 def number(value: float, digits: int = 3) -> str:
     """A number for people."""
     return f"{value:,.{digits}f}"
+
+
+def counted(count: int, what: str) -> str:
+    """So many of something, for people: 1 row, 2,000 rows."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def interval(estimate: Mapping[str, Any], digits: int = 3) -> str:

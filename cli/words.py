@@ -144,6 +144,22 @@ def bundle_path(out: Path | None, dataset: str) -> Path:
     return out
 
 
+def audience_path(out: Path | None, release: Path, tokens: bool) -> Path:
+    """Where an audience goes, as CSV or Parquet. tokens: not yet turned into own IDs. Errors: NoRole."""
+    if out is None:
+        return release.with_suffix(".tokens.csv" if tokens else ".csv")
+    if out.suffix not in (".csv", ".parquet"):
+        raise NoRole("an audience is written as CSV or Parquet", f"name it such as `--out {out.with_suffix('.csv')}`")
+    return out
+
+
+def last_day(text: str) -> date:
+    """A day that is not over. Errors: NoRole."""
+    if (last := day(text)) < today():
+        raise NoRole("that day is over, and a contract needs a last day to come", "write it as 2027-03-31")
+    return last
+
+
 def known_dataset(name: str, contract: Contract) -> None:
     """Errors: NoSuchDataset."""
     if name not in contract.dataset:

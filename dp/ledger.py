@@ -349,9 +349,7 @@ class Ledger:
         self._record(purchase.key, purchase.charges, seq)
         return _noisy(purchase, noisy, Receipt(purchase.key, seq, nonce, commitment))
 
-    def _share(
-        self, head: Head, purchase: Purchase, due: Sequence[Charge], taken: list[Json], new: set[str]
-    ) -> None:
+    def _share(self, head: Head, purchase: Purchase, due: Sequence[Charge], taken: list[Json], new: set[str]) -> None:
         """New readers of stored bytes: no new noise, but whoever is newly exposed pays."""
         first = self._released(purchase.key)
         seq = self._append(head, "release", _release(purchase, taken, (), first["commitment"]))

@@ -54,6 +54,7 @@ def learns(contract: Contract, job: Job) -> tuple[str, ...]:
             "people on the seed list get no special treatment: the audience is a ranking, not the list",
         ]
     else:
-        said = [f"{readers} learns how many records are in both data sets, with noise (ε {job.epsilon:g})"]
+        learn = "learn" if ", " in readers else "learns"
+        said = [f"{readers} {learn} how many records are in both data sets, with noise (ε {job.epsilon:g})"]
     sentence = operator_sentence(contract)
     return (*said, sentence) if sentence else tuple(said)

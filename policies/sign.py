@@ -29,6 +29,7 @@ import hashlib
 import shlex
 import struct
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -49,6 +50,8 @@ from ..dp.note import is_small_order
 Namespace = Literal["passbox-contract", "passbox-share", "passbox-job", "passbox-bundle", "passbox-loss"]
 SignatureReason = Literal["not-a-signature", "wrong-namespace", "wrong-key", "broken", "unsupported"]
 KeyReason = Literal["not-a-key", "encrypted", "wrong-passphrase", "not-ed25519"]
+Signer = Callable[[bytes, Namespace], str]
+"""Makes a party's armored signature over bytes, for a purpose, wherever its key is."""
 
 LARGEST_TEXT = 16 * 1024
 _ED25519 = b"ssh-ed25519"
@@ -84,6 +87,11 @@ def sign(message: bytes, key: Ed25519PrivateKey, namespace: Namespace) -> str:
     raw = key.sign(b"SSHSIG" + scope + _string(hashlib.sha512(message).digest()))
     signature = _string(_ED25519) + _string(raw)
     return _armored(b"SSHSIG" + _VERSION + _string(_public_blob(key)) + scope + _string(signature))
+
+
+def signer_of(key: Ed25519PrivateKey) -> Signer:
+    """Signs with a key that is at hand."""
+    return lambda message, namespace: sign(message, key, namespace)
 
 
 def verify(message: bytes, signature: str | bytes, public_key: str, namespace: Namespace) -> None:

@@ -128,7 +128,7 @@ def _people(facts: Draft) -> list[str]:
     lines += [
         f"identifiers.{facts.kind} = {_text(facts.people_arrives)}  # raw, or sha256 where the file holds hashes",
         _budget(facts.epsilon, facts.people_delta) + "  # spent by releases to others; keep delta below 1/(10 n)",
-        "# Columns. bounds and values are promises: `prepare` leaves rows outside out. Widen them.",
+        "# Columns. bounds and values are promises: `prepare` leaves rows outside out, cuts longer sets. Widen them.",
     ]
     return [*lines, *(_column(column) for column in facts.columns), ""]
 

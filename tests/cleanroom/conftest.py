@@ -33,7 +33,7 @@ from passbox.policies.agreement import Agreement, read_agreement, signature_path
 from passbox.policies.contract import parse
 from passbox.policies.request import Request, parse_job
 from passbox.policies.share import new_share, share_path, shares_digest, signed_share
-from passbox.policies.sign import sign
+from passbox.policies.sign import Signer, sign, signer_of
 
 PEOPLE, SEEDS, AUDIENCE = 3_000, 300, 300
 NOW = datetime(2027, 1, 10, 12, 30, tzinfo=UTC)
@@ -127,6 +127,9 @@ class World:
     def signing_key(self, name: str) -> Ed25519PrivateKey:
         return signing_key(self.folder, name)
 
+    def signer(self, name: str) -> Signer:
+        return signer_of(self.signing_key(name))
+
     def shares(self) -> dict[str, str]:
         """The sealed shares of the match key, by party."""
         return {name: share_path(self.contract, name).read_text() for name in self.agreement.contract.data_parties}
@@ -150,7 +153,7 @@ class World:
         }
         path = self.folder / f"{name or dataset}.made.bundle"
         signer = label.pop("signer", owner)
-        write_bundle(path, table, Label(**(facts | label)), self.agreement.contract.room.seal, self.signing_key(signer))
+        write_bundle(path, table, Label(**(facts | label)), self.agreement.contract.room.seal, self.signer(signer))
         return path
 
     def submit(self, dataset: str, table: pa.Table, **label: Any) -> Taken:
@@ -251,7 +254,7 @@ def prepare_all(world: World, sources: dict[str, Path]) -> dict[str, Path]:
         owner = world.agreement.contract.dataset[dataset].owner
         made[dataset] = world.folder / f"{dataset}.bundle"
         task = Task(source, world.agreement, dataset, made[dataset], most_rejects=0.01)
-        prepare(task, world.keys(owner), world.signing_key(owner), world.shares(), world.now - timedelta(hours=1))
+        prepare(task, world.keys(owner), world.signer(owner), world.shares(), world.now - timedelta(hours=1))
     return made
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
 
-from passbox.cleanroom.asking import draft_job
+from passbox.cleanroom.asking import draft_job, refusal
 from passbox.policies.check import Refused
 from passbox.policies.contract import parse
 from passbox.policies.request import LookalikeJob, parse_job
 
 if TYPE_CHECKING:
     from conftest import World
+
+TODAY = date(2027, 1, 10)
 
 
 def drafted(world: World, kind: str, epsilon: float, size: int | None = None, witnessed: str = "") -> str:
@@ -54,3 +57,32 @@ def test_what_may_run_ahead_of_a_witness_bounds_a_single_job(signed: World) -> N
         drafted(signed, "lookalike", 2.0, witnessed=witnessed)
     assert drafted(signed, "lookalike", 1.3, witnessed=witnessed)
     assert refused.value.clause == "budget"
+
+
+REFUSED: dict[str, tuple[str, str, dict[str, object], str]] = {
+    "who may not ask": ("lookalike", "advertiser", {}, "rules.allow"),
+    "a reader nobody agreed on": ("overlap", "publisher", {"recipients": ["host"]}, "rules.allow"),
+    "a data set nobody has": ("overlap", "publisher", {"seed": "cats"}, "dataset"),
+    "a column nobody declared": ("lookalike", "publisher", {"columns": ["iq"]}, "columns"),
+    "too small an audience": ("lookalike", "publisher", {"audience": {"size": 3}}, "rules.smallest_audience"),
+    "more than a cap": ("overlap", "publisher", {"epsilon": 9.0}, "budget"),
+    "another contract": ("overlap", "publisher", {"contract": "0" * 64}, "name"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_every_room_would_refuse_is_known_when_it_is_signed(case: str, signed: World) -> None:
+    kind, asker, changes, clause = REFUSED[case]
+    found = refusal(signed.agreement, parse_job(signed.job_text(kind, **changes).encode()), asker, TODAY)
+    assert found is not None
+    assert found.clause == clause
+    assert "--" not in found.remedy
+
+
+@pytest.mark.parametrize("kind", ["lookalike", "overlap"])
+def test_a_job_that_some_room_would_run_is_not_doubted(kind: str, signed: World) -> None:
+    job = parse_job(signed.job_text(kind).encode())
+    assert refusal(signed.agreement, job, "publisher", TODAY) is None
+    after = refusal(signed.agreement, job, "publisher", date(2027, 7, 1))
+    assert after is not None
+    assert after.clause == "expires"

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from passbox.cleanroom.bundle import MEMBERS, BadBundle, Label, open_bundle, read_data, write_bundle
 from passbox.cleanroom.flat import write_flat
-from passbox.policies.sign import new_private_key, public_line, verify
+from passbox.policies.sign import new_private_key, public_line, signer_of, verify
 
 ROOM = pyrage.x25519.Identity.generate()
 KEY: Ed25519PrivateKey = new_private_key()
@@ -40,7 +40,7 @@ TABLE = pa.table({"k": pa.array(range(200), pa.uint64()), "age": [40.0] * 200})
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("bundle") / "visitors.bundle"
-    write_bundle(path, TABLE, LABEL, str(ROOM.to_public()), KEY)
+    write_bundle(path, TABLE, LABEL, str(ROOM.to_public()), signer_of(KEY))
     return path.read_bytes()
 
 

@@ -11,8 +11,7 @@ import pyrage
 import pytest
 
 from passbox.cleanroom import keys as module
-from passbox.cleanroom.files import FileInTheWay
-from passbox.cleanroom.keys import Keys, KeysUnusable, make, open_keys, read_card
+from passbox.cleanroom.keys import Keys, KeysUnusable, make, open_keys, read_card, role_of
 from passbox.dp.note import NoteKey
 from passbox.policies.sign import new_private_key, public_line, serialise_private_key, sign, verify
 
@@ -61,8 +60,33 @@ def test_other_keys_than_those_that_are_there_are_not_passed_over(tmp_path: Path
         make(tmp_path, "host", "operator", None, "rooms.example/autumn")
     with pytest.raises(KeysUnusable):
         make(tmp_path, "host", "operator", ssh_keygen(tmp_path / "id"), None)
-    with pytest.raises(FileInTheWay):
+    with pytest.raises(KeysUnusable):
         make(tmp_path, "host", "officer", None, None)
+
+
+def test_a_room_that_is_asked_for_later_adds_its_keys_and_card_and_changes_nothing_else(tmp_path: Path) -> None:
+    make(tmp_path, "publisher", "publisher", None, None)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert role_of(tmp_path, "publisher") == "publisher"
+    make(tmp_path, "publisher", "publisher", None, "rooms.example/spring")
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert before.items() <= after.items()
+    assert {path.name for path in after.keys() - before.keys()} == {
+        "room.seal",
+        "room.checkpoint",
+        "publisher.room.toml",
+    }
+
+
+def test_a_card_of_others_in_the_way_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    make(tmp_path, "publisher", "publisher", None, None)
+    (tmp_path / "host.party.toml").write_bytes((tmp_path / "publisher.party.toml").read_bytes())
+    before = sorted(tmp_path.rglob("*"))
+    for name, role, room in (("publisher", "operator", "rooms.example/spring"), ("host", "operator", None)):
+        with pytest.raises(KeysUnusable) as caught:
+            make(tmp_path, name, role, None, room)
+        assert "--" not in caught.value.remedy
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_crash_leaves_no_half_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,10 +74,16 @@ def test_what_is_no_release_is_refused(used: World) -> None:
     one = listed(used, "overlap")
     whole = one.path.read_bytes()
     to_us = [pyrage.x25519.Recipient.from_str(used.keys("publisher").seal_public())]
-    for data in (b"", b"x", whole[:-1], whole[: len(whole) // 2], pyrage.encrypt(b"no zip", to_us)):
-        one.path.write_bytes(data)
-        with pytest.raises(BadRelease):
-            used.open(one)
+    cases = {
+        "it is no release, which is an age file": (b"", b"x", b"PK\3\4" * 99, used.contract.read_bytes()),
+        "it is cut off": (whole[:10], whole[:150], whole[: len(whole) // 2], whole[:-1]),
+        "not a whole release": (pyrage.encrypt(b"no zip", to_us),),
+    }
+    for rule, files in cases.items():
+        for data in files:
+            one.path.write_bytes(data)
+            with pytest.raises(BadRelease, match=rule):
+                used.open(one)
     with pytest.raises(BadRelease, match="not sealed"):
         open_release(one.path, "no key", None)
 
@@ -310,6 +316,45 @@ def test_own_ids_come_back_sorted_and_only_with_the_right_file(used: World) -> N
     (used.folder / "visitors.ids").write_bytes(b"no table")
     with pytest.raises(BadRelease, match=r"\.ids file"):
         used.open(one)
+
+
+Typed = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def opening_words(used: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The publisher opens its lookalike, where its files are."""
+    monkeypatch.chdir(used.folder)
+    path = listed(used, "lookalike").path
+    path.rename(used.folder / path.name)
+    return ["release", "open", path.name, "--key=publisher.keys", "--contract=contract.toml"]
+
+
+def test_opened_without_own_ids_and_then_with_them_both_are_written(
+    passbox: Typed, used: World, opening_words: list[str]
+) -> None:
+    code, out, _ = passbox(*opening_words)
+    tokens = used.folder / opening_words[2].replace(".release", ".tokens.csv")
+    assert (code, tokens.name in out, tokens.read_text().split()[0]) == (0, True, '"token"')
+    assert passbox(*opening_words, "--ids=visitors.ids")[0] == 0
+    assert tokens.with_name(tokens.name.replace(".tokens", "")).read_text().split()[0] == '"visitor_id"'
+
+
+def test_a_workbook_is_no_place_for_an_audience(passbox: Typed, used: World, opening_words: list[str]) -> None:
+    code, _, err = passbox(*opening_words, "--ids=visitors.ids", "--out=a.xlsx")
+    assert (code, "`--out a.csv`" in err) == (2, True)
+    assert not list(used.folder.glob("a.*"))
+
+
+def test_an_ids_file_that_is_not_there_is_named(passbox: Typed, opening_words: list[str]) -> None:
+    code, _, err = passbox(*opening_words, "--ids=nofile.ids")
+    assert (code, err.splitlines()[0]) == (3, "error: nofile.ids: there is no such file")
+
+
+def test_another_model_in_the_way_is_no_matter_of_out(passbox: Typed, used: World, opening_words: list[str]) -> None:
+    (used.folder / opening_words[2].replace(".release", ".model.json")).write_text("mine")
+    code, _, err = passbox(*opening_words, "--ids=visitors.ids", "--out=a.csv")
+    assert (code, "--out" in err) == (3, False)
 
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", "＝1", "＋1", "－1", "＠x"]

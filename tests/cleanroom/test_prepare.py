@@ -77,7 +77,7 @@ class Party:
 
     def run(self, task: Task, name: str = "publisher") -> Prepared:
         keys = self.world.keys(name)
-        return prepare.prepare(task, keys, self.world.signing_key(name), self.world.shares(), self.world.now)
+        return prepare.prepare(task, keys, self.world.signer(name), self.world.shares(), self.world.now)
 
     def prepare(self, rows: list[dict[str, Any]] | None = None, **changes: Any) -> Prepared:
         return self.run(self.task(self.csv(rows) if rows else self.file(), **changes))
@@ -317,7 +317,7 @@ def test_a_missing_planted_or_swapped_share_is_refused(party: Party) -> None:
     shares = {"publisher": party.world.shares()["publisher"]}
     with pytest.raises(ShareUnusable):
         prepare.prepare(
-            party.task(party.file()), party.world.keys("publisher"), party.world.signing_key("publisher"), shares,
+            party.task(party.file()), party.world.keys("publisher"), party.world.signer("publisher"), shares,
             party.world.now,
         )  # fmt: skip
 

@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 
-from passbox.cleanroom.keys import Keys, make
+from passbox.cleanroom.agent import AgentUnable
+from passbox.cleanroom.bundle import open_bundle
+from passbox.cleanroom.keys import Keys, KeysUnusable, make
+from passbox.cleanroom.prepare import Task, prepare
 from passbox.cleanroom.signing import (
     HalfSigned,
     NoParty,
@@ -23,6 +26,7 @@ from passbox.cleanroom.signing import (
     party_of,
     refuse_faults,
     sign_contract,
+    sign_job,
     standing,
     take_signatures,
     unsigned_path,
@@ -30,7 +34,7 @@ from passbox.cleanroom.signing import (
 from passbox.policies.agreement import SignatureBroken, SignatureMissing, read_agreement, signature_path
 from passbox.policies.contract import InvalidContract
 from passbox.policies.share import ShareUnusable, open_shares, share_path
-from passbox.policies.sign import new_private_key, sign
+from passbox.policies.sign import new_private_key, sign, signer_of, verify
 
 TODAY = date(2027, 1, 10)
 
@@ -180,6 +184,81 @@ def test_a_party_without_data_types_one_line(
     subprocess.run(shlex.split(line), env=agent, check=True, capture_output=True)
     assert take_signatures(contract, keys, contract.with_name("contract.toml.sig"), None, TODAY).share is None
     assert signature_path(contract, "officer").exists()
+
+
+def nobody_asks() -> bytes:
+    raise AssertionError("there is no passphrase to ask for")
+
+
+@pytest.fixture
+def asked(agent: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process asks that agent."""
+    monkeypatch.setenv("SSH_AUTH_SOCK", agent["SSH_AUTH_SOCK"])
+
+
+def test_an_agent_signs_jobs_and_bundles_as_the_key_itself_would(
+    signed: Any, tmp_path: Path, asked: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = elsewhere(signed, tmp_path, "publisher")
+    agents, own = keys.signer(nobody_asks), signer_of(signed.signing_key("publisher"))
+    assert agents(b"bytes", "passbox-loss") == own(b"bytes", "passbox-loss")
+    path = tmp_path / "overlap.toml"
+    path.write_text(signed.job_text("overlap"))
+    _, at = sign_job(path, "publisher", agents)
+    verify(path.read_bytes(), at.read_text(), keys.sign_public(), "passbox-job")
+    row = "V-1,person@example.com,40,,,"
+    (tmp_path / "visitors.csv").write_text(f"visitor_id,email,age,region,device,topics\n{row}\n")
+    task = Task(tmp_path / "visitors.csv", signed.agreement, "visitors", tmp_path / "visitors.bundle")
+    assert prepare(task, keys, agents, signed.shares(), signed.now).written
+    made = open_bundle(task.out)
+    verify(made.manifest_bytes, made.signature, keys.sign_public(), "passbox-bundle")
+
+
+def test_an_agent_that_is_not_there_or_holds_another_key_is_one_line_and_writes_nothing(
+    signed: Any, tmp_path: Path, asked: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "overlap.toml"
+    path.write_text(signed.job_text("overlap"))
+    stranger = elsewhere(signed, tmp_path, "host")
+    with pytest.raises(AgentUnable, match="no agent or token signed"):
+        sign_job(path, "host", stranger.signer(nobody_asks))
+    keys = elsewhere(signed, tmp_path, "publisher")
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "nowhere"))
+    with pytest.raises(AgentUnable, match="no agent or token signed"):
+        sign_job(path, "publisher", keys.signer(nobody_asks))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(AgentUnable, match="no `ssh-keygen`"):
+        sign_job(path, "publisher", keys.signer(nobody_asks))
+    assert not list(tmp_path.glob("*.sig"))
+
+
+@pytest.mark.parametrize("lie", ["of other bytes", "for another purpose", "by another key", "nonsense"])
+def test_what_an_agent_gives_is_verified_before_it_is_used(
+    lie: str, signed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program in the place of `ssh-keygen`, which gives a signature that does not hold."""
+    publisher = signed.signing_key("publisher")
+    lies = {
+        "of other bytes": sign(b"other", publisher, "passbox-job"),
+        "for another purpose": sign(b"bytes", publisher, "passbox-bundle"),
+        "by another key": sign(b"bytes", signed.signing_key("host"), "passbox-job"),
+        "nonsense": "nonsense",
+    }
+    (tmp_path / "lie").write_text(lies[lie])
+    program = tmp_path / "ssh-keygen"
+    program.write_text(f"#!/bin/sh\nexec /bin/cat {tmp_path}/lie\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(AgentUnable, match="does not hold"):
+        elsewhere(signed, tmp_path, "publisher").signer(nobody_asks)(b"bytes", "passbox-job")
+
+
+def test_a_cosignature_takes_the_key_itself_and_says_so(signed: Any, tmp_path: Path, asked: None) -> None:
+    with pytest.raises(KeysUnusable) as caught:
+        elsewhere(signed, tmp_path, "officer").cosigning(nobody_asks)
+    assert "a cosignature is no SSH signature" in caught.value.rule
+    assert "key file" in caught.value.remedy
+    assert signed.keys("officer").cosigning(nobody_asks)
 
 
 def test_half_a_signature_is_refused_and_nothing_is_put_down(signed: Any, contract: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from passbox.cleanroom import job
 from passbox.cleanroom.bundle import MEMBERS, BadBundle, open_bundle
+from passbox.cleanroom.prepare import Task, prepare
 from passbox.cleanroom.room import RoomUnusable
 from passbox.cleanroom.submit import submit
 from passbox.policies.agreement import SignatureBroken
@@ -109,7 +110,7 @@ def renamed(world: World, dataset: str) -> Path:
     )  # fmt: skip
     path = world.folder / "renamed.bundle"
     contract = world.agreement.contract
-    write_bundle(path, world.seeds(200, 100), label, contract.room.seal, world.signing_key("advertiser"))
+    write_bundle(path, world.seeds(200, 100), label, contract.room.seal, world.signer("advertiser"))
     return path
 
 
@@ -232,6 +233,25 @@ def test_a_newer_list_takes_the_place_of_the_older(world: World) -> None:
         later.run("overlap")
     with pytest.raises(BadBundle, match="replayed"):
         submit(later.room(), world.folder / "buyers.bundle")
+
+
+def test_what_a_replayed_bundle_says_to_do_works(world: World) -> None:
+    """The same rows count again once their owner has removed the bundle and prepared them anew."""
+    first, hour = world.folder / "buyers.bundle", open_bundle(world.folder / "buyers.bundle").manifest.made
+    source = world.folder / "again.csv"
+    source.write_text("email\n" + "".join(f"person.{n}@example.com\n" for n in range(120)))
+    task = Task(source, world.agreement, "buyers", world.folder / "again.bundle")
+    words = (task, world.keys("advertiser"), world.signer("advertiser"), world.shares(), hour)
+    assert prepare(*words).written
+    assert submit(world.room(), task.out).replaced == open_bundle(first).manifest.rows
+    assert submit(world.room(), world.bundle("buyers", world.seeds(150, 150), "other", made=hour)).replaced == 120
+    with pytest.raises(BadBundle, match="another bundle of buyers was submitted after it") as replayed:
+        submit(world.room(), task.out)
+    assert "removes `again.bundle`" in replayed.value.remedy
+    assert not prepare(*words).written
+    task.out.unlink()
+    assert prepare(*words).written
+    assert submit(world.room(), task.out).replaced == 300
 
 
 def test_of_two_lists_made_within_one_hour_the_last_stays_and_the_replaced_never_returns(world: World) -> None:

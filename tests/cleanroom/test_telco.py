@@ -94,7 +94,7 @@ def bring(folder: Path, sample: Sample) -> None:
     ):
         task = Task(source, agreement, dataset, folder / f"{dataset}.bundle", names={"email": column})
         keys = open_keys(folder / f"{owner}.keys")
-        prepare(task, keys, keys.signing(lambda: b""), shares, NOW)
+        prepare(task, keys, keys.signer(lambda: b""), shares, NOW)
 
 
 def ask(room: Room, folder: Path, name: str, text: str) -> Any:

@@ -206,7 +206,7 @@ def test_new_refuses_to_overwrite_an_edited_draft(passbox: Typed, drafted: Path)
         ("--match=a b=c", 3),
         ("--seed-identifier=md5", 2),
         ("--expires=tomorrow", 2),
-        ("--expires=2020-01-01", 3),
+        ("--expires=2020-01-01", 2),
         ("--epsilon=nan", 3),
         ("--epsilon=-1", 3),
         ("--smallest-seed=0", 3),

@@ -36,7 +36,7 @@ def test_the_demo_as_json_says_what_it_found(played: tuple[dict[str, Any], Path]
     for estimate in (found["match"], found["lookalike"]["auc"]):
         assert estimate["low"] <= estimate["estimate"] <= estimate["high"]
     assert {"people", "seeds", "seconds", "match", "lookalike", "audience", "ledger", "spent"} <= set(found)
-    assert found["seeds"] == 2000
+    assert (found["asked"], found["seeds"]) == (20000, 2000)
     assert found["ledger"]["verified"] is True
     assert found["ledger"]["entries"] == 5
     assert found["audience"]["size"] == 2000
@@ -122,4 +122,7 @@ def test_ctrl_c_ends_the_demo_in_one_line(tmp_path: Path) -> None:
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert err == "stopped; type it again, nothing is charged twice\n"
+    assert err == (
+        "stopped; `x` is half done: remove it and type the same again, or choose another folder with `--out`\n"
+    )
+    assert typed(*command[1:], cwd=tmp_path).returncode == 3

@@ -15,6 +15,7 @@ import pytest
 import passbox
 from passbox.cleanroom.files import write
 from passbox.cli.explain import _WORDS, INTERNAL, STORAGE, Explanation, explain, tell
+from passbox.cli.words import NoRole
 from passbox.policies.agreement import SignatureMissing
 from passbox.policies.document import InvalidContract
 from passbox.policies.request import parse_job
@@ -79,6 +80,16 @@ def test_a_full_disk_is_told_and_promises_only_what_holds(code: int) -> None:
         assert (words.rule, words.exit) == ("disk-full", STORAGE)
         assert "nothing is charged twice" in words.hint
         assert "nothing was" not in words.hint
+
+
+def test_a_ledger_on_a_full_disk_is_shown_once_there_is_room() -> None:
+    hint = explain(sqlite3.OperationalError("disk is full")).hint
+    assert hint.index("free some space first") < hint.index("`passbox ledger show ROOM`")
+    assert "an exported ledger can be read" in hint
+
+
+def test_a_bad_word_on_the_command_line_is_a_matter_of_usage() -> None:
+    assert explain(NoRole("that is no ε for a job", "write another")).rule == "usage"
 
 
 def test_a_failing_ledger_says_where_to_see_what_was_charged() -> None:

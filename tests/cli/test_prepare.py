@@ -22,7 +22,11 @@ def test_preparing_says_what_to_send_and_what_stays(passbox: Typed, agreed: Path
     code, out, err = passbox(*VISITORS)
     assert code == 0
     assert "rows in the bundle" in out
-    assert err == "next: send `visitors.bundle` to host; `visitors.ids` stays here\n"
+    assert err.splitlines() == [
+        "warning: 60 rows are fewer than smallest_seed = 1000: overlap will be refused",
+        "warning: 60 rows are fewer than the 200 that a lookalike needs: it will be refused",
+        "next: send `visitors.bundle` to host; `visitors.ids` stays here",
+    ]
     code, out, err = passbox(*VISITORS)
     assert code == 0
     assert "nothing changed" in out
@@ -78,6 +82,48 @@ def test_a_hashed_column_that_is_none_is_refused_with_its_reason(case: str, pass
     assert len(err.splitlines()) == 2
     assert "person." not in out + err
     assert not list(drafted.glob("*.bundle"))
+
+
+def test_another_list_under_the_same_name_is_sent_to_a_bundle_of_another_name(passbox: Typed, agreed: Path) -> None:
+    """Whichever of the two files is in the way, and the hint works as it stands."""
+    assert passbox(*BUYERS)[0] == 0
+    (agreed / "buyers.csv").write_text("email\nsomebody@example.com\n")
+    code, _, err = passbox(*BUYERS)
+    assert code == 3
+    (out,) = re.findall(r"`(--out \S+)`", err)
+    assert passbox(*BUYERS, *out.split())[0] == 0
+
+
+def test_md5_where_raw_is_declared_is_not_sent_to_a_contract_for_sha256(passbox: Typed, agreed: Path) -> None:
+    (agreed / "buyers.csv").write_text("email\n" + "9dd4e461268c8034f5c8564e155c67a6\n" * 3)
+    code, _, err = passbox(*BUYERS)
+    assert code == 3
+    assert "MD5 and SHA-1 (32 and 40 hex digits) match nobody" in err
+
+
+def test_a_missing_column_is_told_with_its_file(passbox: Typed, agreed: Path) -> None:
+    (agreed / "buyers.csv").write_text("mail\na@example.com\n")
+    assert "error: buyers.csv: it has no column email" in passbox(*BUYERS)[2]
+
+
+def test_random_bytes_in_place_of_parquet_are_told_as_that(passbox: Typed, agreed: Path) -> None:
+    (agreed / "buyers.parquet").write_bytes(bytes(range(256)) * 20)
+    err = passbox("prepare", "buyers.parquet", *BUYERS[2:])[2]
+    assert "not a whole Parquet file" in err
+    assert "iconv" not in err
+
+
+def test_hints_name_the_contract_that_was_typed(passbox: Typed, agreed: Path) -> None:
+    for path in agreed.glob("contract.toml*"):
+        path.rename(agreed / path.name.replace("contract.toml", "spring.toml"))
+    (agreed / "spring.toml.advertiser.share").unlink()
+    err = passbox(*BUYERS[:2], "--contract=spring.toml", *BUYERS[3:])[2]
+    assert "spring.toml.advertiser.share" in err
+    assert "contract.toml" not in err
+    (agreed / "spring.toml").write_text("version = 2")
+    for path in agreed.glob("spring.toml.*"):
+        path.unlink()
+    assert "`passbox contract check spring.toml`" in passbox("contract", "show", "spring.toml")[2]
 
 
 USAGE = {

@@ -58,6 +58,17 @@ def test_the_session_of_the_readme_runs_as_typed(played: tuple[Path, dict[str, s
     assert len((folder / "publisher" / "audience.csv").read_text().splitlines()) == 2001
 
 
+def test_a_plan_calls_an_auc_an_auc_and_readers_learn_in_the_plural(played: tuple[Path, dict[str, str]]) -> None:
+    _, printed = played
+    explained = next(text for command, text in printed.items() if "--explain" in command)
+    assert "AUC: of one person who is on it and one who is not" in explained
+    assert "how often the best test is right" not in explained
+    meaning = printed["publisher$ passbox contract check contract.toml"]
+    assert "the best test has an AUC of" in meaning
+    opened = next(text for command, text in printed.items() if "release open overlap" in command)
+    assert "advertiser, publisher learn how many" in opened
+
+
 def test_the_officer_never_had_the_room(played: tuple[Path, dict[str, str]]) -> None:
     folder, _ = played
     names = {path.name for path in (folder / "officer").rglob("*")}

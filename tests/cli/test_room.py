@@ -59,7 +59,8 @@ def test_every_step_says_what_is_missing_and_what_comes_next(passbox: Typed, roo
     assert err.endswith("still to come: buyers of advertiser\n")
     code, _, err = passbox("match", "spring")
     assert (code, "buyers of advertiser is missing" in err, "`passbox submit spring BUNDLE`" in err) == (3, True, True)
-    assert passbox("submit", "spring", "buyers.bundle")[2] == "next: `passbox match spring`\n"
+    _, out, err = passbox("submit", "spring", "buyers.bundle")
+    assert ("20 rows (public)" in out, "replaces" in out, err) == (True, False, "next: `passbox match spring`\n")
     _, out, err = passbox("match", "spring")
     assert "nothing changed" not in out
     assert err == "next: `passbox plan spring JOB`\n"
@@ -71,6 +72,20 @@ def test_every_step_says_what_is_missing_and_what_comes_next(passbox: Typed, roo
         "publisher/record": 0,
     }
     assert passbox("room", "show", "spring")[2] == "next: `passbox plan spring JOB`\n"
+
+
+def test_taking_the_place_of_an_earlier_list_is_said(passbox: Typed, room: Path) -> None:
+    assert passbox("submit", "spring", "buyers.bundle")[0] == 0
+    (room.parent / "one.csv").write_text("email\nperson.1@example.com\n")
+    words = [CONTRACT, "--dataset=buyers", "--key=advertiser.keys", "--out=one.bundle"]
+    assert passbox("prepare", "one.csv", *words)[0] == 0
+    assert "1 row (public); replaces 20 rows" in passbox("submit", "spring", "one.bundle")[1]
+    code, _, err = passbox("submit", "spring", "buyers.bundle")
+    assert (code, "another bundle of buyers was submitted after it" in err) == (3, True)
+
+
+def test_all_that_is_missing_is_missing_in_the_plural(passbox: Typed, room: Path) -> None:
+    assert "visitors of publisher and buyers of advertiser are missing" in passbox("match", "spring")[2]
 
 
 def test_several_releases_are_refused_in_plain_words(passbox: Typed, room: Path) -> None:

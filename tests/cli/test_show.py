@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import sys
+from pathlib import Path
 
+import pexpect
 import pytest
 
 from passbox.cli.show import Bars, Result, Table, Verbatim, captured, clean, draw, say
@@ -43,6 +46,31 @@ def test_on_a_terminal_cells_that_stay_whole_and_lines_to_copy_are_not_broken() 
     drawn = console.file.getvalue()  # type: ignore[attr-defined]
     assert "2026-11-22 11h" in drawn
     assert key in drawn
+
+
+def test_on_a_terminal_a_command_is_not_broken_and_plain_sentences_are() -> None:
+    from rich.console import Console
+
+    console = Console(width=40, force_terminal=True, color_system=None, file=io.StringIO())
+    command = "`passbox prepare visitors.csv --contract contract.toml --dataset visitors --key publisher.keys`"
+    draw(console, f"- publisher: {command}")
+    draw(console, "word " * 30)
+    drawn = console.file.getvalue()  # type: ignore[attr-defined]
+    assert command in drawn
+    assert "word " * 10 not in drawn
+
+
+def test_the_next_line_on_a_terminal_can_be_copied(tmp_path: Path) -> None:
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "passbox", "keys", "new", "publisher"],
+        cwd=str(tmp_path),
+        dimensions=(24, 40),
+        timeout=60,
+        encoding="utf-8",
+    )
+    child.expect(pexpect.EOF)
+    assert "gather the others' cards here, then `passbox contract new --help`" in child.before
 
 
 def test_json_is_one_object_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from passbox.cli.words import (
     NoRole,
     arrives,
     asked_epsilon,
+    audience_path,
     bundle_path,
     day,
     demo_epsilon,
@@ -81,6 +82,16 @@ def test_days_and_arrivals() -> None:
             day(wrong)
         with pytest.raises(NoRole):
             arrives(wrong)
+
+
+def test_an_audience_is_csv_or_parquet_and_tokens_have_a_name_of_their_own() -> None:
+    release = Path("lookalike-1.release")
+    assert audience_path(None, release, tokens=True) == Path("lookalike-1.tokens.csv")
+    assert audience_path(None, release, tokens=False) == Path("lookalike-1.csv")
+    assert audience_path(Path("a.parquet"), release, tokens=False) == Path("a.parquet")
+    for wrong in ("a.xlsx", "a", "a.csv.gz"):
+        with pytest.raises(NoRole):
+            audience_path(Path(wrong), release, tokens=False)
 
 
 def test_a_bundle_never_takes_the_place_of_what_stays() -> None:

@@ -1,0 +1,54 @@
+"""What a list's size means under its contract, while it is still at home: rows are public, and a room looks at them."""
+
+from __future__ import annotations
+
+from ..policies.check import FEWEST_PEOPLE, Refused
+from ..policies.contract import Allowance, Contract
+
+
+def refuse_large_delta(contract: Contract, dataset: str, rows: int) -> None:
+    """A δ above 1/n would let a release give one person away whole. A list that whatever the contract allows would
+    charge is refused at home: no room would run anything on it. Errors: Refused."""
+    delta = contract.dataset[dataset].budget.delta
+    if rows and delta > 1 / rows and all(_charged(contract, rule, dataset) for rule in contract.rules.allow):
+        raise Refused(
+            f"dataset.{dataset}.budget.delta",
+            f"δ {delta:g} is above 1/n for the {rows} rows of {dataset}: every job would be refused",
+            f"agree on a δ of at most {1 / (10 * rows):.0e}",
+        )
+
+
+def doubts(contract: Contract, dataset: str, rows: int) -> tuple[str, ...]:
+    """What deserves a second look before the bundle is sent, in sentences."""
+    return (*_too_few(contract, dataset, rows), *_large_delta(contract, dataset, rows))
+
+
+def _too_few(contract: Contract, dataset: str, rows: int) -> list[str]:
+    """As `policies.check` counts: an overlap looks at both lists, a lookalike at the seed and at its own minimum."""
+    kinds = {rule.job for rule in contract.rules.allow}
+    least, has_features = contract.rules.smallest_seed, bool(contract.dataset[dataset].columns)
+    looking = [kind for kind in sorted(kinds) if kind == "overlap" or not has_features]
+    said = []
+    if looking and rows < least:
+        said.append(f"{_rows(rows)} fewer than smallest_seed = {least}: {' and '.join(looking)} will be refused")
+    if "lookalike" in kinds and has_features and rows < FEWEST_PEOPLE:
+        said.append(f"{_rows(rows)} fewer than the {FEWEST_PEOPLE} that a lookalike needs: it will be refused")
+    return said
+
+
+def _large_delta(contract: Contract, dataset: str, rows: int) -> list[str]:
+    delta = contract.dataset[dataset].budget.delta
+    if not rows or delta <= 1 / (10 * rows):
+        return []
+    if delta > 1 / rows:
+        return [f"δ {delta:g} is above 1/n for {rows} rows: jobs that {dataset} pays for will be refused"]
+    return [f"δ {delta:g} is above 1/(10 n) for {rows} rows: agree on a smaller one"]
+
+
+def _charged(contract: Contract, rule: Allowance, dataset: str) -> bool:
+    """Whether what the rule allows is shown to anybody but the data set's owner."""
+    return bool(contract.readers(tuple(rule.recipients)) - {contract.dataset[dataset].owner})
+
+
+def _rows(rows: int) -> str:
+    return "1 row is" if rows == 1 else f"{rows} rows are"
