@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from multiprocessing.context import ForkProcess
 from multiprocessing.sharedctypes import SynchronizedArray
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -118,43 +119,51 @@ class Race:
         context = multiprocessing.get_context("fork")
         return cls(processes, seconds, context.Barrier(processes + 1), context.Array("q", processes))
 
+    def count(self, spend: Callable[[int], object]) -> int:
+        """In a spender: one round; how often it spent. `spend` is told how many came before."""
+        self.barrier.wait()
+        until, count = time.perf_counter() + self.seconds, 0
+        while time.perf_counter() < until:
+            spend(count)
+            count += 1
+        return count
+
+    def run(self, workers: list[ForkProcess], disk: Callable[[], float]) -> list[tuple[float, float]]:
+        """Round for round, what the disk syncs a second and what the workers spend; they take turns.
+
+        The disk's rate is the mean of before and after the round. The round ends with the last spend.
+        """
+        for worker in workers:
+            worker.start()
+        syncs, spends = [], []
+        for _ in range(ROUNDS):
+            syncs.append(disk())
+            self.barrier.wait()
+            began = time.perf_counter()
+            self.barrier.wait()
+            spends.append(sum(self.counts) / (time.perf_counter() - began))
+        syncs.append(disk())
+        for worker in workers:
+            worker.join()
+        return [((syncs[at] + syncs[at + 1]) / 2, spends[at]) for at in range(ROUNDS)]
+
 
 def spender(path: Path, key: NoteKey, number: int, race: Race) -> None:
     """Open and pay once, so that what a process does once is not measured; then spend in each round."""
     with Ledger(path, key, Vault(bytes(32)), clock) as ledger:
         ledger.pay(purchase(f"{number}-first"), statistic())
         for turn in range(ROUNDS):
-            race.barrier.wait()
-            until, count = time.perf_counter() + race.seconds, 0
-            while time.perf_counter() < until:
-                ledger.pay(purchase(f"{number}-{turn}-{count}"), statistic())
-                count += 1
-            race.counts[number] = count
+            race.counts[number] = race.count(lambda at: ledger.pay(purchase(f"{number}-{turn}-{at}"), statistic()))  # noqa: B023
             race.barrier.wait()
 
 
 def spend_rates(folder: Path, processes: int, seconds: float) -> list[tuple[float, float]]:
-    """Round for round, what the disk syncs a second and what the ledger spends; they take turns.
-
-    The disk's rate is the mean of before and after the round. The round ends with the last spend.
-    """
+    """Round for round, what the disk syncs a second and what the ledger spends."""
     path, key = new_ledger(folder)
     race = Race.of(processes, seconds)
     context = multiprocessing.get_context("fork")
     workers = [context.Process(target=spender, args=(path, key, number, race)) for number in range(processes)]
-    for worker in workers:
-        worker.start()
-    syncs, spends = [], []
-    for _ in range(ROUNDS):
-        syncs.append(sync_rate(folder, seconds / 2))
-        race.barrier.wait()
-        began = time.perf_counter()
-        race.barrier.wait()
-        spends.append(sum(race.counts) / (time.perf_counter() - began))
-    syncs.append(sync_rate(folder, seconds / 2))
-    for worker in workers:
-        worker.join()
-    return [((syncs[at] + syncs[at + 1]) / 2, spends[at]) for at in range(ROUNDS)]
+    return race.run(workers, lambda: sync_rate(folder, seconds / 2))
 
 
 def cpu_a_spend(folder: Path, spends: int = 500) -> float:

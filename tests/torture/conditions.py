@@ -2,9 +2,9 @@
 
     python tests/torture/conditions.py
 
-The first is tried on the ledger itself as well; all of them with the real commands, in every state that a room goes
-through. What is asked of a command: it does its work or refuses, and when the condition is over the same command typed
-again leads to where it would have led without it, with the same figures charged.
+The first is tried on the ledger itself as well; all of them with the real commands (`script.py`), in every state that
+a room goes through. What is asked of a command: it does its work or refuses, and when the condition is over the same
+command typed again leads to where it would have led without it, with the same figures charged.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import Any
 
 import faults
 import rig
+import script
 
 from passbox.dp.ledger import BudgetExceeded, Ledger
 from passbox.dp.note import verify_checkpoint
@@ -186,7 +187,7 @@ def killed_verifiers(one: faults.Helper, step: faults.Step, kills: int, seed: in
         one.said()
         if _kept(one) != files:
             wrong.append("a killed verifier changed a file")
-    if one.do("look")[0] | {"files": []} != before | {"files": []} or one.do(faults.VERIFY) != [0]:
+    if one.do("look")[0] | {"files": []} != before | {"files": []} or one.do(script.verify("spring")) != [0]:
         wrong.append("after killed verifiers the room is another")
     return wrong
 
@@ -219,7 +220,8 @@ def torture(
     found, how = commands_on_a_disk_that_may_not_be_written(one, steps)
     say(f"read-only disk ({how}), {len(steps)} commands: {len(found)} violations", flush=True)
     wrong += found
-    found = killed_verifiers(one, steps[-1], kills)
+    verifying = next(step for step in steps if step.name == "ledger verify")
+    found = killed_verifiers(one, verifying, kills)
     say(f"killed verifiers, {kills}: {len(found)} violations", flush=True)
     return wrong + found
 
@@ -228,8 +230,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--kills", type=int, default=200, help="verifiers that are killed")
     chosen = options.parse_args()
-    with tempfile.TemporaryDirectory(prefix="passbox-conditions-") as temporary:
-        home = Path(temporary)
+    with faults.scratch() as home:
         operator, reader = faults.demo(home)
         with faults.helper(home / "worker", reader) as one:
             wrong = torture(one, faults.steps_of(one, operator, home), chosen.kills)

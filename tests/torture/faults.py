@@ -3,11 +3,13 @@
     python tests/torture/faults.py                 # all of them
     python tests/torture/faults.py --every 25      # one in 25, for a quick look
 
-A room is made once. For each command the calls that touch the operator's folder are listed under strace; then, for each
-call and each fault, the folder is put back, the command runs with that one call failing, and afterwards it is typed
-again without faults. Whatever happened, the second run must succeed, the ledger must verify, hold as many entries and
-have charged as much as without a fault, the folder must hold the same files by name, and every release that could be
-seen before must still stand on the very entries that it showed. A command that says it is done must be done.
+The commands are those of `script.py`, which goes through a room's life once. For each command the calls that touch
+anybody's folder are listed under strace; then, for each call and each fault, the folder is put back, the command runs
+with that one call failing, and afterwards it is typed again without faults. Whatever happened, the second run must
+succeed, each ledger must verify, hold the same kinds of entries and keys, and have charged as much as without a fault;
+the folder must hold the same files by name; what was there stays as it was: entries, keys, signatures, shares, bundles
+and their tokens, cards; and every release and copy of a log that could be seen must stand on the very entries that it
+showed. Nothing is given out that its signer or owner does not remember. A command that says it is done must be done.
 
 Locks are no disk: flock, fcntl and fstat are left alone.
 """
@@ -35,6 +37,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+import script
+
 HERE = Path(__file__).parent
 CALLS = (
     "openat,read,pread64,preadv,write,pwrite64,writev,pwritev,fsync,fdatasync,ftruncate,fallocate,"
@@ -46,7 +50,7 @@ FINE = {0, 2, 3, 4, 7}
 """Exit codes a failing disk may give: done, a file on the command line cannot be read, bad input, tampering, storage.
 Never 1, a fault of passbox itself."""
 
-WAL = "spring/ledger.sqlite-"
+WAL = re.compile(r"^(spring|summer)/ledger\.sqlite-")
 """What SQLite leaves where it could not close; whoever opens the ledger next folds it in."""
 
 LINE = re.compile(r"^(?P<thread>\d+)\s+(?P<call>\w+)\((?P<rest>.*)$")
@@ -56,12 +60,17 @@ BY_NAME = re.compile("open|rename|unlink|mkdir|rmdir|link|stat|access|chmod$|chm
 
 @dataclass(frozen=True)
 class Step:
-    """A command, the folder it starts from, and what the folder is when it is done."""
+    """A command, the folder it starts from, what that looks like, and what it looks like when it is done.
+
+    again: how the command may end when it is typed twice.
+    """
 
     name: str
     words: list[str]
     before: Path
+    was: dict[str, Any]
     after: dict[str, Any]
+    again: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -119,6 +128,11 @@ class Helper:
         found: list[Any] = json.loads(to.read_text())
         return found
 
+    def type(self, line: str) -> None:
+        """One command, which must succeed."""
+        if self.do(line.split()) != [0]:
+            raise SystemExit(f"`{line}` failed without a fault")
+
     def type_traced(self, words: list[str], *options: str) -> int:
         """One command under strace; how it ended, as `waitpid` tells it."""
         process = self.ask(do=[words], stopped=True, **{"in": str(self.place)})
@@ -155,52 +169,61 @@ def helper(home: Path, reader: Path, plant: str = "") -> Iterator[Helper]:
         zygote.wait()
 
 
-COMMANDS = (
-    ("room new", "room new spring --contract contract.toml --key host.keys"),
-    ("submit people", "submit spring visitors.bundle"),
-    ("submit seed", "submit spring buyers.bundle"),
-    ("match", "match spring"),
-    ("run overlap", "run spring overlap.toml"),
-    ("run lookalike", "run spring lookalike.toml"),
-    ("release export", "release export spring --out out"),
-    ("ledger export", "ledger export spring"),
-    ("ledger export again", "ledger export spring"),
-    ("ledger cosign", "ledger cosign spring.ledger --contract contract.toml --key officer.keys --seen spring.seen"),
-    ("ledger accept", "ledger accept spring spring.officer.cosigned"),
-    ("ledger verify", "ledger verify spring --contract contract.toml"),
-)
-VERIFY = ["ledger", "verify", "spring", "--contract", "contract.toml"]
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder to break things in; in memory where there is room: it is calls that are made to fail, not a disk."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**30
+    with tempfile.TemporaryDirectory(prefix="passbox-faults-", dir=memory if roomy else None) as home:
+        yield Path(home)
 
 
 def demo(home: Path) -> tuple[Path, Path]:
-    """A small demo: the operator's folder as it was before there was a room, and a reader's keys.
-
-    The officer's keys lie beside the operator's, so that one folder sees everything.
-    """
+    """A small demo: everybody's folder as it was before there was a room (`script.py`), and a reader's keys."""
     command = "from passbox.cli.app import main; main()"
     words = ["demo", "--people", "1200", "--seeds", "120", "--json", "--out", str(home / "demo")]
     subprocess.run([sys.executable, "-c", command, *words], check=True, stdout=subprocess.DEVNULL)
-    operator = home / "demo" / "operator"
+    folder = home / "demo"
+    operator = folder / "operator"
     for made in ("spring", "spring.ledger"):
         shutil.rmtree(operator / made)
     for left in (*operator.glob("*.release"), operator / "host.keys" / "room.made"):
         left.unlink()
     (operator / "spring.officer.cosigned").unlink()
-    shutil.copytree(home / "demo" / "officer" / "officer.keys", operator / "officer.keys")
-    return operator, home / "demo" / "publisher" / "publisher.keys"
+    shutil.copytree(folder / "officer" / "officer.keys", operator / "officer.keys")
+    for name, files in (("publisher", ("visitors.csv", "visitors.ids")), ("advertiser", ("buyers.csv",))):
+        go_home(folder / name, operator / name, files)
+    for name in ("publisher", "advertiser", "officer"):
+        shutil.copy(folder / name / f"{name}.party.toml", operator)
+    return operator, folder / "publisher" / "publisher.keys"
 
 
-def steps_of(one: Helper, operator: Path, home: Path) -> list[Step]:
-    """The folder before each command, and what it holds after it."""
+def go_home(before: Path, home: Path, files: Collection[str]) -> None:
+    """An owner's own folder, with keys that remember the contract and no list."""
+    keys = home / f"{home.name}.keys"
+    shutil.copytree(before / keys.name, keys)
+    shutil.rmtree(keys / "sketches")
+    (keys / "sketch.key").unlink()
+    for name in files:
+        shutil.copy(before / name, home)
+
+
+def steps_of(one: Helper, operator: Path, home: Path, only: str = "") -> list[Step]:
+    """The folder before each command, and what it holds after it.
+
+    only: a regular expression; up to the last command whose name it fits.
+    """
     steps = []
+    last = max(at for at, typed in enumerate(script.SCRIPT) if re.search(only, typed.name))
     one.put_back(operator)
-    for name, line in COMMANDS:
-        before = home / "before" / name.replace(" ", "-")
+    for typed in script.SCRIPT[: last + 1]:
+        typed.meanwhile(one.place, one.type)
+        before = home / "before" / typed.name.replace(" ", "-")
         shutil.copytree(one.place, before, symlinks=True)
-        code, after = one.do(line.split(), "look")
-        if code:
-            raise SystemExit(f"{name} failed without a fault")
-        steps.append(Step(name, line.split(), before, after))
+        was, code, after = one.do("look", typed.words, "look")
+        if code or after["wrong"]:
+            raise SystemExit(f"{typed.name} failed without a fault: {code or after['wrong']}")
+        steps.append(Step(typed.name, typed.words, before, was, after, typed.again))
     return steps
 
 
@@ -269,34 +292,57 @@ def fingerprint(place: Path) -> str:
 
 
 def judged(one: Helper, step: Step, ended: int) -> str:
-    verify = [VERIFY] if step.name != "room new" else []
-    found, *codes, again = one.do("look", step.words, *verify, "look")
+    rooms = step.after["rooms"]
+    found, again, *codes, then = one.do("look", step.words, *map(script.verify, rooms), "look")
     if ended == 0 and (wrong := unlike(found, step.after, untidy=True)):
         return f"it said it was done: {wrong}"
-    if any(codes):
-        return f"the second try, or the verifier, failed with {codes}"
-    if "spring.officer.cosigned" in found["files"] and "spring.seen" not in found["files"]:
-        return "a cosignature is out that its witness does not remember"
-    if again["log"][: len(found["log"])] != found["log"]:
-        return "entries that were committed are gone, or others"
-    for name, entries in (*found["seen"].items(), *again["seen"].items()):
-        if any(at < 0 or again["log"][at : at + 1] != [entry] for at, entry in entries):
+    if again not in step.again or any(code not in step.again for code in codes):
+        return f"the second try, or the verifier, failed with {[again, *codes]}"
+    for before in (step.was, found):
+        if wrong := forgotten(before, then, step.after["kept"]):
+            return wrong
+    for at in (found, then):
+        if wrong := "; ".join(at["wrong"]) or unfounded(at, then):
+            return wrong
+    return unlike(then, step.after)
+
+
+def forgotten(before: dict[str, Any], then: dict[str, Any], wanted: Collection[str]) -> str:
+    """What was there already, and is gone or another. wanted: files that are to stay."""
+    for name, room in before["rooms"].items():
+        log = then["rooms"].get(name, {"log": []})["log"]
+        if log[: len(room["log"])] != room["log"]:
+            return f"entries of {name} that were committed are gone, or others"
+    changed = [name for name in before["kept"] if name in wanted and then["kept"].get(name) != before["kept"][name]]
+    return f"{changed} were there, and are gone or others" if changed else ""
+
+
+def unfounded(at: dict[str, Any], then: dict[str, Any]) -> str:
+    """A release or a copy of a log that does not stand on the log that is there in the end, if one is."""
+    logs = [room["log"] for room in then["rooms"].values()]
+    if not logs:
+        return ""
+    for name, entries in at["seen"].items():
+        if any(seq < 0 or not any(log[seq : seq + 1] == [entry] for log in logs) for seq, entry in entries):
             return f"{name} does not stand on the log: it was torn, or published before it was paid for"
-    return unlike(again, step.after)
+    for name, entries in at["copies"].items():
+        if not any(log[: len(entries)] == entries for log in logs):
+            return f"{name} is no copy of the log: it was torn, or published before it was committed"
+    return ""
 
 
 def unlike(found: dict[str, Any], wanted: dict[str, Any], *, untidy: bool = False) -> str:
     """How a folder differs from one in which nothing ever failed. untidy: temporaries may lie there for the next one
     to remove."""
-    if found["spent"] != wanted["spent"]:
-        return f"{found['spent']} was charged, not {wanted['spent']}"
-    if found["witnessed"] != wanted["witnessed"]:
-        return f"{found['witnessed']} is remembered of witnesses, not {wanted['witnessed']}"
-    if len(found["log"]) != len(wanted["log"]):
-        return f"{len(found['log'])} entries, not {len(wanted['log'])}"
+    if sorted(found["rooms"]) != sorted(wanted["rooms"]):
+        return f"the rooms are {sorted(found['rooms'])}, not {sorted(wanted['rooms'])}"
+    for name, room in wanted["rooms"].items():
+        for what in ("spent", "lost", "kinds", "keys", "witnessed"):
+            if (is_ := found["rooms"][name][what]) != room[what]:
+                return f"{what} in {name}: {is_}, not {room[what]}"
     if sorted(found["seen"]) != sorted(wanted["seen"]):
         return "other releases are there"
-    files = {name for name in found["files"] if not (name.startswith(WAL) or (untidy and ".tmp" in name))}
+    files = {name for name in found["files"] if not (WAL.search(name) or (untidy and ".tmp" in name))}
     more, fewer = files - set(wanted["files"]), set(wanted["files"]) - files
     return f"files left behind {sorted(more)}, missing {sorted(fewer)}" if more or fewer else ""
 
@@ -316,6 +362,7 @@ def strike(
     for step in steps:
         points = [point for point in points_of(one, step) if not calls or point.call in calls]
         chosen = [point for point in points if picked.randrange(every) == 0]
+        chosen = chosen or picked.sample(points, min(1, len(points)))  # no command is left out
         tally.points[step.name] = len(chosen)
         say(f"{step.name}: {len(chosen)} of {len(points)} calls", flush=True)
         work += [(step, point, fault) for point in chosen for fault in FAULTS]
@@ -352,12 +399,12 @@ def torture(
     seed: int = 1,
     say: Callable[..., Any] = print,
 ) -> Tally:
-    """Make a room, and break it. only: commands whose name holds this."""
+    """Make a room, and break it. only: commands whose name this fits."""
     tally = Tally()
     operator, reader = demo(home)
     with ExitStack() as stack:
         one, *others = (stack.enter_context(helper(home / f"worker-{n}", reader, plant)) for n in range(workers))
-        steps = [step for step in steps_of(one, operator, home) if only in step.name]
+        steps = [step for step in steps_of(one, operator, home, only) if re.search(only, step.name)]
         strike(tally, one, steps, *others, every=every, calls=calls, seed=seed, say=say)
     return tally
 
@@ -365,14 +412,14 @@ def torture(
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--every", type=int, default=1, help="try one call in so many")
-    options.add_argument("--only", default="", help="commands whose name holds this")
+    options.add_argument("--only", default="", help="commands whose name this regular expression fits")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     options.add_argument("--plant", default="", help="a planted fault (`planted.py`), which must be found")
     chosen = options.parse_args()
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="passbox-faults-") as home:
-        tally = torture(Path(home), chosen.only, chosen.workers, chosen.plant, every=chosen.every, seed=chosen.seed)
+    with scratch() as home:
+        tally = torture(home, chosen.only, chosen.workers, chosen.plant, every=chosen.every, seed=chosen.seed)
     took = time.monotonic() - started
     print(
         f"{tally.tried} faults at {sum(tally.points.values())} calls, {tally.struck} of them struck the folder; "
