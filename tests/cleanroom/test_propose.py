@@ -208,7 +208,7 @@ def test_the_draft_of_real_looking_people_holds_no_rare_value(signed: Any, tmp_p
     from passbox.cleanroom.draft import Wishes, draft_contract
 
     rows: dict[str, list[str]] = {
-        "visitor_id": [f"V{n}" for n in range(ROWS)],
+        "visitor_id": [f"own~{n}" for n in range(ROWS)],
         "email": [f"p{n}@example.com" for n in range(ROWS)],
         "age": [str(18 + n % 70) for n in range(ROWS - 1)] + ["987654321"],
         "region": ["north", "south"] * 199 + ["atlantis", "eldorado"],
@@ -232,7 +232,7 @@ def test_the_draft_of_real_looking_people_holds_no_rare_value(signed: Any, tmp_p
     )
     cards = [signed.folder / f"{name}.party.toml" for name in ("publisher", "advertiser", "officer", "host")]
     drafted = draft_contract(cards, signed.folder / "host.room.toml", wishes, path, date(2027, 1, 1))
-    for rare in ("987654321", "atlantis", "eldorado", "falconry", "p1@", "V1"):
+    for rare in ("987654321", "atlantis", "eldorado", "falconry", "p1@", "own~"):
         assert rare not in drafted.text
     columns = tomllib.loads(drafted.text)["dataset"]["visitors"]["columns"]
     assert columns["age"]["bounds"] == [10, 100]
