@@ -10,29 +10,27 @@ from datetime import date
 from ..dp.accounting import largest_job
 from ..dp.budget import LARGEST_EPSILON, Epsilon
 from ..policies.agreement import Agreement
-from ..policies.check import FEWEST_PEOPLE, Refused, Submitted, check
+from ..policies.check import Refused, Submitted, check
 from ..policies.contract import Allowance, Contract, digest
-from ..policies.price import Shape, account, caps_of, delta_of_job, protected
-from ..policies.request import Job, LookalikeJob, Request, parse_job
+from ..policies.jobs.draw import Shape
+from ..policies.jobs.job import Job
+from ..policies.price import account, caps_of, delta_of_job, protected
+from ..policies.request import KINDS, Request, parse_job
 from ..policies.template import job_text
 
 
 def draft_job(contract: Contract, data: bytes, rule: Allowance, epsilon: float, size: int | None) -> str:
     """A job of the kind that `rule` allows, as commented TOML.
 
-    data: the contract's bytes. epsilon: above 0 and at most 64. size: of a lookalike's audience; None for the
-    contract's smallest. Errors: Refused where no room under this contract could ever run it.
+    data: the contract's bytes. epsilon: above 0 and at most 64. size: people asked for, where the kind hands out
+    people; None for the contract's smallest. Errors: Refused where no room under this contract could ever run it.
     """
-    people = next((name for name, held in contract.dataset.items() if held.columns), next(iter(contract.dataset)))
-    seed = next((name for name in contract.dataset if name != people), people)
-    chosen = contract.rules.smallest_audience if size is None else size
-    _refuse_small(contract, chosen)
-    text = job_text(rule.job, digest(data), people, seed, rule.recipients, epsilon, chosen)
+    text = job_text(rule.job, digest(data), KINDS[rule.job].draft(contract, size), rule.recipients, epsilon)
     _refuse_dear(contract, parse_job(text.encode()), digest(data), "say `--epsilon {:g}` or less")
     return text
 
 
-_SMALLEST = Shape(cells=1, bits=1, l2_squared=1, score_cells=1)
+_SMALLEST = Shape(cells=1, bits=1, l2_squared=1)
 """Of all shapes that for which the least ε is too small: the true one takes long to import."""
 
 
@@ -42,25 +40,15 @@ def refusal(agreement: Agreement, job: Job, asker: str, today: date) -> Refused 
     It is checked as a room would check it, with lists as short as the contract admits: there δ and the minimums are
     refused last.
     """
-    fewest = agreement.contract.rules.smallest_seed
-    people = max(fewest, FEWEST_PEOPLE, job.audience.size) if isinstance(job, LookalikeJob) else fewest
-    lists = {job.people: Submitted("0" * 64, people, today), job.seed: Submitted("0" * 64, fewest, today)}
+    contract = agreement.contract
+    known = [name for name in job.datasets() if name in contract.dataset]
+    lists = {name: Submitted("0" * 64, job.fewest_rows(contract, name), today) for name in known}
     try:
         check(agreement, Request(job, b"", asker, ""), lists, lambda *_: _SMALLEST, today)
         _refuse_dear(agreement.contract, job, agreement.digest, "write epsilon = {:g} or less")
     except Refused as refused:
         return refused
     return None
-
-
-def _refuse_small(contract: Contract, size: int) -> None:
-    least = contract.rules.smallest_audience
-    if size < least:
-        raise Refused(
-            "rules.smallest_audience",
-            f"an audience of {size} is asked, at least {least} are needed",
-            f"say `--size {least}` or more",
-        )
 
 
 def _refuse_dear(contract: Contract, job: Job, under: str, ask: str) -> None:

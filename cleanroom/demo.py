@@ -17,6 +17,7 @@ from ..dp.accounting import largest_job, rho_within
 from ..dp.budget import Budget, Delta, Epsilon, Rho
 from ..modelling.evaluate import exact
 from ..policies.contract import Contract
+from ..policies.jobs.lookalike import LookalikeJob
 from ..policies.request import Request
 from .job import plan, read_match
 from .measure.lookalike import fitted
@@ -49,9 +50,10 @@ class Truth:
 
 def compare(room: Room, request: Request, ids: Path, truth: Path) -> Truth:
     """Score the released model against what the demo made up. ids: the publisher's. truth: `Sample.truth`."""
-    allowed, held = plan(room, request).allowed, room.datasets()
-    people = held[request.job.people]
-    matched = read_match(room, people, held[request.job.seed])
+    allowed, held, job = plan(room, request).allowed, room.datasets(), request.job
+    assert isinstance(job, LookalikeJob)  # noqa: S101 - the demo drafted it
+    people = held[job.people]
+    matched = read_match(room, people, held[job.seed])
     with room.ledger() as ledger:
         fit = fitted(room, allowed, ledger, people, matched)
     seen = np.bincount(fit.bins.cell, matched[fit.held_out], minlength=len(fit.bins.totals)).astype(np.int64)

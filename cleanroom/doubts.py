@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..policies.check import FEWEST_PEOPLE, Refused
+from ..policies.check import Refused
 from ..policies.contract import Allowance, Contract
+from ..policies.jobs.lookalike import FEWEST_PEOPLE
 
 
 def refuse_large_delta(contract: Contract, dataset: str, rows: int) -> None:
@@ -24,7 +25,7 @@ def doubts(contract: Contract, dataset: str, rows: int) -> tuple[str, ...]:
 
 
 def _too_few(contract: Contract, dataset: str, rows: int) -> list[str]:
-    """As `policies.check` counts: an overlap looks at both lists, a lookalike at the seed and at its own minimum."""
+    """As jobs count (`policies.jobs`): an overlap looks at both lists, a lookalike at the seed."""
     kinds = {rule.job for rule in contract.rules.allow}
     least, has_features = contract.rules.smallest_seed, bool(contract.dataset[dataset].columns)
     looking = [kind for kind in sorted(kinds) if kind == "overlap" or not has_features]

@@ -37,14 +37,12 @@ from ..dp.tree import leaf_hash, verify_inclusion
 from ..policies.agreement import read_contract
 from .cells import harmless
 from .files import write_new
-from .measure.lookalike import reread
-from .measure.overlap import overlap
+from .measure.kinds import MEASURES
 from .release import NOTE, BadRelease, note_text, read_document
 
 LARGEST = {"release.json": 2**26, "audience.parquet": 2**32, "model.json": 2**28, NOTE: 2**16}
 """Members of a release and their bytes, unpacked, above which it is refused."""
 
-MEMBERS = {"overlap": {"release.json"}, "lookalike": {"release.json", "audience.parquet", "model.json"}}
 _ZIP_FAULTS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -58,7 +56,6 @@ _ZIP_FAULTS = (
 """What zipfile raises on bytes that are no archive, or lie about one."""
 _AGE = b"age-encryption.org/v1\n"
 AUDIENCE = pa.schema([("token", pa.uint64())])
-STATISTICS = {"overlap": ("matched-count@1",), "lookalike": ("seed-moments@1", "score-histogram@1")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,7 @@ def open_release(path: Path, identity: str, ids: Path | None) -> Opened:
         raise _not_whole(path)
     document = read_document(path, files["release.json"])
     check_receipt(path, document)
-    if set(files) - {NOTE} != MEMBERS[str(document["kind"])]:
+    if set(files) - {NOTE, "release.json"} != MEASURES[str(document["kind"])].files:
         raise _not_whole(path)
     audience = _audience(path, document, files) if "audience.parquet" in files else None
     if audience is not None and ids is not None:
@@ -141,7 +138,7 @@ def check_receipt(path: Path, document: dict[str, Any]) -> None:
     """
     try:
         noisy = list(_noisy(document, document["receipt"]))
-        _refuse_unlike(_figures(document, noisy), document)
+        _refuse_unlike(MEASURES[document["kind"]].figures(document, noisy), document)
     except _Unfit as unfit:
         raise BadRelease(path, str(unfit), "ask the operator", tampered=True) from None
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError, RecursionError):
@@ -152,7 +149,7 @@ def _noisy(document: Mapping[str, Any], receipt: Mapping[str, Any]) -> Iterator[
     """The noisy integers, each as its entry commits to it."""
     size, root = _head(receipt["checkpoint"])
     found = [json.loads(item["entry"])["specification"]["statistic"] for item in receipt["entries"]]
-    if tuple(found) != STATISTICS[document["kind"]]:
+    if found != list(MEASURES[document["kind"]].statistics(document)):
         raise _Unfit("its receipt is for other numbers")
     for item in receipt["entries"]:
         entry, leaf = json.loads(item["entry"]), leaf_hash(item["entry"].encode())
@@ -182,13 +179,6 @@ def _head(checkpoint: str) -> tuple[int, bytes]:
     except BadNote:
         raise _Unfit("its receipt is damaged") from None
     return int(size), base64.b64decode(root)
-
-
-def _figures(document: Mapping[str, Any], noisy: list[Noisy]) -> dict[str, object]:
-    """The figures once more, from the noisy integers."""
-    if document["kind"] == "overlap":
-        return overlap(noisy[0], int(document["seed_rows"]))
-    return reread(noisy[1], document["calibration"])
 
 
 def _refuse_unlike(computed: Mapping[str, object], stated: Mapping[str, object]) -> None:

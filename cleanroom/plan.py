@@ -12,18 +12,13 @@ from ..dp.accounting import attack_auc, epsilon_of, largest_job, rho_within
 from ..dp.budget import Budget, Delta, Epsilon, Rho
 from ..dp.entry import Charge
 from ..dp.ledger import Ledger
-from ..dp.noisy import Z95
-from ..dp.scale import SCALE_UNIT, smallest_scale
-from ..modelling.evaluate import planned_auc_halfwidth
+from ..dp.scale import smallest_scale
 from ..policies.check import Allowed, Refused, check
 from ..policies.price import delta_of_job
-from ..policies.request import LookalikeJob, Request
-from .measure.lookalike import HELD_OUT, shape_of
+from ..policies.request import Request
+from .measure.kinds import MEASURES, shape_of
 from .room import Room
 
-ASSUMED_RATES = (0.25, 0.5, 0.75, 1.0)
-"""Match rates for which a plan says how exact a number would be: the real one is secret."""
-ASSUMED_AUC = 0.75
 EXPLAINED_EPSILONS = (1.0, 4.0, 8.0)
 
 
@@ -129,7 +124,7 @@ def plan(room: Room, request: Request) -> Plan:
     return Plan(
         allowed,
         tuple(_cost(room, allowed, charge, rho, accounts[charge.account]) for charge, rho in due),
-        _precision(room, allowed),
+        MEASURES[allowed.request.job.kind].precision(room, allowed),
         _worst_case(room, allowed),
         _largest(room, allowed, min(account.now for account in charged)),
         _largest(room, allowed, cosigned) if room.contract.window() else None,
@@ -193,26 +188,6 @@ def _largest(room: Room, allowed: Allowed, left: Rho) -> float:
 
 def _rho(room: Room, allowed: Allowed, epsilon: float) -> Rho:
     return rho_within(Budget(Epsilon(epsilon), delta_of_job(room.contract, allowed.request.job)))
-
-
-def _precision(room: Room, allowed: Allowed) -> tuple[tuple[str, str, float], ...]:
-    """Half widths of 95 % intervals: one for a number of fixed noise, a table over match rates for others."""
-    job = allowed.request.job
-    spec = allowed.purchases[-1].specification
-    sigma = spec.scale / SCALE_UNIT / 2**spec.bits
-    if not isinstance(job, LookalikeJob):
-        return (("matched", "whatever it is", Z95 * sigma),)
-    rows = {name: held.rows for name, held in room.submitted().items()}
-    people, seeds = round(HELD_OUT * rows[job.people]), rows[job.seed]
-    return tuple(
-        (
-            "auc",
-            f"{rate:.0%} of {job.seed} are among {job.people}, auc {ASSUMED_AUC}",
-            planned_auc_halfwidth(round(HELD_OUT * seeds * rate), people, sigma, ASSUMED_AUC),
-        )
-        for rate in ASSUMED_RATES
-        if 1 <= round(HELD_OUT * seeds * rate) < people
-    )
 
 
 def _worst_case(room: Room, allowed: Allowed) -> tuple[tuple[float, float], ...]:

@@ -21,7 +21,7 @@ from ..policies.price import caps, context_of
 from ..policies.request import Request
 from .books import Books, Entry, LedgerBroken, require, require_same
 from .evidence import loss_stated, signed_request, submission
-from .measure.lookalike import shape_of
+from .measure.kinds import shape_of
 
 COMMITMENT = re.compile("[0-9a-f]{64}")
 LIBRARY = re.compile(r"opendp \d{1,3}(\.\d{1,3}){1,3}")
@@ -46,7 +46,7 @@ CLAUSES = frozenset(
         "serial",
     }
 )
-"""What `policies.check` names when it refuses, beside the parts of a data set."""
+"""What a refusal names (`policies.check`, `policies.jobs`), beside the parts of a data set."""
 
 
 def read_entry(books: Books, position: int, data: bytes) -> None:
@@ -171,7 +171,7 @@ def _purchase(books: Books, entry: Entry) -> Purchase:
     """The draw that the signed job, contract and manifests allow for this entry's statistic."""
     request = signed_request(books, entry)
     job, spec = request.job, entry["specification"]
-    require(set(spec["datasets"]) == {job.people, job.seed}, "its data sets are not the job's")
+    require(set(spec["datasets"]) == set(job.datasets()), "its data sets are not the job's")
     require(books.jobs.setdefault(request.digest, spec["datasets"]) == spec["datasets"], "its job was for other data")
     submitted = {name: submission(books, name, manifest) for name, manifest in spec["datasets"].items()}
     allowed = _allowed(books.agreement, request, submitted, _begun(entry["time"]))

@@ -2,7 +2,7 @@
 
 `ID.release` is an age file; inside is a zip that ordinary tools open:
 
-    release.json        values with intervals, who learns what, and the receipt: `Overlap` or `Lookalike` below
+    release.json        values with intervals, who learns what, and the receipt (`cleanroom.document`)
     audience.parquet    tokens of the chosen people, for a lookalike
     model.json          the fitted model, for a lookalike
     release.note        SHA-256 of each of these, as a C2SP note signed by the room: age alone proves no sender
@@ -26,21 +26,22 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias, TypeVar
+from typing import Annotated, TypeVar
 
 import pyrage
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 
 from ..dp.entry import Json, digest
 from ..dp.ledger import Ledger
 from ..dp.noisy import Noisy
 from ..dp.tree import inclusion_proof, leaf_hash
 from ..policies.check import Allowed
-from ..policies.request import LookalikeJob
+from .document import FORMAT, Identity, Places, Strict
 from .files import sweep_of, write
+from .measure.kinds import MEASURES
+from .measure.measure import Made
 from .room import Room
 
-FORMAT = "passbox release v1"
 NOTE = "release.note"
 
 
@@ -53,136 +54,45 @@ class BadRelease(Exception):
 
 
 # -- the shape of release.json ---------------------------------------------------------------------------------------
-#
-# One shape for who writes it and for all who read it: no field more, none less, no NaN, no number beyond its range.
-# Whether the figures are true says `cleanroom.opening`.
-
-Identity = Annotated[str, StringConstraints(pattern="^(overlap|lookalike)-[0-9a-f]{12}$")]
-Hex = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=0, lt=2**53)]
-Places = Annotated[list[Count], Field(min_length=1, max_length=10)]
-Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+def _known(kind: str) -> str:
+    if kind not in MEASURES:
+        raise ValueError("no kind of release")
+    return kind
 
 
-class Figure(_Strict):
-    """A number with its interval (`dp.noisy.Estimate`)."""
-
-    estimate: float
-    low: float
-    high: float
-    covers: Literal["noise", "noise and sampling"]
+Kind = Annotated[str, AfterValidator(_known)]
 
 
-class Under(_Strict):
-    """The contract it was made under."""
+class _Which(BaseModel):
+    """Of a document, only what it is."""
 
-    name: str
-    sha256: Hex
-
-
-class ReceiptEntry(_Strict):
-    """A noisy statistic: its entry as logged, where that stands in the log, and what it commits to."""
-
-    sequence: Count
-    entry: str
-    proof: list[Hex]
-    nonce: Hex
-    values: Annotated[list[Integer], Field(min_length=1)]
+    kind: Kind
 
 
-class Paid(_Strict):
-    """The receipt: a signed checkpoint and the entries below it."""
-
-    checkpoint: str
-    entries: Annotated[list[ReceiptEntry], Field(min_length=1, max_length=10)]
-
-
-class _Document(_Strict):
-    format: Literal["passbox release v1"]
-    id: Identity
-    kind: str
-    contract: Under
-    purpose: str
-    recipients: list[str]
-    who_learns_what: list[str]
-    warnings: list[str]
-    receipt: Paid
-
-
-class Overlap(_Document):
-    """How many records two data sets share."""
-
-    kind: Literal["overlap"]
-    seed_rows: Annotated[Count, Field(ge=1)]
-    matched: Figure
-    match_rate: Figure
-
-
-class Size(_Strict):
-    size: Count
-
-
-class Cut(_Strict):
-    """The best `people` as an audience (`modelling.evaluate.Cut`)."""
-
-    share: Share
-    people: Count
-    gain: Figure
-    lift: Figure
-    precision: Figure
-    false_positives: Figure
-
-
-class Bin(_Strict):
-    """What the model said of the people in one score bin, and what came true."""
-
-    people: Count
-    predicted: Share | None
-    rate: Figure
-
-
-class Lookalike(_Document):
-    """An audience, and what its model is worth on people held out."""
-
-    kind: Literal["lookalike"]
-    people: Count
-    audience: Size
-    held_out: Count
-    positives: Figure
-    auc: Figure
-    cuts: list[Cut]
-    calibration: list[Bin]
-
-
-class About(_Strict):
+class About(Strict):
     """What `ID.json` beside a sealed file says of it, in public terms."""
 
     id: Identity
-    kind: Literal["overlap", "lookalike"]
+    kind: Kind
     recipients: list[str]
     entries: Places
 
 
-Document: TypeAlias = Annotated[Overlap | Lookalike, Field(discriminator="kind")]
-_DOCUMENT: TypeAdapter[Overlap | Lookalike] = TypeAdapter(Document)
-_ABOUT: TypeAdapter[About] = TypeAdapter(About)
-_T = TypeVar("_T")
+_T = TypeVar("_T", bound=BaseModel)
 
 
 def read_document(path: Path, data: bytes) -> dict[str, object]:
     """release.json as a plain object, once it has its shape. path: the release's, for messages. Errors: BadRelease."""
-    document = _shaped(path, data, _DOCUMENT, "ask the operator for it again")
-    return document.model_dump()
+    remedy = "ask the operator for it again"
+    which = _shaped(path, data, _Which, remedy)
+    return _shaped(path, data, MEASURES[which.kind].document, remedy).model_dump()
 
 
-def _shaped(path: Path, data: bytes, shape: TypeAdapter[_T], remedy: str) -> _T:
+def _shaped(path: Path, data: bytes, shape: type[_T], remedy: str) -> _T:
     try:
-        return shape.validate_json(data)
+        return shape.model_validate_json(data)
     except ValidationError as error:
         of_another = any(fault["loc"][-1:] == ("format",) for fault in error.errors(include_input=False))
         rule = "it is of another version of passbox" if of_another else "it is damaged: a field is not as it must be"
@@ -203,23 +113,13 @@ class Listed:
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What goes into a release: JSON-able values, and files by name."""
-
-    values: Mapping[str, object]
-    files: Mapping[str, bytes]
-
-
 def release_id(allowed: Allowed) -> str:
     """The name of what a job gives: the noisy statistics it rests on, and what is made of them."""
     job = allowed.request.job
     made: dict[str, Json] = {
         "keys": [purchase.key for purchase in allowed.purchases],
-        "people": job.people,
-        "seed": job.seed,
         "recipients": [*sorted(job.recipients)],
-        "size": job.audience.size if isinstance(job, LookalikeJob) else 0,
+        "made": job.made(),
     }
     return f"{job.kind}-{digest(made)[:12]}"
 
@@ -230,7 +130,7 @@ def published(room: Room, identity: str) -> Listed | None:
     return _listed(path) if path.is_file() and path.with_suffix(".release").is_file() else None
 
 
-def publish(room: Room, allowed: Allowed, ledger: Ledger, noisy: Sequence[Noisy], contents: Contents) -> Listed:
+def publish(room: Room, allowed: Allowed, ledger: Ledger, made: Made) -> Listed:
     """Seal a release to its readers and put it in the room; whole, and the same file when it is there already."""
     identity = release_id(allowed)
     job, contract = allowed.request.job, room.contract
@@ -244,13 +144,13 @@ def publish(room: Room, allowed: Allowed, ledger: Ledger, noisy: Sequence[Noisy]
         "recipients": readers,
         "who_learns_what": list(allowed.learns),
         "warnings": list(allowed.warnings),
-        **contents.values,
-        "receipt": _receipt(ledger, noisy),
+        **made.contents.values,
+        "receipt": _receipt(ledger, made.noisy),
     }
     data = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode()
-    _DOCUMENT.validate_json(data)  # what has another shape no reader would open
+    MEASURES[job.kind].document.model_validate_json(data)  # what has another shape no reader would open
     files = {"release.json": data}
-    files |= dict(contents.files)
+    files |= dict(made.contents.files)
     note = room.sign(note_text(identity, files))
     sealed = _seal(room, readers, {**files, NOTE: note.encode()})
     write(room.path / "releases" / f"{identity}.release", sealed)
@@ -258,7 +158,7 @@ def publish(room: Room, allowed: Allowed, ledger: Ledger, noisy: Sequence[Noisy]
         "id": identity,
         "kind": job.kind,
         "recipients": readers,
-        "entries": [item.receipt.sequence for item in noisy],
+        "entries": [item.receipt.sequence for item in made.noisy],
     }
     write(room.path / "releases" / f"{identity}.json", json.dumps(about, indent=2).encode())
     return _listed(room.path / "releases" / f"{identity}.json")
@@ -299,7 +199,7 @@ def _seal(room: Room, recipients: Sequence[str], files: Mapping[str, bytes]) -> 
 
 def _listed(path: Path) -> Listed:
     remedy = "remove it, and run its job again: that costs nothing"
-    about = _shaped(path, path.read_bytes(), _ABOUT, remedy)
+    about = _shaped(path, path.read_bytes(), About, remedy)
     if about.id != path.stem:
         raise BadRelease(path, "it is of another release", remedy, tampered=True)
     return Listed(about.id, about.kind, tuple(about.recipients), tuple(about.entries), path.with_suffix(".release"))

@@ -20,7 +20,8 @@ from ..policies.agreement import (
 )
 from ..policies.contract import Contract
 from ..policies.document import read_document
-from ..policies.request import Job, parse_job
+from ..policies.jobs.job import Job
+from ..policies.request import parse_job
 from ..policies.share import ShareUnusable, check_share, is_share_of, new_share, share_path, signed_share
 from ..policies.sign import BadSignature, Namespace, Signer, parse_public_key, ssh_keygen_line, verify
 from ..policies.sign import sign as make_signature

@@ -13,7 +13,7 @@ from .show import JsonFlag, Part, Result, Table, say, working
 
 if TYPE_CHECKING:
     from ..cleanroom.job import Plan
-    from ..policies.request import Job
+    from ..policies.jobs.job import Job
 
 app = typer.Typer(help="Draft and sign a job.", no_args_is_help=True)
 
@@ -22,7 +22,7 @@ JobFile = Annotated[Path, typer.Argument(metavar="JOB", help="job.toml, with its
 
 @app.command("new")
 def new(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="lookalike or overlap")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="what to ask for: a kind that the contract allows")],
     contract: Annotated[Path, typer.Option(help="contract.toml")],
     epsilon: Annotated[float, typer.Option(help="everything the job draws is within it: above 0, at most 64")] = 1.0,
     size: Annotated[

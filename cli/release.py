@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .reports.kinds import report
 from .room import RoomFolder
-from .show import Bars, JsonFlag, Part, Result, Table, interval, number, say, working
+from .show import JsonFlag, Part, Result, Table, say, working
 
 if TYPE_CHECKING:
     from ..cleanroom.vouched import Vouched
@@ -99,7 +100,7 @@ def open_(
         _write_model(model, opened.files["model.json"])
         written.append(model)
     document = opened.document
-    parts = [*_parts(document), *(_standing(found) if found else []), *(f"wrote `{path}`" for path in written)]
+    parts = [*report(document), *(_standing(found) if found else []), *(f"wrote `{path}`" for path in written)]
     if opened.audience is not None and ids is None:
         parts.append("the audience is in the room's tokens: `--ids DATASET.ids` turns them into your own IDs")
     unsigned = "who made this release was not checked: anybody can seal a file to you; pass `--contract contract.toml`"
@@ -140,70 +141,3 @@ def _after_opening(document: Mapping[str, Any], contract: Path | None, ledger: P
         return f"`passbox ledger show {ledger}` lists what was spent, and on what"
     what = "this was" if len(document["receipt"]["entries"]) == 1 else "these were"
     return f"with a copy of the ledger, `--ledger EXPORT` shows that {what} paid for, and which witness vouches for it"
-
-
-SHOWN = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
-"""Audience shares in the table; the release holds more."""
-
-
-def _parts(document: Mapping[str, Any]) -> list[Part]:
-    parts: list[Part] = [f"{document['kind']} {document['id']}: {document['purpose']}"]
-    if document["kind"] == "overlap":
-        rows = [("matched", interval(document["matched"], 0)), ("match rate", interval(document["match_rate"]))]
-        parts.append(Table(("number", "estimate  [95 % interval]"), rows, right=(1,)))
-        parts += [_BELOW] if document["matched"]["low"] < 0 else []
-    else:
-        parts += _lookalike(document)
-    parts += [f"- {sentence}" for sentence in document["who_learns_what"]]
-    entries = ", ".join(str(item["sequence"]) for item in document["receipt"]["entries"])
-    return [*parts, f"receipt: ledger entries {entries}, checked against the noisy numbers in this file"]
-
-
-_BELOW = (
-    "a count is not below 0: what is below it here is noise, and left as it is because a figure that was cut off at 0 "
-    "would be too large on average"
-)
-
-
-def _lookalike(document: Mapping[str, Any]) -> list[Part]:
-    cuts = document["cuts"]
-    shown = [cut for cut in cuts if any(abs(cut["share"] - share) < 0.003 for share in SHOWN)]
-    rows = [
-        (f"{cut['share']:.1%}", f"{cut['people']:,}", interval(cut["lift"], 2), interval(cut["gain"], 2))
-        for cut in shown
-    ]
-    highest = max((cut["lift"]["estimate"] for cut in cuts), default=1.0) or 1.0
-    bars = [
-        (f"{cut['share']:.1%}", cut["lift"]["estimate"] / highest, f"{cut['lift']['estimate']:.2f}") for cut in cuts
-    ]
-    return [
-        Table(
-            ("number", "estimate  [95 % interval: noise and sampling]"),
-            [
-                ("auc", interval(document["auc"])),
-                ("seeds held out", interval(document["positives"], 0)),
-                ("audience", f"{document['audience']['size']:,} people"),
-            ],
-            right=(1,),
-        ),
-        Table(
-            ("best share", "people", "lift", "gain: share of seeds in it"),
-            rows,
-            right=(0, 1, 2, 3),
-            title="held-out people",
-        ),
-        Bars("lift by best share of people", bars),
-        _calibration(document),
-    ]
-
-
-def _calibration(document: Mapping[str, Any]) -> Table:
-    """What the model said of people, best bins first, and what came true."""
-    bins = document["calibration"]
-    rows = [
-        (f"{row['people']:,}", number(row["predicted"]), interval(row["rate"]))
-        for row in bins[:: max(1, len(bins) // 5)]
-        if row["predicted"] is not None
-    ]
-    title = "calibration, some score bins from best to worst"
-    return Table(("people", "model says", "came true  [95 % interval]"), rows, right=(0, 1, 2), title=title)

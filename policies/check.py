@@ -4,7 +4,7 @@
 what would pass. Nothing here reads a person's data, so the words are the same on neighbouring data sets. An auditor
 calls the same function with what the parties signed: what a room may not do, a log may not show.
 
-What `membership` jobs give rests on exact knowledge of the features, so only the features' owner may read it.
+What one kind of job is refused for stands with the kind (`policies.jobs`).
 """
 
 from __future__ import annotations
@@ -16,32 +16,13 @@ from datetime import date
 from ..dp.entry import Purchase
 from .agreement import Agreement
 from .contract import Allowance, Contract
-from .price import EpsilonTooSmall, ShapeOf, columns_of, protected, purchases
-from .request import MOST_COLUMNS, Job, LookalikeJob, Request
-from .sentences import learns, names, warnings
-
-FEWEST_PEOPLE = 200
-"""A lookalike holds out one person in five by a hash: with fewer people nobody might be held out."""
-
-
-class Refused(Exception):
-    """The contract does not allow this. clause: what refused. remedy: what would pass. Public facts only."""
-
-    def __init__(self, clause: str, rule: str, remedy: str) -> None:
-        super().__init__(clause, rule, remedy)
-        self.clause, self.rule, self.remedy = clause, rule, remedy
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """What is public about a data set in the room, from its signed manifest.
-
-    manifest: its SHA-256. rows: accepted rows. expires: the last day its owner lets it be used.
-    """
-
-    manifest: str
-    rows: int
-    expires: date
+from .jobs.draw import EpsilonTooSmall
+from .jobs.job import Job, ShapeOf
+from .price import protected, purchases
+from .refused import Refused as Refused
+from .refused import Submitted as Submitted
+from .request import Request
+from .sentences import names, operator_sentence, warnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +48,23 @@ def check(
     _refuse_foreign(agreement, job)
     _refuse_unsubmitted(contract, job, submitted, today)
     _refuse_unlisted(contract, request)
-    _refuse_small(contract, job, submitted)
-    if isinstance(job, LookalikeJob):
-        _refuse_readers(contract, job)
-        _refuse_columns(contract, job)
+    job.refuse(contract, submitted)
     paying = protected(contract, job)
     _refuse_delta(contract, paying, submitted)
-    said = warnings(contract, job, {name: submitted[name].rows for name in paying})
-    manifests = {name: submitted[name].manifest for name in (job.people, job.seed)}
+    said = warnings(contract, job.epsilon, {name: submitted[name].rows for name in paying})
+    manifests = {name: submitted[name].manifest for name in job.datasets()}
     try:
         bought = purchases(agreement, request, manifests, shape_of)
     except EpsilonTooSmall:
         raise Refused("epsilon", f"ε {job.epsilon:g} is too small for any noise", "ask a larger epsilon") from None
-    return Allowed(request, bought, paying, said, learns(contract, job))
+    return Allowed(request, bought, paying, said, _learns(contract, job))
+
+
+def _learns(contract: Contract, job: Job) -> tuple[str, ...]:
+    """Who learns what, in sentences for the release."""
+    said = job.learns(contract, names(contract.readers(tuple(job.recipients))))
+    sentence = operator_sentence(contract)
+    return (*said, sentence) if sentence else said
 
 
 def refuse_expired(contract: Contract, today: date) -> None:
@@ -97,7 +82,7 @@ def _refuse_foreign(agreement: Agreement, job: Job) -> None:
 
 
 def _refuse_unsubmitted(contract: Contract, job: Job, submitted: Mapping[str, Submitted], today: date) -> None:
-    for name in (job.people, job.seed):
+    for name in job.datasets():
         if name not in contract.dataset:
             raise Refused("dataset", f"the contract knows no data set {name}", f"use one of {names(contract.dataset)}")
         owner = contract.dataset[name].owner
@@ -113,8 +98,6 @@ def _refuse_unsubmitted(contract: Contract, job: Job, submitted: Mapping[str, Su
                 f"{owner} let {name} be used until {submitted[name].expires}",
                 f"ask {owner} to prepare it again",
             )
-    if contract.dataset[job.people].owner == contract.dataset[job.seed].owner:
-        raise Refused("dataset", "people and seed belong to the same owner", "name data sets of two owners")
 
 
 def _refuse_unlisted(contract: Contract, request: Request) -> None:
@@ -144,64 +127,6 @@ def askers(contract: Contract, job: Job) -> tuple[str, ...]:
     fitting = {name for rule in contract.rules.allow if _admits(rule, job) for name in rule.ask}
     others = {name for rule in contract.rules.allow if rule.job == job.kind for name in rule.ask} - fitting
     return (*sorted(fitting), *sorted(others))
-
-
-def _refuse_small(contract: Contract, job: Job, submitted: Mapping[str, Submitted]) -> None:
-    """Minimums look at accepted rows, which are public. A count is the same both ways round, so both lists count."""
-    rules, people = contract.rules, submitted[job.people].rows
-    for name in (job.seed,) if isinstance(job, LookalikeJob) else (job.seed, job.people):
-        if submitted[name].rows < rules.smallest_seed:
-            raise Refused(
-                "rules.smallest_seed",
-                f"{name} has {submitted[name].rows} rows, at least {rules.smallest_seed} are needed",
-                "submit a longer list",
-            )
-    if not isinstance(job, LookalikeJob):
-        return
-    if people < FEWEST_PEOPLE:
-        raise Refused(
-            "people", f"{job.people} has {people} rows, a lookalike needs {FEWEST_PEOPLE}", "submit more people"
-        )
-    if job.audience.size < rules.smallest_audience:
-        raise Refused(
-            "rules.smallest_audience",
-            f"an audience of {job.audience.size} is asked, at least {rules.smallest_audience} are needed",
-            f"ask audience = {{ size = {rules.smallest_audience} }} or more",
-        )
-    if job.audience.size > people:
-        raise Refused("audience", f"{job.people} has only {people} rows", "ask a smaller audience")
-
-
-def _refuse_readers(contract: Contract, job: LookalikeJob) -> None:
-    owner = contract.dataset[job.people].owner
-    others = contract.readers(tuple(job.recipients)) - {owner}
-    if others:
-        raise Refused(
-            "membership",
-            f"a lookalike may be read only by {owner}, who owns the features; {names(others)} would read it too",
-            f'ask recipients = ["{owner}"]'
-            if set(job.recipients) - {owner}
-            else "let a neutral party, or the owner of the features, operate the room",
-        )
-    if contract.dataset[job.seed].protects != "membership":
-        raise Refused(
-            f"dataset.{job.seed}.protects",
-            "a lookalike protects membership of the seed, and this data set asks for more",
-            'agree on protects = "membership" for the seed',
-        )
-
-
-def _refuse_columns(contract: Contract, job: LookalikeJob) -> None:
-    declared, clause = contract.dataset[job.people].columns, f"dataset.{job.people}"
-    if not declared:
-        raise Refused(f"{clause}.columns", "it has no columns to learn from", "declare some in the contract")
-    if contract.dataset[job.people].id is None:
-        raise Refused(f"{clause}.id", "without own IDs there is no audience to hand out", "name the ID column")
-    unknown = [name for name in job.columns or [] if name not in declared]
-    if unknown:
-        raise Refused("columns", f"{names(unknown)} is not declared", f"use some of {names(declared)}")
-    if len(columns_of(contract, job)) > MOST_COLUMNS:
-        raise Refused("columns", f"a lookalike learns from at most {MOST_COLUMNS} columns", "name some in columns")
 
 
 def _refuse_delta(contract: Contract, paying: tuple[str, ...], submitted: Mapping[str, Submitted]) -> None:

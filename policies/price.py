@@ -12,39 +12,22 @@ the contract's order and carry the name of the data set they belong to, readers 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from collections.abc import Mapping
 
 from ..dp.account import Cap
 from ..dp.accounting import rho_within
 from ..dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED
 from ..dp.budget import Budget, Delta, Epsilon, Rho
 from ..dp.entry import Charge, Context, Purchase, Specification
-from ..dp.scale import Scale, price, smallest_scale
+from ..dp.scale import Scale, price
 from .agreement import Agreement
 from .contract import Contract
-from .request import Job, LookalikeJob, OverlapJob, Request
+from .jobs.draw import Draw
+from .jobs.job import Job, ShapeOf
+from .request import Request
 
 UNIT = "record"
 """What is protected: one submitted record, which its owner has made one person as well as it can."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Cells and lattice of the statistics of a lookalike, as the declared columns fix them (`modelling.features`)."""
-
-    cells: int
-    bits: int
-    l2_squared: int
-    score_cells: int
-
-
-ShapeOf: TypeAlias = Callable[[Contract, LookalikeJob], Shape]
-
-
-class EpsilonTooSmall(Exception):
-    """No noise that fits the lattice keeps to so small an ε."""
 
 
 def account(owner: str) -> str:
@@ -80,19 +63,12 @@ def context_of(agreement: Agreement, request: Request) -> Context:
 def protected(contract: Contract, job: Job) -> tuple[str, ...]:
     """The data sets that pay, in the job's order."""
     readers = contract.readers(tuple(job.recipients))
-    return tuple(name for name in (job.people, job.seed) if readers - {contract.dataset[name].owner})
+    return tuple(name for name in job.datasets() if readers - {contract.dataset[name].owner})
 
 
 def delta_of_job(contract: Contract, job: Job) -> Delta:
-    """The δ at which a job's ε is priced: the seed's for a lookalike, the smaller of both for a count of both."""
-    names = (job.seed,) if isinstance(job, LookalikeJob) else (job.people, job.seed)
-    return Delta(min(contract.dataset[name].budget.delta for name in names))
-
-
-def columns_of(contract: Contract, job: LookalikeJob) -> tuple[str, ...]:
-    """The job's columns in the contract's order, whatever order the job names them in."""
-    declared = contract.dataset[job.people].columns
-    return tuple(name for name in declared if job.columns is None or name in job.columns)
+    """The δ at which a job's ε is priced: the smallest of the data sets that it is priced by."""
+    return Delta(min(contract.dataset[name].budget.delta for name in job.priced_by()))
 
 
 def purchases(
@@ -106,7 +82,7 @@ def purchases(
     rho = rho_within(Budget(Epsilon(job.epsilon), delta_of_job(contract, job)))
     base = Specification(
         statistic="matched-count@1",
-        datasets={name: manifests[name] for name in sorted((job.people, job.seed))},
+        datasets={name: manifests[name] for name in sorted(job.datasets())},
         unit=UNIT,
         rule=contract.match.rule,
         part="all",
@@ -117,47 +93,17 @@ def purchases(
         scale=Scale(1),
     )
     context = context_of(agreement, request)
-    if isinstance(job, OverlapJob):
-        spec = _with_noise(base, rho)
-        return (Purchase(spec, _charges(contract, job, spec), context),)
-    return _lookalike(contract, job, base, rho, context, shape_of(contract, job))
+    return tuple(_bought(contract, job, draw, context) for draw in job.draws(contract, base, rho, shape_of))
 
 
-def _lookalike(
-    contract: Contract, job: LookalikeJob, base: Specification, rho: Rho, context: Context, shape: Shape
-) -> tuple[Purchase, Purchase]:
-    """The moments pay; the histogram, on the other part of the people, is covered by them."""
-    moments = replace(
-        base,
-        statistic="seed-moments@1",
-        part="train",
-        columns=tuple(f"{job.people}.{name}" for name in columns_of(contract, job)),
-        cells=shape.cells,
-        bits=shape.bits,
-        l2_squared=shape.l2_squared,
-    )
-    moments = _with_noise(moments, rho)
-    scores = replace(
-        base,
-        statistic="score-histogram@1",
-        part="held-out",
-        columns=moments.columns,
-        cells=shape.score_cells,
-        follows=moments.key,
-    )
-    scores = _with_noise(scores, price(moments.l2_squared, moments.scale))
-    paying = Purchase(moments, _charges(contract, job, moments), context)
-    return (paying, Purchase(scores, (), context, beside=paying.key))
-
-
-def _with_noise(spec: Specification, rho: Rho) -> Specification:
-    try:
-        return replace(spec, scale=smallest_scale(spec.l2_squared, rho))
-    except ValueError:
-        raise EpsilonTooSmall from None
+def _bought(contract: Contract, job: Job, draw: Draw, context: Context) -> Purchase:
+    """A draw that is covered by another has no charges of its own."""
+    charges = () if draw.beside else _charges(contract, job, draw.specification)
+    return Purchase(draw.specification, charges, context, draw.beside)
 
 
 def _charges(contract: Contract, job: Job, spec: Specification) -> tuple[Charge, ...]:
-    """One charge an account: the two data sets of a job have different owners."""
+    """One charge an account, in the name of the first of its owner's data sets that pays."""
     cost = price(spec.l2_squared, spec.scale)
-    return tuple(Charge(account(contract.dataset[name].owner), name, cost) for name in protected(contract, job))
+    paying = {account(contract.dataset[name].owner): name for name in reversed(protected(contract, job))}
+    return tuple(Charge(owner, name, cost) for owner, name in reversed(paying.items()))

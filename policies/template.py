@@ -184,20 +184,18 @@ def _text(value: str) -> str:
     return '"' + "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in plain) + '"'
 
 
-def job_text(
-    kind: str, contract: str, people: str, seed: str, readers: Sequence[str], epsilon: float, size: int
-) -> str:
-    """A first draft of a job, with a comment on every line. contract: SHA-256 of the bytes it is bound to."""
+def job_text(kind: str, contract: str, own: Sequence[str], readers: Sequence[str], epsilon: float) -> str:
+    """A first draft of a job, with a comment on every line.
+
+    contract: SHA-256 of the bytes it is bound to. own: the lines that only this kind has (`Job.draft`).
+    """
     lines = [
         f"kind = {_text(kind)}",
         "# SHA-256 of contract.toml: under no other contract can this job be run",
         f"contract = {_text(contract)}",
         "serial = 1  # the next number asks the same again after a data set was submitted anew",
-        f"people = {_text(people)}",
-        f"seed = {_text(seed)}",
         f"recipients = [{', '.join(_text(reader) for reader in readers)}]  # who can open the release",
         f"epsilon = {epsilon!r}  # everything this job draws is within it",
+        *own,
     ]
-    if kind == "lookalike":
-        lines.append(f"audience = {{ size = {size} }}  # another size later costs nothing")
     return "\n".join([*lines, ""])

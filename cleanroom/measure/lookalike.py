@@ -7,7 +7,7 @@ the model, the curves, the audience of any size, is computed from those noisy in
 
 The code ensures: nothing after `pay` sees a label; ties at the audience's cut are broken by a keyed hash; rows leave
 in the order of their tokens, never in the order of a join.
-The caller ensures: the reader owns the features (`policies.check` refuses others).
+The caller ensures: the reader owns the features (`policies.jobs.lookalike` refuses others).
 """
 
 from __future__ import annotations
@@ -16,30 +16,122 @@ import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ...dp.aggregate import Statistic, histogram
+from ...dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED, Statistic, histogram
 from ...dp.ledger import Ledger
 from ...dp.noisy import Noisy
+from ...dp.scale import SCALE_UNIT
 from ...modelling.audience import choose
 from ...modelling.design import BITS, MOMENTS_L2_SQUARED, Design
-from ...modelling.evaluate import MOST_BINS, Evaluation, ScoreBins, evaluate
+from ...modelling.evaluate import MOST_BINS, Evaluation, ScoreBins, evaluate, planned_auc_halfwidth
 from ...modelling.features import Category, Encoder, Kind, Number, Topics, most_cells
 from ...modelling.lookalike import Model, fit
 from ...policies.check import Allowed
 from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn
-from ...policies.price import Shape, columns_of
-from ...policies.request import LookalikeJob
-from ..release import Contents
+from ...policies.jobs.draw import Shape
+from ...policies.jobs.job import Job
+from ...policies.jobs.lookalike import MOMENTS, SCORES, LookalikeJob
+from ..document import Count, Document, Figure, Share, Strict
+from ..matched import read_match
 from ..room import Dataset, Room
+from .measure import Contents, Made, Precision
 
 HELD_OUT = 0.2
 """Share of the people whose seeds are kept for evaluation."""
+
+ASSUMED_RATES = (0.25, 0.5, 0.75, 1.0)
+"""Match rates for which a plan says how exact a number would be: the real one is secret."""
+ASSUMED_AUC = 0.75
+
+
+class Size(Strict):
+    size: Count
+
+
+class Cut(Strict):
+    """The best `people` as an audience (`modelling.evaluate.Cut`)."""
+
+    share: Share
+    people: Count
+    gain: Figure
+    lift: Figure
+    precision: Figure
+    false_positives: Figure
+
+
+class Bin(Strict):
+    """What the model said of the people in one score bin, and what came true."""
+
+    people: Count
+    predicted: Share | None
+    rate: Figure
+
+
+class Lookalike(Document):
+    """An audience, and what its model is worth on people held out."""
+
+    kind: Literal["lookalike"]
+    people: Count
+    audience: Size
+    held_out: Count
+    positives: Figure
+    auc: Figure
+    cuts: list[Cut]
+    calibration: list[Bin]
+
+
+class LookalikeMeasure:
+    """Two noisy statistics, and an audience."""
+
+    document = Lookalike
+    files = frozenset({"audience.parquet", "model.json"})
+
+    def statistics(self, document: Mapping[str, Any]) -> tuple[str, ...]:
+        del document
+        return (MOMENTS, SCORES)
+
+    def shape(self, contract: Contract, job: Job, statistic: str) -> Shape:
+        if statistic == SCORES:
+            return Shape(MOST_BINS, COUNT_BITS, COUNT_L2_SQUARED)
+        return Shape(most_cells(declared_kinds(contract, _asked(job))) + 1, BITS, MOMENTS_L2_SQUARED)
+
+    def make(self, room: Room, allowed: Allowed, ledger: Ledger) -> Made:
+        """`matched` goes no further than `Ledger.pay`."""
+        job, held = _asked(allowed.request.job), room.datasets()
+        matched = read_match(room, held[job.people], held[job.seed])
+        fit = fitted(room, allowed, ledger, held[job.people], matched)
+        tokens = room.read(held[job.people], ["token"]).column("token").to_numpy()
+        return Made(fit.noisy, contents(fit, tokens, job.audience.size))
+
+    def figures(self, document: Mapping[str, Any], noisy: Sequence[Noisy]) -> dict[str, object]:
+        return reread(noisy[1], document["calibration"])
+
+    def precision(self, room: Room, allowed: Allowed) -> tuple[Precision, ...]:
+        """Half widths of the AUC for some match rates: the real one is secret."""
+        job, spec = _asked(allowed.request.job), allowed.purchases[-1].specification
+        sigma = spec.scale / SCALE_UNIT / 2**spec.bits
+        rows = {name: held.rows for name, held in room.submitted().items()}
+        people, seeds = round(HELD_OUT * rows[job.people]), rows[job.seed]
+        return tuple(
+            (
+                "auc",
+                f"{rate:.0%} of {job.seed} are among {job.people}, auc {ASSUMED_AUC}",
+                planned_auc_halfwidth(round(HELD_OUT * seeds * rate), people, sigma, ASSUMED_AUC),
+            )
+            for rate in ASSUMED_RATES
+            if 1 <= round(HELD_OUT * seeds * rate) < people
+        )
+
+
+def _asked(job: Job) -> LookalikeJob:
+    assert isinstance(job, LookalikeJob)  # noqa: S101 - MEASURES dispatches on the kind
+    return job
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +150,10 @@ class Fitted:
     noisy: tuple[Noisy, Noisy]
 
 
-def shape_of(contract: Contract, job: LookalikeJob) -> Shape:
-    """Cells and sensitivity as the declared columns fix them, before any data is touched."""
-    return Shape(most_cells(declared_kinds(contract, job)) + 1, BITS, MOMENTS_L2_SQUARED, MOST_BINS)
-
-
 def declared_kinds(contract: Contract, job: LookalikeJob) -> list[Kind]:
     """The job's columns as features, in the contract's order: another order would be another model."""
     declared = contract.dataset[job.people].columns
-    return [_kind(name, declared[name]) for name in columns_of(contract, job)]
+    return [_kind(name, declared[name]) for name in job.columns_of(contract)]
 
 
 def _kind(name: str, column: Column) -> Kind:
@@ -118,9 +205,7 @@ def positives(crowd: Crowd, bins: ScoreBins, matched: NDArray[np.bool_], cells: 
 
 def fitted(room: Room, allowed: Allowed, ledger: Ledger, people: Dataset, matched: NDArray[np.bool_]) -> Fitted:
     """Pay for the two statistics, or find them paid, and make of them what follows."""
-    job = allowed.request.job
-    assert isinstance(job, LookalikeJob)  # noqa: S101 - `run` dispatches on the kind
-    crowd = crowd_of(room, job, people)
+    crowd = crowd_of(room, _asked(allowed.request.job), people)
     first, second = allowed.purchases
     sums = ledger.paid(first) or ledger.pay(first, moments(crowd, matched, first.specification.cells))
     model = _fit(crowd.training, sums)

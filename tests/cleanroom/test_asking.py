@@ -11,7 +11,8 @@ import pytest
 from passbox.cleanroom.asking import draft_job, refusal
 from passbox.policies.check import Refused
 from passbox.policies.contract import parse
-from passbox.policies.request import LookalikeJob, parse_job
+from passbox.policies.jobs.lookalike import LookalikeJob
+from passbox.policies.request import parse_job
 
 if TYPE_CHECKING:
     from conftest import World

@@ -18,7 +18,7 @@ import pytest
 from passbox.cleanroom import job
 from passbox.cleanroom.audit import LedgerBroken, verify_log
 from passbox.cleanroom.log import BadLog, Log, log_of, read_log, write_log
-from passbox.cleanroom.measure.lookalike import shape_of
+from passbox.cleanroom.measure.kinds import shape_of
 from passbox.cleanroom.room import open_room
 from passbox.cleanroom.submit import submit
 from passbox.dp.entry import canonical, digest

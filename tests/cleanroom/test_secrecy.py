@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from passbox.cleanroom import job
+from passbox.cleanroom import matched as matched_
 from passbox.cleanroom.measure import lookalike
 from passbox.cleanroom.room import Room, open_room
 from passbox.cli.app import run as cli
@@ -77,7 +78,7 @@ def test_the_planted_fault_that_peeks_at_labels_is_caught(used: World, monkeypat
             fit.model, fit.scores + matched, fit.tiebreak, fit.held_out, fit.bins, fit.evaluation, fit.noisy
         )
 
-    monkeypatch.setattr(job, "fitted", peeking)
+    monkeypatch.setattr(lookalike, "fitted", peeking)
     with pytest.raises(AssertionError):
         test_with_the_noise_held_no_label_changes_a_byte(used, np.logical_not)
 
@@ -263,7 +264,7 @@ def test_a_match_that_moves_two_rows_is_caught(world: World, copied: Copier, mon
         matched = honest(people, seed).matched
         return matching.Match(matched | np.roll(matched, 1))
 
-    monkeypatch.setattr(job, "match_handles", generous)
+    monkeypatch.setattr(matched_, "match_handles", generous)
     assert not keeps_its_promise(neighbours(world, copied, "train", 0, monkeypatch), "train")
 
 
@@ -298,7 +299,7 @@ def test_the_audience_is_the_top_by_score_with_keyed_ties_and_sorted_ids(
         kept.append(honest(*arguments))
         return kept[-1]
 
-    monkeypatch.setattr(job, "fitted", keeping)
+    monkeypatch.setattr(lookalike, "fitted", keeping)
     released = {size: world.run("lookalike", audience={"size": size}).release for size in (200, 777, 2990)}
     fit = kept[0]
     tokens = world.table("visitors").column("token").to_numpy()

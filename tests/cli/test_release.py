@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from passbox.cli.release import _parts
+from passbox.cli.reports.kinds import report
 
 
 @pytest.mark.parametrize(("low", "said"), [(-3.0, True), (3.0, False)])
@@ -19,5 +19,5 @@ def test_a_count_below_nothing_is_left_as_it_is_and_explained(low: float, said: 
         "who_learns_what": [],
         "receipt": {"entries": []},
     }
-    told = [part for part in _parts(document) if isinstance(part, str)]
+    told = [part for part in report(document) if isinstance(part, str)]
     assert any("a count is not below 0" in part for part in told) is said

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
@@ -11,11 +11,14 @@ from passbox.dp.accounting import rho_within
 from passbox.dp.budget import Budget, Delta, Epsilon
 from passbox.dp.scale import price
 from passbox.policies.agreement import Agreement
-from passbox.policies.check import FEWEST_PEOPLE, Allowed, Refused, Submitted, askers, check
-from passbox.policies.contract import parse
+from passbox.policies.check import Allowed, Refused, Submitted, askers, check
+from passbox.policies.contract import JobKind, parse
 from passbox.policies.document import InvalidContract
-from passbox.policies.price import Shape, caps, columns_of
-from passbox.policies.request import MOST_COLUMNS, MOST_READERS, Request, parse_job
+from passbox.policies.jobs.draw import Shape
+from passbox.policies.jobs.job import MOST_COLUMNS, MOST_READERS
+from passbox.policies.jobs.lookalike import FEWEST_PEOPLE, SCORES, LookalikeJob
+from passbox.policies.price import caps
+from passbox.policies.request import KINDS, Request, parse_job
 
 if TYPE_CHECKING:
     from conftest import People
@@ -37,8 +40,8 @@ budget = { epsilon = 3.0, delta = 1e-6 }
 [rules]"""
 
 
-def shape_of(contract: object, job: object) -> Shape:
-    return Shape(40, 20, 2**40, 15)
+def shape_of(contract: object, job: object, statistic: str) -> Shape:
+    return Shape(15, 10, 2**20) if statistic == SCORES else Shape(40, 20, 2**40)
 
 
 def request(kind: str, asker: str = "publisher", **fields: Any) -> Request:
@@ -278,7 +281,12 @@ def test_one_owner_has_one_cap_the_smallest(people: People) -> None:
 
 def test_columns_keep_the_contracts_order(people: People) -> None:
     job = request("lookalike", columns=["topics", "age"]).job
-    assert columns_of(people.contract, job) == ("age", "topics")
+    assert isinstance(job, LookalikeJob)
+    assert job.columns_of(people.contract) == ("age", "topics")
+
+
+def test_a_contract_can_allow_every_kind_of_job_that_there_is() -> None:
+    assert set(KINDS) == set(get_args(JobKind))
 
 
 # -- the job's own shape ---------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from passbox.cleanroom.measure.lookalike import shape_of
+from passbox.cleanroom.measure.kinds import shape_of
 from passbox.dp.budget import Rho
 from passbox.dp.carry import Carried
 from passbox.dp.entry import Purchase, canonical, digest

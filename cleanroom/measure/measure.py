@@ -1,0 +1,68 @@
+"""What a kind of job is in the room: what it computes from people, what its release holds, how exact it will be.
+
+The other half, what may be asked and what is drawn, is the job's class in `policies.jobs`. A kind is a file here with
+one `Measure`, listed in `measure.kinds`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from ...dp.ledger import Ledger
+from ...dp.noisy import Noisy
+from ...policies.check import Allowed
+from ...policies.contract import Contract
+from ...policies.jobs.draw import Shape
+from ...policies.jobs.job import Job
+from ..document import Document
+from ..room import Room
+
+Precision: TypeAlias = tuple[str, str, float]
+"""What, under which assumption, and the half width of its 95 % interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What goes into a release: JSON-able values, and files by name."""
+
+    values: Mapping[str, object]
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a job gave. noisy: the paid statistics, in the order of the job's draws."""
+
+    noisy: tuple[Noisy, ...]
+    contents: Contents
+
+
+class Measure(Protocol):
+    """document: the shape of its release.json. files: what a release holds beside that."""
+
+    @property
+    def document(self) -> type[Document]: ...
+
+    @property
+    def files(self) -> frozenset[str]: ...
+
+    def statistics(self, document: Mapping[str, Any]) -> Sequence[str]:
+        """The statistics that a release's receipt must hold, in order."""
+
+    def shape(self, contract: Contract, job: Job, statistic: str) -> Shape:
+        """One of its statistics as the contract alone fixes it."""
+
+    def make(self, room: Room, allowed: Allowed, ledger: Ledger) -> Made:
+        """Pay for its statistics, or find them paid, and make of them what the release holds.
+
+        The exact aggregate goes into `Ledger.pay` and no further; what follows sees only what came back noisy.
+        Killed in between and typed again, it goes on from what was stored.
+        """
+
+    def figures(self, document: Mapping[str, Any], noisy: Sequence[Noisy]) -> Mapping[str, object]:
+        """The figures of a release once more, from its noisy integers: what its reader compares them with."""
+
+    def precision(self, room: Room, allowed: Allowed) -> tuple[Precision, ...]:
+        """How exact its numbers will be: one row for a number of fixed noise, a table of assumptions for others."""

@@ -1,0 +1,24 @@
+"""Every kind of release as a person sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..show import Part
+from . import lookalike, overlap
+
+REPORTS: dict[str, Callable[[Mapping[str, Any]], list[Part]]] = {
+    "lookalike": lookalike.parts,
+    "overlap": overlap.parts,
+}
+"""The tables and plots of a document (`cleanroom.document`), by its kind."""
+
+
+def report(document: Mapping[str, Any]) -> list[Part]:
+    """What a release says, who learns what from it, and where it was paid for."""
+    parts: list[Part] = [f"{document['kind']} {document['id']}: {document['purpose']}"]
+    parts += REPORTS[document["kind"]](document)
+    parts += [f"- {sentence}" for sentence in document["who_learns_what"]]
+    entries = ", ".join(str(item["sequence"]) for item in document["receipt"]["entries"])
+    return [*parts, f"receipt: ledger entries {entries}, checked against the noisy numbers in this file"]

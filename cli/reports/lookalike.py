@@ -1,0 +1,56 @@
+"""What a lookalike says: how good its model is on people held out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..show import Bars, Part, Table, interval, number
+
+SHOWN = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
+"""Audience shares in the table; the release holds more."""
+
+
+def parts(document: Mapping[str, Any]) -> list[Part]:
+    """How good the model is on people held out: lift, gain and calibration."""
+    cuts = document["cuts"]
+    shown = [cut for cut in cuts if any(abs(cut["share"] - share) < 0.003 for share in SHOWN)]
+    rows = [
+        (f"{cut['share']:.1%}", f"{cut['people']:,}", interval(cut["lift"], 2), interval(cut["gain"], 2))
+        for cut in shown
+    ]
+    highest = max((cut["lift"]["estimate"] for cut in cuts), default=1.0) or 1.0
+    bars = [
+        (f"{cut['share']:.1%}", cut["lift"]["estimate"] / highest, f"{cut['lift']['estimate']:.2f}") for cut in cuts
+    ]
+    return [
+        Table(
+            ("number", "estimate  [95 % interval: noise and sampling]"),
+            [
+                ("auc", interval(document["auc"])),
+                ("seeds held out", interval(document["positives"], 0)),
+                ("audience", f"{document['audience']['size']:,} people"),
+            ],
+            right=(1,),
+        ),
+        Table(
+            ("best share", "people", "lift", "gain: share of seeds in it"),
+            rows,
+            right=(0, 1, 2, 3),
+            title="held-out people",
+        ),
+        Bars("lift by best share of people", bars),
+        _calibration(document),
+    ]
+
+
+def _calibration(document: Mapping[str, Any]) -> Table:
+    """What the model said of people, best bins first, and what came true."""
+    bins = document["calibration"]
+    rows = [
+        (f"{row['people']:,}", number(row["predicted"]), interval(row["rate"]))
+        for row in bins[:: max(1, len(bins) // 5)]
+        if row["predicted"] is not None
+    ]
+    title = "calibration, some score bins from best to worst"
+    return Table(("people", "model says", "came true  [95 % interval]"), rows, right=(0, 1, 2), title=title)

@@ -1,0 +1,50 @@
+"""What a job draws: a noisy statistic, its shape before any data, and its noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ...dp.budget import Rho
+from ...dp.entry import Specification
+from ...dp.scale import smallest_scale
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A statistic as declared columns fix it, before any data is touched.
+
+    cells: how many numbers. bits: one lattice unit is 2^-bits. l2_squared: in lattice units, of one protected record.
+    """
+
+    cells: int
+    bits: int
+    l2_squared: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One noisy statistic of a job.
+
+    beside: key of the draw whose charge covers this one too, because they look at disjoint parts of the same people
+    (parallel composition); "" where it pays for itself.
+    """
+
+    specification: Specification
+    beside: str = ""
+
+
+class EpsilonTooSmall(Exception):
+    """No noise that fits the lattice keeps to so small an ε."""
+
+
+def with_noise(spec: Specification, rho: Rho) -> Specification:
+    """The statistic with the least noise that costs no more than rho. Errors: EpsilonTooSmall."""
+    try:
+        return replace(spec, scale=smallest_scale(spec.l2_squared, rho))
+    except ValueError:
+        raise EpsilonTooSmall from None
+
+
+def shaped(spec: Specification, shape: Shape) -> Specification:
+    """The statistic with a shape put in."""
+    return replace(spec, cells=shape.cells, bits=shape.bits, l2_squared=shape.l2_squared)

@@ -1,0 +1,142 @@
+"""Lookalike: fit on the seed, choose the people most like it, evaluate on people held out.
+
+What it gives rests on exact knowledge of the features, so only the features' owner may read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from ...dp.budget import Rho
+from ...dp.entry import Json, Specification
+from ...dp.scale import price
+from ..contract import Contract, Name
+from ..refused import Refused, Submitted
+from ..sentences import names
+from .draw import Draw, shaped, with_noise
+from .job import MOST_COLUMNS, ShapeOf, Strict, each_once
+from .pair import PairJob
+
+FEWEST_PEOPLE = 200
+"""A lookalike holds out one person in five by a hash: with fewer people nobody might be held out."""
+
+MOMENTS, SCORES = "seed-moments@1", "score-histogram@1"
+
+
+class AudienceSize(Strict):
+    """How many of the people the audience holds."""
+
+    size: Annotated[int, Field(ge=1)]
+
+
+class LookalikeJob(PairJob):
+    """Fit on the seed, choose the people most like it, evaluate on people held out. One reader: the features' owner.
+
+    columns: the features used, in any order; all of the contract's where it is left out.
+    """
+
+    kind: Literal["lookalike"]
+    audience: AudienceSize
+    columns: Annotated[list[Name], Field(min_length=1)] | None = None
+
+    _columns_once = field_validator("columns")(each_once)
+
+    def priced_by(self) -> tuple[str, ...]:
+        """The seed: the features are their reader's own."""
+        return (self.seed,)
+
+    def columns_of(self, contract: Contract) -> tuple[str, ...]:
+        """The job's columns in the contract's order, whatever order the job names them in."""
+        declared = contract.dataset[self.people].columns
+        return tuple(name for name in declared if self.columns is None or name in self.columns)
+
+    def fewest_rows(self, contract: Contract, dataset: str) -> int:
+        """Of the people: as many as it needs, and as the audience it asks for."""
+        return contract.rules.smallest_seed if dataset == self.seed else max(FEWEST_PEOPLE, self.audience.size)
+
+    def refuse(self, contract: Contract, submitted: Mapping[str, Submitted]) -> None:
+        super().refuse(contract, submitted)
+        self._refuse_sizes(contract, submitted[self.people].rows)
+        self._refuse_readers(contract)
+        self._refuse_columns(contract)
+
+    def _refuse_sizes(self, contract: Contract, people: int) -> None:
+        asked, least = self.audience.size, contract.rules.smallest_audience
+        if people < FEWEST_PEOPLE:
+            rule = f"{self.people} has {people} rows, a lookalike needs {FEWEST_PEOPLE}"
+            raise Refused("people", rule, "submit more people")
+        if asked < least:
+            raise Refused(
+                "rules.smallest_audience",
+                f"an audience of {asked} is asked, at least {least} are needed",
+                f"ask audience = {{ size = {least} }} or more",
+            )
+        if asked > people:
+            raise Refused("audience", f"{self.people} has only {people} rows", "ask a smaller audience")
+
+    def _refuse_readers(self, contract: Contract) -> None:
+        owner = contract.dataset[self.people].owner
+        others = contract.readers(tuple(self.recipients)) - {owner}
+        if others:
+            raise Refused(
+                "membership",
+                f"a lookalike may be read only by {owner}, who owns the features; {names(others)} would read it too",
+                f'ask recipients = ["{owner}"]'
+                if set(self.recipients) - {owner}
+                else "let a neutral party, or the owner of the features, operate the room",
+            )
+        if contract.dataset[self.seed].protects != "membership":
+            raise Refused(
+                f"dataset.{self.seed}.protects",
+                "a lookalike protects membership of the seed, and this data set asks for more",
+                'agree on protects = "membership" for the seed',
+            )
+
+    def _refuse_columns(self, contract: Contract) -> None:
+        declared, clause = contract.dataset[self.people].columns, f"dataset.{self.people}"
+        if not declared:
+            raise Refused(f"{clause}.columns", "it has no columns to learn from", "declare some in the contract")
+        if contract.dataset[self.people].id is None:
+            raise Refused(f"{clause}.id", "without own IDs there is no audience to hand out", "name the ID column")
+        unknown = [name for name in self.columns or [] if name not in declared]
+        if unknown:
+            raise Refused("columns", f"{names(unknown)} is not declared", f"use some of {names(declared)}")
+        if len(self.columns_of(contract)) > MOST_COLUMNS:
+            raise Refused("columns", f"a lookalike learns from at most {MOST_COLUMNS} columns", "name some in columns")
+
+    def draws(self, contract: Contract, base: Specification, rho: Rho, shape_of: ShapeOf) -> tuple[Draw, ...]:
+        """The moments pay; the histogram, on the other part of the people, is covered by them."""
+        columns = tuple(f"{self.people}.{name}" for name in self.columns_of(contract))
+        moments = replace(base, statistic=MOMENTS, part="train", columns=columns)
+        moments = with_noise(shaped(moments, shape_of(contract, self, MOMENTS)), rho)
+        scores = replace(base, statistic=SCORES, part="held-out", columns=columns, follows=moments.key)
+        scores = shaped(scores, shape_of(contract, self, SCORES))
+        scores = with_noise(scores, price(moments.l2_squared, moments.scale))
+        return (Draw(moments), Draw(scores, beside=moments.key))
+
+    def learns(self, contract: Contract, readers: str) -> tuple[str, ...]:
+        del readers
+        owner, seed_owner = contract.dataset[self.people].owner, contract.dataset[self.seed].owner
+        return (
+            f"{owner} gets IDs of its own people, chosen by a model of {self.seed} fitted in noise "
+            f"(ε {self.epsilon:g})",
+            f"{seed_owner} learns nothing from this release; once a campaign runs it sees who arrives, and may infer "
+            "that they resemble its buyers: no ε covers that",
+            "people on the seed list get no special treatment: the audience is a ranking, not the list",
+        )
+
+    @classmethod
+    def draft(cls, contract: Contract, size: int | None) -> list[str]:
+        least = contract.rules.smallest_audience
+        asked = least if size is None else size
+        if asked < least:
+            rule = f"an audience of {asked} is asked, at least {least} are needed"
+            raise Refused("rules.smallest_audience", rule, f"say `--size {least}` or more")
+        return [*super().draft(contract, size), f"audience = {{ size = {asked} }}  # another size later costs nothing"]
+
+    def made(self) -> dict[str, Json]:
+        return {**super().made(), "size": self.audience.size}
