@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .cleanroom.audit import verify_log as verify_log
+    from .cleanroom.foundation import create_room as create_room
     from .cleanroom.job import match as match
     from .cleanroom.job import plan as plan
     from .cleanroom.job import read_request as read_request
@@ -20,13 +21,12 @@ if TYPE_CHECKING:
     from .cleanroom.log import log_of as log_of
     from .cleanroom.log import read_log as read_log
     from .cleanroom.opening import open_release as open_release
-    from .cleanroom.room import create_room as create_room
     from .cleanroom.room import open_room as open_room
     from .cleanroom.submit import submit as submit
     from .policies.agreement import read_agreement as read_agreement
 
 _HOMES = {
-    "create_room": "cleanroom.room",
+    "create_room": "cleanroom.foundation",
     "log_of": "cleanroom.log",
     "match": "cleanroom.job",
     "open_keys": "cleanroom.keys",

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..policies.contract import parse
 from ..policies.document import InvalidContract
 from ..policies.template import Draft, draft
-from .keys import read_card
+from .cards import read_card
 from .propose import Proposal, propose
 
 

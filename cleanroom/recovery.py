@@ -30,9 +30,10 @@ from .audit import Verified, ahead_of_witnesses, verify_log
 from .bundle import Manifest
 from .evidence import signatures_of
 from .files import sweep_of, write, write_new
+from .foundation import Foundation, found_room
 from .keys import Keys
 from .log import Log, write_log
-from .room import Clock, Foundation, found_room, now, open_room
+from .room import Clock, now, open_room
 from .store import Store
 from .witness import refuse_other_history, remembered
 

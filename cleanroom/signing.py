@@ -25,6 +25,7 @@ from ..policies.request import parse_job
 from ..policies.share import ShareUnusable, check_share, is_share_of, new_share, share_path, signed_share
 from ..policies.sign import BadSignature, Namespace, Signer, parse_public_key, ssh_keygen_line, verify
 from ..policies.sign import sign as make_signature
+from .cards import room_card
 from .files import sweep_of, write
 from .keys import Keys
 from .memory import refuse_untold, remember
@@ -135,7 +136,7 @@ def _refuse_other_keys(contract: Contract, party: str, keys: Keys) -> None:
     if contract.party[party].seal != keys.seal_public():
         raise NotMyKeys(party, f"party.{party}.seal")
     if party == contract.room.operator:
-        room = keys.room_card(party)
+        room = room_card(keys, party)
         for name in ("name", "seal", "checkpoint"):
             if getattr(contract.room, name) != getattr(room, name):
                 raise NotMyKeys(party, f"room.{name}")

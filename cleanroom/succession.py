@@ -17,9 +17,10 @@ from ..policies.agreement import Agreement
 from ..policies.price import caps
 from ..policies.succession import Ended, NotContinued, carried, refuse_unfit
 from .audit import ended
+from .foundation import Foundation, found_room
 from .keys import Keys
 from .log import read_log
-from .room import Clock, Foundation, Room, found_room, now
+from .room import Clock, Room, now
 
 
 def close_room(room: Room, following: Agreement) -> bool:

@@ -28,7 +28,8 @@ def new(
 
     An operator's --room, now or later, also makes NAME.room.toml. What is there already stays as it is.
     """
-    from ..cleanroom.keys import ROLES, make, role_of
+    from ..cleanroom.cards import ROLES, role_of
+    from ..cleanroom.newkeys import make
     from ..policies.sign import fingerprint
     from .words import NoRole, plain_name, room_name
 

@@ -36,8 +36,9 @@ def new(
     as_json: JsonFlag = False,
 ) -> None:
     """Make a room for a contract. Refuses one that is not signed by all its parties."""
+    from ..cleanroom.foundation import create_room
     from ..cleanroom.keys import open_keys
-    from ..cleanroom.room import create_room, open_room
+    from ..cleanroom.room import open_room
     from ..cleanroom.succession import continue_room
     from ..policies.agreement import read_agreement
 

@@ -23,9 +23,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from passbox.cleanroom import audit, job, log, opening, release
 from passbox.cleanroom.bundle import Label, write_bundle
-from passbox.cleanroom.keys import Keys, make, open_keys, read_card
+from passbox.cleanroom.cards import read_card
+from passbox.cleanroom.foundation import create_room
+from passbox.cleanroom.keys import Keys, open_keys
+from passbox.cleanroom.newkeys import make
 from passbox.cleanroom.prepare import Task, prepare
-from passbox.cleanroom.room import Room, create_room, open_room
+from passbox.cleanroom.room import Room, open_room
 from passbox.cleanroom.samples import generated
 from passbox.cleanroom.submit import Taken, submit
 from passbox.cli.app import run

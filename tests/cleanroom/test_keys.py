@@ -10,8 +10,10 @@ from typing import Any
 import pyrage
 import pytest
 
-from passbox.cleanroom import keys as module
-from passbox.cleanroom.keys import Keys, KeysUnusable, make, open_keys, read_card, role_of
+from passbox.cleanroom import newkeys as module
+from passbox.cleanroom.cards import read_card, role_of
+from passbox.cleanroom.keys import Keys, KeysUnusable, open_keys
+from passbox.cleanroom.newkeys import make
 from passbox.dp.note import NoteKey
 from passbox.policies.sign import new_private_key, public_line, serialise_private_key, sign, verify
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from passbox.cleanroom import job
+from passbox.cleanroom.foundation import create_room
 from passbox.cleanroom.log import log_of, read_log, write_log
 from passbox.cleanroom.release import export
-from passbox.cleanroom.room import RoomUnusable, create_room, open_room
+from passbox.cleanroom.room import RoomUnusable, open_room
 from passbox.cleanroom.store import StoreDamaged
 from passbox.cleanroom.submit import submit
 from passbox.cli.app import run as cli

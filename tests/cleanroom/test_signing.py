@@ -16,7 +16,9 @@ import pytest
 
 from passbox.cleanroom.agent import AgentUnable
 from passbox.cleanroom.bundle import open_bundle
-from passbox.cleanroom.keys import Keys, KeysUnusable, make
+from passbox.cleanroom.cards import room_card
+from passbox.cleanroom.keys import Keys, KeysUnusable
+from passbox.cleanroom.newkeys import make
 from passbox.cleanroom.prepare import Task, prepare
 from passbox.cleanroom.signing import (
     HalfSigned,
@@ -305,7 +307,7 @@ def test_nobody_signs_a_contract_that_seals_its_things_to_somebody_else(
 
     theirs = str(pyrage.x25519.Identity.generate().to_public())
     keys = signed.keys(party)
-    own = keys.seal_public() if party != "host" else keys.room_card("host").seal
+    own = keys.seal_public() if party != "host" else room_card(keys, "host").seal
     contract.write_text(contract.read_text().replace(own, theirs))
     for left in contract.parent.glob("contract.toml.*"):
         left.unlink()

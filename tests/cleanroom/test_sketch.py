@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from passbox.cleanroom.keys import Keys, KeysUnusable, make
+from passbox.cleanroom.keys import Keys, KeysUnusable
+from passbox.cleanroom.newkeys import make
 from passbox.cleanroom.sketch import KEPT, Sketch, keep, returned, shared, smallest_of
 
 

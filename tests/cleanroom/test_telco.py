@@ -12,14 +12,17 @@ import pyarrow as pa
 import pytest
 
 from passbox.cleanroom.audit import verify_log
+from passbox.cleanroom.cards import read_card
 from passbox.cleanroom.demo import compare
+from passbox.cleanroom.foundation import create_room
 from passbox.cleanroom.job import match, plan, read_request, run
-from passbox.cleanroom.keys import make, open_keys, read_card
+from passbox.cleanroom.keys import open_keys
 from passbox.cleanroom.log import log_of, read_log, write_log
+from passbox.cleanroom.newkeys import make
 from passbox.cleanroom.opening import check_signer, open_release
 from passbox.cleanroom.prepare import Task, prepare
 from passbox.cleanroom.release import export
-from passbox.cleanroom.room import Room, create_room, open_room
+from passbox.cleanroom.room import Room, open_room
 from passbox.cleanroom.samples import Sample, telco
 from passbox.cleanroom.submit import submit
 from passbox.policies.agreement import read_agreement, signature_path
