@@ -92,8 +92,8 @@ def ratios(
     low = np.where(inside, np.where(gone, left, np.maximum(left, least)), low)
     high = np.where(inside, np.where(gone, right, np.minimum(right, most)), high)
     below, above = outside & (left < least), outside & (right > most)  # a gap that reaches an end of the possible
-    low = np.where(below & ~above, np.maximum(right, least), low)
-    high = np.where(above & ~below, np.minimum(left, most), high)
+    low = np.where(below & ~above, right, np.where(below & above, np.where(top < 0, -np.inf, right), low))
+    high = np.where(above & ~below, left, np.where(below & above, np.where(top < 0, left, np.inf), high))
     unknown = np.isnan(middle) | ((low <= least) & (high >= most))
     return Estimates(np.where(unknown, np.nan, np.clip(middle, low, high)), low, high)
 
