@@ -24,59 +24,77 @@ Hash = NDArray[np.uint64]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds one measure: of one person in one key, and in all keys together (None: nothing else)."""
+    """What bounds one measure: of one person in one key, and in all keys together (None: nothing else).
+
+    once: a person counts once a key, so that nothing is lost where it has more rows.
+    """
 
     least: int
     most: int
     total: int | None
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Shares:
-    """What each person adds to each key: one entry a person and key. amounts: one array a measure. Secret."""
-
-    key: Int
-    amounts: tuple[Int, ...]
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Rows:
-    """Rows that belong to a declared key. amounts: one a measure, what each row adds; None where it adds 1. Secret."""
+    """Rows that belong to a declared key. amounts: one a measure, what each row adds; None where it adds 1. Secret.
+
+    clipped: rows of which a number was beyond its bounds; None where none could be.
+    """
 
     person: Hash
     key: Int
     amounts: tuple[Int | None, ...]
+    clipped: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Shares:
+    """What each person adds to each key: one entry a person and key. amounts: one array a measure. Secret.
+
+    people_cut: how many people would have added something else without any bound.
+    """
+
+    key: Int
+    amounts: tuple[Int, ...]
+    people_cut: int
 
 
 def bounded(
     rows: Rows, limits: Sequence[Limits], keys_per_person: int, rows_per_key: int | None, secret: bytes
 ) -> Shares:
     """Every person's share of every key, bounded. secret: 16 bytes or more, of the room."""
+    cut = [] if rows.clipped is None else [rows.person[rows.clipped]]
     if _one_row_each(rows.person):
         alone = [np.ones(len(rows.key), dtype=np.int64) if a is None else a for a in rows.amounts]
-        person = rows.person
-        return Shares(rows.key, _each(alone, limits, person))
+        amounts = _each(alone, limits, rows.person, cut)
+        return Shares(rows.key, amounts, _distinct(cut))
     seed = np.frombuffer(secret[:16], dtype="<u8")
     person = _mixed(rows.person ^ seed[0])  # one to one: still a person each
     at_key = _mixed(rows.key.astype(np.uint64) ^ person ^ seed[1])  # and, of one person, still a key each
+    cut = [_mixed(found ^ seed[0]) for found in cut]
     order = np.lexsort((at_key, person))
     if rows_per_key is not None:
-        order = _first_rows(order, person, at_key, rows.amounts, rows_per_key)
+        order = _first_rows(order, person, at_key, rows.amounts, rows_per_key, cut)
     starts = _run_starts(person[order], at_key[order])
     ends = np.append(starts[1:], len(order))
     sums = [ends - starts if a is None else np.add.reduceat(a[order], starts) for a in rows.amounts]
     first = order[starts]
     kept = _position_in_run(person[first]) < keys_per_person
-    return Shares(rows.key[first][kept], _each([a[kept] for a in sums], limits, person[first][kept]))
+    cut.append(person[first][~kept])
+    amounts = _each([a[kept] for a in sums], limits, person[first][kept], cut)
+    return Shares(rows.key[first][kept], amounts, _distinct(cut))
 
 
-def _each(sums: Sequence[Int], limits: Sequence[Limits], person: Hash) -> tuple[Int, ...]:
-    """Cuts every measure to what one person may add to one key, and then to all of its keys."""
-    clipped = [np.clip(a, limit.least, limit.most) for a, limit in zip(sums, limits, strict=True)]
-    return tuple(
-        a if limit.total is None else _cut_in_total(a, person, limit.total)
-        for a, limit in zip(clipped, limits, strict=True)
-    )
+def _each(sums: Sequence[Int], limits: Sequence[Limits], person: Hash, cut: list[Hash]) -> tuple[Int, ...]:
+    """Cuts every measure to what one person may add to one key, and then to all of its keys; notes who lost some."""
+    shares = []
+    for amounts, limit in zip(sums, limits, strict=True):
+        clipped = np.clip(amounts, limit.least, limit.most)
+        share = clipped if limit.total is None else _cut_in_total(clipped, person, limit.total)
+        cut.append(person[share != (clipped if limit.once else amounts)])
+        shares.append(share)
+    return tuple(shares)
 
 
 def _cut_in_total(amounts: Int, person: Hash, total: int) -> Int:
@@ -88,7 +106,13 @@ def _cut_in_total(amounts: Int, person: Hash, total: int) -> Int:
     return np.asarray(np.sign(amounts) * np.minimum(size, np.maximum(total - before, 0)))
 
 
-def _first_rows(order: Int, person: Hash, at_key: Hash, amounts: Sequence[Int | None], most: int) -> Int:
+def _distinct(people: Sequence[Hash]) -> int:
+    return len(np.unique(np.concatenate(people)))
+
+
+def _first_rows(
+    order: Int, person: Hash, at_key: Hash, amounts: Sequence[Int | None], most: int, cut: list[Hash]
+) -> Int:
     """At most so many rows of a person in a key. Equal rows are numbered, so that none goes before all of another."""
     starts = _run_starts(person[order], at_key[order])
     sizes = np.diff(np.append(starts, len(order)))
@@ -105,8 +129,9 @@ def _first_rows(order: Int, person: Hash, at_key: Hash, amounts: Sequence[Int | 
     number[alike] = _position_in_run(who[alike], what[alike], content[alike])
     at_row = _mixed(content ^ _mixed(number.view(np.uint64)))
     ranked = np.lexsort((at_row, what, who))
-    kept = ranked[_position_in_run(who[ranked], what[ranked]) < most]
-    merged = np.concatenate([order[~over], rows[kept]])
+    stays = _position_in_run(who[ranked], what[ranked]) < most
+    cut.append(who[ranked[~stays]])
+    merged = np.concatenate([order[~over], rows[ranked[stays]]])
     return merged[np.lexsort((at_key[merged], person[merged]))]
 
 

@@ -24,7 +24,7 @@ from .aggregate import Statistic
 from .bounding import Limits, Rows, Shares, bounded
 from .keys import Int, InvalidQuery
 from .layout import Block, GroupBy, Layout
-from .measures import total_bound
+from .measures import Cut, People, Sum, total_bound
 from .running import encode
 
 if TYPE_CHECKING:
@@ -45,31 +45,40 @@ def aggregate(layout: Layout, rows: Sequence[pl.DataFrame], secret: bytes) -> St
     values = np.zeros(layout.cells, dtype=np.int64)
     for group, table in zip(layout.groups, rows, strict=True):
         shares = _shares(group, table, secret)
-        for measure, amounts in zip(group.measures, shares.amounts, strict=True):
-            sums = np.zeros(group.cells, dtype=np.int64)
-            np.add.at(sums, shares.key, amounts)
-            for block in layout.blocks:
-                if block.group is group and block.measure is measure:
-                    values[block.start : block.stop] = _cells(block, sums)
+        for block in layout.blocks:
+            if block.group is group:
+                values[block.start : block.stop] = _cells(block, shares) * block.multiplier
     return Statistic(values, bits=0, l2_squared=layout.l2_squared)
 
 
 def _shares(group: GroupBy, table: pl.DataFrame, secret: bytes) -> Shares:
-    """What each person adds to each key of a group."""
-    limits = [Limits(*group.bounds(measure), total_bound(measure)) for measure in group.measures]
+    """What each person adds to each key of a group: one array for each of its `amounts`."""
+    limits = [Limits(*group.bounds(m), total_bound(m), isinstance(m, People)) for m in group.amounts]
     return bounded(_rows(group, table), limits, group.keys_per_person, group.rows_per_key, secret)
 
 
 def _rows(group: GroupBy, table: pl.DataFrame) -> Rows:
     """The rows of declared keys, their cells as integers."""
-    key = keys.codes(group.by, table)
-    amounts = [measure.of_rows(table) for measure in group.measures]
-    person = _people(table)
+    key, person = keys.codes(group.by, table), _people(table)
+    amounts = [measure.of_rows(table) for measure in group.amounts]
+    clips = [measure.clips(table) for measure in group.amounts if group.notes_cuts and isinstance(measure, Sum)]
+    clipped = np.logical_or.reduce(clips) if clips else None
     inside = key != keys.OUTSIDE
-    if not inside.all():
-        person, key = person[inside], key[inside]
-        amounts = [None if a is None else a[inside] for a in amounts]
-    return Rows(person, key, tuple(amounts))
+    if inside.all():
+        return Rows(person, key, tuple(amounts), clipped)
+    amounts = [None if a is None else a[inside] for a in amounts]
+    return Rows(person[inside], key[inside], tuple(amounts), None if clipped is None else clipped[inside])
+
+
+def _cells(block: Block, shares: Shares) -> Int:
+    """One block's exact sums, in parts."""
+    if isinstance(block.measure, Cut):
+        return np.array([shares.people_cut], dtype=np.int64)
+    table = np.zeros(keys.sizes(block.group.by), dtype=np.int64)
+    np.add.at(table.reshape(-1), shares.key, shares.amounts[block.group.amounts.index(block.measure)])
+    if block.group.running:
+        table = encode(table)
+    return np.asarray(table.sum(axis=block.total_axes, dtype=np.int64).ravel())
 
 
 def _people(table: pl.DataFrame) -> np.typing.NDArray[np.uint64]:
@@ -81,11 +90,3 @@ def _people(table: pl.DataFrame) -> np.typing.NDArray[np.uint64]:
             PERSON, "it must be a whole unsigned number of 64 bits in every row", "name each row's person"
         )
     return column.to_numpy()
-
-
-def _cells(block: Block, sums: Int) -> Int:
-    """One measure's exact sums over all declared keys, as the block holds them, in lattice steps."""
-    table = sums.reshape(keys.sizes(block.group.by))
-    if block.group.running:
-        table = encode(table)
-    return np.asarray(table.sum(axis=block.total_axes, dtype=np.int64).ravel() * block.multiplier)

@@ -39,8 +39,8 @@ from . import keys
 from .consistency import Agreed, add_up
 from .entry import Json, Leaf
 from .keys import Dimension, InvalidQuery
-from .measures import LARGEST_BOUND, Measure, People, total_bound
-from .noisy import Noisy
+from .measures import LARGEST_BOUND, Amount, Cut, Measure, People, total_bound
+from .noisy import Z95, Estimate, Noisy
 from .running import COLUMN_BITS, longest_column
 from .table import Table
 
@@ -76,6 +76,8 @@ class GroupBy:
     def __post_init__(self) -> None:
         if not self.measures or len({measure.name for measure in self.measures}) != len(self.measures):
             raise InvalidQuery(self.name, "its measures must be some, of different names", "name each once")
+        if not self.amounts or len(self.measures) > len(self.amounts) + 1:
+            raise InvalidQuery(self.name, "people who are cut are counted once, beside something", "name a measure")
         if self.keys_per_person < 1:
             raise InvalidQuery(self.name, "keys_per_person must be 1 or more", "declare how many keys a person adds to")
         if self.rows_per_key is not None and self.rows_per_key < 1:
@@ -89,6 +91,16 @@ class GroupBy:
     @property
     def cells(self) -> int:
         return keys.cells(self.by)
+
+    @property
+    def amounts(self) -> tuple[Amount, ...]:
+        """The measures that rows add to."""
+        return tuple(measure for measure in self.measures if not isinstance(measure, Cut))
+
+    @property
+    def notes_cuts(self) -> bool:
+        """Whether it is asked of how many people something was cut off."""
+        return len(self.amounts) < len(self.measures)
 
     def most(self, measure: Measure) -> int:
         """What one person may add over all keys, in parts."""
@@ -177,7 +189,7 @@ class Block:
     @property
     def steps(self) -> int:
         """Lattice steps of one unit of the measure."""
-        return self.multiplier * self.measure.parts * _unit(self.group)
+        return self.multiplier * self.measure.parts * _unit(self.group, self.measure)
 
     @property
     def total_axes(self) -> tuple[int, ...]:
@@ -197,7 +209,7 @@ class Layout:
         """importance: (table, measure) to how much its variance counts, 1 where not named. Errors: InvalidQuery."""
         if not groups or len({group.name for group in groups}) != len(groups):
             raise InvalidQuery("tables", "they must be some, of different names", "name each once")
-        parts = [(g, measure, kept) for g in groups for measure in g.measures for kept in (None, *g.totals)]
+        parts = [(g, measure, kept) for g in groups for measure in g.measures for kept in _places(g, measure)]
         weights = _weights(parts, importance or {})
         blocks, start = list[Block](), 0
         for (group, measure, kept), multiplier in zip(parts, _multipliers(parts, weights), strict=True):
@@ -217,11 +229,25 @@ class Layout:
         return sum(block.multiplier**2 * block.l2_squared for block in self.blocks)
 
     def block(self, table: str, measure: str) -> Block:
-        """A table's own cells of a measure. Errors: KeyError."""
-        for block in self.blocks:
-            if (block.group.name, block.measure.name, block.kept) == (table, measure, None):
-                return block
-        raise KeyError(f"{table}.{measure}")
+        """A table's own cells of a measure; of people who were cut, the one. Errors: KeyError."""
+        return self._mine(table, measure)[0]
+
+    def noise(self, table: str, measure: str, kept: tuple[str, ...] | None = None) -> float:
+        """Standard deviation of a number that is read, in its unit, for a draw of scale 1. Errors: KeyError.
+
+        kept: of the total that keeps these columns. What is left after totals and parts were made to add up.
+        """
+        mine = self._mine(table, measure)
+        if len(mine) == 1:
+            return 1 / mine[0].steps
+        places = [block.kept for block in mine]
+        return _agreed(mine, np.zeros(self.cells, dtype=np.int64), 1.0)[places.index(kept)].sigma
+
+    def _mine(self, table: str, measure: str) -> list[Block]:
+        found = [b for b in self.blocks if (b.group.name, b.measure.name) == (table, measure)]
+        if not found:
+            raise KeyError(f"{table}.{measure}")
+        return found
 
     def read(self, noisy: Noisy) -> dict[str, Table]:
         """The noisy numbers by table. Errors: ValueError where these are not the layout's."""
@@ -233,18 +259,35 @@ class Layout:
         """A table and its totals. Where there are totals, all of them are made to add up."""
         cells: dict[tuple[str, ...] | None, dict[str, Float]] = {kept: {} for kept in (None, *group.totals)}
         sigma: dict[tuple[str, ...] | None, dict[str, float]] = {kept: {} for kept in (None, *group.totals)}
-        for measure in group.measures:
-            mine = [b for b in self.blocks if b.group is group and b.measure is measure]
-            for block, agreed in zip(mine, _agreed(mine, noisy), strict=True):
+        for measure in group.amounts:
+            mine = self._mine(group.name, measure.name)
+            for block, agreed in zip(mine, _agreed(mine, noisy.values, noisy.scale), strict=True):
                 cells[block.kept][measure.name] = agreed.values.ravel()
                 sigma[block.kept][measure.name] = agreed.sigma
-        steps = {measure.name: self.block(group.name, measure.name).steps for measure in group.measures}
+        steps = {measure.name: self.block(group.name, measure.name).steps for measure in group.amounts}
         covers = "noise; made to add up" if group.totals else "noise"
         totals = {
             kept: Table(_by(group, kept), group.measures, cells[kept], sigma[kept], steps, covers=covers)
             for kept in group.totals
         }
-        return Table(group.by, group.measures, cells[None], sigma[None], steps, group.running, covers, totals)
+        return Table(
+            group.by,
+            group.measures,
+            cells[None],
+            sigma[None],
+            steps,
+            group.running,
+            covers,
+            totals,
+            self._cut(group, noisy),
+        )
+
+    def _cut(self, group: GroupBy, noisy: Noisy) -> Estimate | None:
+        for block in self.blocks:
+            if block.group is group and isinstance(block.measure, Cut):
+                (people,), half = noisy.values[block.start : block.stop] / block.steps, Z95 * noisy.scale / block.steps
+                return Estimate(float(people), float(people - half), float(people + half))
+        return None
 
     def as_json(self) -> list[Json]:
         """What was asked, as an entry can hold it: enough to recompute cells, lattice and sensitivity."""
@@ -258,23 +301,30 @@ _Part: TypeAlias = tuple[GroupBy, Measure, tuple[str, ...] | None]
 """One measure's own cells (None), or one of its totals, before it is placed."""
 
 
+def _places(group: GroupBy, measure: Measure) -> tuple[tuple[str, ...] | None, ...]:
+    """Where a measure has cells: the table's keys and totals; of people who were cut, one total."""
+    return ((),) if isinstance(measure, Cut) else (None, *group.totals)
+
+
 def _by(group: GroupBy, kept: tuple[str, ...] | None) -> tuple[Dimension, ...]:
     return tuple(dimension for dimension in group.by if kept is None or dimension.name in kept)
 
 
 def _l2_squared(group: GroupBy, measure: Measure, kept: tuple[str, ...] | None) -> int:
     """Of a total: all that a person adds may fall into one of its cells."""
+    if isinstance(measure, Cut):
+        return 1
     return group.l2_squared(measure) if kept is None else group.most(measure) ** 2
 
 
-def _unit(group: GroupBy) -> int:
+def _unit(group: GroupBy, measure: Measure) -> int:
     """Running sums have parts of their own."""
-    return 2**COLUMN_BITS if group.running else 1
+    return 2**COLUMN_BITS if group.running and not isinstance(measure, Cut) else 1
 
 
-def _agreed(blocks: Sequence[Block], noisy: Noisy) -> list[Agreed]:
+def _agreed(blocks: Sequence[Block], values: NDArray[np.int64], scale: float) -> list[Agreed]:
     """One measure's cells and totals, in its unit; where there are totals, they add up."""
-    raw = [Agreed(noisy.values[b.start : b.stop] / b.steps, noisy.scale / b.steps) for b in blocks]
+    raw = [Agreed(values[b.start : b.stop] / b.steps, scale / b.steps) for b in blocks]
     if len(blocks) == 1:
         return raw
     names = [dimension.name for dimension in blocks[0].group.by]
@@ -294,7 +344,7 @@ def _weights(parts: Sequence[_Part], importance: Mapping[tuple[str, str], float]
 
 def _multipliers(parts: Sequence[_Part], weights: Sequence[float]) -> list[int]:
     """Whole numbers in the best proportion, on the finest lattice that `FINEST` and `COARSEST` allow."""
-    units = np.array([_unit(group) for group, _, _ in parts], dtype=np.float64)
+    units = np.array([_unit(group, measure) for group, measure, _ in parts], dtype=np.float64)
     bounds = np.array([group.bound(measure) for group, measure, _ in parts], dtype=np.float64)
     lengths = np.sqrt([float(_l2_squared(*part)) for part in parts]) / units
     best = np.sqrt(np.sqrt(weights) / bounds / lengths) / units
@@ -302,7 +352,7 @@ def _multipliers(parts: Sequence[_Part], weights: Sequence[float]) -> list[int]:
     finest = max(FINEST / moves, min(SPLIT / best.min(), COARSEST / moves), 1 / best.min())
     whole = [max(1, round(float(finest * each))) for each in best]
     for (group, measure, _), multiplier in zip(parts, whole, strict=True):
-        if group.most(measure) * _unit(group) * multiplier >= LARGEST_BOUND:
+        if group.most(measure) * _unit(group, measure) * multiplier >= LARGEST_BOUND:
             raise InvalidQuery(
                 f"{group.name}.{measure.name}",
                 "sums might not fit beside the others of the request",

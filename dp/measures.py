@@ -6,6 +6,8 @@
     Sum("spend", "price", 0, 500, parts=100, at_most=800)    money in cents: a row 0 to 500, a person in a key up to 800
     mean("price", "price", 0, 500, parts=100)           what `Table.mean` needs: a centred sum, and the rows it is over
 
+    Cut()                                               people of whom some bound cut something off: one number a table
+
 A measure counts in whole *parts* of its unit. What one person adds to one key lies within ±`bound` parts, and is cut to
 that in integers, after rounding: the sensitivity holds whatever floats did before.
 
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .keys import Int, InvalidQuery, column_of, numbers_of
 
@@ -132,6 +135,11 @@ class Sum:
         limit = self._lattice(self.at_most)
         return (-limit if least < 0 else 0), (limit if most > 0 else 0)
 
+    def clips(self, rows: pl.DataFrame) -> NDArray[np.bool_]:
+        """Rows whose number is beyond the bounds."""
+        x = numbers_of(rows, self.column)
+        return (x < self.low) | (x > self.high)
+
     def of_rows(self, rows: pl.DataFrame) -> Int | None:
         x = np.clip(numbers_of(rows, self.column), self.low, self.high)  # clips ±inf, keeps NaN
         missing = np.isnan(x)
@@ -159,7 +167,29 @@ class Sum:
         }
 
 
-Measure: TypeAlias = People | Count | Sum
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How many people added less (or other) than they had, because of a bound or a limit on rows and keys.
+
+    One number a table: whether clipping may bias it, and by how much (`Table.at_stake`). It is paid for like any other;
+    give it little importance, and it costs little.
+    """
+
+    name: str = "cut"
+    parts: int = 1
+    in_total: int | None = None
+
+    def bounds(self, rows_per_key: int | None) -> tuple[int, int]:
+        del rows_per_key
+        return 0, 1
+
+    def as_json(self) -> Leaf:
+        return {"cut": self.name}
+
+
+Amount: TypeAlias = People | Count | Sum
+"""What rows add to."""
+Measure: TypeAlias = Amount | Cut
 
 
 def mean(name: str, column: str, low: float, high: float, parts: int = 1) -> tuple[Sum, Count]:

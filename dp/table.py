@@ -5,6 +5,7 @@
     table.mean("price")                        of the rows that `dp.measures.mean` counted
     table.quantile(0.5)                        of a `running` table, along its last dimension
     table.top("views", 10)                     the largest, with intervals that hold for all keys at once
+    table.cut, table.at_stake("spend", 5e4)    people whom a bound cut, and what may be missing for it
     table.shown("people", 50, 1e-6)            which keys have at least 50 people, as good as surely
     table.sum_over("views", ("region",))       noisy parts added up; `GroupBy.totals` pays for less noise instead
 
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from .intervals import Estimates, at_once, numbers, quantiles, ratios
 from .keys import Bins, Dimension, InvalidQuery, sizes
 from .measures import Measure, Sum, rows_of
+from .noisy import Estimate
 from .running import decoder
 from .threshold import least_shown
 
@@ -36,7 +38,7 @@ class Table:
     """Noisy numbers over declared keys. cells: measure to (keys,), in units. sigma: measure to its noise, in units.
 
     steps: measure to lattice steps a unit. covers: what intervals cover; where totals were asked, numbers were made to
-    add up, and it says so.
+    add up, and it says so. cut: people of whom a bound cut something off, where that was asked.
     """
 
     by: tuple[Dimension, ...]
@@ -47,6 +49,7 @@ class Table:
     running: bool = False
     covers: str = "noise"
     totals: Mapping[tuple[str, ...], Table] = field(default_factory=dict, repr=False)
+    cut: Estimate | None = None
 
     @property
     def labels(self) -> list[tuple[str, ...]]:
@@ -111,6 +114,16 @@ class Table:
         each = delta / len(self.cells[people]) if at_once else delta
         least = least_shown(at_least, self.sigma[people], each, self.steps[people])
         return np.asarray(self.cells[people] >= least)
+
+    def at_stake(self, measure: str, declared: float) -> Estimate:
+        """By how much clipping may have moved the sum of this measure over all keys, at most; 0 to the interval's end.
+
+        declared: the most that one person could have added to all keys, by the contract. Errors: InvalidQuery.
+        """
+        if self.cut is None:
+            raise InvalidQuery(measure, "nobody counted who was cut", "ask dp.measures.Cut in the same table")
+        people, low, high = (max(0.0, end) * declared for end in (self.cut.estimate, self.cut.low, self.cut.high))
+        return Estimate(people, low, high)
 
     def sum_over(self, measure: str, kept: Sequence[str]) -> Estimates:
         """Noisy parts, added up over all dimensions but the `kept` ones: their noise adds up too."""

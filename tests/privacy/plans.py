@@ -17,7 +17,7 @@ from passbox.dp.aggregate import Statistic
 from passbox.dp.grouped import aggregate
 from passbox.dp.keys import Bins, Category, InvalidQuery
 from passbox.dp.layout import GroupBy, Layout
-from passbox.dp.measures import Count, Measure, People, Sum, mean
+from passbox.dp.measures import Count, Cut, Measure, People, Sum, mean
 
 SECRET = bytes(range(16))
 Aggregate = Callable[[Layout, Sequence[pl.DataFrame], bytes], Statistic]
@@ -93,6 +93,7 @@ measures: st.SearchStrategy[tuple[Measure, ...]] = st.lists(
             in_total=st.sampled_from([None, 1.0, 9.0]),
         ),
         st.just(mean("hour", "hour", 0, 24)),
+        st.just(Cut()),
     ),
     min_size=1,
     max_size=4,

@@ -20,7 +20,7 @@ from passbox.dp.aggregate import Statistic
 from passbox.dp.grouped import aggregate
 from passbox.dp.keys import Bins, Category
 from passbox.dp.layout import GroupBy, Layout
-from passbox.dp.measures import Count, People, Sum, mean
+from passbox.dp.measures import Count, Cut, People, Sum, mean
 
 AGE = Bins("age", (0.0, 20.0, 40.0, 60.0, 100.0))
 
@@ -46,6 +46,7 @@ ONE_OF_EACH: dict[str, tuple[GroupBy, ...]] = {
         ),
     ),
     "a grand total": (GroupBy("t", (), 1, (People(), Count("views", 20))),),
+    "people who were cut": (GroupBy("t", (REGION,), 1, (Count("views", 2), Sum("s", "price", 0, 9, 1, 9), Cut())),),
     "several tables": (
         GroupBy("a", (REGION,), 3, (People(),)),
         GroupBy("b", (AGE,), 1, (Count("views", 7),)),
@@ -122,7 +123,7 @@ def test_rows_that_are_cut_are_chosen_evenly_among_unlike_ones() -> None:
 
 
 def no_clip(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounding, "_each", lambda sums, limits, person: tuple(sums))
+    monkeypatch.setattr(bounding, "_each", lambda sums, limits, person, cut: tuple(sums))
 
 
 def no_truncation_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
