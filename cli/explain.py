@@ -380,6 +380,7 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
         "not-matched", "{e.people} and {e.seed} were not matched yet", "type `passbox match {e.room}`", BAD_INPUT
     ),
     "Refused": _refused,
+    "InvalidQuery": _simple("query", "{e.where}: {e.rule}", "{e.remedy}", BAD_INPUT),
     "EpsilonTooSmall": _simple("refused", "no noise keeps to so small an epsilon", "ask a larger one", REFUSED),
     "Unaffordable": _budget,
     "BudgetExceeded": _simple(

@@ -1,0 +1,174 @@
+"""Declared keys: the only ones a table has, whatever the rows hold.
+
+A `Category` has the values that the contract lists; `Bins` have the edges that it lists. Keys of a table are all
+combinations, in declared order; the first dimension changes slowest. A row whose cell is missing, undeclared or outside
+belongs to no key and adds to nothing: no error ever depends on a row.
+
+The code ensures: which key a row belongs to depends on that row and on what is declared, on nothing else (no
+categories, edges or order are taken from the data).
+The caller ensures: values and edges come from the signed contract or job.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from .entry import Leaf
+
+Int = NDArray[np.int64]
+
+MOST_CELLS = 2**22
+"""Noise for this many cells takes most of a minute."""
+
+OUTSIDE = -1
+"""The code of a row that belongs to no declared key."""
+
+_EPOCH = date(1970, 1, 1)
+
+
+class InvalidQuery(Exception):
+    """What is asked cannot be answered, whoever the rows are about. Nothing was read. rule, remedy: in words."""
+
+    def __init__(self, where: str, rule: str, remedy: str) -> None:
+        super().__init__(where, rule, remedy)
+        self.where, self.rule, self.remedy = where, rule, remedy
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A column of declared values. Errors: InvalidQuery."""
+
+    name: str
+    values: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.values or len(set(self.values)) != len(self.values):
+            raise InvalidQuery(self.name, "its values must be some, and each once", "list every value once")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.values
+
+    def codes(self, rows: pl.DataFrame) -> Int:
+        """Which declared value each row has, or `OUTSIDE`."""
+        import polars as pl
+
+        column = column_of(rows, self.name)
+        if column.dtype not in (pl.String, pl.Enum, pl.Categorical, pl.Boolean):
+            raise InvalidQuery(self.name, "it holds no values of a declared list", "declare bins for numbers and days")
+        if column.dtype == pl.Enum(self.values):
+            known = column
+        else:
+            known = column.cast(pl.String).cast(pl.Enum(self.values), strict=False)
+        return known.to_physical().cast(pl.Int64).fill_null(OUTSIDE).to_numpy()
+
+    def as_json(self) -> Leaf:
+        return {"column": self.name, "values": list(self.values)}
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """A column of numbers or dates, cut at declared edges: each bin begins at its edge and ends before the next.
+
+    edges: ascending; the last one closes the last bin, and belongs to it. Days count from 1970 (`Bins.of_days`).
+    clip: a number beyond the ends counts as the nearest end; otherwise it belongs to no bin. Errors: InvalidQuery.
+    """
+
+    name: str
+    edges: tuple[float, ...]
+    clip: bool = False
+
+    def __post_init__(self) -> None:
+        finite = all(math.isfinite(edge) for edge in self.edges)
+        if len(self.edges) < 2 or not finite or any(a >= b for a, b in zip(self.edges, self.edges[1:], strict=False)):
+            raise InvalidQuery(self.name, "its edges must ascend, so that no two bins overlap", "list them in order")
+
+    @classmethod
+    def of_days(cls, name: str, days: Sequence[date]) -> Bins:
+        """Windows of whole days: each from its day up to the day before the next; the last day only ends the last."""
+        edges = [float((day - _EPOCH).days) for day in days]
+        return cls(name, (*edges[:-1], edges[-1] - 0.5) if edges else ())
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(f"{a:g} to {b:g}" for a, b in zip(self.edges, self.edges[1:], strict=False))
+
+    def codes(self, rows: pl.DataFrame) -> Int:
+        """Which bin each row is in, or `OUTSIDE`."""
+        x = numbers_of(rows, self.name)
+        if self.clip:
+            x = np.clip(x, self.edges[0], self.edges[-1])
+        bin_of = np.searchsorted(np.array(self.edges), x, side="right") - 1
+        bin_of[x == self.edges[-1]] = len(self.edges) - 2
+        inside = (x >= self.edges[0]) & (x <= self.edges[-1])  # a NaN is in no bin
+        return np.where(inside, bin_of, OUTSIDE).astype(np.int64)
+
+    def as_json(self) -> Leaf:
+        return {"column": self.name, "edges": [edge.hex() for edge in map(float, self.edges)], "clip": self.clip}
+
+
+Dimension: TypeAlias = Category | Bins
+
+
+def sizes(by: Sequence[Dimension]) -> tuple[int, ...]:
+    """How many values each dimension has."""
+    return tuple(len(dimension.labels) for dimension in by)
+
+
+def cells(by: Sequence[Dimension]) -> int:
+    """How many keys a table has: public. Errors: InvalidQuery where there are too many, or one column twice."""
+    if len({dimension.name for dimension in by}) != len(by):
+        raise InvalidQuery(", ".join(dimension.name for dimension in by), "a column stands twice", "name it once")
+    many = math.prod(sizes(by))
+    if many > MOST_CELLS:
+        raise InvalidQuery(
+            ", ".join(dimension.name for dimension in by),
+            f"that is {many:,} keys, and a table has at most {MOST_CELLS:,}",
+            "leave a column out, or make bins wider",
+        )
+    return many
+
+
+def codes(by: Sequence[Dimension], rows: pl.DataFrame) -> Int:
+    """Which key each row belongs to, or `OUTSIDE`. (rows,) int64."""
+    code = np.zeros(rows.height, dtype=np.int64)
+    outside = np.zeros(rows.height, dtype=np.bool_)
+    for dimension in by:
+        one = dimension.codes(rows)
+        outside |= one == OUTSIDE
+        code *= len(dimension.labels)
+        code += one
+    code[outside] = OUTSIDE
+    return code
+
+
+def column_of(rows: pl.DataFrame, name: str) -> pl.Series:
+    """A column. Errors: InvalidQuery where the data set has none of that name."""
+    if name not in rows.columns:
+        raise InvalidQuery(name, "the data set has no such column", "name one that the contract declares")
+    return rows.get_column(name)
+
+
+def numbers_of(rows: pl.DataFrame, name: str) -> NDArray[np.float64]:
+    """A column as float64; a missing cell is NaN, a date the days since 1970, yes and no are 1 and 0.
+
+    Errors: InvalidQuery where its type is none of these: a matter of the schema, not of a row.
+    """
+    import polars as pl
+
+    column = column_of(rows, name)
+    if column.dtype == pl.Date:
+        column = column.cast(pl.Int32)
+    if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
+        raise InvalidQuery(name, "it does not hold numbers", "name a column of numbers, days, or yes and no")
+    return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()

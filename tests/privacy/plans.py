@@ -1,0 +1,155 @@
+"""Requests and rows as an attacker would choose them, and the replay that holds them against what is charged.
+
+Replay: the same request on two neighbours with the noise at zero. Neighbours differ in all rows of one person. What
+differs must stay within the declared sensitivity, and nothing else may differ: not the shape, not what is refused.
+The idea is Re:cord-play's (arXiv:2602.17454).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import polars as pl
+from hypothesis import strategies as st
+
+from passbox.dp.aggregate import Statistic
+from passbox.dp.grouped import aggregate
+from passbox.dp.keys import Bins, Category, InvalidQuery
+from passbox.dp.layout import GroupBy, Layout
+from passbox.dp.measures import Count, Cut, Measure, People, Sum, mean
+
+SECRET = bytes(range(16))
+Aggregate = Callable[[Layout, Sequence[pl.DataFrame], bytes], Statistic]
+
+PERSONS = [0, 1, 7, 2**63, 2**64 - 1]
+REGIONS = ["north", "south", "", "Nörd", "No\u0308rd", "west", None]
+"""`west`, the empty and the decomposed one are not declared."""
+NUMBERS = [
+    0.0,
+    -0.0,
+    0.5,
+    1.0,
+    2.5,
+    -3.0,
+    99.9,
+    1e9,
+    float("nan"),
+    float("inf"),
+    float("-inf"),
+    2.0**53,
+    1e38,
+    5e-324,
+    None,
+]
+
+SCHEMA = {
+    "person": pl.UInt64,
+    "region": pl.String,
+    "age": pl.Float64,
+    "price": pl.Float64,
+    "clicked": pl.Boolean,
+    "hour": pl.Int8,
+}
+
+row = st.tuples(
+    st.sampled_from(PERSONS),
+    st.sampled_from(REGIONS),
+    st.sampled_from(NUMBERS),
+    st.sampled_from(NUMBERS),
+    st.sampled_from([True, False, None]),
+    st.one_of(st.none(), st.integers(-128, 127)),
+)
+
+
+def frame(rows: Sequence[tuple[object, ...]]) -> pl.DataFrame:
+    return pl.DataFrame([list(r) for r in rows], schema=SCHEMA, orient="row")
+
+
+tables = st.lists(row, max_size=40).map(frame)
+
+REGION = Category("region", ("south", "north", "Nörd"))
+dimensions = st.lists(
+    st.sampled_from([REGION, Bins("age", (0.0, 1.0, 50.0, 100.0)), Bins("hour", (-5.0, 0.0, 5.0, 127.0), clip=True)]),
+    unique_by=lambda d: d.name,
+    max_size=3,
+).map(tuple)
+
+limits = st.integers(1, 4)
+measures: st.SearchStrategy[tuple[Measure, ...]] = st.lists(
+    st.one_of(
+        st.builds(People, in_total=st.one_of(st.none(), limits)),
+        st.builds(Count, st.just("views"), at_most=limits, in_total=st.one_of(st.none(), limits)),
+        st.builds(Count, st.just("clicks"), at_most=limits, of=st.just("clicked")),
+        st.builds(Count, st.just("priced"), of=st.just("price")),
+        st.builds(
+            Sum,
+            st.just("spend"),
+            st.just("price"),
+            st.sampled_from([0.0, -2.0]),
+            st.sampled_from([3.0, 100.0]),
+            parts=st.sampled_from([1, 100]),
+            at_most=st.sampled_from([None, 1.0, 7.5]),
+            in_total=st.sampled_from([None, 1.0, 9.0]),
+        ),
+        st.just(mean("hour", "hour", 0, 24)),
+        st.just(Cut()),
+    ),
+    min_size=1,
+    max_size=4,
+).map(lambda found: tuple(m for each in found for m in (each if isinstance(each, tuple) else (each,))))
+
+
+@st.composite
+def groups(draw: st.DrawFn) -> GroupBy:
+    by = draw(dimensions)
+    running = bool(by) and isinstance(by[-1], Bins) and draw(st.booleans())
+    kept = draw(st.sampled_from([(), ((),), tuple((d.name,) for d in by)])) if len(by) > 1 and not running else ()
+    return GroupBy(
+        draw(st.text("abcdefgh", min_size=8, max_size=8)),
+        by,
+        draw(limits),
+        draw(measures),
+        draw(st.one_of(st.none(), limits)),
+        running,
+        kept,
+    )
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> Layout:
+    """Requests of up to three tables, those that are refused left out: they read no row."""
+    from hypothesis import assume
+
+    try:
+        return Layout.of([draw(groups()) for _ in range(draw(st.integers(1, 3)))])
+    except InvalidQuery:
+        assume(False)
+        raise
+
+
+def moved(layout: Layout, table: pl.DataFrame, person: int, path: Aggregate = aggregate) -> int:
+    """How far one person moves the exact integers: squared L2, in lattice steps."""
+    before = path(layout, [table] * len(layout.groups), SECRET)
+    after = path(layout, [table.filter(pl.col("person") != person)] * len(layout.groups), SECRET)
+    assert before.values.shape == after.values.shape == (layout.cells,)
+    difference = [int(a) - int(b) for a, b in zip(before.values, after.values, strict=True)]
+    return sum(d * d for d in difference)
+
+
+def crowd(rows: int, person: int = 7, others: int = 500) -> pl.DataFrame:
+    """One person with many rows of everything, among others with a few."""
+    g = np.random.default_rng(1)
+    many = rows + 3 * others
+    who = np.r_[np.full(rows, person), g.integers(100, 100 + others, 3 * others)].astype(np.uint64)
+    return pl.DataFrame(
+        {
+            "person": who,
+            "region": np.array(["north", "south", "Nörd"])[g.integers(0, 3, many)],
+            "age": g.uniform(-10, 120, many),
+            "price": g.exponential(1e4, many),
+            "clicked": g.random(many) < 0.9,
+            "hour": g.integers(0, 24, many).astype(np.int8),
+        },
+        schema=SCHEMA,
+    )

@@ -1,0 +1,148 @@
+"""Do intervals hold the truth as often as they say? 10,000 releases of each kind, all through the real mechanism.
+
+The truth is what the exact integers say: intervals cover the noise. Of 10,000 releases 95 % hold it, ±.0022 (one
+standard deviation), so 94 to 96 % are 4.6 of them on either side: a false alarm once in 200,000 runs, for each claim.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.typing import NDArray
+
+from passbox.dp.accounting import rho_within
+from passbox.dp.budget import Budget, Delta, Epsilon
+from passbox.dp.grouped import aggregate
+from passbox.dp.intervals import Estimates
+from passbox.dp.keys import Bins, Category
+from passbox.dp.layout import GroupBy, Layout
+from passbox.dp.measures import Count, People, Sum, mean
+from passbox.dp.mechanisms import gaussian
+from passbox.dp.noisy import Noisy, Receipt
+from passbox.dp.scale import SCALE_UNIT, smallest_scale
+from passbox.dp.table import Table
+
+RELEASES = 10_000
+RHO = rho_within(Budget(Epsilon(1.0), Delta(1e-6)))
+NOBODY = Receipt("", 0, b"", "")
+
+
+def read(layout: Layout, values: NDArray[np.int64], scale: float) -> dict[str, Table]:
+    return layout.read(Noisy(values, scale, 0, NOBODY))
+
+
+class Many:
+    """The same exact integers, released so many times, as one table of one: (releases x keys,) cells a measure."""
+
+    def __init__(self, group: GroupBy, rows: pl.DataFrame, releases: int = RELEASES) -> None:
+        layout = Layout.of([group])
+        exact = aggregate(layout, [rows], bytes(16)).values
+        scale = smallest_scale(layout.l2_squared, RHO)
+        self.layout, self.scale = layout, scale / SCALE_UNIT
+        self.drawn = gaussian(np.tile(exact, releases), layout.l2_squared, scale, RHO).reshape(releases, -1)
+        self.truth = read(layout, exact, 1e-9)[group.name]  # as good as no noise: estimates are the exact ones
+
+    @property
+    def table(self) -> Table:
+        first = read(self.layout, self.drawn[0], self.scale)[self.layout.groups[0].name]
+        cells = {b.measure.name: (self.drawn[:, b.start : b.stop] / b.steps).ravel() for b in self.layout.blocks}
+        return replace(first, cells=cells)
+
+
+def held(truth: NDArray[np.float64], found: Estimates) -> NDArray[np.float64]:
+    """How often each key's interval held the truth."""
+    low, high = (ends.reshape(-1, len(truth)) for ends in (found.low, found.high))
+    return np.mean((low <= truth) & (truth <= high), axis=0)
+
+
+def fits(share: NDArray[np.float64]) -> bool:
+    return bool(((share > 0.94) & (share < 0.96)).all())
+
+
+def people(counts: list[int], clicks: list[int]) -> pl.DataFrame:
+    """One row a person: how many there are in each region, and how many of them clicked."""
+    where = np.repeat(np.arange(len(counts)), counts)
+    clicked = np.concatenate([np.arange(n) < c for n, c in zip(counts, clicks, strict=True)])
+    g = np.random.default_rng(3)
+    return pl.DataFrame(
+        {
+            "person": np.arange(len(where), dtype=np.uint64),
+            "region": [f"r{i}" for i in where],
+            "clicked": clicked,
+            "age": np.clip(g.normal(40, 12, len(where)), 18, 89.9),
+            "price": np.clip(g.gamma(2, 20, len(where)), 0, 200),
+        }
+    )
+
+
+def regions(many: int) -> Category:
+    return Category("region", tuple(f"r{i}" for i in range(many)))
+
+
+def test_numbers_and_totals_that_were_made_to_add_up() -> None:
+    group = GroupBy("t", (regions(4),), 1, (People(), Count("clicks", 1, "clicked")), totals=((),))
+    many = Many(group, people([900, 40, 0, 3], [200, 1, 0, 0]))
+    tables = [read(many.layout, values, many.scale)["t"] for values in many.drawn]
+    assert all(np.isclose(t.cells["people"].sum(), t.totals[()].cells["people"][0]) for t in tables[:100])
+    for measure in ("people", "clicks"):
+        for of in (lambda table: table, lambda table: table.totals[()]):
+            found = [of(table).numbers(measure) for table in tables]
+            ends = [np.concatenate([getattr(e, name) for e in found]) for name in ("estimate", "low", "high")]
+            assert fits(held(of(many.truth).cells[measure], Estimates(*ends)))
+
+
+def test_ratios_over_large_small_and_no_denominators() -> None:
+    """σ is about 6 people here: 12, 6, 2 and 0 viewers are lost in it, and four in ten of these are then unknown."""
+    sizes, clicks = [100_000, 900, 60, 24, 12, 6, 2], [4_000, 90, 20, 3, 6, 0, 1]
+    many = Many(GroupBy("t", (regions(7),), 1, (People("v"), Count("clicks", 1, "clicked"))), people(sizes, clicks))
+    found = many.table.ratio("clicks", "v", most=1)
+    assert fits(held(np.array(clicks) / np.array(sizes), found))
+    assert not np.isnan(found.low).any()
+    assert not np.isnan(found.high).any()
+    unknown = np.isnan(found.estimate.reshape(-1, 7)).mean(axis=0)
+    assert unknown[0] == 0
+    assert unknown[-1] > 0.4
+
+
+def test_means_of_many_few_and_next_to_no_rows() -> None:
+    sizes = [20_000, 300, 40, 8]
+    many = Many(GroupBy("t", (regions(4),), 1, mean("price", "price", 0, 200, 10), 1), people(sizes, [0] * 4))
+    assert fits(held(many.truth.mean("price").estimate, many.table.mean("price")))
+
+
+@pytest.mark.parametrize(("running", "width"), [(False, 2.0), (True, 2.0), (True, 9.0)])
+def test_quantiles_of_binned_values(running: bool, width: float) -> None:
+    ages = Bins("age", tuple(np.arange(18.0, 90.1, width)))
+    many = Many(GroupBy("t", (ages,), 1, (People(),), running=running), people([3_000], [0]))
+    for share in (0.1, 0.5, 0.9):
+        assert fits(held(many.truth.quantile(share).estimate, many.table.quantile(share)))
+
+
+def test_quantiles_of_so_few_that_noise_crosses_them_often_are_covered_more() -> None:
+    """What noise makes of several pieces becomes one: that never covers less. 2,000 releases, 4.6 deviations below."""
+    ages = Bins("age", tuple(np.arange(18.0, 90.1, 2.0)))
+    many = Many(GroupBy("t", (ages,), 1, (People(),), running=True), people([80], [0]), 2_000)
+    for share in (0.1, 0.5):
+        assert held(many.truth.quantile(share).estimate, many.table.quantile(share)) > 0.927
+
+
+def test_the_largest_keys_hold_all_at_once() -> None:
+    """Of 40 keys alike the noisiest look largest, and plain intervals fail them. 2,000 releases, ±4.1 deviations."""
+    many = Many(GroupBy("t", (regions(40),), 1, (People(),)), people([100] * 40, [0] * 40), 2_000)
+    first = many.table
+    tables = [replace(first, cells={"people": cells}) for cells in first.cells["people"].reshape(-1, 40)]
+    best = [table.top("people", 5) for table in tables]
+    plain = [table.numbers("people").take(at) for table, (at, _) in zip(tables, best, strict=True)]
+    assert np.mean([((e.low <= 100) & (e.high >= 100)).all() for _, e in best]) > 0.93
+    assert np.mean([(e.low <= 100).mean() for e in plain]) < 0.85
+
+
+def test_sums_of_money_and_what_is_derived_from_a_running_table() -> None:
+    many = Many(GroupBy("t", (regions(2),), 1, (Sum("s", "price", 0, 200, 100, 150),)), people([900, 5], [0, 0]))
+    assert fits(held(many.truth.cells["s"], many.table.numbers("s")))
+    bins = GroupBy("t", (Bins("age", (18.0, 30.0, 40.0, 60.0, 90.0)),), 1, (People(),), running=True)
+    many = Many(bins, people([900], [0]))
+    assert fits(held(many.truth.histogram().estimate, many.table.histogram()))
