@@ -77,8 +77,7 @@ def found_room(path: Path, agreement: Agreement, keys: Keys, clock: Clock, found
     temporary.mkdir(mode=0o700)
     try:
         _lay_out(temporary, agreement, keys)
-        for digest, copied in foundation.before.items():
-            shutil.copytree(copied, temporary / "before" / digest)
+        _bring(foundation.before, temporary / "before")
         store = Store((temporary / "keys" / "storage").read_bytes())
         foundation.ledger(temporary / "ledger.sqlite", keys.room_checkpoint(), store).close()
         temporary.rename(path)
@@ -88,6 +87,14 @@ def found_room(path: Path, agreement: Agreement, keys: Keys, clock: Clock, found
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return True
+
+
+def _bring(before: Mapping[str, Path], to: Path) -> None:
+    """Copies of earlier logs, written through to the disk."""
+    for digest, copied in before.items():
+        shutil.copytree(copied, to / digest)
+    for each in (to.parent, to, *to.rglob("*")) if before else ():
+        flush(each)
 
 
 def _remember(path: Path, keys: Keys) -> None:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from ..policies.agreement import (
     SignatureBroken,
     SignatureMissing,
@@ -24,7 +22,6 @@ from ..policies.jobs.job import Job
 from ..policies.request import parse_job
 from ..policies.share import ShareUnusable, check_share, is_share_of, new_share, share_path, signed_share
 from ..policies.sign import BadSignature, Namespace, Signer, parse_public_key, ssh_keygen_line, verify
-from ..policies.sign import sign as make_signature
 from .cards import room_card
 from .files import sweep_of, write
 from .keys import Keys
@@ -101,19 +98,37 @@ def party_of(contract: Contract, keys: Keys) -> str:
     raise NoParty
 
 
-def sign_contract(path: Path, keys: Keys, key: Ed25519PrivateKey, today: date) -> Signed:
+def sign_contract(path: Path, keys: Keys, sign: Signer, today: date) -> Signed:
     """Sign a contract, and as a data party give a share. A share that is there and holds is kept.
 
     Errors: InvalidContract, SignatureBroken where it was changed after somebody signed it, NoParty, NotMyKeys, Untold,
-    OSError.
+    OSError; those of `sign`, before anything is written.
     """
     at = _place(path, keys, today)
+    gives = at.share is not None and not _holds(at, at.share)
+    share = signed_share(_waiting(at, keys), sign) if gives else None
+    signature = sign(at.data, "passbox-contract")
+    _put(at, keys, signature, share)
+    return Signed(at.party, at.signature, at.share)
+
+
+def _waiting(at: _Place, keys: Keys) -> str:
+    """The share that is still to be signed: one that waits already, or a new one."""
+    unsigned = unsigned_path(keys, at.share) if at.share else None
+    if unsigned and unsigned.is_file() and is_share_of(text := read_armored(unsigned), at.data, at.party):
+        return text
+    return new_share(at.contract, at.data, at.party)
+
+
+def _put(at: _Place, keys: Keys, signature: str, share: str | None) -> None:
+    """Remember the contract, then write what was signed. share: None where the one that is there stays."""
     remember(keys, at.data)
     _sweep(at)
-    if at.share and not _holds(at, at.share):
-        write(at.share, signed_share(new_share(at.contract, at.data, at.party), key).encode())
-    write(at.signature, make_signature(at.data, key, "passbox-contract").encode())
-    return Signed(at.party, at.signature, at.share)
+    if at.share and share is not None:
+        write(at.share, share.encode())
+    write(at.signature, signature.encode())
+    if at.share:
+        unsigned_path(keys, at.share).unlink(missing_ok=True)  # last: until then the same can be typed again
 
 
 def _sweep(at: _Place) -> None:
@@ -164,8 +179,7 @@ def lines_to_type(path: Path, keys: Keys, today: date) -> Signed:
     if at.share and not _holds(at, at.share):
         unsigned = unsigned_path(keys, at.share)
         sweep_of(unsigned)
-        if not unsigned.is_file() or not is_share_of(read_armored(unsigned), at.data, at.party):
-            write(unsigned, new_share(at.contract, at.data, at.party).encode(), 0o600)
+        write(unsigned, _waiting(at, keys).encode(), 0o600)
         lines.append(ssh_keygen_line(unsigned, "passbox-share", key))
     return Signed(at.party, None, at.share, tuple(lines))
 
@@ -191,13 +205,7 @@ def take_signatures(
     text = read_armored(signature)
     _require("contract", at, at.data, text, "passbox-contract")
     share = _signed_share(at, unsigned_path(keys, at.share), share_signature) if at.share else None
-    remember(keys, at.data)
-    _sweep(at)
-    if at.share and share is not None:
-        write(at.share, share.encode())
-    write(at.signature, text.encode())
-    if at.share:
-        unsigned_path(keys, at.share).unlink(missing_ok=True)  # last: until then the same can be typed again
+    _put(at, keys, text, share)
     return Signed(at.party, at.signature, at.share)
 
 

@@ -260,8 +260,10 @@ def sign(
 ) -> None:
     """Sign a contract with your key. An owner of data also gives its share of the match key.
 
-    Where an agent or a token holds the key, this says what to type instead, and then takes the files that came of it.
+    Where an agent or a token holds the key, it is asked. Where none answers, this says what to type where the key is,
+    and then takes the files that came of it.
     """
+    from ..cleanroom.agent import AgentUnable
     from ..cleanroom.keys import open_keys
     from ..cleanroom.memory import forget
     from ..cleanroom.signing import lines_to_type, sign_contract, take_signatures
@@ -272,10 +274,11 @@ def sign(
         forget(keys, instead_of, keys.sign_public())
     if signature or share_signature:
         done = take_signatures(contract, keys, signature, share_signature, today())
-    elif keys.can_sign():
-        done = sign_contract(contract, keys, keys.signing(passphrase(key)), today())
     else:
-        done = lines_to_type(contract, keys, today())
+        try:
+            done = sign_contract(contract, keys, keys.signer(passphrase(key)), today())
+        except AgentUnable:
+            done = lines_to_type(contract, keys, today())
     say(_to_type(contract, key, done) if done.lines else _signed(contract, done), as_json)
 
 
@@ -286,7 +289,7 @@ def _to_type(contract: Path, key: Path, done: Signed) -> Result:
     typed: list[Part] = [*map(Verbatim, done.lines), "and then, with what came of it:", Verbatim(shlex.join(back))]
     return Result(
         {"contract": str(contract), "party": done.party, "signed": False, "type": list(done.lines)},
-        [f"NOT signed yet: the key of {done.party} is with an agent or a token. Type there:", *typed],
+        [f"NOT signed yet: no agent or token here signs with the key of {done.party}. Type where it is:", *typed],
         "type the lines above; until then nothing is signed",
     )
 

@@ -246,6 +246,7 @@ class Ledger:
         """
         refuse_unpaid(purchase)
         _refuse_mismatch(purchase, statistic)
+        purchase.key  # noqa: B018 - digested once, and not while others wait
         with self._storage.writing():
             stored = self._stored(purchase)
             due = purchase.charges if stored is None else self._due(purchase)  # nothing is charged but for a release

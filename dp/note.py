@@ -37,6 +37,7 @@ import hashlib
 import re
 import struct
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from cryptography.exceptions import InvalidSignature
@@ -94,7 +95,7 @@ class Note:
 # --- keys
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class VerifierKey:
     """The public half: whom a signature line must come from. public: 32 bytes."""
 
@@ -106,7 +107,7 @@ class VerifierKey:
         if not _is_own_name(self.name) or len(self.public) != 32 or is_small_order(self.public):
             raise BadNote("not-a-key")
 
-    @property
+    @cached_property
     def key_id(self) -> bytes:
         return hashlib.sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.public).digest()[:4]
 
@@ -125,7 +126,7 @@ def parse_vkey(text: str, kind: Kind = LOG) -> VerifierKey:
     return key
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NoteKey:
     """The secret half. The same Ed25519 key should not serve as a log's and as a cosigner's."""
 
@@ -142,7 +143,7 @@ class NoteKey:
         """Errors: BadNote("not-a-key") where the name is unfit."""
         return cls(name, Ed25519PrivateKey.generate(), kind)
 
-    @property
+    @cached_property
     def verifier(self) -> VerifierKey:
         return VerifierKey(self.name, self.private.public_key().public_bytes_raw(), self.kind)
 
@@ -207,11 +208,14 @@ def sign_note(text: str, key: NoteKey) -> str:
     """A note with one signature. text: ends in a newline. Errors: BadNote("not-a-note", "wrong-kind")."""
     if key.kind != LOG:
         raise BadNote("wrong-kind")
-    signature = key.private.sign(_decoded(text).encode())
-    note = f"{text}\n{_line(key.verifier, signature)}"
+    note = _signed(_decoded(text), key)
     if parse_note(note).text != text:
         raise BadNote("not-a-note")
     return note
+
+
+def _signed(text: str, key: NoteKey) -> str:
+    return f"{text}\n{_line(key.verifier, key.private.sign(text.encode()))}"
 
 
 def verify_note(note: str | bytes, vkey: str) -> str:
@@ -291,9 +295,11 @@ def sign_checkpoint(origin: str, size: int, root: bytes, key: NoteKey) -> str:
     """
     if origin != key.name:
         raise BadNote("wrong-origin")
-    text = f"{origin}\n{size}\n{_to_base64(root)}\n"
-    _checkpoint(text)
-    return sign_note(text, key)
+    if key.kind != LOG:
+        raise BadNote("wrong-kind")
+    if not _is_head(size, root):
+        raise BadNote("not-a-checkpoint")
+    return _signed(f"{origin}\n{size}\n{_to_base64(root)}\n", key)
 
 
 def verify_checkpoint(text: str | bytes, vkey: str) -> Checkpoint:
@@ -309,9 +315,13 @@ def _checkpoint(text: str) -> Checkpoint:
     if len(lines) != 4 or not lines[0] or not re.fullmatch(r"0|[1-9][0-9]{0,18}", lines[1]):
         raise BadNote("not-a-checkpoint")
     size, root = int(lines[1]), _from_base64(lines[2])
-    if size > LARGEST_SIZE or root is None or len(root) != HASH_SIZE or (size == 0) > (root == EMPTY_ROOT):
+    if root is None or not _is_head(size, root):
         raise BadNote("not-a-checkpoint")
     return Checkpoint(lines[0], size, root)
+
+
+def _is_head(size: int, root: bytes) -> bool:
+    return 0 <= size <= LARGEST_SIZE and len(root) == HASH_SIZE and (size > 0 or root == EMPTY_ROOT)
 
 
 # --- cosignatures

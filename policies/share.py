@@ -23,11 +23,10 @@ from pathlib import Path
 from typing import Literal
 
 import pyrage
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from .agreement import Agreement, SignatureBroken
 from .contract import Contract, digest
-from .sign import BadSignature, sign, verify
+from .sign import BadSignature, Signer, verify
 
 ShareReason = Literal["missing", "malformed", "of-another", "sealed-to-others"]
 """of-another: it was made for another contract, or by another party."""
@@ -73,9 +72,9 @@ def _head(data: bytes, party: str) -> str:
     return f"passbox share v1 {digest(data)} {party}\n"
 
 
-def signed_share(text: str, key: Ed25519PrivateKey) -> str:
-    """The share with its signature."""
-    return text + sign(text.encode(), key, "passbox-share")
+def signed_share(text: str, sign: Signer) -> str:
+    """The share with its signature. Errors: those of `sign`."""
+    return text + sign(text.encode(), "passbox-share")
 
 
 def check_share(contract: Contract, data: bytes, party: str, share: str) -> str:

@@ -90,7 +90,7 @@ def sign_contract(path: Path, folder: Path) -> Agreement:
         key = signing_key(folder, name)
         signature_path(path, name).write_text(sign(data, key, "passbox-contract"))
         if name in contract.data_parties:
-            share_path(path, name).write_text(signed_share(new_share(contract, data, name), key))
+            share_path(path, name).write_text(signed_share(new_share(contract, data, name), signer_of(key)))
     return read_agreement(path)
 
 

@@ -35,6 +35,7 @@ from passbox.cli.explain import explain, remedy
 from passbox.policies.agreement import SignatureBroken
 from passbox.policies.check import Refused
 from passbox.policies.share import ShareUnusable, new_share, share_path, signed_share
+from passbox.policies.sign import signer_of
 
 HEADER = ["visitor_id", "email", "age", "region", "device", "topics", "note"]
 
@@ -306,8 +307,8 @@ def test_a_missing_planted_or_swapped_share_is_refused(party: Party) -> None:
     for text in (
         share_path(path, "publisher").read_text(),
         planted,
-        signed_share(planted, party.world.signing_key("publisher")),
-        signed_share(planted, party.world.signing_key("host")),
+        signed_share(planted, signer_of(party.world.signing_key("publisher"))),
+        signed_share(planted, signer_of(party.world.signing_key("host"))),
         "",
     ):
         theirs.write_text(text)
@@ -334,7 +335,7 @@ def test_the_manifest_says_which_shares_the_key_came_from(party: Party) -> None:
     share_path(party.world.contract, "advertiser").write_text(
         signed_share(
             new_share(party.world.agreement.contract, party.world.agreement.data, "advertiser"),
-            party.world.signing_key("advertiser"),
+            signer_of(party.world.signing_key("advertiser")),
         )
     )
     party.run(replace(party.task(party.file()), out=party.folder / "again.bundle"))

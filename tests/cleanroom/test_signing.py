@@ -48,7 +48,7 @@ def contract(signed: Any, tmp_path: Path) -> Path:
 
 
 def signs_as(signed: Any, contract: Path, name: str) -> Any:
-    return sign_contract(contract, signed.keys(name), signed.signing_key(name), TODAY)
+    return sign_contract(contract, signed.keys(name), signer_of(signed.signing_key(name)), TODAY)
 
 
 def test_all_that_sign_have_agreed(signed: Any, contract: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_share_that_does_not_hold_is_made_anew(signed: Any, contract: Path) ->
 def test_keys_of_nobody_sign_nothing(signed: Any, contract: Path, tmp_path: Path) -> None:
     stranger = make(tmp_path, "stranger", "officer", None, None).keys
     with pytest.raises(NoParty):
-        sign_contract(contract, stranger, new_private_key(), TODAY)
+        sign_contract(contract, stranger, signer_of(new_private_key()), TODAY)
     assert list(tmp_path.glob("*.sig")) == []
 
 
@@ -99,7 +99,7 @@ def test_what_was_changed_after_somebody_signed_it_is_signed_by_nobody(signed: A
 
 def test_an_expired_contract_is_not_signed(signed: Any, contract: Path) -> None:
     with pytest.raises(InvalidContract):
-        sign_contract(contract, signed.keys("officer"), signed.signing_key("officer"), date(2030, 1, 1))
+        sign_contract(contract, signed.keys("officer"), signer_of(signed.signing_key("officer")), date(2030, 1, 1))
 
 
 def test_the_first_fault_beside_a_contract_is_named(signed: Any, contract: Path) -> None:
@@ -190,6 +190,31 @@ def test_a_party_without_data_types_one_line(
 
 def nobody_asks() -> bytes:
     raise AssertionError("there is no passphrase to ask for")
+
+
+@pytest.mark.usefixtures("asked")
+def test_an_agent_signs_a_contract_and_the_share_that_waits(signed: Any, contract: Path, tmp_path: Path) -> None:
+    """The share is the one that was written to be signed by hand: its other half may be under way."""
+    keys = elsewhere(signed, tmp_path, "publisher")
+    done = lines_to_type(contract, keys, TODAY)
+    assert done.share
+    waiting = unsigned_path(keys, done.share).read_text()
+    signed_now = sign_contract(contract, keys, keys.signer(nobody_asks), TODAY)
+    assert signed_now.share == done.share
+    assert done.share.read_text().startswith(waiting)
+    assert not unsigned_path(keys, done.share).exists()
+    assert {row.party: (row.signature, row.share) for row in standing(contract)}["publisher"] == ("signed", "signed")
+
+
+def test_an_agent_that_does_not_sign_leaves_nothing_behind(
+    signed: Any, contract: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    keys = elsewhere(signed, tmp_path, "publisher")
+    before = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
+    with pytest.raises(AgentUnable):
+        sign_contract(contract, keys, keys.signer(nobody_asks), TODAY)
+    assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == before
 
 
 @pytest.fixture
@@ -312,7 +337,7 @@ def test_nobody_signs_a_contract_that_seals_its_things_to_somebody_else(
     for left in contract.parent.glob("contract.toml.*"):
         left.unlink()
     with pytest.raises(NotMyKeys) as caught:
-        sign_contract(contract, keys, signed.signing_key(party), TODAY)
+        sign_contract(contract, keys, signer_of(signed.signing_key(party)), TODAY)
     assert caught.value.key == key
     assert not list(contract.parent.glob("contract.toml.*"))
 

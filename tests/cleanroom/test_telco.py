@@ -28,7 +28,7 @@ from passbox.cleanroom.submit import submit
 from passbox.policies.agreement import read_agreement, signature_path
 from passbox.policies.contract import parse
 from passbox.policies.share import new_share, share_path, signed_share
-from passbox.policies.sign import sign
+from passbox.policies.sign import sign, signer_of
 
 NOW = datetime(2027, 1, 10, 9, 0, tzinfo=UTC)
 PARTIES = {"publisher": "publisher", "advertiser": "advertiser", "officer": "officer", "host": "operator"}
@@ -85,7 +85,7 @@ def agree(folder: Path) -> None:
         key = open_keys(folder / f"{name}.keys").signing(lambda: b"")
         signature_path(contract, name).write_text(sign(data, key, "passbox-contract"))
         if name in ("publisher", "advertiser"):
-            share_path(contract, name).write_text(signed_share(new_share(parse(data), data, name), key))
+            share_path(contract, name).write_text(signed_share(new_share(parse(data), data, name), signer_of(key)))
 
 
 def bring(folder: Path, sample: Sample) -> None:

@@ -208,3 +208,17 @@ def test_without_a_terminal_nothing_is_read_as_a_passphrase(encrypted: Path) -> 
     assert done.returncode == 3
     assert b"on a terminal" in done.stderr
     assert b"sesame" not in done.stdout + done.stderr
+
+
+def test_a_contract_is_signed_by_the_agent_at_once_and_without_one_it_is_said_what_to_type(
+    passbox: Typed, with_agent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["contract", "sign", "contract.toml", "--key=publisher.keys", "--json"]
+    (with_agent / "contract.toml.publisher.sig").unlink()
+    (with_agent / "contract.toml.publisher.share").unlink()
+    code, out, _ = passbox(*words)
+    assert (code, json.loads(out)["signed"]) == (0, True)
+    assert passbox("contract", "verify", "contract.toml")[0] == 0
+    monkeypatch.delenv("SSH_AUTH_SOCK")
+    code, out, _ = passbox(*words)
+    assert (code, json.loads(out)["signed"]) == (0, False)

@@ -18,7 +18,7 @@ from passbox.policies.share import (
     shares_digest,
     signed_share,
 )
-from passbox.policies.sign import sign
+from passbox.policies.sign import sign, signer_of
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def shares(people: Any) -> dict[str, str]:
 
 def made(people: Any, party: str, signer: str = "", text: str | None = None) -> str:
     contract, data = people.contract, (text or people.text).encode()
-    return signed_share(new_share(contract, data, party), people.sign[signer or party])
+    return signed_share(new_share(contract, data, party), signer_of(people.sign[signer or party]))
 
 
 def test_both_data_parties_open_the_same_two_shares(people: Any, shares: dict[str, str]) -> None:
@@ -113,7 +113,7 @@ def test_a_share_of_another_length_is_refused_once_it_is_open(
     readers = [pyrage.x25519.Identity.from_str(people.seal[name]).to_public() for name in ("publisher", "advertiser")]
     sealed = pyrage.encrypt(secret, readers, armored=True).decode()
     text = f"passbox share v1 {digest(people.text.encode())} advertiser\n{sealed.rstrip()}\n"
-    shares["advertiser"] = signed_share(text, people.sign["advertiser"])
+    shares["advertiser"] = signed_share(text, signer_of(people.sign["advertiser"]))
     with pytest.raises(ShareUnusable):
         open_shares(people.agreement(), shares, people.seal["publisher"])
 
