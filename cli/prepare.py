@@ -49,7 +49,7 @@ def prepare(
 def _examined(file: Path, contract: Path, dataset: str, column: list[str], pad_to: int) -> Result:
     from ..cleanroom.prepare import Brought, examine
     from ..policies.agreement import read_contract
-    from .explain import remedy
+    from .reasons import remedy
     from .words import known_dataset, named_columns
 
     agreed, _ = read_contract(contract)

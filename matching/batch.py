@@ -32,6 +32,7 @@ BLOCK = 1 << 16
 """Rows a thread takes at a time."""
 MOST_THREADS = 8
 LONGEST = 320
+WORDS = STATE // 8
 TRIM_SPACES, TRIM_WHITESPACE, REMOVE_SPACES, REMOVE_WHITESPACE = range(4)
 ONE_AT, DOTTED_DOMAIN = range(2)
 LEFT, ANSWERED, TEST_VALUE = range(3)
@@ -114,8 +115,7 @@ def key_rows(secret: bytes, prefix: bytes, digests: Bytes) -> NDArray[np.uint64]
     kernel, digests = _kernels().key, np.ascontiguousarray(digests)
 
     def work(start: int, stop: int) -> None:
-        spare = np.zeros(STATE, np.uint8), np.empty(32, np.uint8)
-        kernel(digests[start:stop], inner, outer, out[start:stop].view(np.uint8), *spare)
+        kernel(digests[start:stop], inner, outer, out[start:stop], np.zeros(WORDS, np.uint64), np.empty(4, np.uint64))
 
     _each_block(rows, work)
     return out.astype(np.uint64, copy=False)
@@ -143,12 +143,12 @@ def _domains(names: tuple[str, ...]) -> tuple[bool, Bytes, Offsets]:
     return everywhere, np.frombuffer(b"".join(raw), np.uint8), ends
 
 
-def _primed(secret: bytes, pad: int, prefix: bytes) -> Bytes:
+def _primed(secret: bytes, pad: int, prefix: bytes) -> NDArray[np.uint64]:
     """A SHA-256 state that has taken in the padded key and what every message begins with."""
     state = np.zeros(STATE, np.uint8)
     block = np.frombuffer(bytes(byte ^ pad for byte in secret.ljust(64, b"\0")) + prefix, np.uint8)
     _kernels().prime(block, state)
-    return state
+    return state.view(np.uint64)
 
 
 # -- compiled --------------------------------------------------------------------------------------------------------
@@ -191,42 +191,47 @@ def _is_white(byte, spaces_only):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _is_one_of(row, start, stop, everywhere, names, ends):  # type: ignore[no-untyped-def]
-    if everywhere:
-        return True
+def _is_one_of(part, names, ends):  # type: ignore[no-untyped-def]
     for name in range(len(ends) - 1):
-        first, size = ends[name], ends[name + 1] - ends[name]
-        if size == stop - start:
-            same = True
-            for at in range(size):
-                if names[first + at] != row[start + at]:
-                    same = False
-                    break
+        if ends[name + 1] - ends[name] == len(part):
+            known, same = names[ends[name] : ends[name + 1]], True
+            for at in range(len(part)):
+                same = same and known[at] == part[at]
             if same:
                 return True
     return False
 
 
 @_compiled
-def _lowered(data, start, stop, row, removes, spaces_only):  # type: ignore[no-untyped-def]
-    """Copies a row in small letters. Gives its size, or -1 where a byte is not plain."""
-    high, low, size = np.uint8(0), np.uint8(255), stop - start
-    if not removes:
-        for at in range(size):
-            byte = data[start + at]
-            row[at] = byte | np.uint8((np.uint8(byte - np.uint8(65)) < np.uint8(26)) << 5)
-            high |= byte | np.uint8((byte == np.uint8(127)) << 7)
-            low = min(low, byte)
-    else:
-        size = 0
-        for at in range(start, stop):
-            byte = data[at]
-            if not _is_white(byte, spaces_only):
-                row[size] = byte | np.uint8((np.uint8(byte - np.uint8(65)) < np.uint8(26)) << 5)
-                high |= byte | np.uint8((byte == np.uint8(127)) << 7)
-                low = min(low, byte)
-                size += 1
-    return -1 if high >= 128 or low < 32 else size
+def _small(byte):  # type: ignore[no-untyped-def]
+    return np.uint8(byte | (np.uint8(np.uint8(byte - np.uint8(65)) < np.uint8(26)) << np.uint8(5)))
+
+
+@_compiled
+def _lowered(source, row):  # type: ignore[no-untyped-def]
+    """Copies a row in small letters. Says whether all of it is plain: printable ASCII."""
+    high, low, deleted = np.uint8(0), np.uint8(255), np.uint8(0)
+    for at in range(len(source)):
+        byte = source[at]
+        row[at] = _small(byte)
+        high = np.uint8(high | byte)
+        low = min(low, byte)
+        deleted = np.uint8(deleted | np.uint8(byte == np.uint8(127)))
+    return high < 128 and low >= 32 and deleted == 0
+
+
+@_compiled
+def _squeezed(source, row, spaces_only):  # type: ignore[no-untyped-def]
+    """The same without white space. Gives its size, or 0 where a byte is not plain."""
+    size = 0
+    for at in range(len(source)):
+        byte = source[at]
+        if not _is_white(byte, spaces_only):
+            if byte < 32 or byte > 126:
+                return 0
+            row[size] = _small(byte)
+            size += 1
+    return size
 
 
 @_compiled
@@ -302,18 +307,25 @@ def _normalise_rows(  # type: ignore[no-untyped-def]
             start += 1
         while start < stop and _is_white(data[stop - 1], spaces_only):
             stop -= 1
-        if stop - start < 3 or stop - start > LONGEST:
+        size = stop - start
+        if size < 3 or size > LONGEST:
             continue
-        size = _lowered(data, start, stop, row, removes, spaces_only)
-        if size < 3:
+        source = data[start:stop]
+        if removes:
+            size = _squeezed(source, row, spaces_only)
+        elif not _lowered(source, row):
             continue
         at = _domain_of(row, size, shape)
-        if at < 0:
+        if at < 1:
             continue
-        if _is_one_of(row, at + 1, size, cut_all, cut_names, cut_ends):
+        domain = row[at + 1 : size]
+        cut, dotless = cut_all or _is_one_of(domain, cut_names, cut_ends), dot_all
+        dotless = dotless or _is_one_of(domain, dot_names, dot_ends)
+        odd = _is_one_of(domain, test_names, test_ends) or _is_one_of(_last_label(domain), tld_names, tld_ends)
+        if cut:
             moved = _without_suffix(row, size, at)
             size, at = size - at + moved, moved
-        if _is_one_of(row, at + 1, size, dot_all, dot_names, dot_ends):
+        if dotless:
             moved = _without_dots(row, size, at)
             size, at = size - at + moved, moved
         if at < 1:
@@ -321,12 +333,15 @@ def _normalise_rows(  # type: ignore[no-untyped-def]
         _init(context)
         _update(context, text, size)
         _final(out.ctypes.data + 32 * each, context)
-        dot = size - 1
-        while dot > at and row[dot] != 46:
-            dot -= 1
-        odd = _is_one_of(row, at + 1, size, False, test_names, test_ends)
-        odd = odd or _is_one_of(row, dot + 1, size, False, tld_names, tld_ends)
         answered[each] = TEST_VALUE if odd else ANSWERED
+
+
+@_compiled
+def _last_label(domain):  # type: ignore[no-untyped-def]
+    dot = len(domain) - 1
+    while dot >= 0 and domain[dot] != 46:
+        dot -= 1
+    return domain[dot + 1 :]
 
 
 @_compiled
@@ -334,13 +349,15 @@ def _key_rows(digests, inner, outer, out, state, middle):  # type: ignore[no-unt
     context, between = state.ctypes.data, middle.ctypes.data
     size = digests.shape[1]
     for each in range(len(digests)):
-        state[:] = inner
+        for word in range(WORDS):
+            state[word] = inner[word]
         _update(context, digests.ctypes.data + size * each, size)
         _final(between, context)
-        state[:] = outer
+        for word in range(WORDS):
+            state[word] = outer[word]
         _update(context, between, 32)
         _final(between, context)
-        out[each, :16] = middle[:16]
+        out[each, 0], out[each, 1] = middle[0], middle[1]
 
 
 @_compiled
