@@ -33,6 +33,7 @@ BLOCK = 1 << 16
 MOST_THREADS = 8
 LONGEST = 320
 WORDS = STATE // 8
+MOST_BIT = 62
 TRIM_SPACES, TRIM_WHITESPACE, REMOVE_SPACES, REMOVE_WHITESPACE = range(4)
 ONE_AT, DOTTED_DOMAIN = range(2)
 LEFT, ANSWERED, TEST_VALUE = range(3)
@@ -83,8 +84,7 @@ def digest_rows(plan: Plan, data: Bytes, offsets: Offsets) -> tuple[Bytes, Bytes
     """SHA-256 of each normalised row, (rows, 32), zeros where left; and of each row LEFT, ANSWERED or TEST_VALUE."""
     rows = len(offsets) - 1
     out, answered = np.zeros((rows, 32), np.uint8), np.zeros(rows, np.uint8)
-    suffix, dots = _domains(plan.suffix), _domains(plan.dots)
-    tests, tlds = _domains(plan.tests)[1:], _domains(plan.test_tlds)[1:]
+    suffix, dots, tests, tlds = map(_domains, (plan.suffix, plan.dots, plan.tests, plan.test_tlds))
     kernel = _kernels().normalise
 
     def work(start: int, stop: int) -> None:
@@ -93,10 +93,10 @@ def digest_rows(plan: Plan, data: Bytes, offsets: Offsets) -> tuple[Bytes, Bytes
             offsets[start : stop + 1],
             plan.trim,
             plan.shape,
-            *suffix,
-            *dots,
-            *tests,
-            *tlds,
+            suffix,
+            dots,
+            tests,
+            tlds,
             out[start:stop],
             answered[start:stop],
             np.empty(LONGEST + 8, np.uint8),
@@ -132,15 +132,13 @@ def _each_block(rows: int, work: Callable[[int, int], None]) -> None:
         list(pool.map(lambda start: work(start, min(start + BLOCK, rows)), starts))
 
 
-def _domains(names: tuple[str, ...]) -> tuple[bool, Bytes, Offsets]:
-    """All of them or not, the names' bytes, and where each begins."""
-    if "*" in names:
-        names, everywhere = (), True
-    else:
-        everywhere = False
-    raw = [name.encode() for name in names]
+def _domains(names: tuple[str, ...]) -> tuple[bool, int, Bytes, Offsets]:
+    """All of them or not, a bit for each length there is, the names' bytes, and where each begins."""
+    everywhere = "*" in names
+    raw = [] if everywhere else [name.encode() for name in names]
+    lengths = sum({1 << min(len(name), MOST_BIT) for name in raw})
     ends = np.cumsum([0, *map(len, raw)], dtype=np.int64)
-    return everywhere, np.frombuffer(b"".join(raw), np.uint8), ends
+    return everywhere, lengths, np.frombuffer(b"".join(raw), np.uint8), ends
 
 
 def _primed(secret: bytes, pad: int, prefix: bytes) -> NDArray[np.uint64]:
@@ -191,7 +189,12 @@ def _is_white(byte, spaces_only):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _is_one_of(part, names, ends):  # type: ignore[no-untyped-def]
+def _is_one_of(part, listed):  # type: ignore[no-untyped-def]
+    everywhere, lengths, names, ends = listed
+    if everywhere:
+        return True
+    if not (lengths >> min(len(part), MOST_BIT)) & 1:
+        return False
     for name in range(len(ends) - 1):
         if ends[name + 1] - ends[name] == len(part):
             known, same = names[ends[name] : ends[name + 1]], True
@@ -209,34 +212,36 @@ def _small(byte):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _lowered(source, row):  # type: ignore[no-untyped-def]
-    """Copies a row in small letters. Says whether all of it is plain: printable ASCII."""
-    high, low, deleted = np.uint8(0), np.uint8(255), np.uint8(0)
+    """Copies a row in small letters. Gives how many @ it has, or 0 where not all of it is printable ASCII."""
+    odd, ats = np.uint8(0), np.uint16(0)
     for at in range(len(source)):
         byte = source[at]
         row[at] = _small(byte)
-        high = np.uint8(high | byte)
-        low = min(low, byte)
-        deleted = np.uint8(deleted | np.uint8(byte == np.uint8(127)))
-    return high < 128 and low >= 32 and deleted == 0
+        odd = np.uint8(odd | np.uint8(np.uint8(byte - np.uint8(32)) > np.uint8(94)))
+        ats = np.uint16(ats + np.uint16(byte == np.uint8(64)))
+    return 0 if odd else ats
 
 
 @_compiled
 def _squeezed(source, row, spaces_only):  # type: ignore[no-untyped-def]
-    """The same without white space. Gives its size, or 0 where a byte is not plain."""
-    size = 0
+    """The same without white space. Gives its size too."""
+    size, ats = 0, 0
     for at in range(len(source)):
         byte = source[at]
         if not _is_white(byte, spaces_only):
             if byte < 32 or byte > 126:
-                return 0
+                return 0, 0
             row[size] = _small(byte)
+            ats += byte == 64
             size += 1
-    return size
+    return ats, size
 
 
 @_compiled
-def _domain_of(row, size, shape):  # type: ignore[no-untyped-def]
+def _domain_of(row, size, ats, shape):  # type: ignore[no-untyped-def]
     """Where the last @ stands, or -1 where the row is no e-mail of that shape."""
+    if ats < 1 or (shape == ONE_AT and ats > 1):
+        return -1
     at = size - 1
     while at >= 0 and row[at] != 64:
         at -= 1
@@ -247,9 +252,6 @@ def _domain_of(row, size, shape):  # type: ignore[no-untyped-def]
             if row[place] == 46:
                 return at
         return -1
-    for place in range(at):
-        if row[place] == 64:
-            return -1
     return at
 
 
@@ -278,26 +280,7 @@ def _without_dots(row, size, at):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _normalise_rows(  # type: ignore[no-untyped-def]
-    data,
-    offsets,
-    trim,
-    shape,
-    cut_all,
-    cut_names,
-    cut_ends,
-    dot_all,
-    dot_names,
-    dot_ends,
-    test_names,
-    test_ends,
-    tld_names,
-    tld_ends,
-    out,
-    answered,
-    row,
-    state,
-):
+def _normalise_rows(data, offsets, trim, shape, suffix, dots, tests, tlds, out, answered, row, state):  # type: ignore[no-untyped-def]
     spaces_only = trim in (TRIM_SPACES, REMOVE_SPACES)
     removes = trim in (REMOVE_SPACES, REMOVE_WHITESPACE)
     context, text = state.ctypes.data, row.ctypes.data
@@ -312,16 +295,15 @@ def _normalise_rows(  # type: ignore[no-untyped-def]
             continue
         source = data[start:stop]
         if removes:
-            size = _squeezed(source, row, spaces_only)
-        elif not _lowered(source, row):
-            continue
-        at = _domain_of(row, size, shape)
+            ats, size = _squeezed(source, row, spaces_only)
+        else:
+            ats = _lowered(source, row)
+        at = _domain_of(row, size, ats, shape)
         if at < 1:
             continue
         domain = row[at + 1 : size]
-        cut, dotless = cut_all or _is_one_of(domain, cut_names, cut_ends), dot_all
-        dotless = dotless or _is_one_of(domain, dot_names, dot_ends)
-        odd = _is_one_of(domain, test_names, test_ends) or _is_one_of(_last_label(domain), tld_names, tld_ends)
+        cut, dotless = _is_one_of(domain, suffix), _is_one_of(domain, dots)
+        odd = _is_one_of(domain, tests) or _is_one_of(_last_label(domain), tlds)
         if cut:
             moved = _without_suffix(row, size, at)
             size, at = size - at + moved, moved
