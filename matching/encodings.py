@@ -93,6 +93,11 @@ def _written(digest: bytes) -> tuple[bytes, ...]:
     return digest, digest.hex().encode(), digest.hex().upper().encode(), base64.b64encode(digest)
 
 
+def known_digests(algorithm: str) -> list[bytes]:
+    """Digests of nothing, of what programs write for none, and of device IDs of zeros; and hashes of these."""
+    return list(_KNOWN[algorithm])
+
+
 _KNOWN = {algorithm: _of_nothing(algorithm) for algorithm in SIZES}
 
 
