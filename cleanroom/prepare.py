@@ -67,7 +67,8 @@ class Prepared:
     """What `prepare` did. Every count stays at the party, but for `rows`, which the room shows to all.
 
     read: rows in the file. rows: rows in the bundle, of which `dummies` are nobody's. merged: records of a person who
-    was there already. rejects: rows left out, by reason. cut: sets cut to their declared size. unused: columns of the
+    was there already. rejects: rows left out, by reason. suspects: rows kept that are odd
+    (`matching.suspects`), by reason. cut: sets cut to their declared size. unused: columns of the
     file left at home. home: the file that stays; ids: the same, where it turns tokens into own IDs. returned: lists of
     other contracts that hold the same people (`cleanroom.sketch`). doubts: what its size means (`cleanroom.doubts`).
     """
@@ -85,6 +86,7 @@ class Prepared:
     written: bool = False
     returned: tuple[Returned, ...] = ()
     doubts: tuple[str, ...] = ()
+    suspects: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +285,7 @@ def _lay(brought: Brought, key: MatchKey) -> _Laid:
         cut=read.cut,
         rejects={reason: count for reason, count in rejects.items() if count},
         unused=tuple(name for name in names if name not in brought.columns),
+        suspects={f"{contract.kind}: {code.value}": count for code, count in hashed.suspects.items()},
     )
     keyed = pa.table({"k": made.k[at], "k2": made.k2[at]})
     digests_of = hashed.values[hashed.rows[fine][at]]
@@ -292,7 +295,14 @@ def _lay(brought: Brought, key: MatchKey) -> _Laid:
 def _digests(brought: Brought, source: pa.Table) -> Digests:
     contract, name = brought.contract, brought.identifier
     try:
-        return digests(source.column(name), contract.scheme, contract.kind, brought.rule.identifiers[contract.kind])
+        return digests(
+            source.column(name),
+            contract.scheme,
+            contract.kind,
+            brought.rule.identifiers[contract.kind],
+            contract.setting(brought.dataset),
+            brought.rule.suspicious,
+        )
     except MixedEncodings as error:
         written = " and ".join(_WRITTEN[encoding] for encoding in sorted(error.found) if encoding in _WRITTEN)
         rule = f"column {name} mixes encodings of hashes: {written}"

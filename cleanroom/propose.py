@@ -15,11 +15,13 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
-from ..matching.identifiers import MixedEncodings, digests
+from ..matching.identifiers import Arrives, MixedEncodings, WrongHash, digests
 from ..matching.schemes import UnknownKind, UnknownScheme
+from ..matching.schemes.setting import Setting
 from ..policies.contract import NAME_PATTERN, is_plain
 from ..policies.mistakes import MOST_BOUND, RESERVED
 from ..policies.template import ProposedColumn
@@ -78,8 +80,14 @@ def _identities(column: pl.Series, scheme: str, kind: str, arrives: str) -> pl.S
     text = _plain(column)
     spelled = text.str.to_lowercase()
     try:
-        made = digests(text.to_arrow(), scheme, kind, "sha256" if arrives == "sha256" else "raw")
-    except (MixedEncodings, UnknownScheme, UnknownKind):  # the draft is refused for its scheme later, or by `prepare`
+        hashed = arrives if arrives in ("sha256", "sha1") else "raw"
+        made = digests(text.to_arrow(), scheme, kind, cast(Arrives, hashed), Setting(window=24))
+    except (
+        MixedEncodings,
+        UnknownScheme,
+        UnknownKind,
+        WrongHash,
+    ):  # the draft is refused for its scheme later, or by `prepare`
         return spelled
     keys = pl.Series([value.tobytes().hex() for value in made.values], dtype=pl.String)
     return keys.zip_with(pl.Series(made.accepted), spelled)

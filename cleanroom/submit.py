@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from ..matching.hashing import Handles
+from ..matching.keyed import why_not_keyed
 from ..policies.agreement import SignatureBroken
 from ..policies.contract import DatasetRule
 from ..policies.sign import BadSignature, verify
@@ -106,8 +108,15 @@ def _refuse_table(bundle: Bundle, table: pa.Table, rule: DatasetRule) -> None:
         if column.type != pa.uint64() or column.null_count:
             raise BadBundle(bundle.path, f"column {name} is not whole numbers", "use `passbox prepare`")
     _refuse_repeats(bundle, table)
+    _refuse_unkeyed(bundle, table)
     if wrong := outside(table, rule.columns):
         raise BadBundle(bundle.path, f"{wrong[0]}", "use `passbox prepare`, which checks the same rules at home")
+
+
+def _refuse_unkeyed(bundle: Bundle, table: pa.Table) -> None:
+    """Nobody would match such a list, and a plain hash can be guessed."""
+    if why := why_not_keyed(Handles(table.column("k").to_numpy(), table.column("k2").to_numpy())):
+        raise BadBundle(bundle.path, why, "use `passbox prepare`, which normalises, hashes and keys")
 
 
 def _refuse_repeats(bundle: Bundle, table: pa.Table) -> None:

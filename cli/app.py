@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import contract, demo, doctor, job, keys, ledger, prepare, recovery, release, room
+from . import contract, demo, doctor, identifiers, job, keys, ledger, prepare, recovery, release, room
 from .help import built, help_of, path_of
 
 EXIT_CODES = (
@@ -30,6 +30,7 @@ app.command("demo", short_help="Run the whole job in a scratch room, as its peop
 app.add_typer(keys.app, name="keys")
 app.add_typer(contract.app, name="contract")
 app.command("prepare")(prepare.prepare)
+app.add_typer(identifiers.app, name="identifiers")
 app.add_typer(room.app, name="room")
 app.command("submit", short_help="Take a bundle in, verified, whole or not at all.")(room.submit)
 app.command("match")(room.match)

@@ -230,10 +230,28 @@ def _columns(contract: Contract) -> list[tuple[str, str, str]]:
     for name, rule in contract.dataset.items():
         if rule.id:
             rows.append((name, rule.id, f"the owner's IDs, which stay in {name}.ids"))
-        arrives = "as it is" if rule.identifiers[contract.kind] == "raw" else "as SHA-256, in hex or base64"
-        rows.append((name, contract.kind, f"{arrives}; normalised by {contract.scheme} before it is hashed"))
+        rows.append((name, contract.kind, _identifier(contract, rule)))
         rows += [(name, column, _domain(declared)) for column, declared in rule.columns.items()]
     return rows
+
+
+def _identifier(contract: Contract, rule: DatasetRule) -> str:
+    """How people's identifiers arrive, and what is done to them."""
+    arrives = _ARRIVES[rule.identifiers[contract.kind]]
+    parts = [f"{arrives}; normalised by {contract.scheme} before it is hashed"]
+    if contract.match.window:
+        parts.append(f"an IP address is a household for {contract.match.window} hours")
+    if rule.country:
+        each = rule.country == "none"
+        parts.append(
+            "each number carries its country code" if each else f"numbers without a code are of {rule.country}"
+        )
+    if rule.suspicious == "refuse":
+        parts.append("test values and misleading domains are refused")
+    return "; ".join(parts)
+
+
+_ARRIVES = {"raw": "as it is", "sha256": "as SHA-256, in hex or base64", "sha1": "as SHA-1, in hex or base64"}
 
 
 def _domain(column: Column) -> str:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import errno
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from .reasons import remedy
 
 DONE, INTERNAL, USAGE, BAD_INPUT, SIGNATURE, REFUSED, BUDGET, STORAGE = range(8)
 STOPPED = 130
@@ -181,37 +183,6 @@ def _not_approved(error: Any) -> Explanation:
 
 def _reasons(rejects: dict[str, int]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in sorted(rejects.items()))
-
-
-def remedy(rejects: Mapping[str, int]) -> str:
-    """What to do about the commonest reason, where it is the contract or the wrong column rather than single cells."""
-    reason = max(sorted(rejects), key=lambda reason: (_tells(reason), rejects[reason]), default="")
-    column, _, code = reason.partition(": ")
-    return _REMEDIES.get(code, "").format(column=column)
-
-
-def _tells(reason: str) -> bool:
-    """Whether one row is enough: the whole column was made as this one was."""
-    return reason.endswith(": hashed-twice")
-
-
-_REMEDIES = {
-    "already-hashed": "column {column} holds hashes and the contract says raw: name the raw column with "
-    "`--column {column}=COLUMN`; MD5 and SHA-1 (32 and 40 hex digits) match nobody, and SHA-256 (64) is for a "
-    'contract with `identifiers.{column} = "sha256"`',
-    "raw-email-in-hashed-column": "column {column} holds addresses and the contract says sha256: name the hashed one "
-    'with `--column {column}=COLUMN`, or agree on a contract with `identifiers.{column} = "raw"`',
-    "wrong-length": "32, 40 and 128 hex digits are MD5, SHA-1 and SHA-512, other lengths were cut off: hash the "
-    "normalised values with SHA-256, or leave these rows out with `--max-rejects`",
-    "not-a-hash": "a hash is 64 hex digits of one case, or base64 with its `=`, without `0x`, quotes, colons or the "
-    "`-` and `_` of URLs: write it so, or leave these rows out with `--max-rejects`",
-    "base64-of-hex": "they hold hex text that was put into base64: decode column {column} once",
-    "hex-of-hex": "they hold hex text that was put into hex again: decode column {column} once",
-    "encoded-twice": "they hold base64 text that was encoded again: decode column {column} once",
-    "hashed-twice": "a hash of the hash of an empty value shows that column {column} was hashed twice: hash the "
-    "normalised values once",
-    "hash-of-nothing": "they are hashes of empty values: leave these rows out with `--max-rejects`",
-}
 
 
 def _in_the_way(error: Any) -> Explanation:

@@ -49,7 +49,7 @@ def prepare(
 def _examined(file: Path, contract: Path, dataset: str, column: list[str], pad_to: int) -> Result:
     from ..cleanroom.prepare import Brought, examine
     from ..policies.agreement import read_contract
-    from .explain import remedy
+    from .reasons import remedy
     from .words import known_dataset, named_columns
 
     agreed, _ = read_contract(contract)
@@ -111,6 +111,7 @@ def _result(dataset: str, report: Prepared, then: str) -> Result:
             "merged": report.merged,
             "dummies": report.dummies,
             "rejects": dict(report.rejects),
+            "suspects": dict(report.suspects),
             "cut": report.cut,
             "unused": list(report.unused),
             "bundle": str(report.bundle) if report.bundle else None,
@@ -139,6 +140,7 @@ def _returned(found: Returned) -> str:
 def _rows(report: Prepared) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = [("rows read", f"{report.read:,}")]
     rows += [(f"left out: {reason}", f"{count:,}") for reason, count in sorted(report.rejects.items())]
+    rows += [(f"kept, but odd: {reason}", f"{count:,}") for reason, count in sorted(report.suspects.items())]
     rows += [("same person again, merged", f"{report.merged:,}")] if report.merged else []
     rows += [("dummies, who match nobody", f"{report.dummies:,}")] if report.dummies else []
     return [*rows, ("rows ready" if report.bundle is None else "rows in the bundle", f"{report.rows:,}")]

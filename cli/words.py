@@ -53,7 +53,7 @@ def pair(option: str, shape: str) -> tuple[str, str]:
 
 def arrives(text: str) -> str:
     """How a file holds its identifiers. Errors: NoRole."""
-    if text not in ("raw", "sha256"):
+    if text not in ("raw", "sha256", "sha1"):
         raise NoRole("that is no way for identifiers to arrive", "say raw, or sha256 where the file holds hashes")
     return text
 
@@ -158,6 +158,30 @@ def last_day(text: str) -> date:
     if (last := day(text)) < today():
         raise NoRole("that day is over, and a contract needs a last day to come", "write it as 2027-03-31")
     return last
+
+
+def known_kind(kind: str, scheme: str | None) -> None:
+    """A kind of identifier, and a scheme that covers it where one is named. Errors: NoRole."""
+    from ..matching.schemes import KINDS, known, load
+
+    if kind not in KINDS:
+        raise NoRole("that is no kind of identifier", f"use one of {', '.join(KINDS)}")
+    if scheme is None:
+        return
+    covering = [name for name in known() if kind in load(name).rules]
+    if scheme not in known():
+        raise NoRole("there is no scheme of that name", f"for {kind} use one of {', '.join(covering)}")
+    if scheme not in covering:
+        raise NoRole(f"{scheme} says nothing about this kind", f"for {kind} use one of {', '.join(covering)}")
+
+
+def known_country(name: str | None) -> str | None:
+    """A country whose numbers can be read, as two capitals. Errors: NoRole."""
+    from ..matching.schemes.phones import is_region
+
+    if name is not None and not is_region(name.upper()):
+        raise NoRole("that is no country whose numbers are known", "use its two letters of ISO 3166, such as US or DE")
+    return name.upper() if name else None
 
 
 def known_dataset(name: str, contract: Contract) -> None:

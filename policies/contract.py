@@ -18,6 +18,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from ..dp.budget import LARGEST_EPSILON, Budget, Delta, Epsilon
 from ..dp.window import Window
+from ..matching.schemes.addresses import LONGEST_WINDOW
+from ..matching.schemes.setting import Setting
 from .document import InvalidContract as InvalidContract
 from .document import Problem as Problem
 from .document import read_toml as read_toml
@@ -57,7 +59,7 @@ Value = Annotated[str, AfterValidator(_plain), AfterValidator(_trimmed)]
 """A category, as it stands in a cell."""
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Role = Literal["publisher", "advertiser", "officer", "operator"]
-Arrives = Literal["raw", "sha256"]
+Arrives = Literal["raw", "sha256", "sha1"]
 Protects = Literal["person", "membership"]
 JobKind = Literal["lookalike", "overlap"]
 
@@ -96,11 +98,15 @@ class Party(_Strict):
 
 
 class MatchRule(_Strict):
-    """How people are matched: one identifier kind, one published scheme, a stable rule."""
+    """How people are matched: one identifier kind, one published scheme, a stable rule.
+
+    window: hours for which an IP address counts as one household's.
+    """
 
     keys: Annotated[list[Name], Field(min_length=1, max_length=1)]
     scheme: dict[Name, Text]
     rule: Literal["own-best"]
+    window: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)] | None = None
 
 
 class AllowedBudget(_Strict):
@@ -160,13 +166,16 @@ Column: TypeAlias = Annotated[NumberColumn | CategoryColumn | SetColumn, Field(d
 class DatasetRule(_Strict):
     """One data set: whose, what is protected, how its identifiers arrive, its budget and its columns.
 
-    id: the owner's own ID column, which stays at home.
+    id: the owner's own ID column, which stays at home. country: whose phone numbers come without a country code; "none"
+    where each carries its own. suspicious: whether test values and misleading domains are counted or refused.
     """
 
     owner: Name
     protects: Protects
     id: Text | None = None
     identifiers: dict[Name, Arrives]
+    country: Annotated[str, StringConstraints(pattern="^([A-Z]{2}|none)$")] | None = None
+    suspicious: Literal["count", "refuse"] = "count"
     budget: AllowedBudget
     columns: dict[Name, Column] = {}
 
@@ -212,6 +221,11 @@ class Contract(_Strict):
     @property
     def scheme(self) -> str:
         return self.match.scheme[self.kind]
+
+    def setting(self, dataset: str) -> Setting:
+        """What is declared of a data set's identifiers beside their scheme."""
+        country = self.dataset[dataset].country
+        return Setting(None if country == "none" else country, self.match.window)
 
     @property
     def data_parties(self) -> tuple[str, ...]:

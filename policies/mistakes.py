@@ -16,6 +16,7 @@ from ..dp.accounting import rho_within
 from ..dp.budget import Budget, Delta, Epsilon
 from ..dp.note import BadNote, parse_vkey
 from ..matching.schemes import UnknownScheme, known, load
+from ..matching.schemes.phones import is_region
 from .document import Problem, place
 from .sign import BadKey, parse_public_key
 
@@ -181,8 +182,41 @@ def _match(raw: Raw) -> Iterator[Problem]:
             yield Problem(where, "this key has no scheme", 'name one, such as "uid2@1"')
         elif isinstance(schemes[kind], str) and not _is_scheme(str(schemes[kind]), kind):
             yield Problem(where, "no such scheme for this kind", f"use one of {', '.join(known())}")
+    yield from _window_problems(match, kinds)
     for name, rule in _tables(raw, "dataset").items():
         yield from _identifier_problems(place("dataset", name, "identifiers"), _table(rule, "identifiers"), kinds)
+        yield from _hash_problems(place("dataset", name, "identifiers"), _table(rule, "identifiers"), schemes)
+        yield from _country_problems(place("dataset", name, "country"), rule)
+
+
+def _window_problems(match: Raw, kinds: list[str]) -> Iterator[Problem]:
+    if "ip" in kinds and "window" not in match:
+        rule = "an IP address is a household's for a while only"
+        yield Problem("match.window", rule, "say for how many hours, such as window = 24")
+    if "window" in match and "ip" not in kinds:
+        yield Problem("match.window", "people are not matched on IP addresses", "remove it")
+
+
+def _hash_problems(where: str, identifiers: Raw, schemes: Raw) -> Iterator[Problem]:
+    """A scheme hashes with one hash: a column of another matches nobody."""
+    for kind, arrives in identifiers.items():
+        scheme = str(schemes.get(kind))
+        if arrives not in ("sha256", "sha1") or not _is_scheme(scheme, kind):
+            continue
+        if arrives != (makes := load(scheme).rule(kind).hash):
+            rule = f"{scheme} hashes {kind} with {makes}"
+            yield Problem(place(where, kind), rule, f'say "{makes}", or "raw" where the file holds raw values')
+
+
+def _country_problems(where: str, rule: Raw) -> Iterator[Problem]:
+    country, arrives = rule.get("country"), _table(rule, "identifiers").get("phone")
+    if arrives == "raw" and country is None:
+        missing = "a phone number may be written without its country code"
+        yield Problem(
+            where, missing, 'say whose they are, such as country = "US", or "none" where each carries its own'
+        )
+    if isinstance(country, str) and country != "none" and not is_region(country):
+        yield Problem(where, "no numbers of such a country are known", "use its two letters of ISO 3166")
 
 
 def _is_scheme(name: str, kind: str) -> bool:

@@ -113,6 +113,7 @@ def _match(facts: Draft) -> list[str]:
         f"keys = [{_text(facts.kind)}]  # people are matched on this identifier",
         f"scheme.{facts.kind} = {_text(facts.scheme)}  # how it is normalised before it is hashed; both sides the same",
         'rule = "own-best"  # one record moves at most one matched row',
+        *(["window = 24  # hours for which an IP address counts as one household's"] if facts.kind == "ip" else []),
         "",
     ]
 
@@ -127,10 +128,17 @@ def _people(facts: Draft) -> list[str]:
         lines.append(f"id = {_text(facts.people_id)}  # stays at home, in {facts.people}.ids")
     lines += [
         f"identifiers.{facts.kind} = {_text(facts.people_arrives)}  # raw, or sha256 where the file holds hashes",
+        *_country(facts),
         _budget(facts.epsilon, facts.people_delta) + "  # spent by releases to others; keep delta below 1/(10 n)",
         "# Columns. bounds and values are promises: `prepare` leaves rows outside out, cuts longer sets. Widen them.",
     ]
     return [*lines, *(_column(column) for column in facts.columns), ""]
+
+
+def _country(facts: Draft) -> list[str]:
+    if facts.kind != "phone":
+        return []
+    return ['country = "none"  # each number carries its country code; or whose come without, such as "US"']
 
 
 def _seed(facts: Draft) -> list[str]:
@@ -139,6 +147,7 @@ def _seed(facts: Draft) -> list[str]:
         f"owner = {_text(facts.owner('advertiser'))}",
         'protects = "membership"  # that somebody is on this list is the secret',
         f"identifiers.{facts.kind} = {_text(facts.seed_arrives)}",
+        *_country(facts),
         _budget(facts.epsilon, facts.seed_delta),
         "",
     ]

@@ -3,14 +3,18 @@
     name = "uid2@1"                    # as a contract pins it; the file is uid2-1.toml
     source = "https://..."             # where the rule is published
     [email]                            # one table a kind of identifier
-    encoding = "base64"                # how this convention writes a SHA-256 as text: hex | base64
+    encoding = "base64"                # how this convention writes a hash as text: hex | base64
+    hash = "sha256"                    # or sha1, where it says so; sha256 where left out
     steps = [                          # in order; steps.py says what each one does
       { do = "trim-spaces" },
       { do = "drop-dots", domains = ["gmail.com"] },
     ]
+    [phone]
+    encoding = "base64"
+    steps = [{ do = "e164", digits = [10, 15] }]
 
 A published file is never edited in meaning: a changed rule is a new version beside it, since lists hashed
-under the old one still exist. Rejected: an unknown key, step, encoding or kind, a name that is not the
+under the old one still exist. Rejected: an unknown key, step, encoding, hash or kind, a name that is not the
 file's.
 """
 
@@ -25,10 +29,17 @@ from importlib import resources
 from types import MappingProxyType
 from typing import TypeGuard
 
-from .steps import BY_DOMAIN, PLAIN, Step
+from ..rejects import RejectCode
+from . import addresses, devices, phones, steps
+from .phones import BY_DIGITS
+from .setting import NOTHING_DECLARED, Setting
+from .steps import BY_DOMAIN, Step
 
-KINDS = ("email",)
+KINDS = ("email", "phone", "idfa", "gaid", "maid", "android-id", "ctv", "ip", "first-party")
+"""maid: an advertising ID of either system, where a convention writes both alike. ctv: the ID of a television."""
 ENCODINGS = ("hex", "base64")
+HASHES = ("sha256", "sha1")
+PLAIN: Mapping[str, Step] = {**steps.STEPS, **phones.STEPS, **devices.STEPS, **addresses.STEPS}
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*@[1-9][0-9]*")
 
 
@@ -57,21 +68,34 @@ class BadScheme(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class NamedStep:
+    """One step as its file lists it. options: the domains or the digits it was given, as text."""
+
+    name: str
+    options: tuple[str, ...]
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
-    """How one kind of identifier is normalised, step by step, and how the convention writes its hash."""
+    """How one kind of identifier is normalised, step by step, and how the convention hashes and writes it."""
 
-    names: tuple[str, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[NamedStep, ...]
     encoding: str
+    hash: str = "sha256"
 
-    def apply(self, text: str) -> str | None:
-        """The normalised text, or None when the text is no such identifier."""
-        current: str | None = text
-        for step in self.steps:
-            if current is None:
-                return None
-            current = step(current)
-        return current
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(each.name for each in self.steps)
+
+    def apply(self, text: str, setting: Setting = NOTHING_DECLARED) -> str | RejectCode:
+        """The normalised text, or why it is no such identifier. Errors: WindowMissing."""
+        for each in self.steps:
+            result = each.step(text, setting)
+            if isinstance(result, RejectCode):
+                return result
+            text = result
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,27 +151,38 @@ def _scheme_name(file: str) -> str:
 
 
 def _rule(file: str, table: object) -> Rule:
-    if not isinstance(table, dict) or set(table) != {"encoding", "steps"}:
+    if not isinstance(table, dict) or not {"encoding", "steps"} <= set(table) <= {"encoding", "steps", "hash"}:
         raise BadScheme(file, "keys")
-    encoding, steps = table["encoding"], table["steps"]
+    encoding, steps, hashed = table["encoding"], table["steps"], table.get("hash", "sha256")
     if encoding not in ENCODINGS:
         raise BadScheme(file, "encoding")
+    if hashed not in HASHES:
+        raise BadScheme(file, "hash")
     if not isinstance(steps, list) or not steps:
         raise BadScheme(file, "steps")
-    names, parsed = zip(*(_step(file, step) for step in steps), strict=True)
-    return Rule(names, parsed, encoding)
+    return Rule(tuple(_step(file, step) for step in steps), encoding, hashed)
 
 
-def _step(file: str, step: object) -> tuple[str, Step]:
+def _step(file: str, step: object) -> NamedStep:
     if not isinstance(step, dict):
         raise BadScheme(file, "step")
-    name, domains = step.get("do"), step.get("domains")
+    name, domains, digits = step.get("do"), step.get("domains"), step.get("digits")
+    if not isinstance(name, str):
+        raise BadScheme(file, "step")
     if name in PLAIN and set(step) == {"do"}:
-        return name, PLAIN[name]
+        return NamedStep(name, (), PLAIN[name])
     if name in BY_DOMAIN and set(step) == {"do", "domains"} and _are_domains(domains):
-        return name, BY_DOMAIN[name](frozenset(domains))
+        return NamedStep(name, tuple(domains), BY_DOMAIN[name](frozenset(domains)))
+    if name in BY_DIGITS and set(step) == {"do", "digits"} and _are_digits(digits):
+        return NamedStep(name, tuple(map(str, digits)), BY_DIGITS[name](*digits))
     raise BadScheme(file, "step")
 
 
 def _are_domains(domains: object) -> TypeGuard[list[str]]:
     return isinstance(domains, list) and bool(domains) and all(isinstance(d, str) and d for d in domains)
+
+
+def _are_digits(digits: object) -> TypeGuard[list[int]]:
+    if not isinstance(digits, list) or len(digits) != 2 or not all(type(count) is int for count in digits):
+        return False
+    return bool(1 <= digits[0] <= digits[1] <= 15)

@@ -174,7 +174,7 @@ class World:
         rows = np.linspace(0, visitors.num_rows - 2, matching).astype(np.int64)
         known = [visitors.column(name).to_numpy()[rows] for name in ("k", "k2")]
         rng = np.random.default_rng(5)
-        unknown = [rng.integers(1, 2**63, strangers, dtype=np.uint64) for _ in range(2)]
+        unknown = [rng.integers(1, 2**64 - 1, strangers, dtype=np.uint64) for _ in range(2)]
         k, k2 = (np.concatenate(pair) for pair in zip(known, unknown, strict=True))
         order = np.argsort(k)
         return pa.table({"k": k[order], "k2": k2[order]})

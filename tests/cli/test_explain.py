@@ -39,6 +39,8 @@ FAULTS_OF_OURS = {
     "NotText",
     "UnknownKind",
     "UnknownScheme",
+    "WindowMissing",
+    "WrongHash",
 }
 """Errors that are turned into another, or that only a fault in the code itself can raise."""
 

@@ -189,7 +189,7 @@ def test_a_scheme_or_kind_nobody_knows_is_an_error_however_the_column_arrives(ar
     with pytest.raises(UnknownScheme):
         digests(strings("a@b.c"), "uid2@9", "email", arrives)  # type: ignore[arg-type]
     with pytest.raises(UnknownKind):
-        digests(strings("a@b.c"), "uid2@1", "phone", arrives)  # type: ignore[arg-type]
+        digests(strings("a@b.c"), "uid2@1", "ctv", arrives)  # type: ignore[arg-type]
 
 
 def test_digests_cannot_be_written_to() -> None:

@@ -7,6 +7,7 @@ NAMES = (
     "cm360@1",
     "google-docs@1",
     "google@1",
+    "google@2",
     "liveramp@1",
     "meta@1",
     "pair@1",
@@ -50,8 +51,8 @@ def test_an_unknown_scheme_is_an_error_that_names_the_known_ones(name: str) -> N
 
 def test_a_kind_the_scheme_does_not_cover_is_an_error() -> None:
     with pytest.raises(UnknownKind) as error:
-        load("uid2@1").rule("phone")
-    assert (error.value.scheme, error.value.kind, error.value.known) == ("uid2@1", "phone", ("email",))
+        load("uid2@1").rule("ctv")
+    assert (error.value.scheme, error.value.kind, error.value.known) == ("uid2@1", "ctv", ("email", "phone"))
 
 
 def test_a_scheme_is_data() -> None:

@@ -1,0 +1,78 @@
+"""The seam to compiled code: which columns it can read, and what it answered. Without numba it answers nothing.
+
+The code ensures: what is answered here has the very bytes that `identifiers` would give one by one; the rest is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from .schemes import Rule
+from .suspects import TEST_DOMAINS, TEST_TLDS
+
+WORTH_IT = 20_000
+"""Rows from which loading the compiled code pays."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Fast:
+    """values: (rows, 32), zeros where nothing was answered. test_values: answered rows at domains of tests."""
+
+    values: NDArray[np.uint8]
+    answered: NDArray[np.bool_]
+    test_values: NDArray[np.bool_]
+
+
+@cache
+def compiled() -> ModuleType | None:
+    """The module of compiled loops; None where numba is not installed (the extra `fast`) or OpenSSL is out of reach."""
+    try:
+        from . import batch
+    except ImportError:
+        return None
+    return batch if batch.available() else None
+
+
+def answered_fast(chunk: pa.Array, rule: Rule, kind: str) -> Fast | None:
+    """What compiled code answers of a column of raw values; None where it reads no such column."""
+    if kind != "email" or rule.hash != "sha256" or len(chunk) < WORTH_IT or not pa.types.is_string(_plain(chunk.type)):
+        return None
+    batch = compiled()
+    plan = batch.plan_of(rule, TEST_DOMAINS, TEST_TLDS) if batch is not None else None
+    if batch is None or plan is None:
+        return None
+    offsets, data = _buffers(chunk)
+    values, state = batch.digest_rows(plan, data, offsets)
+    if chunk.null_count:  # what lies under a null is nobody's
+        nulls = chunk.is_null().to_numpy(zero_copy_only=False)
+        values[nulls], state[nulls] = 0, 0
+    return Fast(values, state > 0, state == batch.TEST_VALUE)
+
+
+def keyed_fast(secret: bytes, prefix: bytes, digests: NDArray[np.uint8]) -> NDArray[np.uint64] | None:
+    """The first 16 bytes of HMAC-SHA256(secret, prefix + row) as (rows, 2) uint64; None where compiled code cannot."""
+    if len(digests) < WORTH_IT or (batch := compiled()) is None:
+        return None
+    keyed: NDArray[np.uint64] = batch.key_rows(secret, prefix, digests)
+    return keyed
+
+
+def _plain(arrow_type: pa.DataType) -> pa.DataType:
+    return pa.string() if pa.types.is_large_string(arrow_type) else arrow_type
+
+
+def _buffers(chunk: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Where each row begins, and the bytes. The buffers are the column's own: nothing is copied but the offsets."""
+    wide = pa.types.is_large_string(chunk.type)
+    _, begins, held = chunk.buffers()
+    offsets = np.frombuffer(begins, np.int64 if wide else np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+    data = np.frombuffer(held, np.uint8) if held is not None else np.empty(0, np.uint8)
+    if len(data) < offsets[-1] or (np.diff(offsets) < 0).any() or offsets[0] < 0:
+        raise pa.ArrowInvalid("offsets outside their buffer")
+    return offsets.astype(np.int64, copy=False), data

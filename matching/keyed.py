@@ -1,0 +1,79 @@
+"""Whether handles look keyed: what a room can see of a column that was made without `prepare`.
+
+A handle is half of an HMAC, so each of its 128 bits is one in about half of the rows, whoever the people are. Text,
+small numbers, times and what was padded is not so. And a list that was hashed but not keyed gives itself away where it
+holds the hash of nothing, or of an address that every list of tests holds.
+
+False alarms: by Hoeffding's bound a fair bit strays from one half by more than sqrt(ln(2 * 128 / alarm) / 2 rows) with
+a chance below `ALARM` over all 128 bits, so below 67 rows nothing is refused for its bits; a keyed handle equals one of
+the known hashes with a chance below rows * 2^-120. Whether a column was keyed with the right key cannot be seen here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Literal
+
+import numpy as np
+
+from .encodings import known_digests
+from .hashing import Handles
+
+ALARM = 1e-12
+MOST_ROWS = 2**19
+"""Rows that are looked at, spread over the list."""
+WELL_KNOWN = (
+    "test@test.com",
+    "test@example.com",
+    "test@gmail.com",
+    "user@example.com",
+    "a@a.com",
+    "a@b.com",
+    "foo@bar.com",
+    "john.doe@example.com",
+    "jane.doe@example.com",
+    "johndoe@gmail.com",
+    "janedoe@gmail.com",
+    "noreply@example.com",
+)
+
+
+def why_not_keyed(handles: Handles) -> str:
+    """What shows that handles were not keyed, in words; "" where nothing does. It depends on one side alone."""
+    if _strays(handles):
+        return "its handles are not spread as keyed hashes are: text or numbers were put in their place"
+    if _is_known(handles):
+        return "it holds the plain hash of a well-known value: it was hashed and not keyed"
+    return ""
+
+
+def _strays(handles: Handles) -> bool:
+    step = max(1, len(handles) // MOST_ROWS)  # rows are sorted: the first ones alone would begin alike
+    halves = handles.k[::step], handles.k2[::step]
+    if not (rows := len(halves[0])):
+        return False
+    most = rows * math.sqrt(math.log(2 * 128 / ALARM) / (2 * rows))
+    for half in halves:
+        for bit in range(64):
+            ones = int(np.count_nonzero(half & np.uint64(1 << bit)))
+            if abs(ones - rows / 2) > most:
+                return True
+    return False
+
+
+def _is_known(handles: Handles) -> bool:
+    known = _known()
+    maybe = np.isin(handles.k, np.array([k for k, _ in known], np.uint64))
+    return any((int(k), int(k2)) in known for k, k2 in zip(handles.k[maybe], handles.k2[maybe], strict=True))
+
+
+def _known() -> frozenset[tuple[int, int]]:
+    digests = [hashlib.sha256(text.encode()).digest() for text in WELL_KNOWN]
+    digests += known_digests("sha256")
+    return frozenset(
+        (int.from_bytes(d[:8], order), int.from_bytes(d[8:16], order)) for d in digests for order in _ORDERS if any(d)
+    )
+
+
+_ORDERS: tuple[Literal["little", "big"], ...] = ("little", "big")
