@@ -27,11 +27,14 @@ class LedgerBroken(Exception):
 
 @dataclass
 class Books:
-    """What was seen so far. paid: key to the accounts that paid for it. first: key to the entry that drew it.
-    beside: keys whose charge covers another release already. readers: key to who reads it. jobs: signed job to its
-    submissions. made: when the newest submission so far was made. used: all submissions so far, the newest last.
-    manifests: those whose signature held, by data set and digest. to_carry: what earlier ledgers leave to this one,
-    until it stands in the log."""
+    """What was seen so far.
+
+    paid: key to the accounts that paid for it. first: key to the entry that drew it. settled: key of opened noise to
+    what its outcome commits to. beside: keys whose charge covers another release already. readers: key to who reads it.
+    jobs: signed job to its submissions. made: when the newest submission so far was made. used: all submissions so far,
+    the newest last. manifests: those whose signature held, by data set and digest. to_carry: what earlier ledgers leave
+    to this one, until it stands in the log.
+    """
 
     log: Log
     agreement: Agreement
@@ -42,6 +45,7 @@ class Books:
     beside: set[str] = field(default_factory=set)
     readers: dict[str, set[str]] = field(default_factory=dict)
     jobs: dict[str, dict[str, str]] = field(default_factory=dict)
+    settled: dict[str, str] = field(default_factory=dict)
     made: dict[str, datetime] = field(default_factory=dict)
     used: dict[str, list[str]] = field(default_factory=dict)
     manifests: dict[tuple[str, str], Manifest] = field(default_factory=dict)

@@ -48,7 +48,7 @@ def processing_csv(entries: tuple[bytes, ...], contract: Contract) -> str:
     writer.writeheader()
     for data in entries:
         entry = json.loads(data)
-        if entry["kind"] in ("release", "denial"):
+        if entry["kind"] in ("release", "open", "outcome", "denial"):
             writer.writerow({name: harmless(text) for name, text in _row(entry, contract).items()})
     return out.getvalue()
 

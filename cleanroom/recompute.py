@@ -52,7 +52,15 @@ CLAUSES = frozenset(
 def read_entry(books: Books, position: int, data: bytes) -> None:
     try:
         entry = _parsed(data)
-        kinds = {"cap": _cap, "release": _release, "denial": _denial, "carry": _carry, "closed": _closed}
+        kinds = {
+            "cap": _cap,
+            "release": _release,
+            "open": _release,
+            "outcome": _release,
+            "denial": _denial,
+            "carry": _carry,
+            "closed": _closed,
+        }
         require(entry.get("kind") in kinds, "its kind is not known")
         require(not books.closed, "it stands below the end of a closed ledger")
         _require_hour(books, entry)
@@ -139,19 +147,27 @@ def _clauses(contract: Contract) -> set[str]:
 
 
 def _release(books: Books, entry: Entry) -> dict[str, Json]:
-    """What the entry must be, made from what was signed."""
+    """What the entry must be, made from what was signed: noise that is released, opened, or settled."""
     require(not books.to_carry, NOT_CARRIED)
     purchase = _purchase(books, entry)
     require_same(entry["specification"], purchase.specification.as_json(), "its specification's")
     key, commitment = purchase.key, entry["commitment"]
     require(bool(COMMITMENT.fullmatch(commitment)), "it commits to nothing")
     require(bool(LIBRARY.fullmatch(entry["library"])), "it does not say what drew the noise")
-    first = books.first.get(key)
-    if first is not None:
-        require(commitment == first["commitment"], "the same statistic was drawn twice")
+    first, settles = books.first.get(key), entry["kind"] == "outcome"
+    require(purchase.opened or entry["kind"] == "release", "its statistic is drawn at once, and not opened")
+    if purchase.opened:
+        _require_opened(books, entry, key)
+    if first is not None and not settles:
+        require(commitment == books.settled.get(key, first["commitment"]), "the same statistic was drawn twice")
     charges = _charges(books, purchase)
     readers, new = books.readers.setdefault(key, set()), set(purchase.context.recipients)
-    require(bool(charges) or first is None or bool(new - readers), "the same statistic stands twice, for nobody new")
+    if settles:
+        require(not charges and new <= readers, "it settles noise that was not opened for its readers")
+        books.settled[key] = commitment
+    else:
+        is_new = bool(charges) or first is None or bool(new - readers)
+        require(is_new, "the same statistic stands twice, for nobody new")
     readers |= new
     covered = _covered(books, purchase) if purchase.beside and first is None else []
     books.first.setdefault(key, entry)
@@ -165,6 +181,17 @@ def _release(books: Books, entry: Entry) -> dict[str, Json]:
         "library": entry["library"],
         "commitment": commitment,
     }
+
+
+def _require_opened(books: Books, entry: Entry, key: str) -> None:
+    """Opened noise is opened, settled once, and only then released to more readers."""
+    opened, settled = key in books.first, key in books.settled
+    if entry["kind"] == "open":
+        require(not settled, "it opens noise that was settled")
+    elif entry["kind"] == "outcome":
+        require(opened and not settled, "it settles noise that was not opened, or was settled before")
+    else:
+        require(settled, "it releases noise that was not settled")
 
 
 def _purchase(books: Books, entry: Entry) -> Purchase:

@@ -103,6 +103,8 @@ class _Closed(_Entry):
 _SHAPES: dict[str, type[_Entry]] = {
     "cap": _Cap,
     "release": _Release,
+    "open": _Release,
+    "outcome": _Release,
     "denial": _Denial,
     "carry": _Carry,
     "closed": _Closed,

@@ -86,7 +86,8 @@ def _row(entry: dict[str, Any], caps: Mapping[str, int]) -> tuple[str, ...]:
     charged = [f"{item['dataset']} {item['rho'] / caps[item['account']]:.1%}" for item in entry["charges"]]
     covered = [f"{item['dataset']}, covered" for item in entry["covered"]]
     what, readers = STATISTICS.get(statistic, statistic), ", ".join(entry["recipients"])
-    return (*head, what, entry["asker"], readers, ", ".join(charged or covered))
+    what += {"open": ", noise paid ahead", "outcome": ", settled"}.get(entry["kind"], "")
+    return (*head, what, entry["asker"], readers, ", ".join(charged or covered) or "nothing")
 
 
 def _accounts(said: Statement) -> Table:

@@ -5,6 +5,8 @@ escapes, no floats. The kinds:
 
     cap      {"account", "owner", "unit", "epsilon", "delta", "rho", ...}      what an owner allows, from its contract
     release  {"key", "specification", "charges", "covered", "beside", ...}    noise drawn and paid for
+    open     the same: noise paid for and drawn ahead of a job that uses it step by step; the noise stays sealed
+    outcome  the same, without charges: what came of opened noise, which is then released
     denial   {"clause", ...}                                                  asked and refused; costs nothing
     carry    {"charges", "from", "statement", ...}                            spent elsewhere (`dp.carry`)
     closed   {"next", ...}                                                    the last entry: another log goes on
@@ -181,12 +183,14 @@ class Purchase:
     charges: what it costs every account whose owner is not its only reader.
     beside: key of the release whose charge covers this one as well, because the two look at disjoint parts of the
     same people (parallel composition); "" where it pays for itself.
+    opened: its noise is drawn ahead, and used step by step (`Ledger.open`, `Ledger.settle`).
     """
 
     specification: Specification
     charges: tuple[Charge, ...]
     context: Context
     beside: str = ""
+    opened: bool = False
 
     @property
     def key(self) -> str:

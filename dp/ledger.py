@@ -6,10 +6,16 @@ commits, and only then returns. The same specification gives the same bytes for 
 
     stored bytes    32-byte nonce || noisy integers, 8 bytes each, little-endian: as long as the cells are many
 
+A job whose next question depends on the last noisy answer cannot put one statistic into one `pay`. It *opens*: all the
+noise it will ever add is paid for and drawn at once, on zeros, before a row is looked at, and kept sealed (`open`).
+Killed at any step, it starts again with the same noise on the same people, and so with the same answers: there is no
+second draw to choose from. When it is done it *settles*: the noisy integers take the place of the noise, in the store
+and in the log (`settle`), and are a release like any other from then on.
+
 The code ensures
 - no noise without a receipt: `dp.mechanisms` is called here and nowhere else;
 - no account above its cap: integers, checked here and again by SQLite;
-- one draw a specification: its key is unique, and a replay costs nothing;
+- one draw a specification: its key is unique, and a replay costs nothing; opened noise is settled once;
 - one set of submissions a signed job: whoever runs the room cannot ask it again of what was submitted anew;
 - a release beside another is free only where `dp.cover` says so, and only once;
 - entries in the order of their hours, even where the clock was set back: the hour above is written again.
@@ -17,7 +23,9 @@ The code ensures
 The caller ensures
 - `Purchase.specification.l2_squared` bounds what one record moves, under the match rule it names;
 - `Purchase.charges` names everybody who is newly exposed to the readers it names;
-- the two parts of a pair are disjoint in people, by a split that does not depend on who matched.
+- the two parts of a pair are disjoint in people, by a split that does not depend on who matched;
+- opened noise is added to integers that together move by no more than `l2_squared` says, whatever the noise, each cell
+  of it once; it is shown to nobody; and whether, how long and how far the job runs does not depend on data.
 """
 
 from __future__ import annotations
@@ -41,7 +49,7 @@ from .carry import Carried, Closed
 from .cover import UnpaidPart, charges_of, refuse_other_cover, refuse_uncovered, refuse_unpaid
 from .entry import Charge, Context, Json, Leaf, Purchase, Released, canonical, commitment_to, hour
 from .head import Head, head_of, read_leaf, seen_by
-from .noisy import Noisy, Receipt
+from .noisy import Noise, Noisy, Receipt
 from .note import NoteKey, sign_checkpoint
 from .restore import add_readers, refill
 from .scale import SCALE_UNIT, price
@@ -227,6 +235,8 @@ class Ledger:
         """
         refuse_unpaid(purchase)
         with self._storage.reading():
+            if purchase.opened and not self._settled(purchase.key):
+                return None
             stored = None if self._due(purchase) else self._stored(purchase)
             return None if self._new_readers(purchase) else stored
 
@@ -244,6 +254,35 @@ class Ledger:
         Errors: BudgetExceeded, WindowFull, RolledBack, Closed, UnpaidPart, JobUsed, NoiseLost,
         SpecificationMismatch: nothing was drawn, charged or written.
         """
+        if purchase.opened:
+            raise SpecificationMismatch
+        return self._bought(purchase, statistic, "release")
+
+    def open(self, purchase: Purchase, blank: Statistic) -> Noise | Noisy:
+        """Pay for all the noise of a job that uses it step by step: the same noise until it is settled.
+
+        blank: zeros, one for each number that noise will be added to. Where it was settled before, for other readers,
+        what came of it is shared with these. Errors: as of `pay`.
+        """
+        if not purchase.opened or blank.values.any():
+            raise SpecificationMismatch
+        kept = self._bought(purchase, blank, "open")
+        return kept if self._settled(purchase.key) else Noise(kept.values, kept.scale, kept.bits)
+
+    def settle(self, purchase: Purchase, values: NDArray[np.int64]) -> Noisy:
+        """What came of opened noise, logged and kept in the place of the noise, which is forgotten.
+
+        values: int64, the noise with the exact integers added. Done once: later values are not looked at.
+        Errors: UnpaidPart where it was not opened for these readers; Closed, SpecificationMismatch.
+        """
+        if not purchase.opened or values.dtype != np.int64 or values.shape != (purchase.specification.cells,):
+            raise SpecificationMismatch
+        with self._storage.writing():
+            if self._due(purchase) or self._new_readers(purchase) or self._row(purchase.key) is None:
+                raise UnpaidPart("its noise was not opened for these readers")
+            return (self._settled(purchase.key) and self._stored(purchase)) or self._kept(purchase, values)
+
+    def _bought(self, purchase: Purchase, statistic: Statistic, kind: str) -> Noisy:
         refuse_unpaid(purchase)
         _refuse_mismatch(purchase, statistic)
         purchase.key  # noqa: B018 - digested once, and not while others wait
@@ -258,7 +297,7 @@ class Ledger:
             head = head_of(self._storage)
             taken = self._take(head, due)
             if stored is None:
-                return self._draw(head, purchase, statistic, taken)
+                return self._draw(head, purchase, statistic, taken, kind)
             self._share(head, purchase, due, taken, new)
             return stored
 
@@ -334,26 +373,50 @@ class Ledger:
         self._storage.rows("update account set spent = spent + ? where id = ?", rho, account.id)
         return {"account": account.id, "dataset": charge.dataset, "rho": rho, "before": account.spent}
 
-    def _draw(self, head: Head, purchase: Purchase, statistic: Statistic, taken: list[Json]) -> Noisy:
+    def _draw(self, head: Head, purchase: Purchase, statistic: Statistic, taken: list[Json], kind: str) -> Noisy:
         """The only call for noise in the product."""
         spec = purchase.specification
         covered = self._covered(purchase)
         charged = min(charge.rho for charge in (*purchase.charges, *covered))
         noisy = mechanisms.gaussian(statistic.values, spec.l2_squared, spec.scale, charged)
-        nonce = secrets.token_bytes(NONCE_SIZE)
-        commitment = commitment_to(nonce, noisy)
-        seq = self._append(head, "release", _release(purchase, taken, covered, commitment))
-        body = self._vault.seal(nonce + noisy.astype("<i8").tobytes(), purchase.key.encode())
+        seq, receipt, body = self._committed(head, kind, purchase, noisy, taken, covered)
         readers = canonical(list(purchase.context.recipients)).decode()
         row = (purchase.key, seq, purchase.beside or None, readers, body)
         self._storage.rows("insert into release values(?, ?, ?, ?, ?)", *row)
         self._record(purchase.key, purchase.charges, seq)
-        return _noisy(purchase, noisy, Receipt(purchase.key, seq, nonce, commitment))
+        return _noisy(purchase, noisy, receipt)
+
+    def _kept(self, purchase: Purchase, values: NDArray[np.int64]) -> Noisy:
+        """Put what came of opened noise in its place."""
+        head = head_of(self._storage)
+        head.refuse_closed()
+        seq, receipt, body = self._committed(head, "outcome", purchase, values, [], ())
+        self._storage.rows("insert into outcome values(?, ?, ?)", purchase.key, seq, body)
+        self._storage.rows("update release set body = x'' where key = ?", purchase.key)
+        return _noisy(purchase, values, receipt)
+
+    def _committed(
+        self,
+        head: Head,
+        kind: str,
+        purchase: Purchase,
+        values: NDArray[np.int64],
+        taken: list[Json],
+        covered: Sequence[Charge],
+    ) -> tuple[int, Receipt, bytes]:
+        """An entry that commits to integers under a new nonce: its number, its receipt, and the sealed bytes."""
+        nonce = secrets.token_bytes(NONCE_SIZE)
+        commitment = commitment_to(nonce, values)
+        seq = self._append(head, kind, _release(purchase, taken, covered, commitment))
+        body = self._vault.seal(nonce + values.astype("<i8").tobytes(), purchase.key.encode())
+        return seq, Receipt(purchase.key, seq, nonce, commitment), body
 
     def _share(self, head: Head, purchase: Purchase, due: Sequence[Charge], taken: list[Json], new: set[str]) -> None:
         """New readers of stored bytes: no new noise, but whoever is newly exposed pays."""
-        first = self._released(purchase.key)
-        seq = self._append(head, "release", _release(purchase, taken, (), first["commitment"]))
+        row = self._row(purchase.key, settled=purchase.opened)
+        kind = "open" if purchase.opened and not self._settled(purchase.key) else "release"
+        commitment = row[2]["commitment"] if row else ""
+        seq = self._append(head, kind, _release(purchase, taken, (), commitment))
         self._record(purchase.key, due, seq)
         if new:
             add_readers(self._storage, purchase.key, new)
@@ -403,7 +466,7 @@ class Ledger:
     # -- rows ------------------------------------------------------------------------------------------------------
 
     def _stored(self, purchase: Purchase) -> Noisy | None:
-        row = self._row(purchase.key)
+        row = self._row(purchase.key, settled=purchase.opened)
         if row is None:
             return None
         seq, sealed, first = row
@@ -423,9 +486,16 @@ class Ledger:
             raise UnpaidPart("the release it stands beside was not paid for")
         return row[2]
 
-    def _row(self, key: str) -> tuple[int, bytes, Released] | None:
-        """What is kept of a key: its first entry's number, the sealed bytes, "" where they were lost, and the entry."""
-        row = self._storage.row("select seq, body, leaf from release left join entry using (seq) where key = ?", key)
+    def _settled(self, key: str) -> bool:
+        return self._storage.row("select 1 from outcome where key = ?", key) is not None
+
+    def _row(self, key: str, *, settled: bool = False) -> tuple[int, bytes, Released] | None:
+        """What is kept of a key: its first entry's number, the sealed bytes, "" where they were lost, and the entry.
+
+        settled: of opened noise what came of it, where that is known.
+        """
+        kept = "outcome" if settled and self._settled(key) else "release"
+        row = self._storage.row(f"select seq, body, leaf from {kept} left join entry using (seq) where key = ?", key)  # noqa: S608 - one of two names
         return (row[0], row[1], cast(Released, read_leaf(row[2], row[0]))) if row else None
 
 

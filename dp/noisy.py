@@ -43,6 +43,19 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class Noise:
+    """Paid noise for a job that adds it step by step: what it is added to is not known yet. Secret for ever.
+
+    values: int64, one a cell, in lattice units. scale, bits: as of the `Noisy` it becomes. No receipt: it is never
+    released, because whoever sees it sees the exact numbers behind what is.
+    """
+
+    values: NDArray[np.int64] = field(repr=False)
+    scale: float
+    bits: int
+
+
+@dataclass(frozen=True, slots=True)
 class Noisy:
     """A paid statistic: integers on a lattice, with discrete Gaussian noise already in them.
 

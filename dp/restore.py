@@ -49,6 +49,10 @@ def _release(storage: Storage, entry: dict[str, Any], seq: int) -> None:
     _spend(storage, entry)
 
 
+def _outcome(storage: Storage, entry: dict[str, Any], seq: int) -> None:
+    storage.rows("insert into outcome values(?, ?, x'')", entry["key"], seq)
+
+
 def _carry(storage: Storage, entry: dict[str, Any], seq: int) -> None:
     _spend(storage, entry)
     if entry["statement"]:
@@ -65,4 +69,4 @@ def _nothing(_storage: Storage, _entry: dict[str, Any], _seq: int) -> None:
     """Denials and the end leave nothing in the tables."""
 
 
-_READERS = {"cap": _cap, "release": _release, "carry": _carry}
+_READERS = {"cap": _cap, "release": _release, "open": _release, "outcome": _outcome, "carry": _carry}

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
-VERSION = 1
+VERSION = 2
 
 # Kept by their keys, so that a release writes fewer pages; the key's columns come first, or SQLite 3.40's own
 # integrity_check takes fright. Charges lie in the order of their entries: those since a witness's head are the end.
@@ -29,6 +29,8 @@ SCHEMA = (
     "create table entry(seq integer primary key, leaf blob not null) strict",
     """create table release(key text primary key, seq integer not null references entry(seq), beside text,
                             readers text not null, body blob not null) strict, without rowid""",
+    """create table outcome(key text primary key references release(key), seq integer not null references entry(seq),
+                            body blob not null) strict, without rowid""",
     "create unique index beside on release(beside) where beside is not null",
     """create table charge(seq integer not null references entry(seq), account text not null references account(id),
                            key text not null references release(key), rho integer not null check(rho > 0),

@@ -99,7 +99,7 @@ def purchases(
 def _bought(contract: Contract, job: Job, draw: Draw, context: Context) -> Purchase:
     """A draw that is covered by another has no charges of its own."""
     charges = () if draw.beside else _charges(contract, job, draw.specification)
-    return Purchase(draw.specification, charges, context, draw.beside)
+    return Purchase(draw.specification, charges, context, draw.beside, draw.opened)
 
 
 def _charges(contract: Contract, job: Job, spec: Specification) -> tuple[Charge, ...]:

@@ -26,11 +26,12 @@ class Draw:
     """One noisy statistic of a job.
 
     beside: key of the draw whose charge covers this one too, because they look at disjoint parts of the same people
-    (parallel composition); "" where it pays for itself.
+    (parallel composition); "" where it pays for itself. opened: its noise is drawn ahead and used step by step.
     """
 
     specification: Specification
     beside: str = ""
+    opened: bool = False
 
 
 class EpsilonTooSmall(Exception):

@@ -36,7 +36,7 @@ from passbox.dp.ledger import BudgetExceeded, Cap, Ledger, LedgerDamaged, Specif
 from passbox.dp.mechanisms import PriceTooLow
 from passbox.dp.note import verify_checkpoint
 from passbox.dp.scale import Scale, smallest_scale
-from passbox.dp.storage import Storage
+from passbox.dp.storage import VERSION, Storage
 from passbox.dp.tree import BadTree
 
 ADVERTISER, SHOP = "advertiser/record", "shop/record"
@@ -706,7 +706,7 @@ def test_a_file_that_is_no_ledger_is_refused_and_left_as_it_is(desk: Any, conten
 def test_a_ledger_of_another_version_is_refused(desk: Any) -> None:
     desk.create().close()
     with sqlite3.connect(desk.path) as db:
-        db.execute("pragma user_version = 2")
+        db.execute(f"pragma user_version = {VERSION + 1}")
     db.close()
     with pytest.raises(LedgerDamaged):
         desk.open()
