@@ -59,7 +59,7 @@ def _shares(group: GroupBy, table: pl.DataFrame, secret: bytes) -> Shares:
 
 def _rows(group: GroupBy, table: pl.DataFrame) -> Rows:
     """The rows of declared keys, their cells as integers."""
-    key, person = keys.codes(group.by, table), _people(table)
+    key, person = keys.codes(group.by, table), people_of(table)
     amounts = [measure.of_rows(table) for measure in group.amounts]
     clips = [measure.clips(table) for measure in group.amounts if group.notes_cuts and isinstance(measure, Sum)]
     clipped = np.logical_or.reduce(clips) if clips else None
@@ -81,12 +81,10 @@ def _cells(block: Block, shares: Shares) -> Int:
     return np.asarray(table.sum(axis=block.total_axes, dtype=np.int64).ravel())
 
 
-def _people(table: pl.DataFrame) -> np.typing.NDArray[np.uint64]:
+def people_of(table: pl.DataFrame) -> np.typing.NDArray[np.uint64]:
     import polars as pl
 
     column = keys.column_of(table, PERSON)
     if column.dtype != pl.UInt64 or column.null_count():
-        raise InvalidQuery(
-            PERSON, "it must be a whole unsigned number of 64 bits in every row", "name each row's person"
-        )
+        raise InvalidQuery(PERSON, "it must be an unsigned number of 64 bits in every row", "name each row's person")
     return column.to_numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +18,7 @@ class Estimate:
 
     low, high: ends of an interval that covers what `covers` says in 95 of 100 releases.
     covers: what the interval accounts for: "noise", or "noise and sampling".
+    estimate is NaN where the noise says nothing of the number; an end may be infinite.
     """
 
     estimate: float
@@ -24,8 +26,10 @@ class Estimate:
     high: float
     covers: str = "noise"
 
-    def as_json(self) -> dict[str, float | str]:
-        return {"estimate": self.estimate, "low": self.low, "high": self.high, "covers": self.covers}
+    def as_json(self) -> dict[str, float | str | None]:
+        """None stands for a number that noise tells nothing of, or an end that nothing bounds."""
+        numbers = {"estimate": self.estimate, "low": self.low, "high": self.high}
+        return {**{name: x if math.isfinite(x) else None for name, x in numbers.items()}, "covers": self.covers}
 
 
 @dataclass(frozen=True, slots=True)
