@@ -1,7 +1,7 @@
 """Who of the people is on the seed list: a stable match, the ground that every sensitivity stands on.
 
 In two steps. *Look up*: for each key, which handles stand on both sides (`look_up`), as claims of seeds on rows of the
-people. *Settle*: which of the claims count under the contract's rule (`settle`, `matching.rules`). No row is dealt to
+people. *Settle*: which of the claims count under the contract's rule (`Settling`, `matching.rules`). No row is dealt to
 one seed at the cost of another, and no row is merged with another.
 
 The code ensures:
@@ -20,7 +20,7 @@ The caller ensures:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,8 +94,10 @@ def match(people: Handles, seed: Handles) -> Match:
 
 def match_keys(people: Sequence[Key], seed: Sequence[Key], rule: Rule, people_rows: int, seed_rows: int) -> Match:
     """The same on several keys, best first, all in memory. Errors: RepeatedHandle."""
-    pairs = zip(people, seed, strict=True)
-    return settle(rule, [claims(a, b, people_rows, seed_rows) for a, b in pairs], people_rows, seed_rows)
+    settling = Settling(rule, people_rows, seed_rows)
+    for number, (theirs, ours) in enumerate(zip(people, seed, strict=True), 1):
+        settling.take(number, claims(theirs, ours, people_rows, seed_rows))
+    return settling.settled(len(people))
 
 
 def ranked(handles: Sequence[Handles], rows: Sequence[NDArray[np.int64]], count: int) -> list[Key]:
@@ -131,27 +133,33 @@ def look_up(shorter: Handles, longer: Handles) -> NDArray[np.int64]:
     return np.where(same, at, -1)
 
 
-def settle(rule: Rule, claims: Iterable[Claims], people_rows: int, seed_rows: int) -> Match:
-    """Which claims count, and what tier each row of the people has. claims: key by key, best first."""
-    tier = np.zeros(people_rows + 1, dtype=np.uint8)  # one place more, for claims on nobody
-    claimed = np.zeros(seed_rows + 1, dtype=np.bool_)
-    number = 0
-    for number, claim in enumerate(claims, 1):
-        counts = _counting(rule, claim, claimed)
-        rows = np.where(counts, claim.people, people_rows)
-        tier[rows] = np.where(tier[rows] == 0, number, tier[rows])
-        claimed[np.where(claim.people < people_rows, claim.seed, seed_rows)] = True
-    tier = tier[:people_rows]
-    tier.setflags(write=False)
-    return Match(tier, rule, bounds(rule, max(1, number)))
+class Settling:
+    """Which claims count, taken key by key, best first, each whole or in pieces; and then what tier each row has."""
 
+    def __init__(self, rule: Rule, people_rows: int, seed_rows: int) -> None:
+        self._rule, self._people, self._seed = rule, people_rows, seed_rows
+        self._tier = np.zeros(people_rows + 1, dtype=np.uint8)  # one place more, for claims on nobody
+        self._claimed = np.zeros(seed_rows + 1, dtype=np.bool_)
 
-def _counting(rule: Rule, claim: Claims, claimed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    if rule == "own-best":
-        return claim.best
-    if rule == "fall-through":
-        return ~claimed[claim.seed]
-    return np.ones(len(claim.seed), dtype=np.bool_)
+    def take(self, number: int, claims: Claims) -> None:
+        """Claims under the key of that number, from 1."""
+        rows = np.where(self._counting(claims), claims.people, self._people)
+        self._tier[rows] = np.where(self._tier[rows] == 0, number, self._tier[rows])
+        self._claimed[np.where(claims.people < self._people, claims.seed, self._seed)] = True
+
+    def _counting(self, claims: Claims) -> NDArray[np.bool_]:
+        """A seed has one claim a key at most, so what was claimed before was claimed by a better key."""
+        if self._rule == "own-best":
+            return claims.best
+        if self._rule == "fall-through":
+            return ~self._claimed[claims.seed]
+        return np.ones(len(claims.seed), dtype=np.bool_)
+
+    def settled(self, keys: int) -> Match:
+        """The answer, once all claims were taken. keys: how many there are, for the bounds."""
+        tier = self._tier[: self._people]
+        tier.setflags(write=False)
+        return Match(tier, self._rule, bounds(self._rule, keys))
 
 
 def require_rising(k: NDArray[np.uint64]) -> None:
