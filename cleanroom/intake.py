@@ -19,6 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ..matching.hashing import Handles
+from ..matching.keyed import KNOWN, MOST_ROWS, STRAYS, is_known, strays
 from .columns import outside
 from .files import replacing
 from .layout import HANDLES, MASK, PART, Layout, file_name
@@ -75,6 +77,7 @@ class Intake:
         kept = [schema.field(name) for name in layout.rows if name != "k"]
         self._parts = _Parts(shelf, pa.schema([pa.field("k", pa.uint64()), *kept]), count)
         self._runs = {key: _Runs(shelf, key, count) for key in layout.keys} if layout.several else {}
+        self._watched = {key: _Watched(max(1, rows // MOST_ROWS)) for key in layout.keys}
 
     def take(self, batch: pa.RecordBatch) -> None:
         """The next rows. Errors: Unfit."""
@@ -85,7 +88,7 @@ class Intake:
         _refuse_outside(table, self._layout)
         if self._layout.token:
             self._tokens[self._taken : self._taken + len(k)] = table.column("token").to_numpy()
-        for number, key in enumerate(self._runs):
+        for number, key in enumerate(self._layout.keys):
             self._take_handles(table, number, key)
         self._taken += len(k)
         self._parts.take(k, _with(table, k).select(self._layout.rows))
@@ -96,6 +99,8 @@ class Intake:
         self._tokens.sort()
         if (self._tokens[1:] == self._tokens[:-1]).any():
             raise Unfit("a token stands twice in it", "use `passbox prepare`, which merges")
+        for watched in self._watched.values():
+            watched.finish()
         for runs in self._runs.values():
             runs.finish(merged)
 
@@ -118,10 +123,38 @@ class Intake:
     def _take_handles(self, table: pa.Table, number: int, key: str) -> None:
         names = [self._layout.handle(each)[0] for each in self._layout.keys]
         held = [table.column(name).is_valid().to_numpy() for name in names]
-        mask = sum(there.astype(np.uint64) << np.uint64(at) for at, there in enumerate(held))
-        record = (np.arange(self._taken, self._taken + table.num_rows, dtype=np.uint64) * np.uint64(MASK)) | mask
         k, k2 = (table.column(name).filter(pa.array(held[number])).to_numpy() for name in self._layout.handle(key))
-        self._runs[key].take(k, k2, record[held[number]])
+        self._watched[key].take(Handles(k, k2))
+        if self._runs:
+            mask = sum(there.astype(np.uint64) << np.uint64(at) for at, there in enumerate(held))
+            rows = np.arange(self._taken, self._taken + table.num_rows, dtype=np.uint64)
+            self._runs[key].take(k, k2, (rows * np.uint64(MASK) | mask)[held[number]])
+
+
+class _Watched:
+    """Looks out for handles that were not keyed. Nobody would match such a list, and a plain hash can be guessed.
+
+    step: of so many handles one is kept, spread over the list.
+    """
+
+    def __init__(self, step: int) -> None:
+        self._step, self._seen, self._kept = step, 0, list[Handles]()
+
+    def take(self, handles: Handles) -> None:
+        """Errors: Unfit."""
+        if is_known(handles):
+            raise Unfit(KNOWN, _KEYING)
+        self._kept.append(handles.take(np.arange(-self._seen % self._step, len(handles), self._step)))
+        self._seen += len(handles)
+
+    def finish(self) -> None:
+        """Errors: Unfit."""
+        halves = [np.concatenate([_NONE, *half]) for half in ([h.k for h in self._kept], [h.k2 for h in self._kept])]
+        if strays(Handles(*halves)):
+            raise Unfit(STRAYS, _KEYING)
+
+
+_KEYING = "use `passbox prepare`, which normalises, hashes and keys"
 
 
 # -- rows ------------------------------------------------------------------------------------------------------------

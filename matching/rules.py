@@ -26,6 +26,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Rule: TypeAlias = Literal["own-best", "fall-through", "any"]
+HOUSEHOLD = frozenset({"ip", "ctv"})
+"""Kinds of identifiers that several people share: they rank behind those of one person."""
+Repeats: TypeAlias = Literal["merge", "drop"]
+"""What becomes of rows of one party that repeat an identifier: one person; or the first row keeps it, the others lose
+it."""
 Side: TypeAlias = Literal["seed", "people"]
 
 
