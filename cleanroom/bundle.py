@@ -25,11 +25,11 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import IO, Annotated, Literal
 
 import pyarrow as pa
 import pyrage
@@ -38,13 +38,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from ..policies.contract import Name, Origin
 from ..policies.sign import Signer
 from .files import replacing
-from .flat import NotFlat, read_flat, write_flat
+from .flat import LARGEST_ROW, NotFlat, read_batches, write_flat
+from .unseal import NotSealed, OtherBytes, unsealed
 
 MEMBERS = ("manifest.json", "manifest.json.sig", "data.arrow.age")
 LARGEST_MANIFEST = 1_000_000
 LARGEST_DATA = 64 * 2**30
-LARGEST_ROW = 4096
-"""Bytes of a row, on average, above which a table is refused: none of the file beyond that is read."""
+_PIECE = 2**20
 
 Hex = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -210,25 +210,64 @@ def _refuse_doubled(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def read_data(bundle: Bundle, identity: str) -> pa.Table:
-    """The sealed table, after its digest was checked against the signed manifest. Errors: BadBundle, OSError."""
+    """The sealed table, all at once. Errors: as `read_rows`."""
+    with read_rows(bundle, identity) as rows:
+        batches = list(rows)
+    return pa.Table.from_batches(batches[1:], batches[0].schema)
+
+
+@contextmanager
+def read_rows(bundle: Bundle, identity: str) -> Iterator[Iterator[pa.RecordBatch]]:
+    """The sealed table, batch by batch, one in memory at a time: first an empty one, for its schema.
+
+    Its digest is checked against the signed manifest before anything is opened, and again as it is read. Nothing that
+    was read counts before the block has ended. Errors: BadBundle, OSError.
+    """
+    refuse_changed(bundle)
     try:
-        plain = pyrage.decrypt(sealed_data(bundle), [pyrage.x25519.Identity.from_str(identity)])
-    except pyrage.DecryptError:
+        with (
+            _sealed(bundle) as sealed,
+            unsealed(sealed, identity, bundle.manifest.data_sha256, _most(bundle)) as plain,
+        ):
+            yield read_batches(plain, bundle.manifest.rows)
+    except NotSealed:
         raise BadBundle(bundle.path, "it is sealed to another room", "prepare it with this contract") from None
-    try:
-        return read_flat(plain, bundle.manifest.rows)
+    except OtherBytes:
+        raise _changed(bundle) from None
     except NotFlat as fault:
         raise BadBundle(bundle.path, fault.rule, "use `passbox prepare`", tampered=True) from None
 
 
-def sealed_data(bundle: Bundle) -> bytes:
-    """The sealed table as it lies in the zip: what the manifest was signed over. Errors: BadBundle, OSError."""
-    manifest = bundle.manifest
+def refuse_changed(bundle: Bundle) -> None:
+    """The sealed table is what the manifest was signed over. Errors: BadBundle, OSError."""
+    read, left = hashlib.sha256(), _most(bundle)
     try:
-        with _archive(bundle.path) as archive, archive.open(MEMBERS[2]) as member:
-            sealed = member.read(manifest.rows * LARGEST_ROW + 2**20)
-    except zipfile.BadZipFile:
-        sealed = b""
-    if hashlib.sha256(sealed).hexdigest() != manifest.data_sha256:
-        raise BadBundle(bundle.path, "its data is not what its manifest signs", "ask for it again", tampered=True)
-    return sealed
+        with _sealed(bundle) as sealed:
+            while left and (piece := sealed.read(min(left, _PIECE))):
+                read.update(piece)
+                left -= len(piece)
+    except _ZIP_FAULTS:
+        raise _changed(bundle) from None
+    if read.hexdigest() != bundle.manifest.data_sha256:
+        raise _changed(bundle)
+
+
+@contextmanager
+def _sealed(bundle: Bundle) -> Iterator[IO[bytes]]:
+    """The sealed table as it lies in the zip. What fails within the block is not taken for a fault of the zip."""
+    with ExitStack() as opened:
+        try:
+            archive = opened.enter_context(zipfile.ZipFile(bundle.path))
+            member = opened.enter_context(archive.open(MEMBERS[2]))
+        except _ZIP_FAULTS:
+            raise _changed(bundle) from None
+        yield member
+
+
+def _most(bundle: Bundle) -> int:
+    """No more bytes are read than so many rows may have."""
+    return bundle.manifest.rows * LARGEST_ROW + 2**20
+
+
+def _changed(bundle: Bundle) -> BadBundle:
+    return BadBundle(bundle.path, "its data is not what its manifest signs", "ask for it again", tampered=True)

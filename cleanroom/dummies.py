@@ -19,8 +19,15 @@ from ..policies.check import Refused
 from ..policies.contract import DatasetRule
 
 
-def refuse_padding(dataset: str, rule: DatasetRule) -> None:
-    """Errors: Refused where a dummy would have features or could be chosen into an audience."""
+def refuse_padding(dataset: str, rule: DatasetRule, *, several: bool = False) -> None:
+    """several: whether people are matched on several keys. Errors: Refused where a dummy would have features, could be
+    chosen into an audience, or would be known by the keys that it has."""
+    if several:
+        raise Refused(
+            "match.keys",
+            "people are matched on several keys: which of them a record has would tell a dummy from a person",
+            "leave out `--pad-to`",
+        )
     if rule.id is not None or rule.columns:
         raise Refused(
             f"dataset.{dataset}",

@@ -6,7 +6,7 @@
     end, footer       for other readers, such as polars, DuckDB and R; nothing of it is believed here
 
 Parquet repeats a value, a run of nulls or a list's level in a few bits, and its sizes are what the file says they are.
-Here a table is a view of the bytes it came in.
+Here every batch of a table is a view of the bytes it came in.
 
 The code ensures: a message that says its buffers are compressed is not decoded; a dictionary, a run-end or a view type,
 by which a value could stand for many, is no type of the schema; lengths and offsets are checked against the buffers,
@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterator
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.ipc as ipc
@@ -25,7 +26,10 @@ import pyarrow.ipc as ipc
 TYPES = (pa.uint64(), pa.float64(), pa.string(), pa.list_(pa.string()))
 BATCH = 2**16
 """Rows of a record batch."""
-_MARK = b"ARROW1\0\0"
+LARGEST_ROW = 4096
+"""Bytes of a row, on average, above which a table is refused: none of it beyond that is read."""
+LARGEST_MESSAGE = 2**20
+_MARK, _END = b"ARROW1\0\0", b"\xff\xff\xff\xff\0\0\0\0"
 _SIZE = "its data is not of the size its manifest says"
 
 
@@ -48,34 +52,80 @@ def write_flat(table: pa.Table) -> bytes:
 
 
 def read_flat(data: bytes, rows: int) -> pa.Table:
-    """The table of so many rows, on top of `data`: nothing is copied. Errors: NotFlat."""
-    if not data.startswith(_MARK):
-        raise NotFlat("its data is not an Arrow file")
-    stream = pa.py_buffer(data).slice(len(_MARK))
-    try:
-        _refuse_messages(ipc.MessageReader.open_stream(stream), rows)
-        with ipc.open_stream(stream) as batches:
-            _refuse_types(batches.schema)
-            table = pa.Table.from_batches(_whole(batches, rows), batches.schema)
-    except (pa.ArrowException, OSError, ValueError, struct.error):
-        raise NotFlat("its data is not a whole Arrow file") from None
-    if table.nbytes > len(data):
-        raise NotFlat("its columns share bytes")
-    return table
+    """The table of so many rows, all at once. Errors: NotFlat."""
+    batches = list(read_batches(io.BytesIO(data), rows))
+    return pa.Table.from_batches(batches[1:], batches[0].schema)
 
 
-def _refuse_messages(messages: Iterable[ipc.Message], rows: int) -> None:
-    """What messages say of themselves, before any is decoded: a schema, and as many batches as so many rows make.
+def read_batches(stream: Readable, rows: int) -> Iterator[pa.RecordBatch]:
+    """The table of so many rows, batch by batch, one in memory at a time: first an empty one, for its schema.
 
-    Version 4 of the format could say in another place that a batch is compressed.
+    What follows the rows is not read. Errors: NotFlat, at the batch that is at fault.
     """
-    for at, message in enumerate(messages):
-        if message.type != ("record batch" if at else "schema") or message.metadata_version != ipc.MetadataVersion.V5:
+    try:
+        yield from _batches(stream, rows)
+    except (pa.ArrowException, OSError, ValueError, OverflowError, struct.error, MemoryError):
+        raise NotFlat("its data is not a whole Arrow file") from None
+
+
+class Readable(Protocol):
+    """Gives so many bytes, or fewer where it ends."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+def _batches(stream: Readable, rows: int) -> Iterator[pa.RecordBatch]:
+    if stream.read(len(_MARK)) != _MARK:
+        raise NotFlat("its data is not an Arrow file")
+    messages, left = _messages(stream), rows
+    schema = _schema(next(messages, None))
+    yield pa.RecordBatch.from_pylist([], schema)
+    for message in messages:
+        if message.type != "record batch":
             raise NotFlat("it holds something besides rows")
-        if at and _says_compression(bytes(message.metadata)):
-            raise NotFlat("its data is compressed")
-        if at > -(-rows // BATCH):
+        if left <= 0:
             raise NotFlat(_SIZE)
+        batch = ipc.read_record_batch(message, schema)
+        batch.validate(full=True)
+        if batch.num_rows != min(left, BATCH):
+            raise NotFlat(_SIZE)
+        if batch.nbytes > message.body.size:
+            raise NotFlat("its columns share bytes")
+        left -= batch.num_rows
+        yield batch
+    if left:
+        raise NotFlat(_SIZE)
+
+
+def _schema(message: ipc.Message | None) -> pa.Schema:
+    if message is None or message.type != "schema":
+        raise NotFlat("its data is not a whole Arrow file")
+    schema = ipc.read_schema(message)
+    _refuse_types(schema)
+    return schema
+
+
+def _messages(stream: Readable) -> Iterator[ipc.Message]:
+    """What lies in the stream, looked at before any of it is decoded: of the newest version of the format (version 4
+    could say in another place that a batch is compressed), of no more bytes than rows may have, not compressed."""
+    while True:
+        head = stream.read(8)
+        size = _u32(head, 4)
+        if head == _END:
+            return
+        if not head.startswith(b"\xff" * 4) or size > LARGEST_MESSAGE:
+            raise NotFlat("its data is not a whole Arrow file")
+        said = stream.read(size)
+        root = _u32(said, 0)
+        if _number(said, root, _VERSION, "<h") != ipc.MetadataVersion.V5.value:
+            raise NotFlat("it holds something besides rows")
+        body = _number(said, root, _BODY, "<q")
+        if not 0 <= body <= BATCH * LARGEST_ROW:
+            raise NotFlat("a row of it is too long")
+        message = ipc.read_message(pa.py_buffer(head + said + stream.read(body)))
+        if message.type == "record batch" and _says_compression(said):
+            raise NotFlat("its data is compressed")
+        yield message
 
 
 def _refuse_types(schema: pa.Schema) -> None:
@@ -85,19 +135,8 @@ def _refuse_types(schema: pa.Schema) -> None:
         raise NotFlat("a column stands twice in it")
 
 
-def _whole(batches: Iterable[pa.RecordBatch], rows: int) -> list[pa.RecordBatch]:
-    """Each checked against its buffers before anything is made of it."""
-    held = []
-    for batch in batches:
-        batch.validate(full=True)
-        held.append(batch)
-    if sum(batch.num_rows for batch in held) != rows:
-        raise NotFlat(_SIZE)
-    return held
-
-
-_HEADER, _COMPRESSION = 2, 3
-"""Places of `header` in `Message` and of `compression` in `RecordBatch` (Arrow's Message.fbs)."""
+_VERSION, _HEADER, _BODY, _COMPRESSION = 0, 2, 3, 3
+"""Places of `version`, `header` and `bodyLength` in `Message`, of `compression` in `RecordBatch` (Message.fbs)."""
 
 
 def _says_compression(message: bytes) -> bool:
@@ -117,6 +156,12 @@ def _place(message: bytes, table: int, field: int) -> int | None:
         return None
     offset = int(struct.unpack_from("<H", message, offsets + entry)[0])
     return table + offset if offset else None
+
+
+def _number(message: bytes, table: int, field: int, form: str) -> int:
+    """A number in a FlatBuffers table; 0 where it is left out."""
+    at = _place(message, table, field)
+    return int(struct.unpack_from(form, message, at)[0]) if at is not None else 0
 
 
 def _u32(message: bytes, at: int) -> int:

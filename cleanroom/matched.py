@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ..matching.match import match as match_handles
+from .joining import Join
+from .progress import Progress, quietly
 from .room import Dataset, Room, RoomUnusable
 
 
@@ -32,18 +34,22 @@ class Matched:
     new: bool
 
 
-def match(room: Room) -> list[Matched]:
-    """Match every two submitted data sets of different owners. Nothing it says depends on the intersection.
+def match(room: Room, progress: Progress = quietly) -> list[Matched]:
+    """Match every two submitted data sets of different owners, both ways round. Nothing it says depends on the
+    intersection, and no more than one partition of either is in memory. Killed, it goes on where it was.
 
     Errors: Refused after the contract's last day; RoomUnusable where the owners hold different match keys.
     """
     room.refuse_expired()
     with room.changing():
-        held = room.datasets().values()
-        pairs = [(a, b) for a in held for b in held if a.manifest.owner != b.manifest.owner]
-        for people, seed in pairs:
-            _refuse_other_key(room, people, seed)
-        return [_match(room, people, seed) for people, seed in pairs]
+        pairs = [
+            pair
+            for pair in combinations(room.datasets().values(), 2)
+            if pair[0].manifest.owner != pair[1].manifest.owner
+        ]
+        for pair in pairs:
+            _refuse_other_key(room, *pair)
+        return [matched for pair in pairs for matched in _match(room, *pair, progress)]
 
 
 def _refuse_other_key(room: Room, people: Dataset, seed: Dataset) -> None:
@@ -56,17 +62,33 @@ def _refuse_other_key(room: Room, people: Dataset, seed: Dataset) -> None:
         )
 
 
-def _match(room: Room, people: Dataset, seed: Dataset) -> Matched:
-    new = not room.match_path(people, seed).exists()
-    if new:
-        matched = match_handles(room.handles(people), room.handles(seed)).matched
-        room.keep_match(people, seed, pa.table({"matched": matched.astype(np.uint8)}))
-    return Matched(people.name, people.manifest.rows, seed.name, seed.manifest.rows, new)
+def _match(room: Room, one: Dataset, other: Dataset, progress: Progress) -> list[Matched]:
+    """Both ways round rest on the same claims."""
+    ways = ((one, other), (other, one))
+    missing = [way for way in ways if not room.match_path(*way).exists()]
+    if missing:
+        join = Join.of(room, one, other)
+        join.look_up(progress)
+        for way in missing:
+            room.keep_match(*way, pa.table({"tier": join.settle(*way).tier}))
+        join.forget()
+    return [
+        Matched(people.name, people.manifest.rows, seed.name, seed.manifest.rows, (people, seed) in missing)
+        for people, seed in ways
+    ]
+
+
+def read_tiers(room: Room, people: Dataset, seed: Dataset) -> NDArray[np.uint8]:
+    """For every row of people, the rank of the best key by which a seed matches it, from 1; 0 where none does.
+
+    Errors: NotMatched.
+    """
+    if not room.match_path(people, seed).exists():
+        raise NotMatched(room.path, people.name, seed.name)
+    tier: NDArray[np.uint8] = room.read_match(people, seed).column("tier").to_numpy()
+    return tier
 
 
 def read_match(room: Room, people: Dataset, seed: Dataset) -> NDArray[np.bool_]:
     """For every row of people, whether a seed matches it. Errors: NotMatched."""
-    if not room.match_path(people, seed).exists():
-        raise NotMatched(room.path, people.name, seed.name)
-    matched: NDArray[np.bool_] = room.read_match(people, seed).column("matched").to_numpy().astype(np.bool_)
-    return matched
+    return read_tiers(room, people, seed) > 0

@@ -8,34 +8,30 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
 from pathlib import Path
 
-import numpy as np
-import polars as pl
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from ..matching.hashing import Handles, MatchKey, derive_match_key, handles, merge
-from ..matching.identifiers import Digests, MixedEncodings, NotText, digests
+from ..matching.hashing import MatchKey, derive_match_key
 from ..policies.agreement import Agreement
 from ..policies.check import refuse_expired
-from ..policies.contract import Contract, DatasetRule
 from ..policies.share import open_shares, shares_digest
 from ..policies.sign import Signer, parse_public_key
 from .bundle import BadBundle, Label, Packed, open_bundle, pack
-from .columns import ColumnUnreadable, read_columns, refuse_missing
 from .doubts import doubts, refuse_large_delta
-from .dummies import refuse_padding, with_dummies
+from .dummies import refuse_padding
 from .files import FileInTheWay, flush, replacing, sweep_of
 from .home import Home, home_path, read_home, write_home
 from .keys import Keys
 from .memory import same_accounts
-from .sketch import Returned, Sketch, keep, returned, smallest_of
-from .source import BadSource, header, read_source
+from .records import Brought as Brought
+from .records import Prepared as Prepared
+from .records import Records, new_tokens, padded, records
+from .sketch import Sketch, keep, returned, smallest_of
+from .source import BadSource
 
 
 class TooManyRejects(Exception):
@@ -60,61 +56,6 @@ class NothingLeft(Exception):
     def __init__(self, path: Path, rejects: Mapping[str, int]) -> None:
         super().__init__(path, rejects)
         self.path, self.rejects = path, rejects
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What `prepare` did. Every count stays at the party, but for `rows`, which the room shows to all.
-
-    read: rows in the file. rows: rows in the bundle, of which `dummies` are nobody's. merged: records of a person who
-    was there already. rejects: rows left out, by reason. suspects: rows kept that are odd
-    (`matching.suspects`), by reason. cut: sets cut to their declared size. unused: columns of the
-    file left at home. home: the file that stays; ids: the same, where it turns tokens into own IDs. returned: lists of
-    other contracts that hold the same people (`cleanroom.sketch`). doubts: what its size means (`cleanroom.doubts`).
-    """
-
-    read: int
-    rows: int
-    merged: int
-    cut: int
-    rejects: Mapping[str, int]
-    unused: tuple[str, ...]
-    dummies: int = 0
-    bundle: Path | None = None
-    home: Path | None = None
-    ids: Path | None = None
-    written: bool = False
-    returned: tuple[Returned, ...] = ()
-    doubts: tuple[str, ...] = ()
-    suspects: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Brought:
-    """A party's file, and what the contract says of it.
-
-    names: identifier kind to column of the file, where it is not named like the kind.
-    """
-
-    source: Path
-    contract: Contract
-    dataset: str
-    names: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def rule(self) -> DatasetRule:
-        return self.contract.dataset[self.dataset]
-
-    @property
-    def identifier(self) -> str:
-        """The column that holds the identifier people are matched on."""
-        return self.names.get(self.contract.kind, self.contract.kind)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Every column that is read."""
-        own = (self.rule.id,) if self.rule.id else ()
-        return (self.identifier, *own, *self.rule.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +94,7 @@ def prepare(task: Task, keys: Keys, sign: Signer, shares: Mapping[str, str], now
     _refuse_stranger(task, keys)
     key = derive_match_key(open_shares(task.agreement, shares, keys.seal_identity()), _contract_digest(task))
     made_from = _made_from(task, key)
-    laid = _lay(task.brought, key)
+    laid = records(task.brought, key)
     _refuse_rejects(task, laid.report)
     _refuse_padding(task.brought, laid.report, task.pad_to)
     sketch = _sketch(task, keys, laid)
@@ -165,14 +106,14 @@ def prepare(task: Task, keys: Keys, sign: Signer, shares: Mapping[str, str], now
     if kept and task.out.exists():
         return _done(laid.report, task, written=False)
     label = _label(task, shares_digest({party: shares[party] for party in task.agreement.contract.data_parties}), now)
-    table, stays = laid.with_tokens(task, kept)
-    packed = pack(table, label, task.agreement.contract.room.seal, sign)
+    tokens = _tokens(task, kept, laid)
+    packed = pack(laid.with_tokens(tokens), label, task.agreement.contract.room.seal, sign)
     keep(keys, sketch)  # before the bundle: a list that is out is remembered
-    _write(task, packed, Home(stays, made_from, packed.digest))
+    _write(task, packed, Home(_stays(task, laid, tokens), made_from, packed.digest))
     return _done(laid.report, task, written=True)
 
 
-def _sketch(task: Task, keys: Keys, laid: _Laid) -> Sketch:
+def _sketch(task: Task, keys: Keys, laid: Records) -> Sketch:
     contract = task.agreement.contract
     smallest = smallest_of(keys, laid.digests)
     return Sketch(
@@ -190,151 +131,32 @@ def examine(brought: Brought, pad_to: int = 0) -> Prepared:
 
     Errors: BadSource, ColumnMissing, ColumnUnreadable; Refused where it cannot be padded or δ is above 1/n.
     """
-    report = _lay(brought, MatchKey(bytes(31) + b"\1")).report
+    report = records(brought, MatchKey(bytes(31) + b"\1")).report
     _refuse_padding(brought, report, pad_to)
-    padded = _padded(report, pad_to)
-    refuse_large_delta(brought.contract, brought.dataset, padded.rows)
-    return replace(padded, doubts=doubts(brought.contract, brought.dataset, padded.rows))
+    report = padded(report, pad_to)
+    refuse_large_delta(brought.contract, brought.dataset, report.rows)
+    return replace(report, doubts=doubts(brought.contract, brought.dataset, report.rows))
 
 
-# -- the table -------------------------------------------------------------------------------------------------------
+# -- tokens ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _Laid:
-    """Rows as they go into a bundle, sorted by handle. own: the owner's IDs in the same order, if it has any.
-
-    digests: (people, 32) uint8, of their identifiers, which stay at home.
-    """
-
-    handles: pa.Table
-    own: pa.ChunkedArray | None
-    columns: pa.Table
-    digests: NDArray[np.uint8]
-    report: Prepared
-
-    def known_from(self, lists: Sequence[Returned]) -> _Laid:
-        """The same, and the lists of other contracts that it returns."""
-        return replace(self, report=replace(self.report, returned=tuple(lists)))
-
-    def padded(self, rows: int, secret: bytes) -> _Laid:
-        """With dummies, so that there are so many rows. The caller ensures: it has neither IDs nor columns."""
-        people = Handles(self.handles.column("k").to_numpy(), self.handles.column("k2").to_numpy())
-        made = with_dummies(people, rows, secret)
-        return _Laid(
-            pa.table({"k": made.k, "k2": made.k2}), None, pa.table({}), self.digests, _padded(self.report, rows)
-        )
-
-    def with_tokens(self, task: Task, kept: Home | None) -> tuple[pa.Table, pa.Table]:
-        """The bundle's table, and the table that stays. Errors: FileInTheWay where what is kept does not fit."""
-        stays = pa.table({})
-        table = self.handles
-        if self.own is not None:
-            tokens = _new_tokens(len(self.own)) if kept is None else _same_tokens(task, kept, self.own)
-            table = table.append_column("token", tokens)
-            stays = pa.table({"token": tokens, str(task.brought.rule.id): self.own})
-        for name in self.columns.column_names:
-            table = table.append_column(name, self.columns.column(name))
-        return table.combine_chunks(), stays
-
-
-def _padded(report: Prepared, rows: int) -> Prepared:
-    return replace(report, rows=max(rows, report.rows), dummies=max(rows - report.rows, 0))
-
-
-def _new_tokens(count: int) -> pa.Array:
-    while True:
-        tokens = np.frombuffer(secrets.token_bytes(8 * count), dtype=np.uint64)
-        if len(np.unique(tokens)) == count:
-            return pa.array(tokens)
-
-
-def _same_tokens(task: Task, kept: Home, own: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The tokens that were handed out for these very rows: another bundle with them may be on its way."""
+def _tokens(task: Task, kept: Home | None, laid: Records) -> pa.Array | pa.ChunkedArray | None:
+    """A token for each record whose owner keeps an ID; those that were handed out for these very rows, where another
+    bundle with them may be on its way. Errors: FileInTheWay where what is kept does not fit."""
+    if laid.own is None:
+        return None
+    if kept is None:
+        return new_tokens(len(laid.own))
     name = str(task.brought.rule.id)
-    if kept.table.column_names != ["token", name] or not kept.table.column(name).equals(own):
+    if kept.table.column_names != ["token", name] or not kept.table.column(name).equals(laid.own):
         raise _in_the_way(task, task.home)
     return kept.table.column("token")
 
 
-def _lay(brought: Brought, key: MatchKey) -> _Laid:
-    """Everything a bundle holds but its tokens, and the report. Errors: as `examine`."""
-    names = header(brought.source)
-    refuse_missing(brought.columns, names, brought.source)
-    source = read_source(brought.source, brought.columns)
-    contract, rule = brought.contract, brought.rule
-    hashed = _digests(brought, source)
-    own, nameless = _own_ids(rule, source)
-    read = read_columns(source, rule.columns, hashed.accepted & ~nameless)
-    fine = np.flatnonzero(read.accepted[hashed.rows])
-    made = handles(hashed, key, contract.kind, contract.scheme).take(fine)
-    people = merge(made)
-    rows = hashed.rows[fine][people.kept]
-    first = _first_of_each(own, rows)
-    at = people.kept[first]
-    at = at[np.argsort(made.k[at], kind="stable")]
-    order = pa.array(hashed.rows[fine][at])
-    rejects = {f"{contract.kind}: {code.value}": count for code, count in hashed.rejects.items()}
-    rejects |= {f"{rule.id}: empty": int((nameless & hashed.accepted).sum())}
-    rejects |= read.rejects
-    rejects |= {f"{rule.id}: an ID of another person": len(first) - int(first.sum())}
-    report = Prepared(
-        read=source.num_rows,
-        rows=len(at),
-        merged=people.merged,
-        cut=read.cut,
-        rejects={reason: count for reason, count in rejects.items() if count},
-        unused=tuple(name for name in names if name not in brought.columns),
-        suspects={f"{contract.kind}: {code.value}": count for code, count in hashed.suspects.items()},
-    )
-    keyed = pa.table({"k": made.k[at], "k2": made.k2[at]})
-    digests_of = hashed.values[hashed.rows[fine][at]]
-    return _Laid(keyed, None if own is None else own.take(order), read.table.take(order), digests_of, report)
-
-
-def _digests(brought: Brought, source: pa.Table) -> Digests:
-    contract, name = brought.contract, brought.identifier
-    try:
-        return digests(
-            source.column(name),
-            contract.scheme,
-            contract.kind,
-            brought.rule.identifiers[contract.kind],
-            contract.setting(brought.dataset),
-            brought.rule.suspicious,
-        )
-    except MixedEncodings as error:
-        written = " and ".join(_WRITTEN[encoding] for encoding in sorted(error.found) if encoding in _WRITTEN)
-        rule = f"column {name} mixes encodings of hashes: {written}"
-        raise BadSource(brought.source, rule, "they come from different programs: hash every row with one") from None
-    except NotText:
-        raise BadSource(brought.source, f"column {name} is not text", "export it as text") from None
-
-
-_WRITTEN = {"base64": "base64", "hex-lower": "small hex letters", "hex-upper": "capital hex letters"}
-"""Hex digits without a letter are of either case, and say nothing."""
-
-
-def _own_ids(rule: DatasetRule, source: pa.Table) -> tuple[pa.ChunkedArray | None, NDArray[np.bool_]]:
-    """The owner's IDs, and which rows have none. Errors: ColumnUnreadable."""
-    if rule.id is None:
-        return None, np.zeros(source.num_rows, dtype=np.bool_)
-    own = source.column(rule.id)
-    if pa.types.is_dictionary(own.type):
-        own = own.cast(own.type.value_type)
-    if pa.types.is_integer(own.type):
-        return own, own.is_null().to_numpy()
-    if not (pa.types.is_string(own.type) or pa.types.is_large_string(own.type)):
-        raise ColumnUnreadable(rule.id, "IDs, as text or whole numbers")
-    blank = pl.Series(own).str.strip_chars().fill_null("") == ""
-    return own, blank.to_numpy()
-
-
-def _first_of_each(own: pa.ChunkedArray | None, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of these rows are the first with their ID: an ID that stands for two people would name either."""
-    if own is None:
-        return np.ones(len(rows), dtype=np.bool_)
-    return pl.Series(own.take(pa.array(rows))).is_first_distinct().to_numpy()
+def _stays(task: Task, laid: Records, tokens: pa.Array | pa.ChunkedArray | None) -> pa.Table:
+    """The table that stays."""
+    return pa.table({}) if tokens is None else pa.table({"token": tokens, str(task.brought.rule.id): laid.own})
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------
@@ -352,7 +174,7 @@ def _refuse_padding(brought: Brought, report: Prepared, rows: int) -> None:
     """Errors: Refused, BadSource."""
     if not rows:
         return
-    refuse_padding(brought.dataset, brought.rule)
+    refuse_padding(brought.dataset, brought.rule, several=brought.layout.several)
     if rows < report.rows:
         rule = f"{report.rows} people are in it, more than it is to be padded to"
         raise BadSource(brought.source, rule, "pad to a round number that the list will not outgrow")
@@ -395,7 +217,8 @@ def _made_from(task: Task, key: MatchKey) -> str:
     membership test."""
     with task.source.open("rb") as file:
         source = hashlib.file_digest(file, "sha256").hexdigest()
-    text = f"passbox source\0{source}\0{task.agreement.digest}\0{task.dataset}\0{task.brought.identifier}"
+    columns = "\0".join(task.brought.identifiers.values())
+    text = f"passbox source\0{source}\0{task.agreement.digest}\0{task.dataset}\0{columns}"
     text += f"\0{task.pad_to}" if task.pad_to else ""
     return hmac.digest(key.reveal(), text.encode(), "sha256").hex()
 

@@ -36,6 +36,7 @@ COLUMNS = (
 )
 ACTIVITIES = {
     "matched-count@1": "count of records in both data sets, with noise",
+    "matched-by-tier@1": "counts of records in both data sets by the key they match by, with noise",
     "seed-moments@1": "sums of features over the seed, with noise (lookalike)",
     "score-histogram@1": "histogram of scores over the seed, with noise (lookalike)",
 }
@@ -79,7 +80,7 @@ def _categories(spec: Mapping[str, Any] | None, contract: Contract) -> str:
     if spec is None:
         return ""
     columns = [name.rpartition(".")[2] for name in spec["columns"]]
-    return ", ".join([f"keyed hash of {contract.kind}", *columns])
+    return ", ".join([*(f"keyed hash of {key}" for key in contract.match.keys), *columns])
 
 
 def _safeguards(entry: Mapping[str, Any], contract: Contract) -> str:

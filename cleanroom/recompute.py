@@ -44,6 +44,7 @@ CLAUSES = frozenset(
         "rules.smallest_audience",
         "rules.smallest_seed",
         "serial",
+        "tiers",
     }
 )
 """What a refusal names (`policies.check`, `policies.jobs`), beside the parts of a data set."""

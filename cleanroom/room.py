@@ -2,9 +2,9 @@
 
     contract/    contract.toml and every party's signature, checked again by each command
     keys/        the room's age identity, its note signing key, its storage key (0600)
-    datasets/    NAME/current names the newest submission; NAME/DIGEST/ holds its manifest, signature and table;
-                 NAME/DIGEST.replaced says that another took its place
-    matches/     one encrypted column of yes and no a pair of submissions
+    datasets/    NAME/current names the newest submission; NAME/DIGEST/ holds its manifest, signature and tables
+                 (`cleanroom.layout`); NAME/DIGEST.replaced says that another took its place
+    matches/     one encrypted column of tiers a pair of submissions; and claims, while they are being matched
     requests/    the signed jobs, by the digest of their bytes
     releases/    sealed files that have left, or may
     before/      copies of the logs of earlier contracts that this one continues
@@ -35,13 +35,15 @@ from pydantic import ValidationError
 
 from ..dp.ledger import Ledger
 from ..dp.note import BadNote, NoteKey, parse_secret, sign_note
-from ..matching.hashing import Handles
 from ..policies.agreement import Agreement, read_agreement, signature_path
 from ..policies.check import Submitted, refuse_expired
 from ..policies.contract import Contract
 from ..policies.request import Request
 from .bundle import Bundle, Manifest
 from .files import sweep, write
+from .intake import Shelf
+from .layout import PART, file_name
+from .partition import partitions
 from .store import Store
 
 Clock = Callable[[], datetime]
@@ -69,9 +71,9 @@ class Dataset:
     digest: str
     manifest: Manifest
 
-    @property
-    def table(self) -> Path:
-        return self.folder / "part-000.parquet"
+    def parts(self, what: str) -> list[Path]:
+        """The files of its rows, or of the handles of one key, in the room's order."""
+        return [self.folder / file_name(what, at) for at in range(partitions(self.manifest.rows))]
 
 
 def public(digest: str, manifest: Manifest) -> Submitted:
@@ -163,20 +165,25 @@ class Room:
         return {name: public(held.digest, held.manifest) for name, held in self.datasets().items()}
 
     def read(self, dataset: Dataset, columns: list[str] | None = None) -> pa.Table:
-        return self.store.read_table(dataset.table, self._place(dataset.table), columns)
+        """All rows, in the room's order, which ascends by column `k`. Errors: StoreDamaged, OSError."""
+        return pa.concat_tables(self.read_part(at, columns) for at in dataset.parts(PART))
 
-    def handles(self, dataset: Dataset) -> Handles:
-        table = self.read(dataset, ["k", "k2"])
-        return Handles(table.column("k").to_numpy(), table.column("k2").to_numpy())
+    def read_part(self, part: Path, columns: list[str] | None = None) -> pa.Table:
+        """One partition of a data set's rows, or of the handles of one of its keys."""
+        return self.store.read_table(part, self._place(part), columns)
 
-    def keep(self, bundle: Bundle, table: pa.Table) -> Dataset:
-        """Store a checked submission, whole or not at all, and make it the newest."""
+    def rows_of(self, part: Path) -> int:
+        """How many rows a partition has."""
+        return self.store.rows(part, self._place(part))
+
+    def keep(self, bundle: Bundle, fill: Callable[[Shelf], None]) -> Dataset:
+        """Store a checked submission, whole or not at all, and make it the newest. fill: writes its tables."""
         home = self.path / "datasets" / bundle.manifest.dataset
         home.mkdir(mode=0o700, exist_ok=True)
         folder = home / bundle.digest
         if folder.exists():  # a killed command got this far, and no further
             shutil.rmtree(folder)
-        self._fill(home, folder, bundle, table)
+        self._fill(home, folder, bundle, fill)
         current = home / "current"
         if current.is_file():
             write(home / f"{current.read_text().strip()}.replaced", b"")
@@ -188,12 +195,11 @@ class Room:
         """Whether this very submission was in the room, and made way for another."""
         return (self.path / "datasets" / bundle.manifest.dataset / f"{bundle.digest}.replaced").is_file()
 
-    def _fill(self, home: Path, folder: Path, bundle: Bundle, table: pa.Table) -> None:
+    def _fill(self, home: Path, folder: Path, bundle: Bundle, fill: Callable[[Shelf], None]) -> None:
         temporary = home / f".{secrets.token_hex(6)}.tmp"
         temporary.mkdir(mode=0o700)
         try:
-            part = "part-000.parquet"
-            self.store.write_table(temporary / part, table, self._place(folder / part))
+            fill(Shelf(self.store, temporary, self._place(folder)))
             write(temporary / "manifest.json", bundle.manifest_bytes)
             write(temporary / "manifest.json.sig", bundle.signature.encode())
             temporary.rename(folder)
@@ -212,12 +218,14 @@ class Room:
 
     def keep_match(self, people: Dataset, seed: Dataset, table: pa.Table) -> None:
         """Store who matched. The file's size depends on public sizes alone."""
-        path = self.match_path(people, seed)
-        self.store.write_table(path, table, self._place(path), plain_size=True)
+        self.keep_plain(self.match_path(people, seed), table)
 
     def read_match(self, people: Dataset, seed: Dataset) -> pa.Table:
-        path = self.match_path(people, seed)
-        return self.store.read_table(path, self._place(path))
+        return self.read_part(self.match_path(people, seed))
+
+    def keep_plain(self, path: Path, table: pa.Table) -> None:
+        """Store a table in a file whose size does not depend on its values."""
+        self.store.write_table(path, table, self._place(path), plain_size=True)
 
     # -- requests --------------------------------------------------------------------------------------------------
 
@@ -237,11 +245,11 @@ class Room:
         for home in (self.path / "datasets").iterdir():
             for left in home.glob(".*.tmp"):
                 shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
-            for table in home.glob("*/part-000.parquet"):
+            for table in home.glob("*/*.parquet"):
                 if table.parent.name != newest.get(home.name):
                     table.unlink(missing_ok=True)
-        for match in (self.path / "matches").glob("*.parquet"):
-            if not set(match.stem.split("-")) <= set(newest.values()):
+        for match in (self.path / "matches").iterdir():
+            if not set(match.name.partition(".")[0].split("-")) <= set(newest.values()):
                 match.unlink(missing_ok=True)
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import base64
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,29 +63,63 @@ class Store:
         place: where in the room it will lie; it opens nowhere else.
         plain_size: no compression, dictionary or statistics, so that the size tells nothing of the values.
         """
+        with replacing(path, 0o600) as temporary, self.writing(temporary, table.schema, place, plain_size) as file:
+            file.write_table(table)
+
+    def writing(self, path: Path, schema: pa.Schema, place: str, plain_size: bool = False) -> pq.ParquetWriter:
+        """A table that is written piece by piece, to be used as a context manager. As `write_table`, but that whoever
+        calls it flushes the file and takes it away where the block fails."""
         factory = pe.CryptoFactory(lambda _: _Keeper(self.key, place))
         rules = pe.EncryptionConfiguration(footer_key=_MASTER, uniform_encryption=True, data_key_length_bits=256)
-        with replacing(path, 0o600) as temporary:
-            pq.write_table(
-                table,
-                temporary,
-                compression="NONE" if plain_size else "zstd",
-                use_dictionary=not plain_size,
-                column_encoding=dict.fromkeys(table.column_names, "PLAIN") if plain_size else None,
-                write_statistics=not plain_size,
-                encryption_properties=factory.file_encryption_properties(pe.KmsConnectionConfig(), rules),
-            )
+        coding = {name: _coding(name) for name in schema.names if plain_size or schema.field(name).type == pa.uint64()}
+        packed = (
+            []
+            if plain_size
+            else [leaf for name in schema.names if name not in coding for leaf in _leaves(schema, name)]
+        )
+        return pq.ParquetWriter(
+            path,
+            schema,
+            compression={**dict.fromkeys(coding, "NONE"), **dict.fromkeys(packed, "zstd")},
+            use_dictionary=packed,
+            column_encoding=dict.fromkeys(coding, "PLAIN") if plain_size else coding,
+            write_statistics=False,
+            encryption_properties=factory.file_encryption_properties(pe.KmsConnectionConfig(), rules),
+        )
 
-    def read_table(self, path: Path, place: str, columns: list[str] | None = None) -> pa.Table:
-        """Read a table back. Errors: StoreDamaged, OSError."""
+    def read_table(
+        self, path: Path, place: str, columns: list[str] | None = None, group: int | None = None
+    ) -> pa.Table:
+        """Read a table back, or one of the pieces it was written in. Errors: StoreDamaged, OSError."""
+        with self._opened(path, place) as file:
+            return file.read(columns=columns) if group is None else file.read_row_group(group, columns=columns)
+
+    def rows(self, path: Path, place: str) -> int:
+        """How many rows a table has. Errors: as `read_table`."""
+        with self._opened(path, place) as file:
+            return int(file.metadata.num_rows)
+
+    @contextmanager
+    def _opened(self, path: Path, place: str) -> Iterator[pq.ParquetFile]:
         factory = pe.CryptoFactory(lambda _: _Keeper(self.key, place))
         opening = factory.file_decryption_properties(pe.KmsConnectionConfig(), pe.DecryptionConfiguration())
         try:
-            return pq.ParquetFile(path, decryption_properties=opening).read(columns=columns)
+            with pq.ParquetFile(path, decryption_properties=opening) as file:
+                yield file
         except (pa.ArrowException, ValueError, OSError, InvalidTag) as error:
             if isinstance(error, FileNotFoundError):
                 raise
             raise StoreDamaged(path) from None
+
+
+def _coding(name: str) -> str:
+    """Handles are random bytes: nothing packs them, but for the differences between sorted ones."""
+    return "DELTA_BINARY_PACKED" if name == "k" else "PLAIN"
+
+
+def _leaves(schema: pa.Schema, name: str) -> list[str]:
+    """A column's path inside Parquet."""
+    return [f"{name}.list.element"] if pa.types.is_list(schema.field(name).type) else [name]
 
 
 class _Keeper(pe.KmsClient):  # type: ignore[misc]

@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-
-from ..matching.hashing import Handles
-from ..matching.keyed import why_not_keyed
 from ..policies.agreement import SignatureBroken
-from ..policies.contract import DatasetRule
 from ..policies.sign import BadSignature, verify
-from .bundle import BadBundle, Bundle, open_bundle, read_data, sealed_data
-from .columns import outside
+from .bundle import BadBundle, Bundle, open_bundle, read_rows, refuse_changed
+from .intake import Intake, Shelf, Unfit
+from .layout import layout_of
+from .partition import ROWS as MERGE_STEP
+from .partition import partitions
+from .progress import Progress, quietly
 from .room import Dataset, Room, public
 
 CLOCKS_APART = timedelta(days=1)
@@ -31,8 +29,8 @@ class Taken:
     replaced: int | None = None
 
 
-def submit(room: Room, path: Path) -> Taken:
-    """Verify a bundle and store its data, encrypted. Typed twice, it changes nothing.
+def submit(room: Room, path: Path, progress: Progress = quietly) -> Taken:
+    """Verify a bundle and store its data, encrypted, a piece in memory at a time. Typed twice, it changes nothing.
 
     Errors: Refused after the contract's last day; BadBundle, SignatureBroken, OSError: nothing was stored.
     """
@@ -42,18 +40,39 @@ def submit(room: Room, path: Path) -> Taken:
     _refuse_forged(room, bundle)
     _refuse_out_of_time(room, bundle)
     with room.changing():
-        return _take(room, bundle)
+        return _take(room, bundle, progress)
 
 
-def _take(room: Room, bundle: Bundle) -> Taken:
+def _take(room: Room, bundle: Bundle, progress: Progress) -> Taken:
     current = room.dataset(bundle.manifest.dataset)
     if current is not None and current.digest == bundle.digest:
-        sealed_data(bundle)  # "nothing changed" is said of the whole bundle, not of its manifest alone
+        refuse_changed(bundle)  # "nothing changed" is said of the whole bundle, not of its manifest alone
         return Taken(current, new=False)
     _refuse_replayed(room, bundle, current)
-    table = read_data(bundle, room.seal_identity)
-    _refuse_table(bundle, table, room.contract.dataset[bundle.manifest.dataset])
-    return Taken(room.keep(bundle, table), new=True, replaced=current.manifest.rows if current else None)
+    held = room.keep(bundle, lambda shelf: _fill(room, bundle, shelf, progress))
+    return Taken(held, new=True, replaced=current.manifest.rows if current else None)
+
+
+def _fill(room: Room, bundle: Bundle, shelf: Shelf, progress: Progress) -> None:
+    """Every row, checked and written as it is opened. Errors: BadBundle."""
+    layout, rows = layout_of(room.contract, bundle.manifest.dataset), bundle.manifest.rows
+    steps = rows + (len(layout.keys) * partitions(rows) * MERGE_STEP if layout.several else 0)
+    done = 0
+
+    def step(by: int) -> None:
+        nonlocal done
+        done += by
+        progress(done, steps)
+
+    try:
+        with read_rows(bundle, room.seal_identity) as batches:
+            intake = Intake(shelf, layout, next(batches).schema, rows)
+            for batch in batches:
+                intake.take(batch)
+                step(batch.num_rows)
+            intake.finish(lambda: step(MERGE_STEP))
+    except Unfit as fault:
+        raise BadBundle(bundle.path, fault.rule, fault.remedy) from None
 
 
 def _refuse_foreign(room: Room, bundle: Bundle) -> None:
@@ -97,35 +116,3 @@ def _refuse_replayed(room: Room, bundle: Bundle, current: Dataset | None) -> Non
         f"if these rows shall count again, their owner removes `{bundle.path.name}`, types `passbox prepare` once more "
         "and sends the new bundle",
     )
-
-
-def _refuse_table(bundle: Bundle, table: pa.Table, rule: DatasetRule) -> None:
-    wanted = ["k", "k2", *(["token"] if rule.id else []), *rule.columns]
-    if table.column_names != wanted:
-        raise BadBundle(bundle.path, "its columns are not those of the contract", "use `passbox prepare`")
-    for name in wanted[: len(wanted) - len(rule.columns)]:
-        column = table.column(name)
-        if column.type != pa.uint64() or column.null_count:
-            raise BadBundle(bundle.path, f"column {name} is not whole numbers", "use `passbox prepare`")
-    _refuse_repeats(bundle, table)
-    _refuse_unkeyed(bundle, table)
-    if wrong := outside(table, rule.columns):
-        raise BadBundle(bundle.path, f"{wrong[0]}", "use `passbox prepare`, which checks the same rules at home")
-
-
-def _refuse_unkeyed(bundle: Bundle, table: pa.Table) -> None:
-    """Nobody would match such a list, and a plain hash can be guessed."""
-    if why := why_not_keyed(Handles(table.column("k").to_numpy(), table.column("k2").to_numpy())):
-        raise BadBundle(bundle.path, why, "use `passbox prepare`, which normalises, hashes and keys")
-
-
-def _refuse_repeats(bundle: Bundle, table: pa.Table) -> None:
-    """A handle, and a token, stands once: every sensitivity rests on it."""
-    for name in ("k", "token"):
-        if name in table.column_names:
-            values = np.sort(table.column(name).to_numpy())
-            if (values[1:] == values[:-1]).any():
-                raise BadBundle(bundle.path, f"a {name} stands twice in it", "use `passbox prepare`, which merges")
-    k = table.column("k").to_numpy()
-    if (k[1:] < k[:-1]).any():
-        raise BadBundle(bundle.path, "its rows are not sorted", "use `passbox prepare`")

@@ -127,7 +127,7 @@ def _say_mistakes(contract: Path, problems: tuple[Problem, ...], as_json: bool) 
 
 def _meaning(contract: Contract) -> list[str]:
     """A contract's consequences in sentences, for who signs it."""
-    from ..policies.sentences import operator_sentence
+    from ..policies.sentences import matching, operator_sentence
 
     said = [_cap(name, rule) for name, rule in contract.dataset.items()]
     said += [
@@ -137,6 +137,7 @@ def _meaning(contract: Contract) -> list[str]:
     neutral = f"{contract.room.operator} operates the room and owns no data in it: the room is blind to identifiers"
     everyone = "everybody may see the ledger: who asked what, when and why, who reads it, its cost, and numbers of rows"
     return [
+        *matching(contract),
         *said,
         everyone,
         _window(contract),
@@ -209,7 +210,7 @@ def show(contract: ContractFile, as_json: JsonFlag = False) -> None:
             [
                 f"{agreed.name}: {agreed.purpose}",
                 f"room {agreed.room.name}, operated by {agreed.room.operator}; until {agreed.expires}",
-                f"matched on {agreed.kind} ({agreed.scheme}), rule {agreed.match.rule}",
+                f"matched on {_keys(agreed)}, rule {agreed.match.rule}",
                 Verbatim(f"sha256 {digest(data)}"),
                 Table(("party", "role", "fingerprint"), parties),
                 Table(("data set", "owner", "protects", "ε", "δ"), datasets, right=(3, 4)),
@@ -224,24 +225,31 @@ def show(contract: ContractFile, as_json: JsonFlag = False) -> None:
     )
 
 
+def _keys(contract: Contract) -> str:
+    """The keys, best first, with their schemes."""
+    return ", then ".join(f"{key} ({contract.match.scheme[key]})" for key in contract.match.keys)
+
+
 def _columns(contract: Contract) -> list[tuple[str, str, str]]:
     """What each file must hold."""
+    from ..cleanroom.layout import layout_of
+
     rows: list[tuple[str, str, str]] = []
     for name, rule in contract.dataset.items():
         if rule.id:
             rows.append((name, rule.id, f"the owner's IDs, which stay in {name}.ids"))
-        rows.append((name, contract.kind, _identifier(contract, rule)))
+        rows += [(name, kind, _identifier(contract, rule, kind)) for kind in layout_of(contract, name).keys]
         rows += [(name, column, _domain(declared)) for column, declared in rule.columns.items()]
     return rows
 
 
-def _identifier(contract: Contract, rule: DatasetRule) -> str:
-    """How people's identifiers arrive, and what is done to them."""
-    arrives = _ARRIVES[rule.identifiers[contract.kind]]
-    parts = [f"{arrives}; normalised by {contract.scheme} before it is hashed"]
-    if contract.match.window:
+def _identifier(contract: Contract, rule: DatasetRule, kind: str) -> str:
+    """How people's identifiers of a kind arrive, and what is done to them."""
+    arrives = _ARRIVES[rule.identifiers[kind]]
+    parts = [f"{arrives}; normalised by {contract.match.scheme[kind]} before it is hashed"]
+    if kind == "ip":
         parts.append(f"an IP address is a household for {contract.match.window} hours")
-    if rule.country:
+    if kind == "phone" and rule.country:
         each = rule.country == "none"
         parts.append(
             "each number carries its country code" if each else f"numbers without a code are of {rule.country}"

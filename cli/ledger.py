@@ -65,6 +65,7 @@ def _burn_down(said: Statement) -> list[tuple[str, float, str]]:
 
 STATISTICS = {
     "matched-count@1": "overlap count",
+    "matched-by-tier@1": "overlap by key",
     "seed-moments@1": "lookalike fit",
     "score-histogram@1": "lookalike evaluation",
 }

@@ -109,6 +109,7 @@ def _result(dataset: str, report: Prepared, then: str) -> Result:
             "read": report.read,
             "rows": report.rows,
             "merged": report.merged,
+            "shared": dict(report.shared),
             "dummies": report.dummies,
             "rejects": dict(report.rejects),
             "suspects": dict(report.suspects),
@@ -142,5 +143,6 @@ def _rows(report: Prepared) -> list[tuple[str, str]]:
     rows += [(f"left out: {reason}", f"{count:,}") for reason, count in sorted(report.rejects.items())]
     rows += [(f"kept, but odd: {reason}", f"{count:,}") for reason, count in sorted(report.suspects.items())]
     rows += [("same person again, merged", f"{report.merged:,}")] if report.merged else []
+    rows += [(f"{key} that stayed with a person before", f"{count:,}") for key, count in report.shared.items()]
     rows += [("dummies, who match nobody", f"{report.dummies:,}")] if report.dummies else []
     return [*rows, ("rows ready" if report.bundle is None else "rows in the bundle", f"{report.rows:,}")]

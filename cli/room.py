@@ -160,6 +160,7 @@ def match(room: RoomFolder, as_json: JsonFlag = False) -> None:
     """Match the data sets of different owners. Says nothing that depends on who matches."""
     from ..cleanroom.job import match as match_all
     from ..cleanroom.room import RoomUnusable, open_room
+    from ..policies.sentences import matching
 
     with working("matching"):
         opened = open_room(room)
@@ -169,19 +170,20 @@ def match(room: RoomFolder, as_json: JsonFlag = False) -> None:
         rule = f"nothing can be matched yet: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
         them = "it" if len(missing) == 1 else "them"
         raise RoomUnusable(room, rule, f"ask for {them}, then `passbox submit {room} BUNDLE`")
-    new = any(pair.new for pair in pairs)
+    new, bounds = any(pair.new for pair in pairs), opened.contract.match.bounds
     rows = [(pair.people, f"{pair.people_rows:,}", pair.seed, f"{pair.seed_rows:,}") for pair in pairs]
     say(
         Result(
             {
                 "pairs": [{"people": pair.people, "seed": pair.seed, "new": pair.new} for pair in pairs],
                 "rule": opened.contract.match.rule,
-                "rows_moved_by_one_record": 1,
+                "rows_moved_by_one_seed": bounds.seed,
+                "rows_moved_by_one_person": bounds.person,
             },
             [
                 Table(("people", "rows", "seed", "rows"), rows, right=(1, 3)),
                 "matched" if new else "nothing changed: these were matched before",
-                "one record of either side moves at most one matched row",
+                *matching(opened.contract)[:2],
                 "how many match is secret until a job pays for it",
             ],
             _next(room, opened),

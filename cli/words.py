@@ -204,6 +204,7 @@ def allowed_job(kind: str, size: int | None, contract: Contract) -> Allowance:
 def named_columns(options: list[str], contract: Contract) -> dict[str, str]:
     """`--column` options: an identifier kind of the contract, and the column that holds it. Errors: NoRole."""
     names = pairs(options, "email=COLUMN")
-    if set(names) - {contract.kind}:
-        raise NoRole("the contract matches on no such identifier", f"write {contract.kind}=COLUMN")
+    if set(names) - set(contract.match.keys):
+        ways = " or ".join(f"{key}=COLUMN" for key in contract.match.keys)
+        raise NoRole("the contract matches on no such identifier", f"write {ways}")
     return names

@@ -50,6 +50,18 @@ def count(matched: NDArray[np.bool_]) -> Statistic:
     return _of_people(np.array([np.count_nonzero(matched)], dtype=np.int64))
 
 
+def tiers(tier: NDArray[np.uint8], keys: int) -> Statistic:
+    """How many rows match by each of so many keys: one cell a key, best first. tier: (rows,), 0 for no match, else the
+    number of the best key by which it matches. A row that only changes its tier counts as one that goes and one that
+    comes. Errors: TypeError, ValueError where a tier is above `keys`.
+    """
+    _refuse_unless(tier, np.uint8)
+    counts = np.bincount(tier, minlength=keys + 1)
+    if len(counts) > keys + 1:
+        raise ValueError("a tier that no key has")
+    return _of_people(counts[1:].astype(np.int64))
+
+
 def histogram(cell: NDArray[np.int64], matched: NDArray[np.bool_], cells: int) -> Statistic:
     """How many matched rows fall into each of `cells` declared cells; every cell comes back, empty or not.
 

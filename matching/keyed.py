@@ -41,14 +41,17 @@ WELL_KNOWN = (
 
 def why_not_keyed(handles: Handles) -> str:
     """What shows that handles were not keyed, in words; "" where nothing does. It depends on one side alone."""
-    if _strays(handles):
-        return "its handles are not spread as keyed hashes are: text or numbers were put in their place"
-    if _is_known(handles):
-        return "it holds the plain hash of a well-known value: it was hashed and not keyed"
-    return ""
+    if strays(handles):
+        return STRAYS
+    return KNOWN if is_known(handles) else ""
 
 
-def _strays(handles: Handles) -> bool:
+STRAYS = "its handles are not spread as keyed hashes are: text or numbers were put in their place"
+KNOWN = "it holds the plain hash of a well-known value: it was hashed and not keyed"
+
+
+def strays(handles: Handles) -> bool:
+    """Whether a bit of theirs is one more often, or more seldom, than a fair one. They are of the whole list."""
     step = max(1, len(handles) // MOST_ROWS)  # rows are sorted: the first ones alone would begin alike
     halves = handles.k[::step], handles.k2[::step]
     if not (rows := len(halves[0])):
@@ -62,7 +65,8 @@ def _strays(handles: Handles) -> bool:
     return False
 
 
-def _is_known(handles: Handles) -> bool:
+def is_known(handles: Handles) -> bool:
+    """Whether one of them is the plain hash of what many lists hold."""
     known = _known()
     maybe = np.isin(handles.k, np.array([k for k, _ in known], np.uint64))
     return any((int(k), int(k2)) in known for k, k2 in zip(handles.k[maybe], handles.k2[maybe], strict=True))

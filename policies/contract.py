@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from ..dp.budget import LARGEST_EPSILON, Budget, Delta, Epsilon
 from ..dp.window import Window
+from ..matching.rules import Bounds, Repeats, Rule, bounds
 from ..matching.schemes.addresses import LONGEST_WINDOW
 from ..matching.schemes.setting import Setting
 from .document import InvalidContract as InvalidContract
@@ -28,6 +29,7 @@ from .mistakes import mistakes
 
 LONGEST_TEXT = 300
 MOST_CONTINUED = 8
+MOST_KEYS = 8
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -98,15 +100,24 @@ class Party(_Strict):
 
 
 class MatchRule(_Strict):
-    """How people are matched: one identifier kind, one published scheme, a stable rule.
+    """How people are matched: identifier kinds, best first, a published scheme for each, and a stable rule.
 
-    window: hours for which an IP address counts as one household's.
+    repeats: what a party's tool does with rows that repeat an identifier: make one person of them, or let the first
+    keep it. largest_person: how many identifiers one person may have; rows joined to more are left out. window: hours
+    for which an IP address counts as one household's.
     """
 
-    keys: Annotated[list[Name], Field(min_length=1, max_length=1)]
+    keys: Annotated[list[Name], Field(min_length=1, max_length=MOST_KEYS)]
     scheme: dict[Name, Text]
-    rule: Literal["own-best"]
+    rule: Rule
+    repeats: Repeats = "merge"
+    largest_person: Annotated[int, Field(ge=2, le=1000)] = 20
     window: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)] | None = None
+
+    @property
+    def bounds(self) -> Bounds:
+        """Rows of the people that one record can move."""
+        return bounds(self.rule, len(self.keys))
 
 
 class AllowedBudget(_Strict):
@@ -215,7 +226,7 @@ class Contract(_Strict):
 
     @property
     def kind(self) -> str:
-        """The identifier kind people are matched on."""
+        """The best identifier kind that people are matched on."""
         return self.match.keys[0]
 
     @property

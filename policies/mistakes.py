@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
+from itertools import combinations
 
 from pyrage import RecipientError, x25519
 
 from ..dp.accounting import rho_within
 from ..dp.budget import Budget, Delta, Epsilon
 from ..dp.note import BadNote, parse_vkey
+from ..matching.rules import HOUSEHOLD
 from ..matching.schemes import UnknownScheme, known, load
 from ..matching.schemes.phones import is_region
 from .document import Problem, place
@@ -183,10 +185,31 @@ def _match(raw: Raw) -> Iterator[Problem]:
         elif isinstance(schemes[kind], str) and not _is_scheme(str(schemes[kind]), kind):
             yield Problem(where, "no such scheme for this kind", f"use one of {', '.join(known())}")
     yield from _window_problems(match, kinds)
+    yield from _rank_problems(kinds)
     for name, rule in _tables(raw, "dataset").items():
         yield from _identifier_problems(place("dataset", name, "identifiers"), _table(rule, "identifiers"), kinds)
         yield from _hash_problems(place("dataset", name, "identifiers"), _table(rule, "identifiers"), schemes)
         yield from _country_problems(place("dataset", name, "country"), rule)
+    yield from _nothing_shared(raw)
+
+
+def _rank_problems(kinds: list[str]) -> Iterator[Problem]:
+    """Best first: an identifier of one person says more than one of its household."""
+    if _repeats(kinds):
+        yield Problem("match.keys", "a key stands twice", "name each once")
+    shared = [kind in HOUSEHOLD for kind in kinds]
+    if shared != sorted(shared):
+        households = " and ".join(kind for kind in kinds if kind in HOUSEHOLD)
+        yield Problem("match.keys", f"{households} is a household's, not one person's", "name it last")
+
+
+def _nothing_shared(raw: Raw) -> Iterator[Problem]:
+    """Two lists that hold no key in common would match nobody, which would look like any other result."""
+    for (name, rule), (other, its_rule) in combinations(_tables(raw, "dataset").items(), 2):
+        kinds, others = (set(_table(each, "identifiers")) for each in (rule, its_rule))
+        if _text(rule, "owner") != _text(its_rule, "owner") and kinds and others and not kinds & others:
+            said = f"{place(name)} and {place(other)} carry no key in common"
+            yield Problem("dataset", said, "let both carry one of match.keys")
 
 
 def _window_problems(match: Raw, kinds: list[str]) -> Iterator[Problem]:
@@ -227,9 +250,9 @@ def _is_scheme(name: str, kind: str) -> bool:
 
 
 def _identifier_problems(where: str, identifiers: Raw, kinds: list[str]) -> Iterator[Problem]:
-    for kind in kinds:
-        if kind not in identifiers:
-            yield Problem(where, f"it does not carry {place(kind)}", f'add identifiers.{place(kind)} = "raw"')
+    if kinds and not set(kinds) & set(identifiers):
+        named = " or ".join(place(kind) for kind in kinds)
+        yield Problem(where, f"it does not carry {named}", f'add identifiers.{place(kinds[0])} = "raw"')
     for kind in identifiers:
         if kinds and kind not in kinds:
             yield Problem(place(where, kind), "people are not matched on it", "remove it, or name it in match.keys")

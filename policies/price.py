@@ -6,6 +6,9 @@ noise of a job is the one its ε gives, no more and no less: whoever wants other
 Who pays: every data set whose owner is not its only reader. Readers are the recipients, and the operator's party
 where that is a data party.
 
+One record may move several matched rows: as many as the contract's rule declares for the side that pays, the larger
+number where both do (`matching.rules`). Its squared sensitivity is that number squared times that of one row.
+
 A specification says the same thing in one way only, because its digest is what makes a draw unique: columns stand in
 the contract's order and carry the name of the data set they belong to, readers are sorted and stand once.
 """
@@ -13,6 +16,7 @@ the contract's order and carry the name of the data set they belong to, readers 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ..dp.account import Cap
 from ..dp.accounting import rho_within
@@ -22,7 +26,7 @@ from ..dp.entry import Charge, Context, Purchase, Specification
 from ..dp.scale import Scale, price
 from .agreement import Agreement
 from .contract import Contract
-from .jobs.draw import Draw
+from .jobs.draw import Draw, Shape
 from .jobs.job import Job, ShapeOf
 from .request import Request
 
@@ -79,6 +83,7 @@ def purchases(
     The caller ensures: the job is one that `check` lets pass.
     """
     contract, job = agreement.contract, request.job
+    moved = job.rows_moved(contract) ** 2
     rho = rho_within(Budget(Epsilon(job.epsilon), delta_of_job(contract, job)))
     base = Specification(
         statistic="matched-count@1",
@@ -89,11 +94,22 @@ def purchases(
         columns=(),
         cells=1,
         bits=COUNT_BITS,
-        l2_squared=COUNT_L2_SQUARED,
+        l2_squared=COUNT_L2_SQUARED * moved,
         scale=Scale(1),
     )
     context = context_of(agreement, request)
-    return tuple(_bought(contract, job, draw, context) for draw in job.draws(contract, base, rho, shape_of))
+    draws = job.draws(contract, base, rho, _of_a_record(shape_of, moved))
+    return tuple(_bought(contract, job, draw, context) for draw in draws)
+
+
+def _of_a_record(shape_of: ShapeOf, moved: int) -> ShapeOf:
+    """Shapes as one record moves them. moved: the square of how many rows it moves, all of them one way at worst."""
+
+    def scaled(contract: Contract, job: Job, statistic: str) -> Shape:
+        shape = shape_of(contract, job, statistic)
+        return replace(shape, l2_squared=shape.l2_squared * moved)
+
+    return scaled
 
 
 def _bought(contract: Contract, job: Job, draw: Draw, context: Context) -> Purchase:

@@ -37,3 +37,29 @@ def operator_sentence(contract: Contract) -> str | None:
         f"{operator} operates this room and owns data in it: it holds the match key and could look at who matches, "
         f"so what {others} keeps secret from {operator} rests on {operator} running the code honestly"
     )
+
+
+def matching(contract: Contract) -> tuple[str, ...]:
+    """How people are matched, and what that means for what is paid."""
+    match = contract.match
+    if len(match.keys) == 1:
+        return ("one record of either side moves at most one matched row",)
+    ways = {
+        "own-best": "a seed is looked up by the best key it has, whether or not that hits",
+        "fall-through": "a seed is looked up by its best key, and by the next one where that misses",
+        "any": "a seed is looked up by every key it has, and matches all that it finds",
+    }
+    seed, person = match.bounds.seed, match.bounds.person
+    said = [ways[match.rule], f"one seed moves at most {_rows(seed)}, one of the people at most {_rows(person)}"]
+    if max(seed, person) > 1:
+        said.append("noise is as much wider as records can move rows of the side that is protected")
+    repeats = {
+        "merge": "at home, rows joined by any identifier become one record, with at most "
+        f"{match.largest_person} identifiers",
+        "drop": "at home, the first row keeps an identifier, and rows that repeat it go without",
+    }
+    return (*said, repeats[match.repeats])
+
+
+def _rows(count: int) -> str:
+    return "1 matched row" if count == 1 else f"{count} matched rows"

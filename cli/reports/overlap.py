@@ -14,7 +14,15 @@ BELOW_ZERO = (
 
 
 def parts(document: Mapping[str, Any]) -> list[Part]:
-    """The count and the rate, with their intervals."""
+    """The count and the rate, with their intervals; by key where the job asked so."""
     rows = [("matched", interval(document["matched"], 0)), ("match rate", interval(document["match_rate"]))]
-    table = Table(("number", "estimate  [95 % interval]"), rows, right=(1,))
-    return [table, BELOW_ZERO] if document["matched"]["low"] < 0 else [table]
+    made: list[Part] = [Table(("number", "estimate  [95 % interval]"), rows, right=(1,))]
+    tiers = document.get("tiers") or []
+    if tiers:
+        header = ("matched by", "records  [95 % interval]", "share of the seed  [95 % interval]")
+        each = [(tier["key"], interval(tier["matched"], 0), interval(tier["match_rate"])) for tier in tiers]
+        made.append(Table(header, each, right=(1, 2)))
+    if (most := document.get("rows_a_seed") or 1) > 1:
+        made.append(f"under the contract's rule one seed may match up to {most} records, so the rate may pass 1")
+    low = any(part["matched"]["low"] < 0 for part in (document, *tiers))
+    return [*made, BELOW_ZERO] if low else made

@@ -13,7 +13,8 @@ from ...dp.scale import smallest_scale
 class Shape:
     """A statistic as declared columns fix it, before any data is touched.
 
-    cells: how many numbers. bits: one lattice unit is 2^-bits. l2_squared: in lattice units, of one protected record.
+    cells: how many numbers. bits: one lattice unit is 2^-bits. l2_squared: in lattice units, of one row that comes or
+    goes; what one record moves is priced from it (`policies.price`).
     """
 
     cells: int

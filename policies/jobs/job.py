@@ -71,6 +71,11 @@ class Job(Strict, ABC):
         """The data sets at whose smallest δ its ε is priced."""
         return self.datasets()
 
+    def rows_moved(self, contract: Contract) -> int:
+        """How many of the rows that its statistics are sums over one protected record moves at most."""
+        del contract
+        return 1
+
     @abstractmethod
     def refuse(self, contract: Contract, submitted: Mapping[str, Submitted]) -> None:
         """Refuse what this kind may not ask. Public facts only. Errors: Refused.
@@ -83,6 +88,7 @@ class Job(Strict, ABC):
     def draws(self, contract: Contract, base: Specification, rho: Rho, shape_of: ShapeOf) -> tuple[Draw, ...]:
         """What it draws, in order, all within rho. base: the specification of a count, without noise.
 
+        The sensitivity of `base` and of shapes is that of one protected record already: `rows_moved` times one row's.
         Errors: EpsilonTooSmall.
         """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...dp.entry import Json
+from ...matching.rules import Side
 from ..contract import Contract, Name
 from ..refused import Refused, Submitted
 from .job import Job
@@ -24,6 +25,15 @@ class PairJob(Job):
         if contract.dataset[self.people].owner == contract.dataset[self.seed].owner:
             raise Refused("dataset", "people and seed belong to the same owner", "name data sets of two owners")
         refuse_short(contract, self.seed, submitted)
+
+    def protects(self, contract: Contract) -> tuple[Side, ...]:
+        """The sides whose records are paid for: those whose owner is not the only reader."""
+        readers = contract.readers(tuple(self.recipients))
+        sides: tuple[tuple[Side, str], ...] = (("people", self.people), ("seed", self.seed))
+        return tuple(side for side, name in sides if readers - {contract.dataset[name].owner})
+
+    def rows_moved(self, contract: Contract) -> int:
+        return max((contract.match.bounds.of(side) for side in self.protects(contract)), default=1)
 
     @classmethod
     def draft(cls, contract: Contract, size: int | None) -> list[str]:

@@ -32,6 +32,7 @@ from passbox.cleanroom.keys import KeysUnusable
 from passbox.cleanroom.prepare import Brought, NothingLeft, NotTheOwner, Prepared, Task, TooManyRejects, examine
 from passbox.cleanroom.source import BadSource
 from passbox.cli.explain import explain, remedy
+from passbox.matching.hashing import Handles
 from passbox.policies.agreement import SignatureBroken
 from passbox.policies.check import Refused
 from passbox.policies.share import ShareUnusable, new_share, share_path, signed_share
@@ -427,7 +428,7 @@ def test_dummies_come_from_a_secret_of_the_owner_alone(party: Party) -> None:
         prepare.open_shares(party.world.agreement, held, party.world.keys("publisher").seal_identity()),
         bytes.fromhex(party.world.agreement.digest),
     )
-    theirs = with_dummies(prepare.Handles(np.zeros(0, np.uint64), np.zeros(0, np.uint64)), 500, key.reveal())
+    theirs = with_dummies(Handles(np.zeros(0, np.uint64), np.zeros(0, np.uint64)), 500, key.reveal())
     assert not set(theirs.k.tolist()) & (ours - people)
 
 

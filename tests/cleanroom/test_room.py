@@ -136,7 +136,7 @@ def test_after_the_contracts_last_day_nothing_changes_and_nothing_leaves(used: W
 def test_a_table_opens_only_where_it_was_written(world: World) -> None:
     room = world.room()
     held = room.datasets()
-    visitors, buyers = held["visitors"].table, held["buyers"].table
+    visitors, buyers = held["visitors"].parts("part")[0], held["buyers"].parts("part")[0]
     aside = world.folder / "aside"
     visitors.rename(aside)
     buyers.rename(visitors)
@@ -160,9 +160,10 @@ def test_a_match_opens_only_for_the_pair_it_was_made_for(world: World) -> None:
 def test_damage_at_rest_is_told(world: World) -> None:
     room = world.room()
     dataset = room.datasets()["buyers"]
-    whole = dataset.table.read_bytes()
+    (table,) = dataset.parts("part")
+    whole = table.read_bytes()
     for damaged in (b"", whole[:-1], whole[:100], whole[: len(whole) // 2] + b"xx" + whole[len(whole) // 2 + 2 :]):
-        dataset.table.write_bytes(damaged)
+        table.write_bytes(damaged)
         with pytest.raises(StoreDamaged):
             room.read(dataset)
     (dataset.folder / "manifest.json").write_bytes((dataset.folder / "manifest.json").read_bytes() + b" ")

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from passbox.cleanroom import job
-from passbox.cleanroom import matched as matched_
+from passbox.cleanroom.joining import Join
 from passbox.cleanroom.measure import lookalike
 from passbox.cleanroom.room import Room, open_room
 from passbox.cli.app import run as cli
@@ -23,7 +23,7 @@ from passbox.dp.aggregate import Statistic, count
 from passbox.dp.entry import Purchase
 from passbox.dp.ledger import Ledger
 from passbox.dp.noisy import Noisy
-from passbox.matching import match as matching
+from passbox.matching.match import Match
 
 if TYPE_CHECKING:
     from conftest import Copier, World
@@ -37,7 +37,7 @@ def relabel(room: Room, change: Callable[[np.ndarray], np.ndarray]) -> None:
     held = room.datasets()
     people, seed = held["visitors"], held["buyers"]
     labels = job.read_match(room, people, seed)
-    room.keep_match(people, seed, pa.table({"matched": change(labels).astype(np.uint8)}))
+    room.keep_match(people, seed, pa.table({"tier": change(labels).astype(np.uint8)}))
 
 
 def contents(world: World, listed: job.Listed) -> dict[str, bytes]:
@@ -258,13 +258,13 @@ def test_a_seed_counted_in_both_parts_is_caught(world: World, copied: Copier, mo
 
 
 def test_a_match_that_moves_two_rows_is_caught(world: World, copied: Copier, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = matching.match
+    honest = Join.settle
 
-    def generous(people: Any, seed: Any) -> matching.Match:
-        matched = honest(people, seed).matched
-        return matching.Match(matched | np.roll(matched, 1))
+    def generous(join: Join, people: Any, seed: Any) -> Match:
+        found = honest(join, people, seed)
+        return replace(found, tier=found.tier | np.roll(found.tier, 1))
 
-    monkeypatch.setattr(matched_, "match_handles", generous)
+    monkeypatch.setattr(Join, "settle", generous)
     assert not keeps_its_promise(neighbours(world, copied, "train", 0, monkeypatch), "train")
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from passbox.matching.hashing import Handles, merge
 from passbox.matching.match import Match, RepeatedHandle, match
+from passbox.matching.rules import Bounds
 
 Row = tuple[int, int]
 Matcher = Callable[[Handles, Handles], Match]
@@ -66,7 +67,7 @@ def first_k_only(people: Handles, seed: Handles) -> Match:
     for k, k2 in zip(seed.k.tolist(), seed.k2.tolist(), strict=True):
         found.setdefault(k, k2)
     hits = [found.get(k) == k2 for k, k2 in zip(people.k.tolist(), people.k2.tolist(), strict=True)]
-    return Match(np.array(hits, dtype=np.bool_))
+    return Match(np.array(hits, dtype=np.uint8), "own-best", Bounds(1, 1))
 
 
 def one_to_one(people: Handles, seed: Handles) -> Match:
@@ -76,7 +77,7 @@ def one_to_one(people: Handles, seed: Handles) -> Match:
         free = [i for i, other in enumerate(people.k2.tolist()) if other == k2 and not hits[i]]
         if free:
             hits[free[0]] = True
-    return Match(np.array(hits, dtype=np.bool_))
+    return Match(np.array(hits, dtype=np.uint8), "own-best", Bounds(1, 1))
 
 
 small = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2)), max_size=8)
@@ -197,9 +198,9 @@ def test_the_same_lines_run_whatever_the_overlap() -> None:
 
 def test_a_match_states_its_bounds_and_cannot_be_written_to() -> None:
     found = match(handles([(1, 1)]), handles([(1, 1)]))
-    assert (found.rule, found.rows_moved_by_one_seed, found.rows_moved_by_one_person) == ("own-best", 1, 1)
+    assert (found.rule, found.bounds) == ("own-best", Bounds(1, 1))
     with pytest.raises(ValueError, match="read-only"):
-        found.matched[0] = False
+        found.tier[0] = 0
 
 
 def test_the_inputs_are_left_as_they_were() -> None:

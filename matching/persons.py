@@ -1,0 +1,142 @@
+"""From rows to persons, at their owner: who is known by several identifiers becomes one record.
+
+Rows that hold the same identifier are one person, and so are rows that are joined through others (a row with an e-mail
+and a phone joins the rows of that e-mail and the rows of that phone). The first row of a person speaks for it; of each
+key it keeps the handle of its first row that has one. So a handle stands once in what comes out, which every bound of
+`matching.rules` rests on, and merging happens here alone: a room takes records as they are.
+
+Identifiers of a household (an IP address, a television) are shared by people and join nobody: the first person who has
+one keeps it. Where there are no others, records are households, and are joined.
+
+A guard: a person has at most so many identifiers. A telephone that a company gave to all its customers would make one
+person of them. Rows that are joined to more are left out and counted; they are not taken apart again by some rule,
+since whether one row is there would then decide how many others are dealt.
+
+The code ensures: what comes out depends on the rows and their order alone; nobody is in it twice; each handle stands
+once under its key. The caller ensures: rows are ascending in the order of the file; handles were made under one match
+key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .rules import HOUSEHOLD, Repeats
+
+Rows: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Held:
+    """The handles of one kind: which rows have one, ascending, and its first half."""
+
+    kind: str
+    row: Rows
+    k: NDArray[np.uint64]
+
+    def __repr__(self) -> str:
+        return f"Held({self.kind}, {len(self.row)} rows)"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Persons:
+    """first: the row that speaks for each person, ascending. handle: for each kind the row whose handle the person
+    keeps, -1 for none. merged: rows that joined another. crowded: rows left out by the guard. bare: rows left out since
+    every identifier they had stays with another. shared: by kind, how many handles stayed with another person."""
+
+    first: Rows
+    handle: Mapping[str, Rows]
+    merged: int
+    crowded: int
+    bare: int
+    shared: Mapping[str, int]
+
+    def __repr__(self) -> str:
+        return f"Persons({len(self.first)})"
+
+
+def persons(keys: Sequence[Held], links: Sequence[Rows], rows: int, repeats: Repeats, most: int) -> Persons:
+    """Who the rows are. keys: best first; every row has one at least. rows: how many there are.
+
+    links: further columns that join rows, such as the owner's own IDs: (rows,), a number for each value. most: how
+    many identifiers one person may have.
+    """
+    label = np.arange(rows, dtype=np.int64)
+    crowded = np.zeros(rows, dtype=np.bool_)
+    if repeats == "merge":
+        label = _joined(keys, links, rows)
+        crowded = _identifiers(keys, label, rows)[label] > most
+    first = np.unique(label[~crowded], return_index=True)[1]
+    first = np.sort(np.flatnonzero(~crowded)[first])
+    place = np.full(rows, -1, dtype=np.int64)
+    place[label[first]] = np.arange(len(first))
+    handle, shared = {}, {}
+    for held in keys:
+        handle[held.kind], shared[held.kind] = _kept(held, np.where(crowded, -1, place[label])[held.row], len(first))
+    own = np.any([kept >= 0 for kept in handle.values()], axis=0) if keys else np.zeros(0, dtype=np.bool_)
+    in_it = int((~crowded).sum())
+    return Persons(
+        first[own],
+        {kind: kept[own] for kind, kept in handle.items()},
+        in_it - len(first),
+        rows - in_it,
+        int((~own).sum()),
+        {kind: count for kind, count in shared.items() if count},
+    )
+
+
+def _joined(keys: Sequence[Held], links: Sequence[Rows], rows: int) -> Rows:
+    """For every row, the number of its person: rows that are joined through others have one."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    pairs = [_neighbours(held.k, held.row) for held in _joining(keys)]
+    pairs += [_neighbours(link, np.arange(rows, dtype=np.int64)) for link in links]
+    one, other = (np.concatenate(side) for side in zip(*pairs, strict=True)) if pairs else (_NONE, _NONE)
+    if len(one) == 0:
+        return np.arange(rows, dtype=np.int64)
+    graph = coo_array((np.ones(len(one), dtype=np.bool_), (one, other)), shape=(rows, rows))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
+
+
+_NONE = np.empty(0, dtype=np.int64)
+
+
+def _neighbours(values: NDArray[np.generic], row: Rows) -> tuple[Rows, Rows]:
+    """Rows that hold the same value, each with the next one."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    same = np.flatnonzero(ordered[1:] == ordered[:-1])
+    return row[order[same]], row[order[same + 1]]
+
+
+def _identifiers(keys: Sequence[Held], label: Rows, rows: int) -> Rows:
+    """How many identifiers each person has, those of its household left out. By the person's number."""
+    count = np.zeros(rows, dtype=np.int64)
+    for held in _joining(keys):
+        _, at = np.unique(held.k, return_index=True)
+        count += np.bincount(label[held.row[at]], minlength=rows)
+    return count
+
+
+def _joining(keys: Sequence[Held]) -> Sequence[Held]:
+    return [held for held in keys if held.kind not in HOUSEHOLD] or keys
+
+
+def _kept(held: Held, person: Rows, people: int) -> tuple[Rows, int]:
+    """For each person the row whose handle it keeps, -1 for none; and how many handles stayed with another person.
+
+    person: for each handle, in the order of rows, whose it is, -1 for nobody's.
+    """
+    kept = np.full(people, -1, dtype=np.int64)
+    theirs = np.flatnonzero(person >= 0)
+    at = theirs[np.unique(person[theirs], return_index=True)[1]]  # the first of each person
+    at = at[np.argsort(person[at], kind="stable")]
+    once = at[np.sort(np.unique(held.k[at], return_index=True)[1])]  # the first person of each handle
+    kept[person[once]] = held.row[once]
+    return kept, len(at) - len(once)
