@@ -62,7 +62,7 @@ def test_a_draft_needs_both_owners_of_data(names: tuple[str, ...], role: str, si
         {"name": "a]\n[room"},
         {"people": "x y"},
         {"people": "buyers"},
-        {"kind": "phone"},
+        {"kind": "pigeon"},
         {"kind": 'a"]\n'},
         {"scheme": "nobody@1"},
         {"people_arrives": "md5"},
