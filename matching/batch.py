@@ -80,45 +80,41 @@ _TRIMS = {
 _SHAPES = {"one-at": ONE_AT, "dotted-domain": DOTTED_DOMAIN}
 
 
-def digest_rows(plan: Plan, data: Bytes, offsets: Offsets) -> tuple[Bytes, Bytes]:
-    """SHA-256 of each normalised row, (rows, 32), zeros where left; and of each row LEFT, ANSWERED or TEST_VALUE."""
+def digest_rows(plan: Plan, data: Bytes, offsets: Offsets, secret: bytes | None = None) -> tuple[Bytes, Bytes]:
+    """SHA-256 of each normalised row, (rows, 32), zeros where left; and of each row LEFT, ANSWERED or TEST_VALUE.
+
+    secret: where given, HMAC-SHA256 under it.
+    """
     rows = len(offsets) - 1
-    out, answered = np.zeros((rows, 32), np.uint8), np.zeros(rows, np.uint8)
-    suffix, dots, tests, tlds = map(_domains, (plan.suffix, plan.dots, plan.tests, plan.test_tlds))
-    kernel = _kernels().normalise
+    out, found = np.zeros((rows, 32), np.uint8), np.zeros(rows, np.uint8)
+    domains = [_domains(names) for names in (plan.suffix, plan.dots, plan.tests, plan.test_tlds)]
+    kernels = _kernels()
+    states = [_primed(secret, pad, b"") for pad in (0x36, 0x5C)] if secret is not None else []
+    hashes = kernels.hash if secret is None else kernels.hmac
 
     def work(start: int, stop: int) -> None:
-        kernel(
-            data,
-            offsets[start : stop + 1],
-            plan.trim,
-            plan.shape,
-            suffix,
-            dots,
-            tests,
-            tlds,
-            out[start:stop],
-            answered[start:stop],
-            np.empty(LONGEST + 8, np.uint8),
-            np.zeros(STATE, np.uint8),
-        )
+        begins = offsets[start : stop + 1]
+        text, ends = np.empty(begins[-1] - begins[0], np.uint8), np.zeros(len(begins), np.int64)
+        kernels.normalise(data, begins, plan.trim, plan.shape, *domains, text, ends, found[start:stop])
+        hashes(text, ends, found[start:stop], out[start:stop], np.zeros(WORDS, np.uint64), *states)
 
     _each_block(rows, work)
-    return out, answered
+    return out, found
 
 
-def key_rows(secret: bytes, prefix: bytes, digests: Bytes) -> NDArray[np.uint64]:
-    """The first 16 bytes of HMAC-SHA256(secret, prefix + digest) for each row of `digests`, as (rows, 2) uint64."""
+def key_rows(secret: bytes, prefix: bytes, digests: Bytes) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """The first and the second 8 bytes of HMAC-SHA256(secret, prefix + digest) for each row of `digests`."""
     rows = len(digests)
-    out = np.empty((rows, 2), np.dtype("<u8"))
+    k, k2 = np.empty(rows, np.dtype("<u8")), np.empty(rows, np.dtype("<u8"))
     inner, outer = _primed(secret, 0x36, prefix), _primed(secret, 0x5C, b"")
     kernel, digests = _kernels().key, np.ascontiguousarray(digests)
 
     def work(start: int, stop: int) -> None:
-        kernel(digests[start:stop], inner, outer, out[start:stop], np.zeros(WORDS, np.uint64), np.empty(4, np.uint64))
+        spare = np.zeros(WORDS, np.uint64), np.empty(4, np.uint64)
+        kernel(digests[start:stop], inner, outer, k[start:stop], k2[start:stop], *spare)
 
     _each_block(rows, work)
-    return out.astype(np.uint64, copy=False)
+    return k.astype(np.uint64, copy=False), k2.astype(np.uint64, copy=False)
 
 
 def _each_block(rows: int, work: Callable[[int, int], None]) -> None:
@@ -155,6 +151,8 @@ def _primed(secret: bytes, pad: int, prefix: bytes) -> NDArray[np.uint64]:
 @dataclass(frozen=True, slots=True)
 class _Kernels:
     normalise: Any
+    hash: Any
+    hmac: Any
     key: Any
     prime: Any
 
@@ -172,7 +170,7 @@ def _kernels() -> _Kernels:
         raise RuntimeError("no OpenSSL to call: ask `available` first")
     for name in ("init", "update", "final"):
         llvm.add_symbol(f"passbox_sha256_{name}", getattr(functions, name))
-    return _Kernels(_normalise_rows, _key_rows, _prime)
+    return _Kernels(_normalise_rows, _hash_rows, _hmac_rows, _key_rows, _prime)
 
 
 _types: Any = nb.types
@@ -280,11 +278,13 @@ def _without_dots(row, size, at):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _normalise_rows(data, offsets, trim, shape, suffix, dots, tests, tlds, out, answered, row, state):  # type: ignore[no-untyped-def]
+def _normalise_rows(data, offsets, trim, shape, suffix, dots, tests, tlds, text, ends, found):  # type: ignore[no-untyped-def]
+    """Writes rows as the rule has them, one after the other. Row i ends at ends[i + 1]; one that is LEFT is empty."""
     spaces_only = trim in (TRIM_SPACES, REMOVE_SPACES)
     removes = trim in (REMOVE_SPACES, REMOVE_WHITESPACE)
-    context, text = state.ctypes.data, row.ctypes.data
+    written = 0
     for each in range(len(offsets) - 1):
+        ends[each + 1] = written
         start, stop = offsets[each], offsets[each + 1]
         while start < stop and _is_white(data[start], spaces_only):
             start += 1
@@ -293,7 +293,7 @@ def _normalise_rows(data, offsets, trim, shape, suffix, dots, tests, tlds, out, 
         size = stop - start
         if size < 3 or size > LONGEST:
             continue
-        source = data[start:stop]
+        source, row = data[start:stop], text[written : written + size]
         if removes:
             ats, size = _squeezed(source, row, spaces_only)
         else:
@@ -312,10 +312,38 @@ def _normalise_rows(data, offsets, trim, shape, suffix, dots, tests, tlds, out, 
             size, at = size - at + moved, moved
         if at < 1:
             continue
-        _init(context)
-        _update(context, text, size)
-        _final(out.ctypes.data + 32 * each, context)
-        answered[each] = TEST_VALUE if odd else ANSWERED
+        written += size
+        ends[each + 1] = written
+        found[each] = TEST_VALUE if odd else ANSWERED
+
+
+@_compiled
+def _hash_rows(text, ends, found, out, state):  # type: ignore[no-untyped-def]
+    context, source, digest = state.ctypes.data, text.ctypes.data, out.ctypes.data
+    for each in range(len(found)):
+        if found[each]:
+            _init(context)
+            _update(context, source + ends[each], ends[each + 1] - ends[each])
+            _final(digest + 32 * each, context)
+
+
+@_compiled
+def _hmac_rows(text, ends, found, out, state, inner, outer):  # type: ignore[no-untyped-def]
+    context, source, digest = state.ctypes.data, text.ctypes.data, out.ctypes.data
+    for each in range(len(found)):
+        if found[each]:
+            _copy(inner, state)
+            _update(context, source + ends[each], ends[each + 1] - ends[each])
+            _final(digest + 32 * each, context)
+            _copy(outer, state)
+            _update(context, digest + 32 * each, 32)
+            _final(digest + 32 * each, context)
+
+
+@_compiled
+def _copy(source, target):  # type: ignore[no-untyped-def]
+    for word in range(WORDS):
+        target[word] = source[word]
 
 
 @_compiled
@@ -327,19 +355,17 @@ def _last_label(domain):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _key_rows(digests, inner, outer, out, state, middle):  # type: ignore[no-untyped-def]
+def _key_rows(digests, inner, outer, k, k2, state, middle):  # type: ignore[no-untyped-def]
     context, between = state.ctypes.data, middle.ctypes.data
     size = digests.shape[1]
     for each in range(len(digests)):
-        for word in range(WORDS):
-            state[word] = inner[word]
+        _copy(inner, state)
         _update(context, digests.ctypes.data + size * each, size)
         _final(between, context)
-        for word in range(WORDS):
-            state[word] = outer[word]
+        _copy(outer, state)
         _update(context, between, 32)
         _final(between, context)
-        out[each, 0], out[each, 1] = middle[0], middle[1]
+        k[each], k2[each] = middle[0], middle[1]
 
 
 @_compiled

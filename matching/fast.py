@@ -39,8 +39,11 @@ def compiled() -> ModuleType | None:
     return batch if batch.available() else None
 
 
-def answered_fast(chunk: pa.Array, rule: Rule, kind: str) -> Fast | None:
-    """What compiled code answers of a column of raw values; None where it reads no such column."""
+def answered_fast(chunk: pa.Array, rule: Rule, kind: str, secret: bytes | None = None) -> Fast | None:
+    """What compiled code answers of a column of raw values; None where it reads no such column.
+
+    secret: where given, the values are HMACs under it.
+    """
     if kind != "email" or rule.hash != "sha256" or len(chunk) < WORTH_IT or not pa.types.is_string(_plain(chunk.type)):
         return None
     batch = compiled()
@@ -48,18 +51,21 @@ def answered_fast(chunk: pa.Array, rule: Rule, kind: str) -> Fast | None:
     if batch is None or plan is None:
         return None
     offsets, data = _buffers(chunk)
-    values, state = batch.digest_rows(plan, data, offsets)
+    values, state = batch.digest_rows(plan, data, offsets, secret)
     if chunk.null_count:  # what lies under a null is nobody's
         nulls = chunk.is_null().to_numpy(zero_copy_only=False)
         values[nulls], state[nulls] = 0, 0
     return Fast(values, state > 0, state == batch.TEST_VALUE)
 
 
-def keyed_fast(secret: bytes, prefix: bytes, digests: NDArray[np.uint8]) -> NDArray[np.uint64] | None:
-    """The first 16 bytes of HMAC-SHA256(secret, prefix + row) as (rows, 2) uint64; None where compiled code cannot."""
+Halves = tuple[NDArray[np.uint64], NDArray[np.uint64]]
+
+
+def keyed_fast(secret: bytes, prefix: bytes, digests: NDArray[np.uint8]) -> Halves | None:
+    """The first and second 8 bytes of HMAC-SHA256(secret, prefix + row); None where compiled code cannot."""
     if len(digests) < WORTH_IT or (batch := compiled()) is None:
         return None
-    keyed: NDArray[np.uint64] = batch.key_rows(secret, prefix, digests)
+    keyed: Halves = batch.key_rows(secret, prefix, digests)
     return keyed
 
 

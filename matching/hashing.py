@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
-from .fast import keyed_fast
+from .fast import Halves, keyed_fast
 from .identifiers import DIGEST_SIZE, Digests
 
 KEY_SIZE = 32
@@ -141,17 +141,15 @@ def handles(digests: Digests, key: MatchKey, kind: str, scheme: str) -> Handles:
         raise SchemeMismatch((digests.kind, digests.scheme), (kind, scheme))
     prefix = b"passbox\0" + kind.encode() + b"\0" + scheme.encode() + b"\0"
     values = digests.values if digests.accepted.all() else digests.values[digests.accepted]
-    pairs = keyed_fast(key.reveal(), prefix, values)
-    if pairs is None:
-        pairs = _keyed(key.reveal(), prefix, values)
-    return Handles(np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1]))
+    return Handles(*(keyed_fast(key.reveal(), prefix, values) or _keyed(key.reveal(), prefix, values)))
 
 
-def _keyed(secret: bytes, prefix: bytes, values: NDArray[np.uint8]) -> NDArray[np.uint64]:
+def _keyed(secret: bytes, prefix: bytes, values: NDArray[np.uint8]) -> Halves:
     """As `keyed_fast`, with nothing but the standard library."""
     raw, mac, size = values.tobytes(), hmac.digest, values.shape[1]
     halves = b"".join([mac(secret, prefix + raw[at : at + size], "sha256")[:16] for at in range(0, len(raw), size)])
-    return np.frombuffer(halves, dtype="<u8").reshape(-1, 2).astype(np.uint64)
+    pairs = np.frombuffer(halves, dtype="<u8").reshape(-1, 2).astype(np.uint64)
+    return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
 
 
 def merge(handles: Handles) -> Merged:

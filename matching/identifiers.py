@@ -13,6 +13,7 @@ other than U+0020. They are invisible, and published programs disagree on whethe
 from __future__ import annotations
 
 import hashlib
+import hmac
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -105,8 +106,11 @@ def digests(
     arrives: Arrives,
     setting: Setting = NOTHING_DECLARED,
     suspicious: Suspicious = "count",
+    secret: bytes | None = None,
 ) -> Digests:
     """Raw digests of a column of strings, in row order.
+
+    secret: where given, a raw column gives HMACs under it instead of plain hashes.
 
     Errors: UnknownScheme, UnknownKind, WindowMissing, NotText, WrongHash, MixedEncodings (arrives hashed, in more than
     one encoding).
@@ -118,7 +122,7 @@ def digests(
         raise NotText(str(column.type.id))
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     size = SIZES[rule.hash]
-    reader: _Reader = _Raw(rule, kind, setting, suspicious) if arrives == "raw" else HashReader(rule.hash)
+    reader: _Reader = _Raw(rule, kind, setting, suspicious, secret) if arrives == "raw" else HashReader(rule.hash)
     read = [_read_chunk(chunk, reader, size) for chunk in chunks]
     reader.finish()
     values = _joined([each.values for each in read], np.empty((0, size), np.uint8))
@@ -146,8 +150,8 @@ class _Reader(Protocol):
 class _Raw:
     """Reads raw values: normalise, then hash. Counts what is odd."""
 
-    def __init__(self, rule: Rule, kind: str, setting: Setting, suspicious: Suspicious) -> None:
-        self.rule, self.kind, self.setting = rule, kind, setting
+    def __init__(self, rule: Rule, kind: str, setting: Setting, suspicious: Suspicious, secret: bytes | None) -> None:
+        self.rule, self.kind, self.setting, self.secret = rule, kind, setting, secret
         self.refuses, self.suspects = suspicious == "refuse", Counter[RejectCode]()
         self.hash: Callable[[bytes], hashlib._Hash] = getattr(hashlib, rule.hash)
 
@@ -160,6 +164,8 @@ class _Raw:
             if self.refuses:
                 return odd
             self.suspects[odd] += 1
+        if self.secret is not None:
+            return hmac.digest(self.secret, result.encode(), self.rule.hash)
         return self.hash(result.encode()).digest()
 
     def finish(self) -> None:
@@ -175,7 +181,7 @@ class _Read:
 
 def _read_chunk(chunk: pa.Array, reader: _Reader, size: int) -> _Read:
     """Rows that compiled code answers, then the others one by one."""
-    fast = answered_fast(chunk, reader.rule, reader.kind) if isinstance(reader, _Raw) else None
+    fast = answered_fast(chunk, reader.rule, reader.kind, reader.secret) if isinstance(reader, _Raw) else None
     if fast is None:
         return _fill(_bytes_of(chunk), reader.read, size)
     values, accepted = fast.values, fast.answered
