@@ -1,12 +1,19 @@
 """Cover: when one charge pays for two releases, because they look at disjoint parts of the same people.
 
-A record lies in one of the two parts, so that it is touched by one of the two releases: together they cost the larger
-(parallel composition, McSherry 2009, theorem 4). The second may depend on what the first gave.
+Where one record moves one row, that row lies in one of the two parts, so that one of the releases is touched: together
+they cost the larger (parallel composition, McSherry 2009, theorem 4). Where it moves up to K rows, a of them lie in one
+part and b in the other, a + b <= K. Each release is priced as if all K lay in its part: μ1 and μ2. A sum over rows moves
+with their number, so what this record can move is worth (a/K) μ1 and (b/K) μ2, and the two together, the second in the
+light of the first, at most √((a/K)² μ1² + (b/K)² μ2²). Since (a/K)² + (b/K)² <= a/K + b/K <= 1, that is at most the
+larger of the two as well: nothing is added. (How many of its rows lie in either part is decided by the records and the
+split, not by what was released.)
 
-The code ensures: both name the same data sets, unit and readers, under a match rule by which one record moves one row;
-one is of the part "train", the other of "held-out"; every charge of the first is at least the price of the second.
+The code ensures: both name the same data sets, unit and readers, under the same match rule, one of those that bound how
+many rows one record moves; one is of the part "train", the other of "held-out"; every charge of the first is at least
+the price of the second.
 The ledger ensures: a release covers one other, once, and a covered release covers none.
-The caller ensures: the parts are split by a keyed hash that does not depend on who matched.
+The caller ensures: the parts are split by a keyed hash that does not depend on who matched; both are sums over matched
+rows; the sensitivity of each is that of all the rows that one record moves, as if all lay in that part.
 """
 
 from __future__ import annotations
@@ -16,8 +23,8 @@ from .entry import Charge, Purchase, Released
 from .scale import price
 
 _PARTS = frozenset({"train", "held-out"})
-_ONE_ROW = frozenset({"own-best"})
-"""Match rules by which one record moves one row, so that it lies in one part."""
+_BOUNDED = frozenset({"own-best", "fall-through", "any"})
+"""Match rules under which one record moves no more rows than its sensitivity says, in both parts together."""
 
 
 class UnpaidPart(Exception):
@@ -44,8 +51,8 @@ def refuse_uncovered(purchase: Purchase, other: Released) -> None:
         raise UnpaidPart("both parts must have the same readers")
     if any(mine[name] != theirs[name] for name in ("datasets", "unit", "rule")):
         raise UnpaidPart("both parts must look at the same data sets under the same rule")
-    if mine["rule"] not in _ONE_ROW:
-        raise UnpaidPart("under this match rule one record may lie in both parts")
+    if mine["rule"] not in _BOUNDED:
+        raise UnpaidPart("under this match rule one record may move any number of rows in both parts")
     if {mine["part"], theirs["part"]} != _PARTS:
         raise UnpaidPart("the two parts must be disjoint")
     if not other["charges"] or any(charge["rho"] < cost for charge in other["charges"]):

@@ -140,6 +140,17 @@ class World:
     def room(self) -> Room:
         return open_room(self.place, self.clock)
 
+    def under(self, text: str) -> World:
+        """The same parties under another contract, and a new room for it."""
+        for left in self.folder.glob("contract.toml.*"):
+            left.unlink()
+        self.contract.write_text(text)
+        agreement = sign_contract(self.contract, self.folder)
+        shutil.rmtree(self.place)
+        (self.folder / "host.keys" / "room.made").unlink()
+        create_room(self.place, agreement, self.keys("host"), self.clock)
+        return self
+
     # -- data
 
     def bundle(self, dataset: str, table: pa.Table, name: str = "", **label: Any) -> Path:
@@ -228,6 +239,8 @@ def _toml(value: object) -> str:
         return "{ " + ", ".join(f"{name} = {_toml(item)}" for name, item in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 

@@ -307,10 +307,20 @@ def test_each_rule_of_a_covered_release_is_needed(
     assert (spent(ledger), len(draws), len(entries(ledger))) == (desk.cost, 1, 1)
 
 
-def test_a_match_rule_that_moves_several_rows_has_no_disjoint_parts(desk: Any, ledger: Ledger) -> None:
-    ledger.pay(train(desk, rule="any"), desk.count())
+def test_a_match_rule_that_bounds_nothing_has_no_disjoint_parts(desk: Any, ledger: Ledger) -> None:
+    ledger.pay(train(desk, rule="nearest"), desk.count())
     with pytest.raises(UnpaidPart, match="both parts"):
-        ledger.pay(held_out(desk, train(desk, rule="any"), rule="any"), desk.count())
+        ledger.pay(held_out(desk, train(desk, rule="nearest"), rule="nearest"), desk.count())
+
+
+@pytest.mark.parametrize("most", range(1, 9))
+def test_rows_of_one_record_in_both_parts_cost_no_more_than_the_dearer_part(most: int) -> None:
+    """However K rows are dealt to two parts that are each priced for K rows; a part priced for one row costs more."""
+    for one, other in ((1.0, 1.0), (1.0, 0.2), (0.4, 3.0)):
+        whole = max(one, other) ** 2
+        dealt = [(a, b) for a in range(most + 1) for b in range(most + 1 - a)]
+        assert all((a / most * one) ** 2 + (b / most * other) ** 2 <= whole * (1 + 1e-12) for a, b in dealt)
+        assert most == 1 or any((a * one) ** 2 + (b * other) ** 2 > whole for a, b in dealt)
 
 
 def test_a_reader_who_exposes_nobody_new_is_logged_and_pays_nothing(desk: Any, ledger: Ledger) -> None:
