@@ -1,12 +1,12 @@
 """Cover: when one charge pays for two releases, because they look at disjoint parts of the same people.
 
-Where one record moves one row, that row lies in one of the two parts, so that one of the releases is touched: together
-they cost the larger (parallel composition, McSherry 2009, theorem 4). Where it moves up to K rows, a of them lie in one
-part and b in the other, a + b <= K. Each release is priced as if all K lay in its part: μ1 and μ2. A sum over rows moves
-with their number, so what this record can move is worth (a/K) μ1 and (b/K) μ2, and the two together, the second in the
-light of the first, at most √((a/K)² μ1² + (b/K)² μ2²). Since (a/K)² + (b/K)² <= a/K + b/K <= 1, that is at most the
-larger of the two as well: nothing is added. (How many of its rows lie in either part is decided by the records and the
-split, not by what was released.)
+Where one record moves one row, that row lies in one of the two parts, so one of the releases is touched: together they
+cost the larger (parallel composition, McSherry 2009, theorem 4). Where it moves up to K rows, a of them lie in one
+part and b in the other, a + b <= K. Each release is priced as if all K lay in its part: μ1 and μ2. A sum over rows
+moves with their number, so what this record can move is worth (a/K) μ1 and (b/K) μ2, and the two together, the second
+in the light of the first, at most √((a/K)² μ1² + (b/K)² μ2²). Since (a/K)² + (b/K)² <= a/K + b/K <= 1, that is at most
+the larger of the two as well: nothing is added. (How many of its rows lie in either part is decided by the records and
+the split, not by what was released.)
 
 The code ensures: both name the same data sets, unit and readers, under the same match rule, one of those that bound how
 many rows one record moves; one is of the part "train", the other of "held-out"; every charge of the first is at least
