@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import keys
 from .aggregate import Statistic
@@ -59,15 +60,15 @@ def _shares(group: GroupBy, table: pl.DataFrame, secret: bytes) -> Shares:
 
 def _rows(group: GroupBy, table: pl.DataFrame) -> Rows:
     """The rows of declared keys, their cells as integers."""
-    key, person = keys.codes(group.by, table), people_of(table)
+    key, (person, known) = keys.codes(group.by, table), people_of(table)
     amounts = [measure.of_rows(table) for measure in group.amounts]
     clips = [measure.clips(table) for measure in group.amounts if group.notes_cuts and isinstance(measure, Sum)]
     clipped = np.logical_or.reduce(clips) if clips else None
-    inside = key != keys.OUTSIDE
-    if inside.all():
+    counts = (key != keys.OUTSIDE) & known
+    if counts.all():
         return Rows(person, key, tuple(amounts), clipped)
-    amounts = [None if a is None else a[inside] for a in amounts]
-    return Rows(person[inside], key[inside], tuple(amounts), None if clipped is None else clipped[inside])
+    amounts = [None if a is None else a[counts] for a in amounts]
+    return Rows(person[counts], key[counts], tuple(amounts), None if clipped is None else clipped[counts])
 
 
 def _cells(block: Block, shares: Shares) -> Int:
@@ -81,10 +82,11 @@ def _cells(block: Block, shares: Shares) -> Int:
     return np.asarray(table.sum(axis=block.total_axes, dtype=np.int64).ravel())
 
 
-def people_of(table: pl.DataFrame) -> np.typing.NDArray[np.uint64]:
+def people_of(table: pl.DataFrame) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """Whose each row is, and whether it is anybody's: a row of nobody adds to nothing. Errors: InvalidQuery."""
     import polars as pl
 
     column = keys.column_of(table, PERSON)
-    if column.dtype != pl.UInt64 or column.null_count():
-        raise InvalidQuery(PERSON, "it must be an unsigned number of 64 bits in every row", "name each row's person")
-    return column.to_numpy()
+    if column.dtype != pl.UInt64:
+        raise InvalidQuery(PERSON, "it must be an unsigned number of 64 bits", "name each row's person")
+    return column.fill_null(0).to_numpy(), column.is_not_null().to_numpy()

@@ -41,7 +41,7 @@ from .entry import Json, Leaf
 from .keys import Dimension, InvalidQuery
 from .measures import LARGEST_BOUND, Amount, Cut, Measure, People, total_bound
 from .noisy import Z95, Estimate, Noisy
-from .running import COLUMN_BITS, longest_column
+from .running import COLUMN_BITS, MOST_BINS, longest_column
 from .table import Table
 
 Float = NDArray[np.float64]
@@ -82,8 +82,8 @@ class GroupBy:
             raise InvalidQuery(self.name, "keys_per_person must be 1 or more", "declare how many keys a person adds to")
         if self.rows_per_key is not None and self.rows_per_key < 1:
             raise InvalidQuery(self.name, "rows_per_key must be 1 or more", "declare how many rows count")
-        if self.running and not self.by:
-            raise InvalidQuery(self.name, "quantiles need a column", "declare bins")
+        if self.running and not (self.by and keys.sizes(self.by)[-1] <= MOST_BINS):
+            raise InvalidQuery(self.name, f"quantiles need a last column of at most {MOST_BINS:,} bins", "declare bins")
         _refuse_totals(self)
         for measure in self.measures:
             self.l2_squared(measure)

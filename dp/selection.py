@@ -98,9 +98,10 @@ def candidates(selection: Selection, rows: pl.DataFrame, secret: bytes) -> Candi
         raise InvalidQuery(selection.column, "it holds no text", "name a column of text")
     names = sorted(column.cast(pl.String).drop_nulls().unique().to_list())
     place = column.cast(pl.String).cast(pl.Enum(names)).to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
-    there = place >= 0
+    person, known = people_of(rows)
+    there = (place >= 0) & known
     code = _named(names, secret)
-    row = Rows(people_of(rows)[there], code[place[there]], (None,))
+    row = Rows(person[there], code[place[there]], (None,))
     shares = bounded(row, [Limits(0, 1, None, once=True)], selection.keys_per_person, None, secret)
     counts = np.zeros(len(names), dtype=np.int64)
     order = np.argsort(code)

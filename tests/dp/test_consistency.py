@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passbox.dp.consistency import add_up
@@ -34,6 +34,7 @@ def plain_least_squares(parts: np.ndarray, sigma: float, totals: dict) -> tuple[
     return design @ estimate, np.sqrt(np.diag(design @ covariance @ design.T))
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SHAPES), st.data())
 def test_it_is_generalised_least_squares(shape: tuple[int, ...], data: st.DataObject) -> None:
     axes = range(len(shape))

@@ -181,6 +181,7 @@ def test_an_accuracy_that_cannot_be_is_refused(within: float) -> None:
         lambda: GroupBy("t", (REGION,), 1, (People(),), rows_per_key=0),
         lambda: GroupBy("t", (REGION,), 1, (Cut(),)),
         lambda: GroupBy("t", (), 1, (People(),), running=True),
+        lambda: GroupBy("t", (Bins("b", tuple(map(float, range(4099)))),), 1, (People(),), running=True),
         lambda: GroupBy("t", (REGION,), 1, (People(),), totals=(("region",),)),
         lambda: GroupBy("t", (REGION,), 1, (People(),), totals=(("nothing",),)),
         lambda: GroupBy("t", (REGION, AGE), 1, (People(),), totals=((), ())),

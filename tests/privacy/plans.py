@@ -53,7 +53,7 @@ SCHEMA = {
 }
 
 row = st.tuples(
-    st.sampled_from(PERSONS),
+    st.sampled_from([*PERSONS, None]),
     st.sampled_from(REGIONS),
     st.sampled_from(NUMBERS),
     st.sampled_from(NUMBERS),
@@ -131,7 +131,7 @@ def layouts(draw: st.DrawFn) -> Layout:
 def moved(layout: Layout, table: pl.DataFrame, person: int, path: Aggregate = aggregate) -> int:
     """How far one person moves the exact integers: squared L2, in lattice steps."""
     before = path(layout, [table] * len(layout.groups), SECRET)
-    after = path(layout, [table.filter(pl.col("person") != person)] * len(layout.groups), SECRET)
+    after = path(layout, [table.filter(pl.col("person").ne_missing(person))] * len(layout.groups), SECRET)
     assert before.values.shape == after.values.shape == (layout.cells,)
     difference = [int(a) - int(b) for a, b in zip(before.values, after.values, strict=True)]
     return sum(d * d for d in difference)
