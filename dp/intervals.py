@@ -82,7 +82,7 @@ def ratios(
     a = bottom**2 - (Z95 * sigma_bottom) ** 2
     spread = Z95 * np.sqrt(np.maximum(_discriminant(top, sigma_top, bottom, sigma_bottom), 0.0))
     apart = _discriminant(top, sigma_top, bottom, sigma_bottom) > 0
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ends = np.sort(np.stack([(top * bottom - spread) / a, (top * bottom + spread) / a]), axis=0)
         middle = np.where(bottom > 0, top / bottom, np.nan)
     low, high = np.full_like(top, least), np.full_like(top, most)

@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from passbox.dp.intervals import at_once, numbers, quantiles, ratios
 from passbox.dp.keys import Bins, Category, InvalidQuery
@@ -134,3 +136,43 @@ def test_no_such_key_at_all_is_asked_of_more_noise_free_people() -> None:
     for k, delta in ((0, 1e-6), (5, 0.0), (5, 0.5), (5, math.nan)):
         with pytest.raises(InvalidQuery):
             found.shown("people", k, delta)
+
+
+# -- whatever noise brings --------------------------------------------------------------------------------------------
+
+wild = st.one_of(st.sampled_from([0.0, -0.0, 1.96, -1.96, 1e-300, 1e18]), st.floats(-1e9, 1e9))
+some = st.lists(wild, min_size=3, max_size=3).map(np.array)
+noise = st.floats(1e-3, 1e6)
+
+
+@settings(deadline=None)
+@given(some, noise, some, noise, st.sampled_from([(0.0, 1.0), (0.0, math.inf), (-5.0, 5.0)]))
+def test_whatever_noise_brings_a_ratio_has_two_ends_with_its_estimate_between(
+    top: np.ndarray, s: float, bottom: np.ndarray, t: float, possible: tuple[float, float]
+) -> None:
+    for each in ratios(top, s, bottom, t, *possible):
+        assert each.low <= each.high
+        assert math.isnan(each.estimate) or each.low <= each.estimate <= each.high
+        json.dumps(each.as_json(), allow_nan=False)
+
+
+@settings(deadline=None)
+@given(st.lists(wild, min_size=5, max_size=5).map(np.array), noise, st.floats(0.01, 0.99), st.booleans())
+def test_whatever_noise_brings_a_quantile_lies_within_its_bins(
+    cells: np.ndarray, s: float, share: float, running: bool
+) -> None:
+    from passbox.dp.running import decoder
+
+    weights = decoder(5) if running else np.tril(np.ones((5, 5)))
+    edges = np.array([0.0, 1.0, 2.0, 5.0, 9.0, 10.0])
+    (found,) = quantiles(edges, share, cells[None], weights, s)
+    assert 0 <= found.low <= found.high <= 10
+    assert math.isnan(found.estimate) or found.low <= found.estimate <= found.high
+
+
+@settings(deadline=None)
+@given(some, noise)
+def test_a_quantile_is_known_better_the_less_noise_there_is(cells: np.ndarray, s: float) -> None:
+    edges, weights = np.arange(4.0), np.tril(np.ones((3, 3)))
+    near, far = (quantiles(edges, 0.5, np.abs(cells)[None] + 1, weights, each)[0] for each in (s, 10 * s))
+    assert near.high - near.low <= far.high - far.low + 1e-9
