@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test torture lint check clean help
+.PHONY: demo test torture fuzz lint check clean help
 
 help:            ## what can be typed
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -24,6 +24,9 @@ torture: $(VENV)/.installed-test   ## kills, power cuts, failing disks and plant
 	$(BIN)/python tests/torture/conditions.py --kills 200
 	$(BIN)/python tests/torture/planted.py
 	$(BIN)/python tests/torture/faults.py
+
+fuzz: $(VENV)/.installed-test   ## a million mutated inputs for everything that reads a party's values (some minutes)
+	$(BIN)/python tests/fuzz/parsers.py --inputs 1000000
 
 lint: $(VENV)/.installed-test   ## everything but the tests
 	$(BIN)/ruff check .
