@@ -47,7 +47,7 @@ def match(
     contract: Annotated[Path | None, typer.Option(help="contract.toml, which says kind, scheme and form")] = None,
     dataset: Annotated[str | None, typer.Option(help="which data set of the contract it is")] = None,
     column: Annotated[str | None, typer.Option(help="the identifier's column [default: named like its kind]")] = None,
-    kind: Annotated[str | None, typer.Option(help="without a contract: email, phone, idfa, ...")] = None,
+    kind: Annotated[str | None, typer.Option(help="email, phone, idfa, ... [default: the contract's best]")] = None,
     scheme: Annotated[str | None, typer.Option(help="without a contract: such as uid2@1")] = None,
     arrives: Annotated[
         str, typer.Option(help="without a contract: raw, or sha256 where the file holds hashes")
@@ -119,7 +119,10 @@ def _asked(
             raise NoRole("a contract has several data sets", "say which one it is with `--dataset NAME`")
         known_dataset(dataset, agreed)
         rule = agreed.dataset[dataset]
-        kind, scheme, form = agreed.kind, agreed.scheme, rule.identifiers[agreed.kind]
+        kind = kind or next(each for each in agreed.match.keys if each in rule.identifiers)
+        if kind not in rule.identifiers:
+            raise NoRole("the data set holds no such identifier", f"use one of {', '.join(rule.identifiers)}")
+        scheme, form = agreed.match.scheme[kind], rule.identifiers[kind]
         setting = agreed.setting(dataset)
     elif kind is None or scheme is None:
         rule_, remedy = (
