@@ -152,7 +152,7 @@ def _rejected(made: Digests) -> Iterator[Cause]:
         yield Cause(name, f"left out: {code}", rows, len(made.accepted), _REMEDIES.get(code, "mend these values"))
 
 
-_COUNTRY = (RejectCode.NO_COUNTRY, RejectCode.UNKNOWN_COUNTRY, RejectCode.DIGITS)
+_COUNTRY = (RejectCode.NO_COUNTRY, RejectCode.AMBIGUOUS, RejectCode.UNKNOWN_COUNTRY, RejectCode.DIGITS)
 _ENCODING = (
     RejectCode.NOT_UTF8,
     RejectCode.WRONG_LENGTH,
