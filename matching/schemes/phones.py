@@ -3,13 +3,14 @@
 double-zero: a leading 00 becomes +.
 assume-plus: digits that begin with neither + nor 0 get a +, where no country is declared: conventions that write
 numbers without + take them to carry their country code.
-e164: the number in E.164 (+, country code, number), with so many digits. Written as digits, spaces and ( ) - . / alone,
-a + first where it carries its country code; otherwise the declared country completes it.
+e164: the number in E.164 (+, country code, number), with so many digits. Written as digits, spaces and ( ) - . /
+alone, a + first where it carries its country code; otherwise the declared country completes it.
 drop-plus: the + goes. drop-country-code: the + and the country code go.
 
 Without a + a number is read as one of the declared country. Where that is no number of its plan, and the digits begin
-with that country's code, they are read as international: so `65 1243 5678` in Singapore. Where both readings are numbers
-of the plan, as `49 151 23456789` in Germany, it is refused. A completed number must be of a length that the plan knows; one that carries its code only needs so many digits, as published programs have it.
+with that country's code, they are read as international: so `65 1243 5678` in Singapore. Where both readings are
+numbers of a plan, as `49 151 23456789` in Germany, it is refused. A completed number must be of a length that the plan
+knows; one that carries its code only needs so many digits, as published programs have it.
 """
 
 from __future__ import annotations
