@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test torture audit lint check clean help
+.PHONY: demo test torture audit lint check clean help fuzz
 
 help:            ## what can be typed
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -27,6 +27,9 @@ torture: $(VENV)/.installed-test   ## kills, power cuts, failing disks and plant
 
 audit: $(VENV)/.installed-test   ## the noise at full length: 10^6 draws of two worlds, for each way that numbers leave
 	$(BIN)/python tests/statistical/audit.py
+
+fuzz: $(VENV)/.installed-test   ## a million mutated inputs for everything that reads a party's values (some minutes)
+	$(BIN)/python tests/fuzz/parsers.py --inputs 1000000
 
 lint: $(VENV)/.installed-test   ## everything but the tests
 	$(BIN)/ruff check .

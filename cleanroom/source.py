@@ -21,8 +21,10 @@ import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
 from ..policies.contract import is_plain
+from .probe import unpacks
 
 MOST_ROWS = 200_000_000
+FEW_ROWS, MOST_ROWS_A_BYTE = 100_000, 8
 _BLOCK = 1 << 20
 
 _MARKS = (
@@ -234,8 +236,7 @@ def _parquet_names(path: Path, file: pq.ParquetFile) -> tuple[str, ...]:
 
 def _read_parquet(path: Path, wanted: list[str]) -> pa.Table:
     with _parquet(path) as file:
-        if file.metadata.num_rows > MOST_ROWS:
-            raise BadSource(path, f"it claims more than {MOST_ROWS} rows", "split it")
+        _refuse_bomb(path, file.metadata.num_rows, wanted)
         try:
             table = file.read(columns=wanted)
             table.validate(full=True)
@@ -246,6 +247,17 @@ def _read_parquet(path: Path, wanted: list[str]) -> pa.Table:
         if table.num_rows != file.metadata.num_rows or table.column_names != wanted:
             raise _not_parquet(path)
     return table
+
+
+def _refuse_bomb(path: Path, rows: int, wanted: list[str]) -> None:
+    """Before a byte is unpacked here. People differ, and their rows take more than a few bits."""
+    if rows > MOST_ROWS:
+        raise BadSource(path, f"it claims more than {MOST_ROWS} rows", "split it")
+    if rows > FEW_ROWS + MOST_ROWS_A_BYTE * path.stat().st_size:
+        raise BadSource(path, "it claims far more rows than a file of its size can hold", "export it again")
+    if not unpacks(path, wanted):
+        rule = "it is damaged, or unpacks to far more than a file of its size should"
+        raise BadSource(path, rule, "export it again, or as CSV")
 
 
 _PARQUET_FAULTS = (pa.ArrowException, OSError, ValueError, TypeError, KeyError)

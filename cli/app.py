@@ -42,7 +42,7 @@ app.add_typer(ledger.app, name="ledger")
 room.app.command("close")(recovery.close)
 ledger.app.command("recover")(recovery.recover)
 ledger.app.command("approve")(recovery.approve)
-app.command("doctor", short_help="Look for what is wrong with this machine.")(doctor.doctor)
+app.add_typer(doctor.app, name="doctor")
 
 
 def _version(asked: bool) -> None:

@@ -1,14 +1,31 @@
-"""`passbox doctor`: whether this machine can keep a room's promises."""
+"""`passbox doctor`: whether this machine can keep a room's promises, and why a list matches badly."""
 
 from __future__ import annotations
 
-from .show import JsonFlag, Result, Table, say
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .identifiers import CountryOption, WindowOption
+from .show import Bars, JsonFlag, Part, Result, Table, say, working
+
+if TYPE_CHECKING:
+    from ..cleanroom.diagnosis import Diagnosis, Examined
+    from ..matching.doctor import Cause, Observed
+
+app = typer.Typer(help="Look for what is wrong with this machine, or with a match.", invoke_without_command=True)
 
 
-def doctor(as_json: JsonFlag = False) -> None:
-    """Look at this machine: versions with known faults, tools that are missing. Changes nothing."""
-    from dataclasses import asdict
+@app.callback(invoke_without_command=True)
+def doctor(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Look at this machine: versions with known faults, tools that are missing. Changes nothing.
 
+    `doctor match` looks at a list instead.
+    """
+    if context.invoked_subcommand is not None:
+        return
     from ..cleanroom.machine import examine_machine
 
     found = examine_machine()
@@ -21,3 +38,186 @@ def doctor(as_json: JsonFlag = False) -> None:
         ),
         as_json,
     )
+
+
+@app.command("match", short_help="Say why your list may match badly, without spending.")
+def match(
+    file: Annotated[Path, typer.Argument(help="your own list, CSV or Parquet")],
+    other: Annotated[Path | None, typer.Argument(help="none: two lists are compared by a paid overlap")] = None,
+    contract: Annotated[Path | None, typer.Option(help="contract.toml, which says kind, scheme and form")] = None,
+    dataset: Annotated[str | None, typer.Option(help="which data set of the contract it is")] = None,
+    column: Annotated[str | None, typer.Option(help="the identifier's column [default: named like its kind]")] = None,
+    kind: Annotated[str | None, typer.Option(help="email, phone, idfa, ... [default: the contract's best]")] = None,
+    scheme: Annotated[str | None, typer.Option(help="without a contract: such as uid2@1")] = None,
+    arrives: Annotated[
+        str, typer.Option(help="without a contract: raw, or sha256 where the file holds hashes")
+    ] = "raw",
+    country: CountryOption = None,
+    window: WindowOption = None,
+    raw_column: Annotated[
+        str | None, typer.Option(help="raw values beside hashes: they tell how it was hashed")
+    ] = None,
+    last_seen: Annotated[str | None, typer.Option(help="a column of dates: how old the list is")] = None,
+    stale_after: Annotated[int, typer.Option(help="days after which a row counts as old", min=1)] = 365,
+    bundle: Annotated[Path | None, typer.Option(help="your bundle: was it keyed for this contract?")] = None,
+    overlap: Annotated[Path | None, typer.Option(help="a paid overlap's release: what fits its rate?")] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="your NAME.keys folder, to open the release")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what in your own list costs matches, and what mending it would give at most. Free: no other list is read."""
+    from ..cleanroom.diagnosis import BothLists, diagnose, key_mismatch, observed
+    from .words import NoRole, today
+
+    if other is not None:
+        raise BothLists(other)
+    if bundle is not None and contract is None:
+        raise NoRole("a bundle is held against a contract", "say which with `--contract contract.toml`")
+    if overlap is not None and key is None:
+        raise NoRole("a release is sealed", "say whose it is with `--key NAME.keys`")
+    asked = _asked(
+        file, contract, dataset, column, kind, scheme, arrives, country, window, raw_column, last_seen, stale_after
+    )
+    with working("looking"):
+        found = diagnose(asked, today())
+        mismatch = key_mismatch(bundle, contract) if bundle and contract else None
+        rate = observed(overlap, _identity(key)) if overlap and key else None
+    say(_result(asked, found, mismatch, rate, bundle is not None), as_json)
+
+
+def _identity(key: Path) -> str:
+    from ..cleanroom.keys import open_keys
+
+    return open_keys(key).seal_identity()
+
+
+def _asked(
+    file: Path,
+    contract: Path | None,
+    dataset: str | None,
+    column: str | None,
+    kind: str | None,
+    scheme: str | None,
+    form: str,
+    country: str | None,
+    window: int | None,
+    raw: str | None,
+    seen: str | None,
+    stale_after: int,
+) -> Examined:
+    """What to look at, from a contract or from what was typed. Errors: NoRole, NoSuchDataset, those of contracts."""
+    from typing import cast
+
+    from ..cleanroom.diagnosis import Examined
+    from ..matching.identifiers import Arrives
+    from ..policies.agreement import read_contract
+    from .identifiers import declared
+    from .words import NoRole, arrives, known_dataset
+
+    if contract is not None:
+        agreed, _ = read_contract(contract)
+        if dataset is None:
+            raise NoRole("a contract has several data sets", "say which one it is with `--dataset NAME`")
+        known_dataset(dataset, agreed)
+        rule = agreed.dataset[dataset]
+        kind = kind or next(each for each in agreed.match.keys if each in rule.identifiers)
+        if kind not in rule.identifiers:
+            raise NoRole("the data set holds no such identifier", f"use one of {', '.join(rule.identifiers)}")
+        scheme, form = agreed.match.scheme[kind], rule.identifiers[kind]
+        setting = agreed.setting(dataset)
+    elif kind is None or scheme is None:
+        rule_, remedy = (
+            "what the list holds is not said",
+            "name `--contract` and `--dataset`, or `--kind` and `--scheme`",
+        )
+        raise NoRole(rule_, remedy)
+    else:
+        setting = declared(scheme, kind, country, window)
+    arrived = cast(Arrives, arrives(form))
+    return Examined(file, column or kind, kind, scheme, arrived, setting, raw, seen, stale_after)
+
+
+def _result(
+    asked: Examined, found: Diagnosis, mismatch: Cause | None, rate: Observed | None, looked_at_bundle: bool
+) -> Result:
+    from ..matching.doctor import likely
+
+    causes = [*([mismatch] if mismatch else []), *found.causes]
+    parts: list[Part] = [
+        f"{found.rows:,} rows of {asked.kind}, {asked.arrives}, by {asked.scheme}; no other list was read"
+    ]
+    if causes:
+        parts.append(_table(causes, rate))
+        bars = [(each.name, each.share, f"{each.share:.1%}") for each in causes[:8]]
+        parts.append(Bars("share of the list each concerns", bars))
+    else:
+        parts.append("nothing in it costs matches")
+    if found.recipes:
+        rows = [(r.scheme or "none", r.layers, f"{r.share:.1%}") for r in found.recipes[:6]]
+        parts += [
+            "how the hashes beside the raw values were made",
+            Table(("scheme", "hashed", "fits"), rows, right=(2,)),
+        ]
+    if looked_at_bundle and not mismatch:
+        parts.append("the bundle was keyed for this contract, with the shares beside it")
+    best = likely(causes, rate) if rate else causes
+    parts += _verdict(best, rate)
+    data = {
+        "rows": found.rows,
+        "kind": asked.kind,
+        "scheme": asked.scheme,
+        "arrives": asked.arrives,
+        "causes": [_as_json(each, rate) for each in causes],
+        "likely": [each.name for each in best[:3]],
+        "recipes": [asdict(each) for each in found.recipes],
+        "observed": asdict(rate) if rate else None,
+    }
+    return Result(data, parts, _next(rate))
+
+
+def _next(rate: Observed | None) -> str:
+    if rate is not None:
+        return "let the other side type `passbox doctor match` on its own list, and compare what you read"
+    return "`passbox job new overlap` asks, for a small ε, how many match: name its release here with `--overlap`"
+
+
+def _table(causes: list[Cause], rate: Observed | None) -> Table:
+    header = ("cause", "rows", "share", "mending gives at most", "what it is, and what to do")
+    rows = [
+        (each.name, f"{each.rows:,}", f"{each.share:.1%}", _gain(each, rate), f"{each.what}. {each.remedy}")
+        for each in causes
+    ]
+    return Table(header, rows, right=(1, 2, 3), whole=(0,))
+
+
+def _gain(cause: Cause, rate: Observed | None) -> str:
+    from ..matching.doctor import gain
+
+    won = gain(cause, rate)
+    if won is None:
+        return "nothing"
+    maybe = "" if cause.certain else "if so, "
+    if rate is None:
+        return f"{maybe}{won.high:.1%} of the rows"
+    return f"{maybe}{100 * won.low:.1f} to {100 * won.high:.1f} points"
+
+
+def _verdict(best: list[Cause], rate: Observed | None) -> list[Part]:
+    if rate is not None:
+        told = f"the paid overlap: {rate.rate:.1%} match, from {rate.low:.1%} to {rate.high:.1%}"
+        if not best:
+            return [
+                told,
+                "nothing in this list explains a low rate: it lies in the other list, or few people are on both",
+            ]
+        return [told, f"likely: {best[0].name}, {best[0].what}"]
+    if not best:
+        return []
+    said = "mend first" if best[0].certain else "nothing is wrong in itself; ask first about"
+    return [f"{said}: {best[0].name}, {best[0].what}"]
+
+
+def _as_json(cause: Cause, rate: Observed | None) -> dict[str, object]:
+    from ..matching.doctor import gain
+
+    won = gain(cause, rate)
+    return {**asdict(cause), "share": round(cause.share, 6), "gain": asdict(won) if won else None}

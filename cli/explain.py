@@ -301,6 +301,13 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
     ),
     "BadBundle": _placed("bad-bundle", BAD_INPUT),
     "RepeatedHandle": _simple("repeated", "a data set holds a person twice", "prepare it again", BAD_INPUT),
+    "BothLists": _simple(
+        "refused",
+        "comparing your list with {e.path.name} would tell who is on both: that is a release, and it is paid for",
+        "look at your own list alone, let the other side look at its own, and ask how many match with `passbox job new "
+        "overlap --contract contract.toml --epsilon 0.25`; `--overlap RELEASE` then tells what fits the rate",
+        REFUSED,
+    ),
     # contracts, jobs, keys
     "InvalidContract": _invalid,
     "WishesUnfit": _unfit_wishes,

@@ -47,7 +47,7 @@ def normalise(
     from ..matching.trace import outcome, rejected
 
     del as_json
-    setting, rule = _declared(scheme, kind, country, window), load(scheme).rule(kind)
+    setting, rule = declared(scheme, kind, country, window), load(scheme).rule(kind)
     for number, line in enumerate(_lines(file), 1):
         text, refused = _text(line)
         found = rejected(rule, refused) if refused else outcome(scheme, kind, text or "", setting)
@@ -70,7 +70,7 @@ def explain(
 
     text, refused = _text(next(_lines("-"), b"")) if value == "-" else (value, None)
     schemes = [scheme] if scheme else [name for name in known() if kind in load(name).rules]
-    setting = _declared(scheme, kind, country, window)
+    setting = declared(scheme, kind, country, window)
     if refused or text is None:
         say(Result({"rejected": str(refused)}, [f"it is refused: {refused}"]), as_json)
     elif scheme:
@@ -103,7 +103,7 @@ def _hashes(rules: Any) -> str:
     return ", ".join(sorted({f"{rule.hash} {rule.encoding}" for rule in rules.values()}))
 
 
-def _declared(scheme: str | None, kind: str, country: str | None, window: int | None) -> Setting:
+def declared(scheme: str | None, kind: str, country: str | None, window: int | None) -> Setting:
     """What was typed, checked. Errors: NoRole."""
     from ..matching.schemes.setting import Setting
     from .words import known_country, known_kind

@@ -23,6 +23,7 @@ _MEANINGS = {
     "not-a-phone": "no telephone number",
     "letters-in-number": "letters, an extension or a code in a number: no convention hashes them",
     "no-country-code": "a number without its country code, and no country is declared",
+    "ambiguous-number": "without a +, it is one number of its country, and another that carries its country code",
     "unknown-country-code": "a number whose country code belongs to no country",
     "wrong-number-of-digits": "too few or too many digits for a number of its country",
     "not-a-device-id": "no device ID of that kind",
@@ -76,6 +77,7 @@ _REMEDIES = {
     'with `--column {column}=COLUMN`, or agree on a contract with `identifiers.{column} = "raw"`',
     "no-country-code": "say in the contract whose numbers come without their code, with the data set's line "
     '`country = "US"`, or write them with + and code, or leave these rows out with `--max-rejects`',
+    "ambiguous-number": "write them with a +, or leave these rows out with `--max-rejects`",
     "letters-in-number": "write numbers as digits, without extensions: mend them, or leave these rows out with "
     "`--max-rejects`",
     "all-zero": "these devices have tracking switched off: leave these rows out with `--max-rejects`",

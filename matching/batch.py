@@ -10,16 +10,20 @@ Only `fast` imports this; numba is the extra `fast`.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from os import cpu_count
+from sys import byteorder
 from typing import Any
 
 import llvmlite.binding as llvm
 import numba as nb
 import numpy as np
+from llvmlite import ir as llvm_ir
+from numba import extending
 from numpy.typing import NDArray
 
 from .libcrypto import STATE, Sha256, find
@@ -37,6 +41,13 @@ MOST_BIT = 62
 TRIM_SPACES, TRIM_WHITESPACE, REMOVE_SPACES, REMOVE_WHITESPACE = range(4)
 ONE_AT, DOTTED_DOMAIN = range(2)
 LEFT, ANSWERED, TEST_VALUE = range(3)
+
+
+ONES = np.uint64(0x0101010101010101)
+EVERY_BIT, HIGH_BITS, SEVEN_BITS = np.uint64(2**64 - 1), np.uint64(0x80 * int(ONES)), np.uint64(0x7F * int(ONES))
+BELOW_SPACE, BELOW_A, BELOW_BRACKET = (np.uint64((0x80 - first) * int(ONES)) for first in (0x20, 0x41, 0x5B))
+ATS, TO_SMALL = np.uint64(0x40 * int(ONES)), np.uint64(2)
+"""Eight bytes at once: what to add to seven bits so that the eighth says whether a byte is at least this or that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +101,21 @@ def digest_rows(plan: Plan, data: Bytes, offsets: Offsets, secret: bytes | None 
     domains = [_domains(names) for names in (plan.suffix, plan.dots, plan.tests, plan.test_tlds)]
     kernels = _kernels()
     states = [_primed(secret, pad, b"") for pad in (0x36, 0x5C)] if secret is not None else []
-    hashes = kernels.hash if secret is None else kernels.hmac
+    hashes, spare = kernels.hash if secret is None else kernels.hmac, _Spare()
 
     def work(start: int, stop: int) -> None:
-        begins = offsets[start : stop + 1]
-        text, ends = np.empty(begins[-1] - begins[0], np.uint8), np.zeros(len(begins), np.int64)
-        kernels.normalise(data, begins, plan.trim, plan.shape, *domains, text, ends, found[start:stop])
-        hashes(text, ends, found[start:stop], out[start:stop], np.zeros(WORDS, np.uint64), *states)
+        begins, some = offsets[start : stop + 1], found[start:stop]
+        text, ends = spare.text(int(begins[-1] - begins[0])), spare.ends[: len(begins)]
+        kernels.normalise(data, begins, plan.trim, plan.shape, *domains, text, ends, some)
+        hashes(text, ends, some, out[start:stop], np.zeros(WORDS, np.uint64), *states)
 
     _each_block(rows, work)
     return out, found
+
+
+def are_within(offsets: Offsets, size: int) -> bool:
+    """Whether offsets ascend within so many bytes."""
+    return bool(offsets[0] >= 0 and offsets[-1] <= size and _ascend(offsets))
 
 
 def key_rows(secret: bytes, prefix: bytes, digests: Bytes) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -115,6 +131,18 @@ def key_rows(secret: bytes, prefix: bytes, digests: Bytes) -> tuple[NDArray[np.u
 
     _each_block(rows, work)
     return k.astype(np.uint64, copy=False), k2.astype(np.uint64, copy=False)
+
+
+class _Spare(threading.local):
+    """Room for one block, each thread's own: fresh memory costs as much as hashing into it."""
+
+    def __init__(self) -> None:
+        self.ends, self._text = np.zeros(BLOCK + 1, np.int64), np.empty(1 << 20, np.uint8)
+
+    def text(self, size: int) -> Bytes:
+        if len(self._text) < size:
+            self._text = np.empty(size + size // 4, np.uint8)
+        return self._text
 
 
 def _each_block(rows: int, work: Callable[[int, int], None]) -> None:
@@ -158,8 +186,8 @@ class _Kernels:
 
 
 def available() -> bool:
-    """Whether this machine has what the compiled code calls."""
-    return find() is not None
+    """Whether this machine has what the compiled code calls, and puts the first byte of a word first."""
+    return byteorder == "little" and find() is not None
 
 
 @cache
@@ -179,6 +207,48 @@ _init = _types.ExternalFunction("passbox_sha256_init", _types.int32(_pointer))
 _update = _types.ExternalFunction("passbox_sha256_update", _types.int32(_pointer, _pointer, _pointer))
 _final = _types.ExternalFunction("passbox_sha256_final", _types.int32(_pointer, _pointer))
 _compiled: Any = nb.njit(cache=True, nogil=True, boundscheck=False)
+
+
+_ir: Any = llvm_ir
+_WORD: Any = _ir.IntType(64)
+_intrinsic: Any = extending.intrinsic
+
+
+@_intrinsic
+def _load(_typing, _address):  # type: ignore[no-untyped-def]
+    """The 8 bytes at an address, aligned or not."""
+
+    def code(_context, builder, _signature, arguments):  # type: ignore[no-untyped-def]
+        word = builder.load(builder.inttoptr(arguments[0], _WORD.as_pointer()))
+        word.align = 1
+        return word
+
+    return _types.uint64(_pointer), code
+
+
+@_intrinsic
+def _store(_typing, _address, _word):  # type: ignore[no-untyped-def]
+    """Puts 8 bytes at an address, aligned or not."""
+
+    def code(context, builder, _signature, arguments):  # type: ignore[no-untyped-def]
+        builder.store(arguments[1], builder.inttoptr(arguments[0], _WORD.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return _types.void(_pointer, _types.uint64), code
+
+
+@_intrinsic
+def _bits(_typing, _word):  # type: ignore[no-untyped-def]
+    """How many bits are one."""
+    return _types.int64(_types.uint64), lambda _context, builder, _signature, arguments: builder.ctpop(arguments[0])
+
+
+@_intrinsic
+def _leading_zeros(_typing, _word):  # type: ignore[no-untyped-def]
+    def code(_context, builder, _signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.ctlz(arguments[0], _ir.Constant(_ir.IntType(1), 0))
+
+    return _types.int64(_types.uint64), code
 
 
 @_compiled
@@ -209,48 +279,56 @@ def _small(byte):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _lowered(source, row):  # type: ignore[no-untyped-def]
-    """Copies a row in small letters. Gives how many @ it has, or 0 where not all of it is printable ASCII."""
-    odd, ats = np.uint8(0), np.uint16(0)
-    for at in range(len(source)):
-        byte = source[at]
-        row[at] = _small(byte)
-        odd = np.uint8(odd | np.uint8(np.uint8(byte - np.uint8(32)) > np.uint8(94)))
-        ats = np.uint16(ats + np.uint16(byte == np.uint8(64)))
-    return 0 if odd else ats
+def _lowered(source, target, size):  # type: ignore[no-untyped-def]
+    """Copies a row of 8 bytes or more in small letters, 8 at a time; the last 8 may overlap those before.
+
+    Addresses, and bytes. Gives how many @ there are and where the last stands; none where not all is printable ASCII.
+    """
+    odd, ats, last, at = np.uint64(0), 0, -1, 0
+    while at < size:
+        done = 0 if at + 8 <= size else at + 8 - size
+        at -= done
+        word = _load(source + at)
+        seven = word & SEVEN_BITS
+        is_capital = ((seven + BELOW_A) ^ (seven + BELOW_BRACKET)) & ~word & HIGH_BITS
+        odd |= (word | (seven + ONES) | ~(seven + BELOW_SPACE)) & HIGH_BITS
+        found = ~(((word ^ ATS) & SEVEN_BITS) + SEVEN_BITS | (word ^ ATS) | SEVEN_BITS)
+        found &= EVERY_BIT << np.uint64(8 * done)
+        if found:
+            ats += _bits(found)
+            last = at + 7 - (_leading_zeros(found) >> 3)
+        _store(target + at, word | (is_capital >> TO_SMALL))
+        at += 8
+    return (0, -1) if odd else (ats, last)
 
 
 @_compiled
-def _squeezed(source, row, spaces_only):  # type: ignore[no-untyped-def]
-    """The same without white space. Gives its size too."""
-    size, ats = 0, 0
+def _squeezed(source, row, spaces_only, removes):  # type: ignore[no-untyped-def]
+    """The same byte by byte, and without white space where it is removed. Gives the size too."""
+    size, ats, last = 0, 0, -1
     for at in range(len(source)):
         byte = source[at]
-        if not _is_white(byte, spaces_only):
+        if not (removes and _is_white(byte, spaces_only)):
             if byte < 32 or byte > 126:
-                return 0, 0
+                return 0, -1, 0
+            if byte == 64:
+                ats, last = ats + 1, size
             row[size] = _small(byte)
-            ats += byte == 64
             size += 1
-    return ats, size
+    return ats, last, size
 
 
 @_compiled
-def _domain_of(row, size, ats, shape):  # type: ignore[no-untyped-def]
-    """Where the last @ stands, or -1 where the row is no e-mail of that shape."""
-    if ats < 1 or (shape == ONE_AT and ats > 1):
-        return -1
-    at = size - 1
-    while at >= 0 and row[at] != 64:
-        at -= 1
+def _is_shaped(row, size, ats, at, shape):  # type: ignore[no-untyped-def]
+    """Whether a row is an e-mail of that shape, its last @ at `at`."""
     if at < 1 or at == size - 1:
-        return -1
+        return False
     if shape == DOTTED_DOMAIN:
+        dotted = False
         for place in range(at + 2, size - 1):
-            if row[place] == 46:
-                return at
-        return -1
-    return at
+            dotted = dotted or row[place] == 46
+        return dotted
+    return ats == 1
 
 
 @_compiled
@@ -282,7 +360,7 @@ def _normalise_rows(data, offsets, trim, shape, suffix, dots, tests, tlds, text,
     """Writes rows as the rule has them, one after the other. Row i ends at ends[i + 1]; one that is LEFT is empty."""
     spaces_only = trim in (TRIM_SPACES, REMOVE_SPACES)
     removes = trim in (REMOVE_SPACES, REMOVE_WHITESPACE)
-    written = 0
+    data_at, text_at, written = data.ctypes.data, text.ctypes.data, 0
     for each in range(len(offsets) - 1):
         ends[each + 1] = written
         start, stop = offsets[each], offsets[each + 1]
@@ -293,13 +371,12 @@ def _normalise_rows(data, offsets, trim, shape, suffix, dots, tests, tlds, text,
         size = stop - start
         if size < 3 or size > LONGEST:
             continue
-        source, row = data[start:stop], text[written : written + size]
-        if removes:
-            ats, size = _squeezed(source, row, spaces_only)
+        row = text[written : written + size]
+        if removes or size < 8:
+            ats, at, size = _squeezed(data[start:stop], row, spaces_only, removes)
         else:
-            ats = _lowered(source, row)
-        at = _domain_of(row, size, ats, shape)
-        if at < 1:
+            ats, at = _lowered(data_at + start, text_at + written, size)
+        if not _is_shaped(row, size, ats, at, shape):
             continue
         domain = row[at + 1 : size]
         cut, dotless = _is_one_of(domain, suffix), _is_one_of(domain, dots)
@@ -338,6 +415,14 @@ def _hmac_rows(text, ends, found, out, state, inner, outer):  # type: ignore[no-
             _copy(outer, state)
             _update(context, digest + 32 * each, 32)
             _final(digest + 32 * each, context)
+
+
+@_compiled
+def _ascend(offsets):  # type: ignore[no-untyped-def]
+    fine = True
+    for each in range(len(offsets) - 1):
+        fine = fine and offsets[each] <= offsets[each + 1]
+    return fine
 
 
 @_compiled

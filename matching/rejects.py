@@ -21,6 +21,7 @@ class RejectCode(StrEnum):
     NOT_A_PHONE = "not-a-phone"
     LETTERS = "letters-in-number"  # vanity numbers and extensions too: no convention hashes them
     NO_COUNTRY = "no-country-code"
+    AMBIGUOUS = "ambiguous-number"  # without a +, one number of its country and another with its country code
     UNKNOWN_COUNTRY = "unknown-country-code"
     DIGITS = "wrong-number-of-digits"
     NOT_A_DEVICE = "not-a-device-id"

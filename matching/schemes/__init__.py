@@ -134,7 +134,7 @@ def parse(file: str, text: str) -> Scheme:
     """A scheme from the text of its file. Errors: BadScheme."""
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # numbers of thousands of digits and deep brackets have errors of their own
         raise BadScheme(file, "not TOML") from None
     name, source = data.pop("name", None), data.pop("source", None)
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name != _scheme_name(file):

@@ -3,13 +3,14 @@
 double-zero: a leading 00 becomes +.
 assume-plus: digits that begin with neither + nor 0 get a +, where no country is declared: conventions that write
 numbers without + take them to carry their country code.
-e164: the number in E.164 (+, country code, number), with so many digits. Written as digits, spaces and ( ) - . / alone,
-a + first where it carries its country code; otherwise the declared country completes it.
+e164: the number in E.164 (+, country code, number), with so many digits. Written as digits, spaces and ( ) - . /
+alone, a + first where it carries its country code; otherwise the declared country completes it.
 drop-plus: the + goes. drop-country-code: the + and the country code go.
 
 Without a + a number is read as one of the declared country. Where that is no number of its plan, and the digits begin
-with that country's code, they are read as international: so `65 1243 5678` in Singapore. A completed number must be
-of a length that the plan knows; one that carries its code only needs so many digits, as published programs have it.
+with that country's code, they are read as international: so `65 1243 5678` in Singapore. Where both readings are
+numbers of a plan, as `49 151 23456789` in Germany, it is refused. A completed number must be of a length that the plan
+knows; one that carries its code only needs so many digits, as published programs have it.
 """
 
 from __future__ import annotations
@@ -78,10 +79,12 @@ def _national(text: str, country: str | None) -> str | RejectCode:
     number = _parsed(text, country)
     if isinstance(number, RejectCode):
         return number
-    if not phonenumbers.is_valid_number(number) and _begins_with_code(text, country):
-        other = _parsed(f"+{text}", None)
-        if not isinstance(other, RejectCode) and phonenumbers.is_possible_number(other):
-            number = other
+    other = _parsed(f"+{text}", None) if _begins_with_code(text, country) else RejectCode.NOT_A_PHONE
+    if not isinstance(other, RejectCode) and other != number:
+        if not phonenumbers.is_valid_number(number):
+            number = other if phonenumbers.is_possible_number(other) else number
+        elif phonenumbers.is_valid_number(other):
+            return RejectCode.AMBIGUOUS
     return _written(number) if phonenumbers.is_possible_number(number) else RejectCode.DIGITS
 
 

@@ -151,12 +151,19 @@ def test_parquet_without_rows_is_refused(tmp_path: Path) -> None:
         read_source(path)
 
 
+@pytest.fixture
+def unprobed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reader alone: `test_probe` has the other process, which takes half a second for each of many files."""
+    monkeypatch.setattr("passbox.cleanroom.source.unpacks", lambda *_: True)
+
+
 def read_or_refuse(path: Path) -> pa.Table | None:
     with contextlib.suppress(BadSource):
         return read_source(path)
     return None
 
 
+@pytest.mark.usefixtures("unprobed")
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_parquet_that_lies_is_a_table_or_a_refusal(data: st.DataObject, parquet: bytes, tmp_path: Path) -> None:

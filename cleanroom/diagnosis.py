@@ -1,0 +1,151 @@
+"""Why a list matches badly, from the party's own file: `matching.doctor` on a file, its dates and its bundle.
+
+The code ensures: one file is read, the party's own; nothing is charged, since nothing of another party is looked at but
+a release that was paid for and opened with the party's own key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from ..matching.doctor import Cause, Name, Observed, Recipe, examine, ranked, recipes
+from ..matching.identifiers import Arrives, NotText, WrongHash
+from ..matching.schemes.setting import Setting
+from ..policies.agreement import read_agreement
+from ..policies.share import shares_digest
+from .bundle import open_bundle
+from .columns import ColumnUnreadable, refuse_missing
+from .opening import open_release
+from .release import BadRelease
+from .signing import read_shares
+from .source import BadSource, header, read_source
+
+
+class BothLists(Exception):
+    """Two lists were to be compared: that is a release, and it is paid for."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What to look at. raw: a column of raw values beside hashes. seen: a column of dates, stale after so many days."""
+
+    source: Path
+    column: str
+    kind: str
+    scheme: str
+    arrives: Arrives
+    setting: Setting
+    raw: str | None = None
+    seen: str | None = None
+    stale_after: int = 365
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.column, self.raw, self.seen) if name)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """rows: in the file. causes: the costliest first. recipes: how hashes were made, where raw values show it."""
+
+    rows: int
+    causes: tuple[Cause, ...]
+    recipes: tuple[Recipe, ...] = ()
+
+
+def diagnose(asked: Examined, today: date) -> Diagnosis:
+    """What a party's own file shows. Errors: BadSource, ColumnMissing, ColumnUnreadable, UnknownScheme, UnknownKind."""
+    refuse_missing(asked.columns, header(asked.source), asked.source)
+    table = read_source(asked.source, asked.columns)
+    column = table.column(asked.column)
+    try:
+        causes = examine(column, asked.scheme, asked.kind, asked.arrives, asked.setting)
+        raw = table.column(asked.raw) if asked.raw else None
+        made = recipes(raw, column, asked.kind, asked.setting) if raw is not None else []
+    except NotText:
+        raise BadSource(asked.source, f"column {asked.column} is not text", "export it as text") from None
+    except WrongHash as error:
+        rule = f"{error.scheme} hashes {error.kind} with {error.makes}"
+        raise BadSource(asked.source, rule, f"say `--arrives {error.makes}`, or `--arrives raw`") from None
+    if made:
+        causes = [*(cause for cause in causes if cause.name != "scheme"), *_misfit(made, asked, table.num_rows)]
+    if asked.seen and (stale := _stale(table.column(asked.seen), asked, today)):
+        causes.append(stale)
+    return Diagnosis(table.num_rows, tuple(ranked(causes)), tuple(made))
+
+
+def _misfit(made: list[Recipe], asked: Examined, rows: int) -> list[Cause]:
+    """Where the best fitting recipe is not the one that was agreed."""
+    best, agreed = made[0], [each for each in made if (each.scheme, each.layers) == (asked.scheme, "once")]
+    fits = agreed[0].share if agreed else 0.0
+    if fits >= best.share:
+        return []
+    how = f"by {best.scheme}, {best.layers}" if best.scheme else f"without normalising, {best.layers}"
+    name: Name = "scheme" if best.layers == "once" else "encoding"
+    what = f"hashed {how}: {best.share:.1%} of the rows show it, {fits:.1%} fit {asked.scheme}"
+    lost = round((best.share - fits) * rows)
+    return [Cause(name, what, lost, rows, f"hash the raw values once by {asked.scheme}, or let `prepare` do it")]
+
+
+def _stale(column: pa.ChunkedArray, asked: Examined, today: date) -> Cause | None:
+    """Rows that were last seen long ago: people change their addresses, and nobody matches the old one."""
+    days = _days(column, str(asked.seen))
+    limit = today - timedelta(days=asked.stale_after)
+    old = int((days < limit).sum())
+    if not old:
+        return None
+    what = f"last seen more than {asked.stale_after} days ago, before {limit}"
+    return Cause("stale", what, old, len(column), "bring a newer list, or leave these rows out", certain=False)
+
+
+def _days(column: pa.ChunkedArray, name: str) -> pl.Series:
+    """Dates, null where there is none. Errors: ColumnUnreadable."""
+    try:
+        series = pl.from_arrow(column)
+    except (pl.exceptions.PolarsError, pa.ArrowException, ValueError):
+        raise ColumnUnreadable(name, "a date") from None
+    if not isinstance(series, pl.Series):
+        raise ColumnUnreadable(name, "a date")
+    if series.dtype == pl.String:
+        days = series.str.strip_chars().str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+        if days.null_count() == len(days):
+            raise ColumnUnreadable(name, "a date such as 2026-11-29")
+        return days
+    if not series.dtype.is_temporal() or series.dtype in (pl.Time, pl.Duration):
+        raise ColumnUnreadable(name, "a date")
+    return series.cast(pl.Date)
+
+
+def observed(release: Path, identity: str) -> Observed:
+    """The match rate of a paid overlap. Errors: BadRelease, OSError."""
+    document = open_release(release, identity, None).document
+    rate = document.get("match_rate")
+    if document["kind"] != "overlap" or not isinstance(rate, dict):
+        raise BadRelease(release, "it is no overlap, so it holds no match rate", "name the release of an overlap")
+    return Observed(float(rate["low"]), float(rate["estimate"]), float(rate["high"]))
+
+
+def key_mismatch(bundle: Path, contract: Path) -> Cause | None:
+    """Whether a bundle was keyed for this contract, with the shares that lie beside it.
+
+    Errors: BadBundle, OSError, and those of reading a contract.
+    """
+    agreement, manifest = read_agreement(contract), open_bundle(bundle).manifest
+    remedy = "`passbox prepare` it again with this contract and all shares beside it"
+    if manifest.contract != agreement.digest:
+        return Cause(
+            "key", "the bundle was keyed for another contract: nobody matches", manifest.rows, manifest.rows, remedy
+        )
+    if manifest.shares != shares_digest(read_shares(contract, agreement.contract)):
+        what = "the bundle was keyed with other shares than those beside the contract: nobody matches"
+        return Cause("key", what, manifest.rows, manifest.rows, remedy)
+    return None

@@ -1,0 +1,87 @@
+"""Whether a Parquet file unpacks to about what it is: it is read once in a process of its own, with limits.
+
+A Parquet file says its sizes itself: a value, a run of nulls or a dictionary's entry can stand for a billion rows in a
+few bits, and a page of 40 kB can unpack to gigabytes before anything of it can be looked at. So a party's file is first
+read here, column by column and a few rows at a time, by a process that may not take more memory than files of its size
+need, and that nobody misses. It answers with its exit code and no byte of the file.
+
+The code ensures: no more than `ROOM` and `TIMES` the file's size is unpacked here or later; a file that ends the
+other process, by a fault of the reader too, is refused. Limits on memory hold on Linux; elsewhere what is unpacked is
+counted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+TIMES = 64
+ROOM = 2**28
+"""Bytes that any file may unpack to, and how many times its own size besides."""
+MEMORY = 2**30
+SECONDS = 120
+ROWS = 4096
+"""Rows at a time: dense columns are unpacked no further than that."""
+
+
+def unpacks(path: Path, columns: Sequence[str]) -> bool:
+    """Whether those columns of a file can be read within the limits."""
+    size = path.stat().st_size
+    asked = json.dumps({"path": str(path), "columns": list(columns), "size": size})
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "passbox.cleanroom.probe"],
+            input=asked.encode(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **_PLAIN_MEMORY},
+            timeout=SECONDS + size // 2**20,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+_PLAIN_MEMORY = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1"}
+"""Other allocators set address space aside by the gigabyte, which the limit would count."""
+
+
+def _main() -> int:
+    """The process that reads. What the library says of a file may hold values, so nothing is said."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    asked = json.loads(sys.stdin.buffer.read())
+    _limit(MEMORY + 8 * asked["size"])
+    most, unpacked = ROOM + TIMES * asked["size"], 0
+    with pq.ParquetFile(asked["path"]) as file:
+        for name in asked["columns"]:
+            for batch in file.iter_batches(ROWS, columns=[name], use_threads=False):
+                unpacked += batch.nbytes
+                if unpacked > most:
+                    return 1
+    return 0
+
+
+def _limit(more: int) -> None:
+    """So many bytes of memory beyond what is taken already."""
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (taken + more, taken + more))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(_main())
+    except BaseException as error:  # noqa: BLE001 - a traceback would hold values
+        sys.exit(0 if isinstance(error, SystemExit) and error.code == 0 else 1)

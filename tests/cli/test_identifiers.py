@@ -1,0 +1,183 @@
+"""`passbox identifiers` and `passbox doctor match`, as they are typed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Typed = Callable[..., tuple[int, str, str]]
+
+
+def piped(data: bytes, *words: str) -> list[dict[str, object]]:
+    done = subprocess.run([sys.executable, "-m", "passbox", *words], input=data, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_lines_that_are_piped_in_become_one_object_each() -> None:
+    lines = b" JANE.SAOIRSE@gmail.com \r\nnobody\n\xff@b.c\n\n" + b"x" * 10_000_000 + b"\nlast@b.c"
+    out = piped(lines, "identifiers", "normalise", "--scheme", "uid2@1", "--kind", "email", "-")
+    assert [each["input_line"] for each in out] == [1, 2, 3, 4, 5, 6]
+    assert [each["rejected"] for each in out] == [None, "not-an-email", "not-utf8", "empty", "too-long", None]
+    assert out[0] == {
+        "input_line": 1,
+        "input": " JANE.SAOIRSE@gmail.com ",
+        "normalised": "janesaoirse@gmail.com",
+        "sha256_hex": "92ee26057ed9dea2535d6c8b141d48373932476599196e00352254896db5888f",
+        "sha256_base64": "ku4mBX7Z3qJTXWyLFB1INzkyR2WZGW4ANSJUiW21iI8=",
+        "rejected": None,
+    }
+    assert all(each["sha256_hex"] is None and each["sha256_base64"] is None for each in out if each["rejected"])
+
+
+def test_a_file_is_read_as_what_is_piped_in(passbox: Typed, tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("0491 570 006\n+61 491 570 006\n")
+    words = ("identifiers", "normalise", "--scheme", "uid2@1", "--kind", "phone", str(tmp_path / "list"))
+    code, out, _ = passbox(*words, "--country", "au")
+    assert code == 0
+    assert [json.loads(line)["normalised"] for line in out.splitlines()] == ["+61491570006"] * 2
+    _, out, _ = passbox(*words)
+    assert [json.loads(line)["rejected"] for line in out.splitlines()] == ["no-country-code", None]
+
+
+def test_a_convention_that_hashes_with_sha1_says_so(passbox: Typed, tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("+1 (555) 123-4567\n")
+    file = str(tmp_path / "list")
+    _, out, _ = passbox("identifiers", "normalise", "--scheme", "liveramp@1", "--kind", "phone", file)
+    found = json.loads(out)
+    assert found["sha1_hex"] == "b8e04c986aa87857dfb4d364371d1a4195abf1bb"
+    assert (found["sha256_hex"], found["sha256_base64"]) == (None, None)
+
+
+def test_every_step_is_shown_with_what_it_leaves(passbox: Typed) -> None:
+    words = ("identifiers", "explain", "--scheme", "uid2@1", "--kind", "email", " Jane.Doe+x@Gmail.com")
+    _, out, _ = passbox(*words)
+    rows = [line.split() for line in out.splitlines() if line.strip()]
+    assert [row[0] for row in rows if row[0] in ("trim-spaces", "lower-ascii", "drop-suffix", "drop-dots")]
+    assert "janedoe@gmail.com" in out
+    assert hashlib.sha256(b"janedoe@gmail.com").hexdigest() in out
+    _, out, _ = passbox(*words, "--json")
+    steps = json.loads(out)["steps"]
+    assert [step["text"] for step in steps][-3:] == ["jane.doe@gmail.com", "janedoe@gmail.com", "janedoe@gmail.com"]
+
+
+def test_the_step_that_refuses_is_the_last(passbox: Typed) -> None:
+    _, out, _ = passbox("identifiers", "explain", "--scheme", "plain@1", "--kind", "idfa", "0" * 32, "--json")
+    found = json.loads(out)
+    assert [step["refused"] for step in found["steps"]] == [None, None, "no-hyphens"]
+    assert found["rejected"] == "no-hyphens"
+
+
+def test_without_a_scheme_all_stand_side_by_side(passbox: Typed) -> None:
+    _, out, _ = passbox("identifiers", "explain", "--kind", "email", "Jane.Doe+x@GoogleMail.com", "--json")
+    found = {name: each["normalised"] for name, each in json.loads(out)["schemes"].items()}
+    assert found["uid2@1"] == "jane.doe+x@googlemail.com"
+    assert found["google@1"] == "janedoe@googlemail.com"
+    assert found["cm360@1"] == "janedoe+x@googlemail.com"
+
+
+def test_schemes_are_listed_with_their_kinds(passbox: Typed) -> None:
+    _, out, _ = passbox("identifiers", "schemes", "--json")
+    listed = {each["name"]: each["kinds"] for each in json.loads(out)["schemes"]}
+    assert set(listed["uid2@1"]) == {"email", "phone"}
+    assert listed["liveramp@1"]["phone"] == {"hash": "sha1", "encoding": "hex"}
+    assert {"ctv", "ip", "first-party"} <= set(listed["plain@1"])
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--scheme uid2@9 --kind email", "there is no scheme of that name"),
+        ("--scheme uid2@1 --kind fax", "that is no kind of identifier"),
+        ("--scheme uid2@1 --kind ctv", "uid2@1 says nothing about this kind"),
+        ("--scheme plain@1 --kind ip", "an IP address is a household's for a while only"),
+        ("--scheme uid2@1 --kind phone --country XX", "that is no country"),
+    ],
+)
+def test_what_is_asked_wrongly_is_one_line_and_a_hint(words: str, told: str, passbox: Typed) -> None:
+    code, out, err = passbox("identifiers", "normalise", *words.split())
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {told}")
+    assert len(err.splitlines()) == 2
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    """A list as they are: e-mails of Gmail and others, hashed twice beside, and when each was seen."""
+    rows = ["email,hash,seen"]
+    for i in range(200):
+        email = f"Jo.{i}+x@{'gmail.com' if i % 2 else 'b.io'}".lower()
+        once = hashlib.sha256(email.encode()).hexdigest()
+        rows.append(f"{email},{hashlib.sha256(once.encode()).hexdigest()},{2020 + i % 7}-01-01")
+    path = tmp_path / "list.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def test_a_doctor_names_causes_with_their_share(passbox: Typed, people: Path) -> None:
+    words = ("doctor", "match", str(people), "--kind", "email", "--scheme", "uid2@1", "--last-seen", "seen")
+    code, out, err = passbox(*words, "--json")
+    assert (code, err) == (0, "")
+    causes = {(each["name"], each["share"]) for each in json.loads(out)["causes"]}
+    assert ("gmail", 0.5) in causes
+    assert {"scheme", "stale"} <= {name for name, _ in causes}
+    _, out, err = passbox(*words)
+    assert "no other list was read" in out
+    assert "passbox job new overlap" in err
+
+
+def test_raw_values_beside_hashes_show_a_column_hashed_twice(passbox: Typed, people: Path) -> None:
+    words = (
+        "--kind",
+        "email",
+        "--scheme",
+        "plain@1",
+        "--arrives",
+        "sha256",
+        "--column",
+        "hash",
+        "--raw-column",
+        "email",
+    )
+    _, out, _ = passbox("doctor", "match", str(people), *words, "--json")
+    (cause,) = (each for each in json.loads(out)["causes"] if each["name"] == "encoding")
+    assert cause["share"] == 1
+    assert "twice, the second time of its hex" in cause["what"]
+
+
+def test_two_lists_are_not_compared_for_nothing(passbox: Typed, people: Path) -> None:
+    code, out, err = passbox("doctor", "match", str(people), str(people), "--kind", "email", "--scheme", "uid2@1")
+    assert (code, out) == (5, "")
+    assert "it is paid for" in err
+    assert "passbox job new overlap" in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["", "--kind email", "--kind email --scheme uid2@1 --bundle x", "--kind email --scheme uid2@1 --overlap x"],
+)
+def test_a_doctor_who_is_told_too_little_says_what_is_missing(words: str, passbox: Typed, people: Path) -> None:
+    code, _, err = passbox("doctor", "match", str(people), *words.split())
+    assert code == 2
+    assert len(err.splitlines()) == 2
+
+
+def test_no_value_is_echoed_where_a_list_cannot_be_read(passbox: Typed, tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes(b"email,seen\ncanary7f3a@b.c,never\n")
+    words = ("doctor", "match", str(path), "--kind", "email", "--scheme", "uid2@1", "--last-seen", "seen")
+    code, out, err = passbox(*words)
+    assert code == 3
+    assert "7f3a" not in out + err
+
+
+def test_the_machine_is_still_looked_at_without_a_word_more(passbox: Typed) -> None:
+    code, out, _ = passbox("doctor", "--json")
+    assert code == 0
+    assert {"python", "sqlite"} <= {each["what"] for each in json.loads(out)["findings"]}

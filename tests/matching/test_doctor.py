@@ -1,0 +1,204 @@
+"""What one party sees in its own list: the causes, their shares, and bounds on what mending gives."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from itertools import permutations
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from passbox.matching.doctor import Cause, Observed, differing, examine, gain, likely, recipes
+from passbox.matching.hashing import MatchKey, SchemeMismatch, handles
+from passbox.matching.identifiers import digests
+from passbox.matching.schemes import KINDS, known, load
+from passbox.matching.schemes.setting import Setting
+
+SETTING = Setting("US", 24)
+PEOPLE = {
+    "email": [
+        f"{a}{i}{b}@{d}" for i in range(30) for a in ("Jo.", "é") for b in ("", "+x") for d in ("GMail.com", "b.io")
+    ],
+    "phone": [f"(415) 555-{i:04d}" for i in range(2000, 2040)] + [f"+44 20 7946 {i:04d}" for i in range(20)],
+    "idfa": [f"6D92078A-8246-4BA4-AE5B-{i:012X}" for i in range(1, 50)],
+    "gaid": [f"97987bca-ae59-4c7d-94ba-{i:012x}" for i in range(1, 50)],
+    "maid": [f"97987bca-ae59-4c7d-94ba-{i:012x}" for i in range(1, 50)],
+    "android-id": [f"af3802a4{i:08x}" for i in range(1, 50)],
+    "ctv": [f"7XCBNROQ{i:05d}" for i in range(50)],
+    "ip": [f"81.2.69.{i} 2026-11-29T10:00:00Z" for i in range(50)],
+    "first-party": [f"visitor-{i}" for i in range(50)],
+}
+PAIRS = [
+    (kind, one, two)
+    for kind in KINDS
+    for one, two in permutations([name for name in known() if kind in load(name).rules], 2)
+]
+KEY = MatchKey(bytes(range(32)))
+
+
+def column(values: list[str | None]) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(values, pa.string())])
+
+
+def by_name(causes: list[Cause], name: str) -> list[Cause]:
+    return [cause for cause in causes if cause.name == name]
+
+
+@pytest.mark.parametrize(("kind", "one", "two"), PAIRS)
+def test_no_pair_of_schemes_ends_in_a_silent_empty_match(kind: str, one: str, two: str) -> None:
+    """One list follows `one`, the contract says `two`.
+
+    Raw, both are normalised by the contract's scheme, so that cannot arise. Digests of one scheme are not keyed as
+    another. A list that arrives hashed does not show its scheme: then the doctor names what the two hash otherwise,
+    with its share; and where they hash alike there is nothing to name, and everybody matches.
+    """
+    texts = PEOPLE[kind]
+    theirs = digests(column(list(texts)), one, kind, "raw", SETTING)
+    ours = digests(column(list(texts)), two, kind, "raw", SETTING)
+    assert ours.accepted.all()
+    with pytest.raises(SchemeMismatch):
+        handles(theirs, KEY, kind, two)
+    pairs = zip(theirs.values, ours.values, theirs.accepted, strict=True)
+    unlike = sum(not fine or mine.tobytes() != other.tobytes() for mine, other, fine in pairs)
+    named = [
+        cause
+        for cause in by_name(examine(column(list(texts)), two, kind, "raw", SETTING), "scheme")
+        if one in cause.what.removeprefix("hashed otherwise by ").split(", ")
+    ]
+    assert [cause.rows for cause in named] == ([unlike] if unlike else [])
+    assert unlike == differing(texts, two, one, kind, SETTING)
+
+
+emails = st.lists(st.from_regex(r"[a-zA-Z.+]{1,6}@(gmail|googlemail|b)\.com", fullmatch=True), min_size=1, max_size=30)
+
+
+@given(emails)
+def test_what_is_named_is_what_does_not_match_on_any_list(texts: list[str]) -> None:
+    for one, two in (("uid2@1", "pair@1"), ("google@1", "uid2@1"), ("google-docs@1", "cm360@1")):
+        made = [digests(column(list(texts)), name, "email", "raw") for name in (one, two)]
+        unlike = sum(
+            mine != 0 and a.tobytes() != b.tobytes()
+            for mine, a, b in zip(made[1].accepted, made[0].values, made[1].values, strict=True)
+        )
+        named = [
+            cause.rows
+            for cause in by_name(examine(column(list(texts)), two, "email", "raw"), "scheme")
+            if one in cause.what.removeprefix("hashed otherwise by ").split(", ")
+        ]
+        assert sum(named) == unlike
+
+
+def test_a_list_without_country_codes_names_the_country_code() -> None:
+    values: list[str | None] = ["(415) 555-2671"] * 3 + ["+14155552672"]
+    (cause,) = by_name(examine(column(values), "uid2@1", "phone", "raw"), "country-code")
+    assert (cause.rows, cause.of, cause.certain) == (3, 4, True)
+    assert "--country US" in cause.remedy
+    assert not by_name(examine(column(values), "uid2@1", "phone", "raw", Setting("US")), "country-code")
+
+
+def test_gmail_spellings_and_twins_are_counted_apart() -> None:
+    values: list[str | None] = ["a.b@gmail.com", "a+b@gmail.com", "ab@gmail.com", "ab@googlemail.com", "a.b@c.io"]
+    rows = sorted(cause.rows for cause in by_name(examine(column(values), "uid2@1", "email", "raw"), "gmail"))
+    assert rows == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("a@b.c", "raw-email-in-hashed-column"),
+        ("ab" * 16, "wrong-length"),
+        (base64.b64encode(("ab" * 32).encode()).decode(), "base64-of-hex"),
+        (hashlib.sha256(hashlib.sha256(b"").hexdigest().encode()).hexdigest(), "hashed-twice"),
+    ],
+)
+def test_an_encoding_that_matches_nobody_is_named(value: str, told: str) -> None:
+    good = [hashlib.sha256(bytes([i])).hexdigest() for i in range(9)]
+    (cause,) = by_name(examine(column([*good, value]), "uid2@1", "email", "sha256"), "encoding")
+    assert (cause.rows, cause.of) == (1, 10)
+    assert told in cause.what
+
+
+def test_mixed_encodings_and_repeats_are_named() -> None:
+    hashes = [hashlib.sha256(bytes([i])).hexdigest() for i in range(9)]
+    mixed: list[str | None] = [*hashes[:7], hashes[7].upper(), hashes[8].upper()]
+    assert [cause.rows for cause in examine(column(mixed), "uid2@1", "email", "sha256")] == [2]
+    repeated: list[str | None] = [*hashes, hashes[0], hashes[0]]
+    (cause,) = by_name(examine(column(repeated), "uid2@1", "email", "sha256"), "repeats")
+    assert cause.rows == 2
+    assert gain(cause, None) is None
+
+
+@pytest.mark.parametrize("layers", ["once", "hex", "HEX", "base64", "bytes"])
+@pytest.mark.parametrize("scheme", ["uid2@1", "google-docs@1"])
+def test_raw_values_beside_hashes_tell_how_they_were_made(layers: str, scheme: str) -> None:
+    raw: list[str | None] = [f"Jo.{i}+x@{d}" for i in range(9) for d in ("gmail.com", "googlemail.com", "b.io")]
+    made = digests(column(raw), scheme, "email", "raw")
+    write = {
+        "once": None,
+        "hex": lambda d: d.hex().encode(),
+        "HEX": lambda d: d.hex().upper().encode(),
+        "base64": base64.b64encode,
+        "bytes": bytes,
+    }[layers]
+    once = [row.tobytes() for row in made.values]
+    hashed: list[str | None] = [(hashlib.sha256(write(d)).digest() if write else d).hex() for d in once]
+    best = recipes(column(raw), column(hashed), "email", Setting())[0]
+    assert (best.scheme, best.share) == (scheme, 1.0)
+    assert best.layers == ("once" if layers == "once" else best.layers)
+    assert (best.layers == "once") == (layers == "once")
+
+
+def test_hashes_of_other_people_fit_nothing() -> None:
+    raw = column([f"jo{i}@b.io" for i in range(20)])
+    hashed = column([hashlib.sha256(bytes([i])).hexdigest() for i in range(20)])
+    assert recipes(raw, hashed, "email", Setting()) == []
+    assert recipes(column([None]), column([None]), "email", Setting()) == []
+
+
+@given(st.integers(0, 100), st.integers(1, 100), st.floats(0, 1))
+def test_mending_never_gives_more_than_all_rows_and_never_less_than_nothing(rows: int, of: int, rate: float) -> None:
+    cause = Cause("scheme", "w", min(rows, of), of, "r")
+    unseen, seen = gain(cause, None), gain(cause, Observed(0.0, rate / 2, rate))
+    assert unseen is not None
+    assert seen is not None
+    assert 0 <= seen.low <= seen.high <= unseen.high == cause.share
+
+
+def test_the_bound_holds_where_the_truth_is_known() -> None:
+    """60 of 100 rows would match; 20 of the 100, spread evenly, are hashed otherwise: 48 match, and 12 are won."""
+    cause = Cause("gmail", "w", 20, 100, "r", certain=False)
+    won = gain(cause, Observed(0.48, 0.48, 0.48))
+    assert won is not None
+    assert won.high == pytest.approx(0.12)
+
+
+def test_nearly_nobody_matching_is_explained_by_what_concerns_everybody() -> None:
+    gmail = Cause("gmail", "w", 40, 100, "r", certain=False)
+    twice = Cause("encoding", "w", 100, 100, "r")
+    assert likely([gmail, twice], Observed(0.0, 0.001, 0.003)) == [twice]
+    assert likely([gmail, twice], Observed(0.5, 0.55, 0.6)) == [gmail]
+    assert likely([gmail], Observed(0.0, 0.001, 0.003)) == [gmail]
+
+
+@pytest.mark.parametrize("scheme", ["uid2@1", "plain@1"])
+def test_a_list_of_one_and_a_list_of_none_are_looked_at_like_any_other(scheme: str) -> None:
+    assert examine(column(["a@b.c"]), scheme, "email", "raw") == []
+    assert examine(column([]), scheme, "email", "raw") == []
+    (cause,) = examine(column([None]), scheme, "email", "raw")
+    assert (cause.name, cause.rows) == ("form", 1)
+
+
+def test_a_hashed_list_says_that_its_scheme_does_not_show() -> None:
+    hashes: list[str | None] = [hashlib.sha256(bytes([i])).hexdigest() for i in range(9)]
+    (cause,) = examine(column(hashes), "uid2@1", "email", "sha256")
+    assert (cause.name, cause.certain, cause.rows) == ("scheme", False, 9)
+    assert "--raw-column" in cause.remedy
+
+
+def test_no_cause_holds_a_value() -> None:
+    values: list[str | None] = ["canary.7f3a@gmail.com", "canary-7f3a", "canary7f3a@gmаil.com", None]
+    told = repr(examine(column(values), "uid2@1", "email", "raw"))
+    assert "7f3a" not in told
