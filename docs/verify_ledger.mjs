@@ -99,18 +99,21 @@ function holds(check) {
 const hash = (algorithm, data, form = "buffer") => crypto.hash(algorithm, data, form);
 const sha256 = (...parts) => hash("sha256", parts.length === 1 ? parts[0] : Buffer.concat(parts.map((part) => Buffer.from(part))));
 
+// Hashes of the tree are strings of 32 one-byte letters: a long log has many, and a Buffer is a heavy thing.
+
 /** The hash of a leaf, which holds an entry behind a zero byte. */
-function leafHash(entry) {
-  const size = entry.copy(scratch, 1);
-  return hash("sha256", scratch.subarray(0, size + 1));
+function leafHash(data, start, end) {
+  const size = data.copy(scratch, 1, start, end);
+  return hash("sha256", scratch.subarray(0, size + 1), "latin1");
 }
 
 function nodeHash(left, right) {
-  left.copy(node, 1);
-  right.copy(node, 33);
-  return hash("sha256", node);
+  node.latin1Write(left, 1);
+  node.latin1Write(right, 33);
+  return hash("sha256", node, "latin1");
 }
 const [scratch, node] = [Buffer.alloc(65_536), Buffer.alloc(65, 1)];
+const hexOf = (letters) => Buffer.from(letters, "latin1").toString("hex");
 
 // -- bytes ------------------------------------------------------------------------------------------------------------
 
@@ -193,7 +196,7 @@ function roomKey(vkey) {
 
 /** RFC 6962: the largest power of two below the size goes left. */
 function rootOf(leaves) {
-  if (leaves.length === 0) return sha256("");
+  if (leaves.length === 0) return sha256("").latin1Slice();
   const peaks = [];
   leaves.forEach((leaf, index) => {
     let [node, at] = [leaf, index];
@@ -211,6 +214,7 @@ function tilePath(number) {
   return path;
 }
 
+/** Where each entry stands: its bundle, and from where to where in it. */
 function readEntries(folder, size) {
   const entries = [];
   for (let low = 0; low < size; low += 256) {
@@ -221,7 +225,7 @@ function readEntries(folder, size) {
     let at = 0;
     for (let count = 0; count < width; count++) {
       const end = at + 2 + data.readUInt16BE(at);
-      entries.push(data.subarray(at + 2, end));
+      entries.push({ data, start: at + 2, end });
       at = end;
     }
     require(at === data.length, "a bundle of entries ends early or late");
@@ -234,7 +238,7 @@ function checkHead(note, name, room, leaves) {
   require(ours, `${name} is not signed by the contract's room`);
   require(note.size <= leaves.length, `rolled back: ${name} counts ${note.size} entries, ${leaves.length} are here`);
   const root = rootOf(leaves.slice(0, note.size));
-  require(root.equals(note.root), `changed or forked: ${name} was signed over other entries`);
+  require(root === note.root.latin1Slice(), `changed or forked: ${name} was signed over other entries`);
 }
 
 // -- money ------------------------------------------------------------------------------------------------------------
@@ -266,6 +270,7 @@ class Books {
   draws = new Map();
   jobs = new Map();
   lists = new Map();
+  prices = new Map();
   covers = new Set();
   charged = [];
   hour = "";
@@ -276,8 +281,8 @@ class Books {
     Object.assign(this, { folder, terms, leaves, left });
   }
 
-  read(position, leaf) {
-    const [kind, entry] = formOf(leaf.latin1Slice());
+  read(position, text) {
+    const [kind, entry] = formOf(text);
     const contract = this.terms.contract ?? this.contract ?? entry.contract;
     const follows = entry.contract === contract && entry.time >= this.hour && !this.closed;
     require(Number(entry.seq) === position && follows, "it does not stand here, or is not canonical JSON");
@@ -309,7 +314,7 @@ class Books {
 
   /** What a loss is about: this very log, up to the entry that charges it. */
   ownHead() {
-    const root = rootOf(this.leaves.slice(0, this.position)).toString("hex");
+    const root = hexOf(rootOf(this.leaves.slice(0, this.position)));
     return { contract: this.contract, root, size: this.position };
   }
 
@@ -334,33 +339,41 @@ class Books {
   }
 
   release(entry) {
-    const { key, beside, job, commitment, specification, part, statistic } = entry;
+    const { beside, specification, part, statistic } = entry;
     this.requireJob(entry);
-    require(hash("sha256", specification, "hex") === key, "its key is not that of its specification");
+    const key = hash("sha256", specification, "hex");
+    require(key === entry.key, "its key is not that of its specification");
     require(entry.one < entry.two, "it does not stand here, or is not canonical JSON");
-    const datasets = copied(entry.datasets);
-    if (!this.jobs.has(job)) this.jobs.set(copied(job), datasets);
+    const kept = copied(entry.job + entry.commitment + entry.datasets);
+    const [job, commitment, datasets] = [kept.slice(0, 64), kept.slice(64, 128), kept.slice(128)];
+    if (!this.jobs.has(job)) this.jobs.set(job, datasets);
     require(this.jobs.get(job) === datasets, "its job was for other data");
     const recipients = this.listed(entry.recipients);
     const charges = JSON.parse(entry.charges);
-    const own = { part: copied(part), datasets, recipients, charges, commitment: copied(commitment), paid: [] };
-    own.again = this.draws.has(key);
-    if (!own.again) this.draws.set(copied(key), { ...own, read: new Set() });
+    const again = this.draws.has(key);
+    const own = { part: part === "all" ? "all" : copied(part), datasets, recipients, charges, commitment, paid: [], read: [] };
+    if (!again) this.draws.set(key, own);
     const draw = this.draws.get(key);
     require(draw.commitment === commitment, "the same statistic was drawn twice");
-    const news = charges.length > 0 || recipients.some((name) => !draw.read.has(name));
-    require(news, "the same statistic stands twice, for nobody new");
-    recipients.forEach((name) => draw.read.add(name));
-    const [l2, scale] = [BigInt(entry.l2), BigInt(entry.scale)];
-    require(Object.hasOwn(NOISE, statistic) && scale > 2n ** 21n, "its noise is none");
-    require(l2 === NOISE[statistic].l2 && entry.lattice === NOISE[statistic].lattice, "its noise is none");
-    const cost = price(l2, scale);
+    const news = recipients.filter((name) => !draw.read.includes(name));
+    require(charges.length > 0 || news.length > 0, "the same statistic stands twice, for nobody new");
+    draw.read = draw.read.length > 0 ? [...draw.read, ...news] : recipients;
+    const noise = Object.hasOwn(NOISE, statistic) ? NOISE[statistic] : {};
+    require(entry.scale > 2 ** 21 && entry.l2 === `${noise.l2}` && entry.lattice === noise.lattice, "its noise is none");
+    const cost = this.price(entry.l2, entry.scale);
     this.charge(draw, charges);
     const other = beside ? this.draws.get(beside) : draw;
     this.requirePayers(other, [entry.one, entry.two], recipients, cost);
-    this.requireCover(beside, own, other, JSON.parse(entry.covered));
+    this.requireCover(beside, own, other, JSON.parse(entry.covered), again);
     this.requireManifest(entry.one, entry.of_one);
     this.requireManifest(entry.two, entry.of_two);
+  }
+
+  /** Many draws have the same noise. */
+  price(l2, scale) {
+    const noise = `${l2} ${scale}`;
+    if (!this.prices.has(noise)) this.prices.set(noise, price(BigInt(l2), BigInt(scale)));
+    return this.prices.get(noise);
   }
 
   /** A list of names; the same text gives the same list. */
@@ -396,16 +409,17 @@ class Books {
   }
 
   /** One charge may pay for two releases on disjoint parts of the same people, for the same readers. */
-  requireCover(beside, own, other, covered) {
+  requireCover(beside, own, other, covered, again) {
     const paid = beside ? other.charges.map(({ account, dataset, rho }) => ({ account, dataset, rho })) : [];
     const apart = !beside || (isAlike(own, other) && same([own.part, other.part].sort(), ["held-out", "train"]));
     const charged = own.charges.length > 0;
-    const once = beside ? !this.covers.has(beside) && !charged : charged || own.again;
+    const once = beside ? !this.covers.has(beside) && !charged : charged || again;
     require(apart && once && same(covered, paid), "its cover does not fit");
     if (beside) this.covers.add(copied(beside));
   }
 
   requireJob({ job, asker }) {
+    if (!this.terms.parties) return;
     const rule = "the job is not signed by its asker";
     this.requireSigned(join("requests", `${job}.toml`), job, `.${asker}.sig`, asker, "passbox-job", rule);
   }
@@ -471,7 +485,7 @@ function leftByEarlier(folder, terms) {
       const books = verify(path, earlier, []);
       require(earlier.contract === contract, "TERMS of an earlier contract are of another");
       require(!terms.contract || books.closed === terms.contract, "it is open, or went on under another contract");
-      return { contract, left: [books.leaves.length, rootOf(books.leaves).toString("hex"), heirs(terms, earlier, books)] };
+      return { contract, left: [books.leaves.length, hexOf(rootOf(books.leaves)), heirs(terms, earlier, books)] };
     } catch (error) {
       throw new Broken(`before/${contract}: ${error instanceof Broken ? error.message : error}`);
     }
@@ -494,13 +508,13 @@ export function verify(folder, terms, seen) {
   const room = roomKey(terms.vkey);
   const head = parseNote(readFileSync(join(folder, "checkpoint")));
   const entries = readEntries(folder, head.size);
-  const leaves = entries.map(leafHash);
+  const leaves = entries.map(({ data, start, end }) => leafHash(data, start, end));
   checkHead(head, "checkpoint", room, leaves);
   for (const path of seen) checkHead(parseNote(readFileSync(path)), basename(path), room, leaves);
   const books = new Books(folder, terms, leaves, leftByEarlier(folder, terms));
-  entries.forEach((leaf, position) => {
+  entries.forEach(({ data, start, end }, position) => {
     try {
-      books.read(position, leaf);
+      books.read(position, data.latin1Slice(start, end));
     } catch (error) {
       throw new Broken(`entry ${position}: ${error instanceof Broken ? error.message : error}`);
     }
