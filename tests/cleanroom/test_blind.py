@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from passbox.policies.share import ShareUnusable, new_share, open_shares, share_
 if TYPE_CHECKING:
     from conftest import Copier, World
 
-KNOWN = [f"known{number}@mail.example" for number in range(8)]
+KNOWN = [f"known{number}@mail.example" for number in range(2)]
 """People whom whoever looks knows already."""
 
 SUBMIT = """
@@ -81,16 +80,22 @@ def found(memory: bytes) -> set[str]:
 
 
 def memory_of(pid: int) -> Iterator[bytes]:
-    """What a process has written to its memory, region by region."""
-    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+    """What a process has written to its memory, region by region; pages that none was written to are left out."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    with (
+        Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory,
+        Path(f"/proc/{pid}/pagemap").open("rb", buffering=0) as pages,
+    ):
         for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
             begin, end = (int(part, 16) for part in line.split()[0].split("-"))
-            if line.split()[1].startswith("rw") and not re.search(r"\[v(var|syscall|dso)", line):
-                memory.seek(begin)
-                try:
-                    yield memory.read(end - begin)
-                except OSError:  # a region that no page backs
-                    continue
+            if not line.split()[1].startswith("rw") or "[v" in line:
+                continue
+            pages.seek(begin // page * 8)
+            there = np.frombuffer(pages.read((end - begin) // page * 8), dtype=np.uint64) >> np.uint64(62) != 0
+            edges = np.flatnonzero(np.diff(np.concatenate([[False], there, [False]]).astype(np.int8)))
+            for first, last in edges.reshape(-1, 2).tolist():  # runs of pages that are in memory, or swapped out
+                memory.seek(begin + first * page)
+                yield memory.read((last - first) * page)
 
 
 def stopped(child: subprocess.Popen[bytes]) -> bool:
@@ -122,7 +127,7 @@ def handles_of(world: World, bundle: Path) -> list[bytes]:
     from passbox.cleanroom.bundle import open_bundle, read_data
 
     table = read_data(open_bundle(bundle), world.room().seal_identity)
-    return [int(k).to_bytes(8, "little") for k in table.column("k").to_numpy()[:20]]
+    return [int(k).to_bytes(8, "little") for k in table.column("k").to_numpy()[:4]]
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs /proc/PID/mem")
@@ -131,7 +136,7 @@ def test_submit_holds_no_hash_of_an_identifier_in_memory(empty_room: World, copi
     handles = handles_of(empty_room, bundle)
     seen, held = looked_through(copied(empty_room), bundle, b"", handles)
     assert (seen, held) == (set(), len(handles))  # what it does hold is found: the search has teeth
-    digest = spellings(KNOWN[3])["raw"]
+    digest = spellings(KNOWN[1])["raw"]
     assert looked_through(copied(empty_room), bundle, digest, handles)[0] >= {"raw", "hex", "half"}
 
 
