@@ -64,7 +64,7 @@ class Persons:
 def persons(keys: Sequence[Held], links: Sequence[Rows], rows: int, repeats: Repeats, most: int) -> Persons:
     """Who the rows are. keys: best first; every row has one at least. rows: how many there are.
 
-    Persons stand in the order of their first rows; where there is one key and nothing else joins, in that of its handles.
+    Persons stand in the order of their first rows; where there is one key and nothing else joins, of its handles.
     links: further columns that join rows, such as the owner's own IDs: (rows,), a number for each value. most: how
     many identifiers one person may have.
     """
@@ -109,7 +109,7 @@ def _joined(keys: Sequence[Held], links: Sequence[Rows], rows: int) -> Rows:
     from scipy.sparse.csgraph import connected_components
 
     pairs = [_neighbours(held.k, held.row) for held in _joining(keys)]
-    pairs += [_neighbours(link, np.arange(rows, dtype=np.int64)) for link in links]
+    pairs += [_neighbours(link.astype(np.uint64), np.arange(rows, dtype=np.int64)) for link in links]
     one, other = (np.concatenate(side) for side in zip(*pairs, strict=True)) if pairs else (_NONE, _NONE)
     if len(one) == 0:
         return np.arange(rows, dtype=np.int64)
@@ -120,9 +120,9 @@ def _joined(keys: Sequence[Held], links: Sequence[Rows], rows: int) -> Rows:
 _NONE = np.empty(0, dtype=np.int64)
 
 
-def _neighbours(values: NDArray[np.generic], row: Rows) -> tuple[Rows, Rows]:
+def _neighbours(values: NDArray[np.uint64], row: Rows) -> tuple[Rows, Rows]:
     """Rows that hold the same value, each with the next one."""
-    order = ascending(values) if values.dtype == np.uint64 else np.argsort(values, kind="stable")
+    order = ascending(values)
     ordered = values[order]
     same = np.flatnonzero(ordered[1:] == ordered[:-1])
     return row[order[same]], row[order[same + 1]]
