@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..matching.hashing import Handles
 from ..matching.keyed import KNOWN, MOST_ROWS, STRAYS, is_known, strays
+from ..matching.order import ascending
 from .columns import outside
 from .files import replacing
 from .layout import HANDLES, MASK, PART, Layout, file_name
@@ -266,7 +267,7 @@ _NONE = np.empty(0, dtype=np.uint64)
 
 
 def _by_k(table: pa.Table) -> pa.Table:
-    order = np.argsort(table.column("k").to_numpy(), kind="stable")
+    order = ascending(table.column("k").to_numpy())
     return pa.table([table.column(name).to_numpy()[order] for name in HANDLES.names], HANDLES)
 
 

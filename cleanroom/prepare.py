@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from ..matching.fingerprint import keyer
 from ..matching.hashing import MatchKey, derive_match_key
 from ..policies.agreement import Agreement
 from ..policies.check import refuse_expired
@@ -94,7 +95,7 @@ def prepare(task: Task, keys: Keys, sign: Signer, shares: Mapping[str, str], now
     _refuse_stranger(task, keys)
     key = derive_match_key(open_shares(task.agreement, shares, keys.seal_identity()), _contract_digest(task))
     made_from = _made_from(task, key)
-    laid = records(task.brought, key)
+    laid = records(task.brought, keyer(task.agreement.contract.match.fingerprint, key, _contract_digest(task)))
     _refuse_rejects(task, laid.report)
     _refuse_padding(task.brought, laid.report, task.pad_to)
     sketch = _sketch(task, keys, laid)
@@ -115,13 +116,14 @@ def prepare(task: Task, keys: Keys, sign: Signer, shares: Mapping[str, str], now
 
 def _sketch(task: Task, keys: Keys, laid: Records) -> Sketch:
     contract = task.agreement.contract
-    smallest = smallest_of(keys, laid.digests)
+    best = laid.best()
+    smallest = smallest_of(keys, best)
     return Sketch(
         contract=task.agreement.digest,
         contract_name=contract.name,
         dataset=task.dataset,
         kind=contract.kind,
-        people=len(laid.digests),
+        people=len(best),
         smallest=smallest,
     )
 
@@ -131,7 +133,7 @@ def examine(brought: Brought, pad_to: int = 0) -> Prepared:
 
     Errors: BadSource, ColumnMissing, ColumnUnreadable; Refused where it cannot be padded or δ is above 1/n.
     """
-    report = records(brought, MatchKey(bytes(31) + b"\1")).report
+    report = records(brought, keyer("passbox@1", MatchKey(bytes(31) + b"\1"), bytes(32))).report
     _refuse_padding(brought, report, pad_to)
     report = padded(report, pad_to)
     refuse_large_delta(brought.contract, brought.dataset, report.rows)

@@ -9,7 +9,7 @@ column that is refused would show as fewer matches only.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,8 +18,10 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ..matching.hashing import Handles, MatchKey, handles
+from ..matching.fingerprint import Keyer
+from ..matching.hashing import Handles
 from ..matching.identifiers import Digests, MixedEncodings, NotText, RejectCode, digests
+from ..matching.order import ascending
 from ..matching.persons import Held, Persons, persons
 from ..policies.contract import Contract, DatasetRule
 from .columns import ColumnUnreadable, read_columns, refuse_missing
@@ -94,13 +96,14 @@ class Brought:
 class Records:
     """Records as they go into a bundle, in order. own: the owner's IDs, if it has any; columns: as declared.
 
-    handles: the columns of the keys. digests: (people, 32) uint8, of each one's best identifier; they stay at home.
+    handles: the columns of the keys. best: gives (people, 32) uint8, the digest of each one's best identifier, which
+    stays at home.
     """
 
     handles: pa.Table
     own: pa.ChunkedArray | None
     columns: pa.Table
-    digests: NDArray[np.uint8]
+    best: Callable[[], NDArray[np.uint8]]
     report: Prepared
 
     def known_from(self, lists: Sequence[Returned]) -> Records:
@@ -112,7 +115,7 @@ class Records:
         people = Handles(self.handles.column("k").to_numpy(), self.handles.column("k2").to_numpy())
         made = with_dummies(people, rows, secret)
         keyed = pa.table({"k": made.k, "k2": made.k2})
-        return Records(keyed, None, pa.table({}), self.digests, padded(self.report, rows))
+        return Records(keyed, None, pa.table({}), self.best, padded(self.report, rows))
 
     def with_tokens(self, tokens: pa.Array | pa.ChunkedArray | None) -> pa.Table:
         """The bundle's table."""
@@ -135,8 +138,8 @@ def new_tokens(count: int) -> pa.Array:
             return pa.array(tokens)
 
 
-def records(brought: Brought, key: MatchKey) -> Records:
-    """Everything a bundle holds but its tokens, and the report.
+def records(brought: Brought, key: Keyer) -> Records:
+    """Everything a bundle holds but its tokens, and the report. key: makes handles of hashes.
 
     Errors: BadSource, ColumnMissing, ColumnUnreadable.
     """
@@ -170,8 +173,8 @@ def records(brought: Brought, key: MatchKey) -> Records:
         suspects={f"{kind}: {code.value}": n for kind, each in hashed.items() for code, n in each.suspects.items()},
     )
     table = _handle_columns(brought.layout, keyed, found, at)
-    digests_of = _best_digests(hashed, found, at)
-    return Records(table, None if own is None else own.take(rows), read.table.take(rows), digests_of, report)
+    own = None if own is None else own.take(rows)
+    return Records(table, own, read.table.take(rows), lambda: _best_digests(hashed, found, at), report)
 
 
 # -- identifiers -------------------------------------------------------------------------------------------------------
@@ -187,12 +190,14 @@ class _Keyed:
     at: NDArray[np.int64]
 
     @classmethod
-    def of(cls, hashed: Digests, key: MatchKey, counts: NDArray[np.bool_]) -> _Keyed:
-        fine = np.flatnonzero(counts[hashed.rows])
-        row = hashed.rows[fine]
+    def of(cls, hashed: Digests, key: Keyer, counts: NDArray[np.bool_]) -> _Keyed:
+        row, made = hashed.rows, key(hashed)
+        if not (fine := counts[row]).all():
+            kept = np.flatnonzero(fine)
+            row, made = row[kept], made.take(kept)
         at = np.full(len(counts), -1, dtype=np.int64)
         at[row] = np.arange(len(row))
-        return cls(row, handles(hashed, key, hashed.kind, hashed.scheme).take(fine), at)
+        return cls(row, made, at)
 
 
 def _digests(brought: Brought, source: pa.Table, kind: str) -> Digests:
@@ -276,9 +281,11 @@ def _own_ids(rule: DatasetRule, source: pa.Table) -> tuple[pa.ChunkedArray | Non
 
 def _first_of_each(own: pa.ChunkedArray | None, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which of these rows are the first with their ID: an ID that stands for two people would name either."""
-    if own is None:
-        return np.ones(len(rows), dtype=np.bool_)
-    return pl.Series(own.take(pa.array(rows))).is_first_distinct().to_numpy()
+    fine = np.ones(len(rows), dtype=np.bool_)
+    if own is not None:
+        order = np.argsort(rows)
+        fine[order] = pl.Series(own.take(pa.array(rows[order]))).is_first_distinct().to_numpy()
+    return fine
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------
@@ -293,7 +300,7 @@ def _order(keyed: Mapping[str, _Keyed], found: Persons, named: NDArray[np.bool_]
         mine = (row >= 0) & ~known
         best[mine] = each.handles.k[each.at[row[mine]]]
         known |= mine
-    return np.argsort(best, kind="stable")
+    return np.arange(len(best)) if (best[1:] >= best[:-1]).all() else ascending(best)
 
 
 def _handle_columns(layout: Layout, keyed: Mapping[str, _Keyed], found: Persons, at: NDArray[np.int64]) -> pa.Table:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .show import JsonFlag, Result, Table, counted, say, working
+from .show import JsonFlag, Result, Table, counted, progressing, say
 
 if TYPE_CHECKING:
     from ..cleanroom.room import Room
@@ -133,9 +133,9 @@ def submit(
     from ..cleanroom.room import open_room
     from ..cleanroom.submit import submit as take
 
-    with working("verifying and storing"):
+    with progressing("verifying and storing") as progress:
         opened = open_room(room)
-        taken = take(opened, bundle)
+        taken = take(opened, bundle, progress)
     manifest = taken.dataset.manifest
     verb = "took in" if taken.new else "nothing changed: the room holds"
     replaces = f"; replaces {counted(taken.replaced, 'row')}" if taken.replaced is not None else ""
@@ -162,9 +162,9 @@ def match(room: RoomFolder, as_json: JsonFlag = False) -> None:
     from ..cleanroom.room import RoomUnusable, open_room
     from ..policies.sentences import matching
 
-    with working("matching"):
+    with progressing("matching") as progress:
         opened = open_room(room)
-        pairs = match_all(opened)
+        pairs = match_all(opened, progress)
     if not pairs:
         missing = _missing(opened)
         rule = f"nothing can be matched yet: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"

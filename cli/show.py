@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -191,6 +191,25 @@ def working(what: str) -> Iterator[None]:
         return
     with consoles()[1].status(clean(what)):
         yield
+
+
+def _nowhere(done: int, steps: int) -> None:
+    """Nobody is looking."""
+    del done, steps
+
+
+@contextmanager
+def progressing(what: str) -> Iterator[Callable[[int, int], None]]:
+    """The same with a bar, for work that says how far it has come: call it with steps done, and of how many."""
+    if _capture.get() is not None or not sys.stderr.isatty():
+        yield _nowhere
+        return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=consoles()[1], transient=True) as bar:
+        task = bar.add_task(clean(what), total=None)
+        yield lambda done, steps: bar.update(task, completed=done, total=steps)
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .hashing import Handles
+from .order import ascending
 from .rules import Bounds, Rule, bounds
 
 
@@ -105,7 +106,7 @@ def ranked(handles: Sequence[Handles], rows: Sequence[NDArray[np.int64]], count:
     known = np.zeros(count, dtype=np.bool_)
     keys = []
     for each, row in zip(handles, rows, strict=True):
-        order = np.argsort(each.k, kind="stable")
+        order = ascending(each.k)
         keys.append(Key(each.take(order), row[order], ~known[row[order]]))
         known[row] = True
     return keys

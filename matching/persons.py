@@ -26,6 +26,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .order import ascending
 from .rules import HOUSEHOLD, Repeats
 
 Rows: TypeAlias = NDArray[np.int64]
@@ -45,7 +46,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Persons:
-    """first: the row that speaks for each person, ascending. handle: for each kind the row whose handle the person
+    """first: the row that speaks for each person. handle: for each kind the row whose handle the person
     keeps, -1 for none. merged: rows that joined another. crowded: rows left out by the guard. bare: rows left out since
     every identifier they had stays with another. shared: by kind, how many handles stayed with another person."""
 
@@ -63,9 +64,12 @@ class Persons:
 def persons(keys: Sequence[Held], links: Sequence[Rows], rows: int, repeats: Repeats, most: int) -> Persons:
     """Who the rows are. keys: best first; every row has one at least. rows: how many there are.
 
+    Persons stand in the order of their first rows; where there is one key and nothing else joins, of its handles.
     links: further columns that join rows, such as the owner's own IDs: (rows,), a number for each value. most: how
     many identifiers one person may have.
     """
+    if len(keys) == 1 and not links:
+        return _alone(keys[0])
     label = np.arange(rows, dtype=np.int64)
     crowded = np.zeros(rows, dtype=np.bool_)
     if repeats == "merge":
@@ -90,13 +94,22 @@ def persons(keys: Sequence[Held], links: Sequence[Rows], rows: int, repeats: Rep
     )
 
 
+def _alone(held: Held) -> Persons:
+    """With one key, rows that repeat a handle are one person, who has one identifier, whatever becomes of repeats."""
+    order = ascending(held.k)
+    k = held.k[order]
+    first = order[np.concatenate([[True], k[1:] != k[:-1]])] if len(k) else order  # equal ones stand by row
+    row = held.row[first]
+    return Persons(row, {held.kind: row}, len(k) - len(row), 0, 0, {})
+
+
 def _joined(keys: Sequence[Held], links: Sequence[Rows], rows: int) -> Rows:
     """For every row, the number of its person: rows that are joined through others have one."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     pairs = [_neighbours(held.k, held.row) for held in _joining(keys)]
-    pairs += [_neighbours(link, np.arange(rows, dtype=np.int64)) for link in links]
+    pairs += [_neighbours(link.astype(np.uint64), np.arange(rows, dtype=np.int64)) for link in links]
     one, other = (np.concatenate(side) for side in zip(*pairs, strict=True)) if pairs else (_NONE, _NONE)
     if len(one) == 0:
         return np.arange(rows, dtype=np.int64)
@@ -107,9 +120,9 @@ def _joined(keys: Sequence[Held], links: Sequence[Rows], rows: int) -> Rows:
 _NONE = np.empty(0, dtype=np.int64)
 
 
-def _neighbours(values: NDArray[np.generic], row: Rows) -> tuple[Rows, Rows]:
+def _neighbours(values: NDArray[np.uint64], row: Rows) -> tuple[Rows, Rows]:
     """Rows that hold the same value, each with the next one."""
-    order = np.argsort(values, kind="stable")
+    order = ascending(values)
     ordered = values[order]
     same = np.flatnonzero(ordered[1:] == ordered[:-1])
     return row[order[same]], row[order[same + 1]]

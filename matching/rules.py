@@ -31,6 +31,8 @@ HOUSEHOLD = frozenset({"ip", "ctv"})
 Repeats: TypeAlias = Literal["merge", "drop"]
 """What becomes of rows of one party that repeat an identifier: one person; or the first row keeps it, the others lose
 it."""
+Fingerprint: TypeAlias = Literal["passbox@1", "c3r@1", "c3r@2"]
+"""How hashes are keyed (`matching.fingerprint`)."""
 Side: TypeAlias = Literal["seed", "people"]
 
 

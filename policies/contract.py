@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from ..dp.budget import LARGEST_EPSILON, Budget, Delta, Epsilon
 from ..dp.window import Window
-from ..matching.rules import Bounds, Repeats, Rule, bounds
+from ..matching.rules import Bounds, Fingerprint, Repeats, Rule, bounds
 from ..matching.schemes.addresses import LONGEST_WINDOW
 from ..matching.schemes.setting import Setting
 from .document import InvalidContract as InvalidContract
@@ -104,7 +104,7 @@ class MatchRule(_Strict):
 
     repeats: what a party's tool does with rows that repeat an identifier: make one person of them, or let the first
     keep it. largest_person: how many identifiers one person may have; rows joined to more are left out. window: hours
-    for which an IP address counts as one household's.
+    for which an IP address counts as one household's. fingerprint: how hashes are keyed.
     """
 
     keys: Annotated[list[Name], Field(min_length=1, max_length=MOST_KEYS)]
@@ -112,6 +112,7 @@ class MatchRule(_Strict):
     rule: Rule
     repeats: Repeats = "merge"
     largest_person: Annotated[int, Field(ge=2, le=1000)] = 20
+    fingerprint: Fingerprint = "passbox@1"
     window: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)] | None = None
 
     @property

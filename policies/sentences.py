@@ -42,8 +42,10 @@ def operator_sentence(contract: Contract) -> str | None:
 def matching(contract: Contract) -> tuple[str, ...]:
     """How people are matched, and what that means for what is paid."""
     match = contract.match
+    c3r = "handles are keyed as the C3R client of AWS Clean Rooms makes fingerprints"
+    more = (c3r,) if match.fingerprint != "passbox@1" else ()
     if len(match.keys) == 1:
-        return ("one record of either side moves at most one matched row",)
+        return ("one record of either side moves at most one matched row", *more)
     ways = {
         "own-best": "a seed is looked up by the best key it has, whether or not that hits",
         "fall-through": "a seed is looked up by its best key, and by the next one where that misses",
@@ -58,7 +60,7 @@ def matching(contract: Contract) -> tuple[str, ...]:
         f"{match.largest_person} identifiers",
         "drop": "at home, the first row keeps an identifier, and rows that repeat it go without",
     }
-    return (*said, repeats[match.repeats])
+    return (*said, repeats[match.repeats], *more)
 
 
 def _rows(count: int) -> str:
