@@ -46,11 +46,13 @@ class Texts:
     label: np.ndarray
 
 
-def read(path: Path, text: str, label: str, lexicon) -> Texts:
+def read(path: Path, text: str, label: str, lexicon, common: int) -> Texts:
     frame = pl.read_csv(path)
     tokens = Tokeniser(lexicon.vocabulary).cut(frame[text].cast(pl.String).fill_null(""))
     words = StandsFor(lexicon.vocabulary, lexicon.table)(tokens.words)
-    return Texts(words, np.repeat(np.arange(len(frame)), tokens.lengths), frame[label].rank("dense").to_numpy())
+    row = np.repeat(np.arange(len(frame)), tokens.lengths)
+    kept = words >= common  # a table's first words are the most common ones
+    return Texts(words[kept], row[kept], frame[label].rank("dense").to_numpy())
 
 
 def recovered(drawn: np.ndarray, texts: Texts, rows) -> float:
@@ -85,12 +87,17 @@ def accuracies(words: np.ndarray, texts: Texts, size: int, seeds: int, spread=No
     return np.array(found)
 
 
-def neighbourhoods(table, width: int = 16) -> sp.csr_matrix:
-    """Words near each other are about one thing: a count is shared among neighbours. Post-processing."""
+def believed(table, rows, width: int = 96) -> sp.csr_matrix:
+    """What a word that came out was likely before, among its neighbours: Bayes with the frequency that a word's place
+    in a vocabulary suggests (Zipf). Public knowledge, and so post-processing."""
     size = len(table)
+    width = min(width, table.near.shape[1])
+    above = np.diff(rows.above[:, :width].astype(np.float64), axis=1, prepend=0.0) + rows.base[:, None]
+    weight = above / rows.total[:, None] / (np.arange(size) + 50.0)[:, None]
     ends = np.arange(0, size * width + 1, width)
-    shares = np.full(size * width, 1.0 / width)
-    return sp.csr_matrix((shares, table.near[:, :width].ravel(), ends), shape=(size, size))
+    back = sp.csr_matrix((weight.ravel(), table.near[:, :width].ravel(), ends), shape=(size, size)).T.tocsr()
+    total = np.maximum(np.asarray(back.sum(axis=1)).ravel(), 1e-300)
+    return sp.diags(1 / total) @ back
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
@@ -107,26 +114,28 @@ def main() -> None:
     parser.add_argument("--label", default="label")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--table", type=int, default=20_000)
+    parser.add_argument("--leave-out", type=int, default=0, help="as `text privatise --leave-out`")
     parser.add_argument("--grid", default="")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     lexicon = open_lexicon(None, given.table, quiet)
-    texts = read(given.texts, given.text, given.label, lexicon)
+    texts = read(given.texts, given.text, given.label, lexicon, given.leave_out)
     clean = accuracies(texts.words, texts, len(lexicon.table), given.seeds)
     print(f"{len(texts.words):,} tokens in {len(texts.label):,} texts; clean accuracy {interval(clean)}", flush=True)
     grid = [tuple(part.split(":")) for part in given.grid.split(",")] if given.grid else GRID
-    spread = neighbourhoods(lexicon.table)
     found = []
     for name, epsilon, reach, crowd in grid:
         made = certify(lexicon.vocabulary, lexicon.table, Wanted(name, float(epsilon), float(reach), int(crowd)), quiet)
         drawn = mechanism(made, lexicon.vocabulary, lexicon.table).draw(texts.words)
         rows = rows_of(lexicon.table.near, lexicon.table.far, made.score, len(lexicon.table))
+        spread = believed(lexicon.table, rows)
         lost, half = interval(clean - accuracies(drawn, texts, len(lexicon.table), given.seeds))
         near, near_half = interval(clean - accuracies(drawn, texts, len(lexicon.table), given.seeds, spread))
         line = {
             "mechanism": name, "epsilon": float(made.epsilon), "crowd": int(crowd), "reach": float(reach),
             "any_two": float(made.any_two), "stays": float((drawn == texts.words).mean()),
-            "recovered": recovered(drawn, texts, rows), "lost": lost, "half": half, "lost_spread": near, "half_spread": near_half,
+            "recovered": recovered(drawn, texts, rows), "lost": lost, "half": half,
+            "lost_spread": near, "half_spread": near_half,
         }  # fmt: skip
         found.append(line)
         print({key: round(value, 4) if isinstance(value, float) else value for key, value in line.items()}, flush=True)

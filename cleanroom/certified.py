@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+from pydantic import ValidationError
 
 from ..dp.text import certificate as certificates
 from ..dp.text import statement as statements
@@ -17,8 +19,9 @@ from ..dp.text.statement import PrivateColumn, Statement
 from ..dp.text.table import Table, of_values
 from ..dp.text.vocabulary import Vocabulary
 from ..policies.contract import DatasetRule, NumberColumn, SetColumn
+from .bundle import Manifest
 from .lexicon import vocabulary_of
-from .privatise import Values, middle_of
+from .privatise import Values, middle_of, statement_path
 
 Declared: TypeAlias = tuple[tuple[str, ...], int]
 """The values of a column, and how many a person has at most."""
@@ -100,6 +103,20 @@ def values_for(
     return Values(made, words, mechanism(made, vocabulary, table), middle_of(table, vocabulary), draws)
 
 
+def privatised(source: Path, rule: DatasetRule) -> tuple[PrivateColumn, ...]:
+    """What the statement beside a party's file says of it; nothing where there is none. Errors: BadCertificate."""
+    beside = statement_path(source)
+    if not beside.is_file():
+        return ()
+    said = read_statement(beside)
+    with source.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != said.file:
+            raise BadCertificate(beside, "it is about another file", "privatise this one, or move the statement away")
+    if wrong := faults(said.columns, rule):
+        raise BadCertificate(beside, wrong[0], "privatise with `--contract contract.toml --dataset NAME`")
+    return said.columns
+
+
 def faults(columns: Sequence[PrivateColumn], rule: DatasetRule) -> Sequence[str]:
     """What a bundle's certificates get wrong about its contract, in words; nothing where they fit.
 
@@ -116,3 +133,37 @@ def faults(columns: Sequence[PrivateColumn], rule: DatasetRule) -> Sequence[str]
         elif each.tokens is None or each.tokens < declared[each.column][1]:
             wrong.append(f"{each.column}: its certificate does not cover every value a person may have")
     return wrong
+
+
+def private_columns(manifests: Mapping[str, bytes]) -> list[tuple[str, PrivateColumn]]:
+    """Of every manifest in a copy of a ledger: data set and column. What cannot be read is `verify`'s to refuse."""
+    found: dict[tuple[str, str], PrivateColumn] = {}
+    for name, data in sorted(manifests.items()):
+        if not name.endswith(".json") or b'"private"' not in data:
+            continue
+        try:
+            manifest = Manifest.model_validate_json(data)
+        except ValidationError:
+            continue
+        found |= {(manifest.dataset, each.column): each for each in manifest.private}
+    return [(dataset, each) for (dataset, _), each in found.items()]
+
+
+def spoken(dataset: str, columns: Sequence[PrivateColumn]) -> list[str]:
+    """What privatised columns mean, for people: per word, per person. Never added to the (ε, δ) of a budget."""
+    return [_spoken(f"{dataset}.{each.column}", each) for each in columns]
+
+
+def _spoken(name: str, column: PrivateColumn) -> str:
+    made, tokens = column.certificate, column.tokens
+    drawn = "as many words as a person has" if tokens is None else f"{tokens} of {made.size} values a person"
+    said = f"{name} came privatised: {drawn}, each with ε {made.epsilon} for one unit of {_METRIC[made.mechanism]}"
+    if made.any_two is not None:
+        said += f", at most {made.any_two} between any two values"
+    if column.any_two_texts is not None:
+        said += f" and {column.any_two_texts} between any two people"
+    return f"{said}; that is its owner's own noise, apart from the budget"
+
+
+_EUCLID = "Euclidean distance"
+_METRIC = {"exponential": _EUCLID, "halved": _EUCLID, "euclidean": _EUCLID, "hyperbolic": "hyperbolic distance"}

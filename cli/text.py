@@ -269,7 +269,7 @@ def _report(report: Privatised, how: Mapping[str, Columnwise]) -> Result:
         "other": others,
         "warnings": warnings,
     }
-    then = f"`passbox prepare {report.out} ... --words {report.statement}`, or share it as it is"
+    then = f"`passbox prepare {report.out}`, which takes the statement beside it along, or share it as it is"
     return Result(data, [*parts, f"{counted(report.rows, 'row')} in `{report.out}`"], then, warnings)
 
 

@@ -15,17 +15,17 @@ faster). For whole d, a Beta(a, d) is the product of independent Beta(a + i, 1),
 
     r = -½ ln u = sum over i of E_i / (ε - (d - 1) + 2 i),      E_i independent exponentials of mean 1.
 
-`tests/dp/text/test_hyperbolic.py` holds the distance against numerical integration of the density (KS below 10^-3).
+`tests/dp/text/test_noise.py` holds the distance against numerical integration of the density (10^-7).
 
 The point is made at the origin, (cosh r, sinh r · direction) in Lorentz's model, and moved by the boost that takes
 the origin to v: an isometry, so distances from v are what distances from the origin were.
 
 Argument. The constant of the density does not depend on v, because isometries take any point to any other. So two
 words' densities differ by a factor of at most e^(ε d_H(v, v')), and the nearest word is post-processing. Floating
-point: as in `dp.text.euclidean`, with the same mixture; points far out lose digits (cosh r is 10^15 at r = 35), which blurs the
-search and nothing else.
+point: as in `dp.text.euclidean`, with the same mixture; points far out lose digits (cosh r is 10^15 at r = 35), which
+blurs the search and nothing else.
 
-The code ensures: ε > d - 1, or InvalidEpsilon; fresh draws; the mixture. The caller ensures: the vocabulary is public.
+The code ensures: ε > d - 1, or NoiseUnbounded; fresh draws; the mixture. The caller ensures: the vocabulary is public.
 """
 
 from __future__ import annotations
