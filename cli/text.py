@@ -183,6 +183,9 @@ def privatise(
     length: Annotated[
         int, typer.Option(help="words of every text, chosen or filled up; 0 leaves, and shows, their number", min=0)
     ] = 0,
+    leave_out: Annotated[
+        int, typer.Option(help="drop so many of the vocabulary's most common words from free texts", min=0, max=10_000)
+    ] = 0,
     out: Annotated[
         Path | None, typer.Option(help="the new file [default: FILE with .private before its ending]")
     ] = None,
@@ -204,7 +207,7 @@ def privatise(
         raise NoRole("say how private", "either `--epsilon E` or `--certificate FILE`")
     wanted = None if epsilon is None else _wanted("exponential", epsilon, reach, crowd)
     if str(file) == "-":
-        _lines(_texts(vectors, table, wanted, certificate, length))
+        _lines(_texts(vectors, table, wanted, certificate, (length, leave_out)))
         return
     declared = _declared(contract, dataset)
     chosen = listed(columns)
@@ -213,7 +216,7 @@ def privatise(
     how: dict[str, Columnwise] = {}
     free = [name for name in chosen if name not in declared]
     if free:
-        how |= dict.fromkeys(free, _texts(vectors, table, wanted, certificate, length))
+        how |= dict.fromkeys(free, _texts(vectors, table, wanted, certificate, (length, leave_out)))
     for name in chosen:
         if name in declared:
             how[name] = _values(declared[name], vectors, wanted, certificate)
@@ -349,7 +352,10 @@ def _lexicon(vectors: Path | None, size: int) -> Lexicon:
         return open_lexicon(vectors, size, progress)
 
 
-def _texts(vectors: Path | None, size: int, wanted: Wanted | None, certificate: Path | None, length: int) -> Texts:
+def _texts(
+    vectors: Path | None, size: int, wanted: Wanted | None, certificate: Path | None, cut: tuple[int, int]
+) -> Texts:
+    """cut: words of every text, and how many common ones are left out."""
     from ..cleanroom.certified import read_certificate
     from ..cleanroom.privatise import Texts
     from ..dp.text.mechanism import certify as measured
@@ -365,7 +371,7 @@ def _texts(vectors: Path | None, size: int, wanted: Wanted | None, certificate: 
     assert made is not None  # noqa: S101 - one of the two was given
     drawing = make(made, lexicon.vocabulary, lexicon.table)
     words, table = lexicon.vocabulary, lexicon.table
-    return Texts(made, words, table, drawing, Tokeniser(words), StandsFor(words, table), length)
+    return Texts(made, words, table, drawing, Tokeniser(words, cut[1]), StandsFor(words, table), cut[0])
 
 
 def _declared(contract: Path | None, dataset: str) -> Mapping[str, tuple[tuple[str, ...], int]]:

@@ -44,10 +44,12 @@ class Tokens:
 
 
 class Tokeniser:
-    """Cuts texts for one vocabulary."""
+    """Cuts texts for one vocabulary. leave_out: how many of its most common words are dropped from every text: they
+    say little of what a text is about, and are what an attacker guesses best."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, leave_out: int = 0) -> None:
         plain = vocabulary.plain
+        self._common = int(plain[min(leave_out, len(plain) - 1)])
         self._known = pl.DataFrame(
             {"token": vocabulary.words.gather(plain), "at": plain}, schema={"token": pl.String, "at": pl.Int64}
         )
@@ -59,8 +61,12 @@ class Tokeniser:
         lengths = lists.list.len().cast(pl.Int64)
         there = pl.DataFrame({"token": lists.filter(lengths.fill_null(0) > 0).explode()})
         found = there.join(self._known, on="token", how="left", maintain_order="left")
-        at, other = self._other(found)
-        return Tokens(at, lengths.fill_null(-1).to_numpy(), other)
+        every = lengths.fill_null(-1).to_numpy()
+        kept = found["at"].fill_null(self._common).to_numpy() >= self._common
+        at, other = self._other(found.filter(kept))
+        text = np.repeat(np.arange(len(every)), np.maximum(every, 0))[kept]
+        real = np.bincount(text, minlength=len(every)).astype(np.int64)
+        return Tokens(at, np.where(every < 0, -1, real), other)
 
     def _other(self, found: pl.DataFrame) -> tuple[NDArray[np.int64], dict[Kind, int]]:
         """What is no word of the vocabulary becomes the word for its kind."""

@@ -96,3 +96,11 @@ def test_a_word_outside_the_table_stands_for_the_nearest_in_it(vocabulary: Vocab
         far = np.linalg.norm(vectors - vocabulary.vectors[word], axis=1)
         assert far[found] == pytest.approx(far.min(), abs=1e-5)
     assert stands_for(table.words).tolist() == list(range(len(table)))
+
+
+def test_the_most_common_words_can_be_left_out(vocabulary: Vocabulary) -> None:
+    tokeniser = Tokeniser(vocabulary, leave_out=20)
+    common, rare = vocabulary.words[12], vocabulary.words[300]
+    tokens = tokeniser.cut(pl.Series([f"{common} {rare} 42 {common}", common, None], dtype=pl.String))
+    assert tokens.lengths.tolist() == [2, 0, -1]
+    assert tokens.words.tolist() == [300, vocabulary.stand_ins["number"]]
