@@ -9,7 +9,8 @@ is good, which shares the match key came from (a digest of the sealed shares: da
 match nobody), how many rows it has (public), and the SHA-256 of the sealed data. It digests ciphertext only, and says
 no size: how long a table is depends on the people in it, and manifests are shown to everybody. When it was made is
 rounded down to the hour; of two that were made within one, the room takes the one that comes last, and never again
-what that replaced.
+what that replaced. Where the owner privatised columns before, `private` says which, and carries their certificates
+(`dp.text.statement`); otherwise there is no such key.
 
 Refused: other or further members, a compressed member, a manifest with unknown keys, sizes that do not agree.
 Columns of the data: `k`, `k2` (uint64, the handle), `token` (uint64, where the owner keeps its IDs), and the declared
@@ -35,6 +36,7 @@ import pyarrow as pa
 import pyrage
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from ..dp.text.statement import PrivateColumn
 from ..policies.contract import Name, Origin
 from ..policies.sign import Signer
 from .files import replacing
@@ -72,6 +74,7 @@ class Manifest(BaseModel):
     shares: Hex
     rows: Annotated[int, Field(ge=0, strict=True)]
     data_sha256: Hex
+    private: tuple[PrivateColumn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ class Label:
     made: datetime
     expires: datetime
     shares: str
+    private: tuple[PrivateColumn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +139,9 @@ def pack(table: pa.Table, label: Label, seal: str, sign: Signer) -> Packed:
         shares=label.shares,
         rows=table.num_rows,
         data_sha256=hashlib.sha256(sealed).hexdigest(),
+        private=label.private,
     )
-    text = manifest.model_dump_json(indent=2).encode() + b"\n"
+    text = manifest.model_dump_json(indent=2, exclude=None if label.private else {"private"}).encode() + b"\n"
     return Packed(manifest, (text, sign(text, "passbox-bundle").encode(), sealed))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from ..dp.text.statement import PrivateColumn
 from ..matching.fingerprint import keyer
 from ..matching.hashing import MatchKey, derive_match_key
 from ..policies.agreement import Agreement
@@ -22,6 +23,7 @@ from ..policies.check import refuse_expired
 from ..policies.share import open_shares, shares_digest
 from ..policies.sign import Signer, parse_public_key
 from .bundle import BadBundle, Label, Packed, open_bundle, pack
+from .certified import privatised
 from .doubts import doubts, refuse_large_delta
 from .dummies import refuse_padding
 from .files import FileInTheWay, flush, replacing, sweep_of
@@ -89,11 +91,12 @@ def prepare(task: Task, keys: Keys, sign: Signer, shares: Mapping[str, str], now
 
     Errors: Refused where the contract has expired, the data set cannot be padded or δ is above 1/n, NotTheOwner,
     BadSource, ColumnMissing, ColumnUnreadable, TooManyRejects, NothingLeft, ShareUnusable, SignatureBroken,
-    FileInTheWay, those of `sign`. Nothing is written then.
+    BadCertificate, FileInTheWay, those of `sign`. Nothing is written then.
     """
     refuse_expired(task.agreement.contract, now.astimezone(UTC).date())
     _refuse_stranger(task, keys)
     key = derive_match_key(open_shares(task.agreement, shares, keys.seal_identity()), _contract_digest(task))
+    private = privatised(task.source, task.brought.rule)
     made_from = _made_from(task, key)
     laid = records(task.brought, keyer(task.agreement.contract.match.fingerprint, key, _contract_digest(task)))
     _refuse_rejects(task, laid.report)
@@ -106,7 +109,8 @@ def prepare(task: Task, keys: Keys, sign: Signer, shares: Mapping[str, str], now
     kept = _kept(task, made_from)
     if kept and task.out.exists():
         return _done(laid.report, task, written=False)
-    label = _label(task, shares_digest({party: shares[party] for party in task.agreement.contract.data_parties}), now)
+    digest = shares_digest({party: shares[party] for party in task.agreement.contract.data_parties})
+    label = _label(task, digest, now, private)
     tokens = _tokens(task, kept, laid)
     packed = pack(laid.with_tokens(tokens), label, task.agreement.contract.room.seal, sign)
     keep(keys, sketch)  # before the bundle: a list that is out is remembered
@@ -198,7 +202,7 @@ def _dummy_secret(task: Task, keys: Keys) -> bytes:
     return hmac.digest(keys.seal_identity().encode(), text.encode(), "sha256")
 
 
-def _label(task: Task, shares: str, now: datetime) -> Label:
+def _label(task: Task, shares: str, now: datetime, private: tuple[PrivateColumn, ...]) -> Label:
     contract = task.agreement.contract
     return Label(
         contract=task.agreement.digest,
@@ -208,6 +212,7 @@ def _label(task: Task, shares: str, now: datetime) -> Label:
         made=now.astimezone(UTC).replace(minute=0, second=0, microsecond=0),
         expires=datetime.combine(contract.expires, time(23, 59, 59), UTC),
         shares=shares,
+        private=private,
     )
 
 

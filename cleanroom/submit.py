@@ -9,6 +9,7 @@ from pathlib import Path
 from ..policies.agreement import SignatureBroken
 from ..policies.sign import BadSignature, verify
 from .bundle import BadBundle, Bundle, open_bundle, read_rows, refuse_changed
+from .certified import faults
 from .intake import Intake, Shelf, Unfit
 from .layout import layout_of
 from .partition import ROWS as MERGE_STEP
@@ -84,6 +85,8 @@ def _refuse_foreign(room: Room, bundle: Bundle) -> None:
     rule = contract.dataset.get(manifest.dataset)
     if rule is None or rule.owner != manifest.owner:
         raise BadBundle(bundle.path, "the contract knows no such data set of this owner", "check `contract show`")
+    if wrong := faults(manifest.private, rule):
+        raise BadBundle(bundle.path, wrong[0], "its owner privatises again, with this contract")
 
 
 def _refuse_forged(room: Room, bundle: Bundle) -> None:

@@ -13,6 +13,7 @@ from .show import JsonFlag, Part, Result, Table, say, working
 
 if TYPE_CHECKING:
     from ..cleanroom.job import Plan
+    from ..cleanroom.room import Room
     from ..policies.jobs.job import Job
 
 app = typer.Typer(help="Draft and sign a job.", no_args_is_help=True)
@@ -109,11 +110,20 @@ def plan(
     planned = price(opened, read_request(opened, job))
     parts: list[Part] = [_costs(planned), _precision(planned)]
     parts += [f"- {sentence}" for sentence in planned.allowed.learns]
+    parts += [f"- {sentence}" for sentence in _words(opened)]
     parts += _verdict(planned)
     if explain:
         parts += _explained(planned)
     then = "" if planned.unaffordable() else f"`passbox run {room} {job}`"
     say(Result(_plan_json(planned), parts, then, warnings=planned.allowed.warnings), as_json)
+
+
+def _words(room: Room) -> list[str]:
+    """What columns that came privatised mean; nothing where there are none."""
+    from ..cleanroom.certified import spoken
+
+    held = room.datasets()
+    return [sentence for name, item in held.items() for sentence in spoken(name, item.manifest.private)]
 
 
 def _verdict(planned: Plan) -> list[Part]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .room import RoomFolder, largest
-from .show import Bars, JsonFlag, Result, Table, say, working
+from .show import Bars, JsonFlag, Part, Result, Table, say, working
 
 if TYPE_CHECKING:
     from ..cleanroom.log import Log
     from ..cleanroom.statement import Statement
+    from ..dp.text.statement import PrivateColumn
     from ..policies.agreement import Agreement
 
 app = typer.Typer(help="Show, export and verify the ledger; cosign, accept and recover it.", no_args_is_help=True)
@@ -32,25 +33,51 @@ def show(
     """Show what was spent, on what and why."""
     from dataclasses import asdict
 
+    from ..cleanroom.certified import private_columns
     from ..cleanroom.statement import Filter, ahead_of, statement
 
     log = _log(where)
     said = statement(log.entries, Filter(dataset, party, purpose, since, until), ahead_of(log))
+    words = private_columns(log.manifests)
     caps = {line.account: line.rho_cap for line in said.accounts}
     columns = ("#", "hour (UTC)", "what", "asked by", "read by", "charged, of the cap")
     say(
         Result(
-            {"accounts": [asdict(line) for line in said.accounts], "entries": list(said.entries)},
+            {
+                "accounts": [asdict(line) for line in said.accounts],
+                "entries": list(said.entries),
+                "words": [{"dataset": name, **each.model_dump()} for name, each in words],
+            },
             [
                 Table(columns, [_row(entry, caps) for entry in said.entries], right=(0,), whole=(0, 1)),
                 _accounts(said),
                 Bars("left of each cap, day by day", _burn_down(said)),
                 "ε does not add up: two jobs of ε 1 spend less than ε 2. Shares of the cap do.",
+                *_words(words),
             ],
             f"`passbox ledger verify {where} --contract contract.toml`: nothing that stands above was checked",
         ),
         as_json,
     )
+
+
+def _words(private: Sequence[tuple[str, PrivateColumn]]) -> list[Part]:
+    """Metric differential privacy has a table of its own, and is in no account."""
+    if not private:
+        return []
+    rows = [
+        (
+            f"{name}.{each.column}",
+            each.certificate.mechanism,
+            each.certificate.vocabulary[:16],
+            each.certificate.epsilon,
+            "differs" if each.tokens is None else str(each.tokens),
+            "no bound" if each.any_two_texts is None else str(each.any_two_texts),
+        )
+        for name, each in private
+    ]
+    header = ("words", "mechanism", "vocabulary", "ε a unit of distance", "words a person", "any two people")
+    return [Table(header, rows, right=(3, 4, 5)), "words are privatised by their owners; no account pays for them"]
 
 
 def _burn_down(said: Statement) -> list[tuple[str, float, str]]:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from ..dp.text.certificate import MechanismName
     from ..policies.contract import Allowance, Contract
 
 
@@ -208,3 +209,33 @@ def named_columns(options: list[str], contract: Contract) -> dict[str, str]:
         ways = " or ".join(f"{key}=COLUMN" for key in contract.match.keys)
         raise NoRole("the contract matches on no such identifier", f"write {ways}")
     return names
+
+
+def listed(text: str) -> list[str]:
+    """Names between commas, each once. Errors: NoRole."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if len(set(names)) < len(names):
+        raise NoRole("a name stands twice", "write each once")
+    return names
+
+
+def epsilons(text: str) -> list[float]:
+    """Several ε between commas. Errors: NoRole."""
+    try:
+        return [positive(float(part), "epsilon") for part in text.split(",")]
+    except ValueError:
+        raise NoRole("that is no list of ε", "write numbers with commas between, such as 2,5,10") from None
+
+
+def positive(value: float, name: str) -> float:
+    """A number that certificates can hold. Errors: NoRole."""
+    if not 1e-3 <= value <= 1e5:
+        raise NoRole(f"`--{name}` is out of range", "it is at least 0.001 and at most 100000")
+    return value
+
+
+def mechanism_named(text: str) -> MechanismName:
+    """A mechanism for words. Errors: NoRole."""
+    if text in ("exponential", "halved", "euclidean", "hyperbolic"):
+        return cast("MechanismName", text)
+    raise NoRole("that is no mechanism for words", "say exponential, halved, euclidean or hyperbolic")

@@ -32,6 +32,7 @@ FAULTS_OF_OURS = {
     "BadScheme",
     "BadProof",
     "BadTree",
+    "CertificateUnreadable",
     "BadNote",
     "BadSignature",
     "MixedEncodings",

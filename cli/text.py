@@ -1,0 +1,399 @@
+"""`passbox text`: words that may be shared, with a certificate that someone else can check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .progress import counting, measuring
+from .show import Bars, JsonFlag, Result, Table, counted, number, say
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..cleanroom.lexicon import Lexicon
+    from ..cleanroom.privatise import Columnwise, Privatised, Texts
+    from ..dp.text.calibration import Calibrated
+    from ..dp.text.certificate import Certificate
+    from ..dp.text.mechanism import Wanted
+
+app = typer.Typer(help="Privatise words at home: metric differential privacy, certified.", no_args_is_help=True)
+
+Vectors = Annotated[
+    Path | None, typer.Option(help="word vectors: .npz, .npy, .bin or text [default: GloVe, of the extra `text`]")
+]
+Mechanism = Annotated[str, typer.Option(help="exponential, halved, euclidean or hyperbolic")]
+Size = Annotated[int, typer.Option("--table", help="how many words a word may become", min=100, max=1_000_000)]
+Reach = Annotated[float, typer.Option(help="exponential: distance beyond which all words are alike")]
+Crowd = Annotated[int, typer.Option(help="exponential: words that are as likely as the word itself", min=1, max=256)]
+Epsilon = Annotated[float | None, typer.Option(help="for one unit of distance between two words")]
+
+_TABLE, _REACH, _CROWD = 20_000, 6.0, 16
+"""As `dp.text.table` and `dp.text.mechanism` say; a test holds them together. Help must not load those."""
+
+
+@app.command("calibrate")
+def calibrate(
+    epsilon: Annotated[str, typer.Option(help="several, with commas [default: what suits the mechanism]")] = "",
+    mechanism: Mechanism = "exponential",
+    words: Annotated[int, typer.Option(help="how many words of the table are tried", min=10, max=100_000)] = 1000,
+    reach: Reach = _REACH,
+    crowd: Crowd = _CROWD,
+    table: Size = _TABLE,
+    vectors: Vectors = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what each ε does to words: how often one stays, and how many it may become. Costs no privacy."""
+    from ..dp.text.calibration import calibrate as tried
+    from ..dp.text.calibration import sample
+    from ..dp.text.mechanism import certify
+    from ..dp.text.mechanism import mechanism as make
+
+    lexicon = _lexicon(vectors, table)
+    sampled = sample(len(lexicon.table), words)
+    found: list[tuple[Certificate, Calibrated]] = []
+    for each in _grid(epsilon, mechanism, lexicon):
+        with measuring(f"ε {each:g}") as progress:
+            made = certify(lexicon.vocabulary, lexicon.table, _wanted(mechanism, each, reach, crowd), progress)
+            found.append((made, tried(make(made, lexicon.vocabulary, lexicon.table), sampled)))
+    say(_calibrated(found, len(sampled)), as_json)
+
+
+def _grid(text: str, mechanism: str, lexicon: Lexicon) -> list[float]:
+    from .words import epsilons
+
+    if text:
+        return epsilons(text)
+    if mechanism == "hyperbolic":
+        return [lexicon.vocabulary.dimensions - 1 + extra for extra in (1.0, 2.0, 5.0, 10.0, 20.0)]
+    return [2.0, 5.0, 10.0, 15.0, 20.0] if mechanism == "euclidean" else [2.0, 3.0, 4.0, 6.0, 8.0]
+
+
+def _calibrated(found: Sequence[tuple[Certificate, Calibrated]], words: int) -> Result:
+    from ..dp.text.calibration import in_words
+
+    rows = [
+        (
+            made.epsilon,
+            number(each.mean_stays),
+            number(each.worst_stays),
+            number(each.mean_becomes, 1),
+            str(each.worst_becomes),
+            made.any_two or "no bound",
+            in_words(each),
+        )
+        for made, each in found
+    ]
+    header = ("ε", "stays", "worst", "becomes", "worst", "any two", "in words")
+    title = f"{counted(words, 'word')}, {found[0][1].draws} draws of each"
+    bars = [(f"ε {made.epsilon}", each.mean_stays, f"{each.mean_stays:.1%}") for made, each in found]
+    data = [
+        {
+            "epsilon": float(made.epsilon),
+            "rate": made.rate and float(made.rate),
+            "any_two": made.any_two and float(made.any_two),
+            "stays": {"mean": each.mean_stays, "worst": each.worst_stays},
+            "becomes": {"mean": each.mean_becomes, "worst": each.worst_becomes},
+            "draws": each.draws,
+            "words": in_words(each),
+        }
+        for made, each in found
+    ]
+    return Result(
+        {"mechanism": found[0][0].mechanism, "tried": words, "grid": data},
+        [Table(header, rows, title, right=(0, 1, 2, 3, 4, 5)), Bars("share of words that stay", bars)],
+        "`passbox text certify --epsilon E` measures all pairs for one of them",
+    )
+
+
+@app.command("certify")
+def certify(
+    epsilon: Annotated[float, typer.Option(help="for one unit of distance between two words")],
+    out: Annotated[Path, typer.Option(help="where the certificate goes")] = Path("words.certificate.json"),
+    mechanism: Mechanism = "exponential",
+    reach: Reach = _REACH,
+    crowd: Crowd = _CROWD,
+    table: Size = _TABLE,
+    vectors: Vectors = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure all pairs of words, find the strongest signal that keeps to ε, and write the certificate."""
+    from ..cleanroom.files import write_new
+    from ..dp.text.mechanism import certify as measured
+
+    wanted = _wanted(mechanism, epsilon, reach, crowd)
+    lexicon = _lexicon(vectors, table)
+    with measuring("all pairs of words") as progress:
+        made = measured(lexicon.vocabulary, lexicon.table, wanted, progress)
+    write_new(out, made.spelled(), same_is_fine=True)
+    say(_certified(made, out), as_json)
+
+
+def _certified(made: Certificate, out: Path) -> Result:
+    rows = [("words a word may become", f"{made.size:,}"), ("ε for one unit of distance", made.epsilon)]
+    rows += [("worst pair", made.worst)]
+    if made.rate is not None:
+        gain = 2 * float(made.rate) / float(made.epsilon)
+        rows += [("rate", f"{made.rate}, {gain:.2f} of what ε / 2 gives"), ("any two words", f"ε {made.any_two}")]
+    data = {"certificate": str(out), "digest": made.digest, **made.model_dump(exclude={"format"})}
+    return Result(
+        data,
+        [Table((made.mechanism, ""), rows, right=(1,))],
+        f"`passbox text privatise FILE --columns C --certificate {out}`",
+    )
+
+
+@app.command("verify")
+def verify(
+    certificate: Annotated[Path, typer.Argument(help="a certificate, or the statement beside a privatised file")],
+    vectors: Vectors = None,
+    contract: Annotated[Path | None, typer.Option(help="for declared values: contract.toml")] = None,
+    dataset: Annotated[str, typer.Option(help="for declared values: the data set")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure a certificate again, from the vectors alone, over all pairs of words: accept or refuse it."""
+    from ..cleanroom.certified import certificates_in, lexicon_for
+    from ..dp.text.mechanism import check
+
+    declared = _declared(contract, dataset)
+    rows: list[tuple[str, str, str, str]] = []
+    data = []
+    for name, each in certificates_in(certificate):
+        with measuring("reading the vectors") as progress:
+            vocabulary, table = lexicon_for(each, vectors, declared.get(name), progress)
+        with measuring("all pairs of words") as progress:
+            checked = check(each, vocabulary, table, progress)
+        worst = checked.worst
+        pairs = f"{worst.pairs:,}" if worst else "by proof"
+        rows.append((name or each.mechanism, each.epsilon, str(worst.epsilon) if worst else each.worst, pairs))
+        figures = {"epsilon": worst.epsilon, "any_two": worst.any_two, "pairs": worst.pairs} if worst else None
+        data.append({"column": name, "digest": each.digest, "measured": figures, "by_force": checked.by_force})
+    header = ("certificate", "ε", "worst measured", "pairs")
+    say(Result({"holds": True, "certificates": data}, [Table(header, rows, right=(1, 2, 3)), "it holds"]), as_json)
+
+
+@app.command("privatise")
+def privatise(
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet, or - for lines from a pipe")],
+    columns: Annotated[str, typer.Option(help="which columns, with commas")] = "",
+    epsilon: Epsilon = None,
+    certificate: Annotated[Path | None, typer.Option(help="one that `text certify` wrote, instead of ε")] = None,
+    length: Annotated[
+        int, typer.Option(help="words of every text, chosen or filled up; 0 leaves, and shows, their number", min=0)
+    ] = 0,
+    leave_out: Annotated[
+        int, typer.Option(help="drop so many of the vocabulary's most common words from free texts", min=0, max=10_000)
+    ] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="the new file [default: FILE with .private before its ending]")
+    ] = None,
+    contract: Annotated[Path | None, typer.Option(help="for declared columns: contract.toml")] = None,
+    dataset: Annotated[str, typer.Option(help="for declared columns: the data set")] = "",
+    reach: Reach = _REACH,
+    crowd: Crowd = _CROWD,
+    table: Size = _TABLE,
+    vectors: Vectors = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Replace every word by a near one, with noise, before anything is shared.
+
+    Unknown words, addresses, links and numbers never pass: each becomes a word that stands for its kind, with noise.
+    """
+    from .words import NoRole, listed
+
+    if (epsilon is None) == (certificate is None):
+        raise NoRole("say how private", "either `--epsilon E` or `--certificate FILE`")
+    wanted = None if epsilon is None else _wanted("exponential", epsilon, reach, crowd)
+    if str(file) == "-":
+        _lines(_texts(vectors, table, wanted, certificate, (length, leave_out)))
+        return
+    declared = _declared(contract, dataset)
+    chosen = listed(columns)
+    if not chosen:
+        raise NoRole("no column is named", "say which with `--columns query,title`")
+    how: dict[str, Columnwise] = {}
+    free = [name for name in chosen if name not in declared]
+    if free:
+        how |= dict.fromkeys(free, _texts(vectors, table, wanted, certificate, (length, leave_out)))
+    for name in chosen:
+        if name in declared:
+            how[name] = _values(declared[name], vectors, wanted, certificate)
+    _written(file, out or file.with_name(f"{file.stem}.private{file.suffix}"), how, as_json)
+
+
+def _written(file: Path, out: Path, how: Mapping[str, Columnwise], as_json: bool) -> None:
+    from ..cleanroom.privatise import privatise as make
+
+    with counting("rows") as progress:
+        report = make(file, out, how, progress)
+    say(_report(report, how), as_json)
+
+
+def _report(report: Privatised, how: Mapping[str, Columnwise]) -> Result:
+    stated = [each.stated(name) for name, each in how.items()]
+    rows = [
+        (
+            each.column,
+            each.certificate.epsilon,
+            "as many as it had" if each.tokens is None else str(each.tokens),
+            "no bound" if each.any_two_texts is None else f"ε {each.any_two_texts}",
+        )
+        for each in stated
+    ]
+    others: dict[str, int] = {}
+    for counts in {id(each.counts): each.counts for each in how.values()}.values():  # type: ignore[attr-defined]
+        for kind, count in counts.other.items():
+            others[kind] = others.get(kind, 0) + count
+    strange = [(f"{kind}, became a word that stands for it", f"{count:,}") for kind, count in others.items() if count]
+    warnings = [
+        f"{each.column}: how many words a text has is not private; `--length N` gives all the same"
+        for each in stated
+        if each.tokens is None
+    ]
+    parts = [Table(("column", "ε a word and unit", "words a person", "any two texts"), rows, right=(1, 2, 3))]
+    if strange:
+        parts.append(Table(("stays at home", ""), strange, right=(1,)))
+    data = {
+        "out": str(report.out),
+        "statement": str(report.statement),
+        "rows": report.rows,
+        "columns": [
+            {
+                "column": each.column,
+                "epsilon": float(each.certificate.epsilon),
+                "tokens": each.tokens,
+                "any_two_texts": None if each.any_two_texts is None else float(each.any_two_texts),
+                "certificate": each.certificate.digest,
+            }
+            for each in stated
+        ],
+        "other": others,
+        "warnings": warnings,
+    }
+    then = f"`passbox prepare {report.out}`, which takes the statement beside it along, or share it as it is"
+    return Result(data, [*parts, f"{counted(report.rows, 'row')} in `{report.out}`"], then, warnings)
+
+
+def _lines(how: Texts) -> None:
+    import sys
+    from itertools import islice
+
+    from ..cleanroom.privatise import lines
+    from .show import note
+
+    while block := list(islice(sys.stdin, 10_000)):
+        sys.stdout.write("".join(f"{text}\n" for text in lines([line.rstrip("\n") for line in block], how)))
+    seen = ", ".join(f"{count:,} {kind}" for kind, count in how.counts.other.items() if count)
+    note(f"{counted(how.counts.tokens, 'word')} drawn at ε {how.certificate.epsilon}; {seen or 'none'} stood in for")
+
+
+@app.command("pack")
+def pack(
+    file: Annotated[Path, typer.Argument(help="word2vec, GloVe or NumPy")],
+    out: Annotated[Path, typer.Option(help="the new file, .npz")],
+    words: Annotated[int, typer.Option(help="keep only the first so many", min=100, max=5_000_000)] = 5_000_000,
+    as_json: JsonFlag = False,
+) -> None:
+    """Turn a file of word vectors into one that loads at once.
+
+    Read are: .npz (words, vectors), .npy with the words in a .txt beside it, word2vec's .bin, and text with a word and
+    its numbers a line.
+    """
+    from ..dp.text.vectors import read, write
+
+    with measuring("reading the vectors"):
+        vocabulary = read(file).first(words)
+    write(vocabulary, out)
+    say(_packed(len(vocabulary), vocabulary.dimensions, vocabulary.digest, out), as_json)
+
+
+@app.command("hierarchy")
+def hierarchy(
+    nouns: Annotated[Path, typer.Argument(help="WordNet's folder, such as /usr/share/wordnet")],
+    out: Annotated[Path, typer.Option(help="the new file, .npz")],
+    dimensions: Annotated[int, typer.Option(min=2, max=50)] = 5,
+    words: Annotated[int, typer.Option(help="at most so many nouns", min=100, max=200_000)] = 20_000,
+    rounds: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train hyperbolic word vectors on WordNet's nouns, on this machine."""
+    from ..dp.text.poincare import train
+    from ..dp.text.vectors import write
+    from ..dp.text.wordnet import read_nouns
+
+    with measuring("training") as progress:
+        vocabulary = train(read_nouns(nouns, words), dimensions, rounds, progress)
+    write(vocabulary, out)
+    say(_packed(len(vocabulary), vocabulary.dimensions, vocabulary.digest, out), as_json)
+
+
+def _packed(words: int, dimensions: int, digest: str, out: Path) -> Result:
+    data = {"out": str(out), "words": words, "dimensions": dimensions, "digest": digest}
+    line = f"{words:,} words in {dimensions} dimensions in `{out}`"
+    return Result(data, [line], f"`passbox text calibrate --vectors {out}`")
+
+
+# -- what the commands share -----------------------------------------------------------------------------------------
+
+
+def _wanted(mechanism: str, epsilon: float, reach: float, crowd: int) -> Wanted:
+    from ..dp.text.mechanism import Wanted
+    from .words import mechanism_named, positive
+
+    return Wanted(mechanism_named(mechanism), positive(epsilon, "epsilon"), positive(reach, "reach"), crowd)
+
+
+def _lexicon(vectors: Path | None, size: int) -> Lexicon:
+    from ..cleanroom.lexicon import open_lexicon
+
+    with measuring("measuring the vocabulary, once") as progress:
+        return open_lexicon(vectors, size, progress)
+
+
+def _texts(
+    vectors: Path | None, size: int, wanted: Wanted | None, certificate: Path | None, cut: tuple[int, int]
+) -> Texts:
+    """cut: words of every text, and how many common ones are left out."""
+    from ..cleanroom.certified import read_certificate
+    from ..cleanroom.privatise import Texts
+    from ..dp.text.mechanism import certify as measured
+    from ..dp.text.mechanism import mechanism as make
+    from ..dp.text.table import StandsFor
+    from ..dp.text.tokens import Tokeniser
+
+    made = None if certificate is None else read_certificate(certificate)
+    lexicon = _lexicon(vectors, size if made is None else made.size)
+    if made is None and wanted is not None:
+        with measuring("all pairs of words") as progress:
+            made = measured(lexicon.vocabulary, lexicon.table, wanted, progress)
+    assert made is not None  # noqa: S101 - one of the two was given
+    drawing = make(made, lexicon.vocabulary, lexicon.table)
+    words, table = lexicon.vocabulary, lexicon.table
+    return Texts(made, words, table, drawing, Tokeniser(words, cut[1]), StandsFor(words, table), cut[0])
+
+
+def _declared(contract: Path | None, dataset: str) -> Mapping[str, tuple[tuple[str, ...], int]]:
+    """Declared values of columns, and how many a person has at most."""
+    from .words import NoRole, known_dataset
+
+    if contract is None:
+        return {}
+    from ..cleanroom.certified import declared_values
+    from ..policies.agreement import read_contract
+
+    if not dataset:
+        raise NoRole("no data set is named", "say which with `--dataset NAME`")
+    agreed, _ = read_contract(contract)
+    known_dataset(dataset, agreed)
+    return declared_values(agreed.dataset[dataset])
+
+
+def _values(
+    declared: tuple[tuple[str, ...], int], vectors: Path | None, wanted: Wanted | None, certificate: Path | None
+) -> Columnwise:
+    from ..cleanroom.certified import values_for
+
+    with measuring("measuring the declared values") as progress:
+        return values_for(declared, vectors, wanted, certificate, progress)

@@ -1,0 +1,216 @@
+"""Privatising a party's file at home, and taking it through the room."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from passbox.cleanroom import job
+from passbox.cleanroom.bundle import BadBundle, open_bundle
+from passbox.cleanroom.certified import BadCertificate, declared_values, private_columns, spoken, values_for
+from passbox.cleanroom.columns import ColumnUnreadable
+from passbox.cleanroom.files import FileInTheWay
+from passbox.cleanroom.lexicon import open_lexicon
+from passbox.cleanroom.plan import plan
+from passbox.cleanroom.prepare import Task, prepare
+from passbox.cleanroom.privatise import Texts, Values, lines, privatise, statement_path
+from passbox.cleanroom.samples import generated, people
+from passbox.cleanroom.source import BadSource
+from passbox.cleanroom.submit import submit
+from passbox.dp.text.mechanism import Wanted, certify, mechanism
+from passbox.dp.text.neighbours import quiet
+from passbox.dp.text.table import StandsFor
+from passbox.dp.text.tokens import Tokeniser
+from passbox.dp.text.vectors import write
+from passbox.dp.text.vocabulary import STAND_INS, Vocabulary
+
+from .conftest import AUDIENCE, World
+
+EPSILON = 3.0
+TOPICS = list(people.TOPICS)
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Places for the sample's topics, the words that stand for others, and 300 more."""
+    rng = np.random.default_rng(3)
+    topics = sorted({word for topic in TOPICS for word in topic.replace("_", " ").split()})
+    stands = [words[0] for words in STAND_INS.values()]
+    fill = ["".join(chr(97 + n // 26**place % 26) for place in range(3)) + "qx" for n in range(300)]
+    words = list(dict.fromkeys([*stands, *topics, *fill]))
+    path = tmp_path_factory.mktemp("vectors") / "words.npz"
+    write(Vocabulary(pl.Series(words), (rng.normal(size=(len(words), 8)) * 2).astype(np.float32)), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def texts(vectors: Path, tmp_path_factory: pytest.TempPathFactory) -> Texts:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        assert not open_lexicon(vectors, 200, quiet).cached
+        lexicon = open_lexicon(vectors, 200, quiet)
+    assert lexicon.cached
+    words, table = lexicon.vocabulary, lexicon.table
+    made = certify(words, table, Wanted("exponential", EPSILON, 6.0, 4), quiet)
+    return Texts(made, words, table, mechanism(made, words, table), Tokeniser(words), StandsFor(words, table), length=4)
+
+
+ROWS = [("1", "aaaqx baaqx bob@example.com", "a, b"), ("2", "", "c"), ("3", 'said "caaqx" 42 http://x.example', "d")]
+
+
+def written(folder: Path, name: str) -> Path:
+    path = folder / name
+    frame = pl.DataFrame(ROWS, schema=["id", "query", "note"], orient="row")
+    if name.endswith(".parquet"):
+        frame.write_parquet(path)
+    else:
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([frame.columns, *ROWS])
+    return path
+
+
+@pytest.mark.parametrize("name", ["queries.csv", "queries.parquet"])
+def test_one_column_is_drawn_anew_and_the_others_pass(name: str, texts: Texts, tmp_path: Path) -> None:
+    source, out = written(tmp_path, name), tmp_path / f"private-{name}"
+    report = privatise(source, out, {"query": texts}, lambda _: None)
+    frame = pl.read_parquet(out) if name.endswith("parquet") else pl.read_csv(out, infer_schema_length=0)
+    assert frame.columns == ["id", "query", "note"]
+    assert frame.select("id", "note").rows() == [(row[0], row[2]) for row in ROWS]
+    allowed = set(texts.vocabulary.words.gather(texts.table.words).to_list())
+    drawn = [text.split() for text in frame["query"]]
+    assert [len(each) for each in drawn] == [4, 4, 4]
+    assert {word for each in drawn for word in each} <= allowed
+    said = json.loads(report.statement.read_bytes())
+    assert said["columns"][0]["tokens"] == 4
+    assert said["columns"][0]["certificate"]["epsilon"] == "3"
+    if name.endswith("parquet"):
+        assert pq.read_schema(out).names == ["id", "query", "note"]
+
+
+def test_the_same_texts_are_not_drawn_twice_into_one_file(texts: Texts, tmp_path: Path) -> None:
+    source, out = written(tmp_path, "queries.csv"), tmp_path / "out.csv"
+    privatise(source, out, {"query": texts}, lambda _: None)
+    before = out.read_bytes()
+    with pytest.raises(FileInTheWay):
+        privatise(source, out, {"query": texts}, lambda _: None)
+    assert out.read_bytes() == before
+
+
+def test_two_runs_never_draw_the_same(texts: Texts) -> None:
+    many = ["aaaqx baaqx caaqx"] * 50
+    assert lines(many, texts) != lines(many, texts)
+
+
+@pytest.mark.parametrize("text", [b"id,query\n", b"id,query\n1,\xff\n", b"id,query\n1,x,y\n"])
+def test_a_bad_file_leaves_nothing_behind(text: bytes, texts: Texts, tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_bytes(text)
+    with pytest.raises(BadSource):
+        privatise(tmp_path / "bad.csv", tmp_path / "out.csv", {"query": texts}, lambda _: None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv"]
+
+
+# -- declared values, and the room -----------------------------------------------------------------------------------
+
+
+def topics_of(world: World, vectors: Path) -> Values:
+    declared = declared_values(world.agreement.contract.dataset["visitors"])["topics"]
+    return values_for(declared, vectors, Wanted("exponential", EPSILON), None, quiet)
+
+
+def test_a_set_always_costs_as_many_draws_as_it_may_hold(signed: World, vectors: Path) -> None:
+    how = topics_of(signed, vectors)
+    drawn = how.draw(pl.Series("topics", [TOPICS[0], None, "|".join(TOPICS[:3])]))
+    assert how.counts.tokens == 3 * how.draws
+    assert {value for text in drawn for value in text.split("|")} <= set(TOPICS)
+    assert all(len(set(text.split("|"))) == len(text.split("|")) for text in drawn)
+    with pytest.raises(ColumnUnreadable):
+        how.draw(pl.Series("topics", ["not a topic of ours"]))
+
+
+@pytest.fixture(scope="module")
+def home(signed: World, vectors: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The publisher's file, with its topics privatised."""
+    folder = tmp_path_factory.mktemp("home")
+    sample = generated.write(3_000, 300, folder / "p", folder / "a", folder / "truth")
+    privatise(sample.publisher, folder / "visitors.csv", {"topics": topics_of(signed, vectors)}, lambda _: None)
+    return folder / "visitors.csv"
+
+
+def prepared(world: World, source: Path) -> Path:
+    bundle = world.folder / "private.bundle"
+    task = Task(source, world.agreement, "visitors", bundle, most_rejects=0.01)
+    prepare(task, world.keys("publisher"), world.signer("publisher"), world.shares(), world.now)
+    return bundle
+
+
+def test_privatised_topics_feed_a_lookalike_as_an_ordinary_column(empty_room: World, home: Path) -> None:
+    """From a party's file to an audience, with the certificate in the bundle, the plan and the ledger's copy."""
+    world = empty_room
+    bundle = prepared(world, home)
+    manifest = open_bundle(bundle).manifest
+    assert [each.column for each in manifest.private] == ["topics"]
+    assert manifest.private[0].tokens == 8
+    submit(world.room(), bundle)
+    submit(world.room(), world.folder / "buyers.bundle")
+    job.match(world.room())
+    planned = plan(world.room(), world.request("lookalike"))
+    ran = world.run("lookalike")
+    opened = opening_of(world, ran)
+    assert opened.audience is not None
+    assert opened.audience.num_rows == AUDIENCE
+    spent = world.spent()
+    assert [rho for name, rho in spent.items() if name.startswith("publisher")] == [0]  # words are in no account
+    assert sum(cost.rho for cost in planned.costs) == sum(spent.values())
+    assert world.verify().accounts
+    words = private_columns(world.log().manifests)
+    assert [(name, each.column, each.certificate.epsilon) for name, each in words] == [("visitors", "topics", "3")]
+    sentence = spoken("visitors", manifest.private)[0]
+    assert "visitors.topics came privatised: 8 of" in sentence
+    assert "apart from the budget" in sentence
+
+
+def opening_of(world: World, ran: job.Ran):  # type: ignore[no-untyped-def]
+    from passbox.cleanroom import opening
+
+    identity = world.keys("publisher").seal_identity()
+    return opening.open_release(ran.release.path, identity, world.folder / "private.ids")
+
+
+def test_a_statement_about_another_file_is_refused(empty_room: World, home: Path) -> None:
+    source = empty_room.folder / "changed.csv"
+    source.write_bytes(home.read_bytes() + b"\n")
+    statement_path(source).write_bytes(statement_path(home).read_bytes())
+    with pytest.raises(BadCertificate, match="another file"):
+        prepared(empty_room, source)
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"column": "age"}, "no such category or set"),
+        ({"tokens": 7}, "does not cover every value"),
+        ({"tokens": None}, "does not cover every value"),
+        ({"table": "0" * 64}, "about other values"),
+    ],
+)
+def test_a_certificate_that_does_not_fit_the_contract_is_refused_by_the_room(
+    empty_room: World, home: Path, matched: World, change: dict[str, object], rule: str
+) -> None:
+    honest = open_bundle(prepared(empty_room, home)).manifest.private[0]
+    table = change.pop("table", None)
+    made = honest.certificate if table is None else honest.certificate.model_copy(update={"table": table})
+    false = honest.model_copy(update={**change, "certificate": made})
+    bundle = empty_room.bundle("visitors", matched.table("visitors"), private=(false,))
+    with pytest.raises(BadBundle) as error:
+        submit(empty_room.room(), bundle)
+    assert rule in error.value.rule
+
+
+def test_a_bundle_without_privatised_columns_says_nothing_of_them(signed: World) -> None:
+    assert b"private" not in open_bundle(signed.folder / "visitors.bundle").manifest_bytes

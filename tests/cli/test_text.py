@@ -1,0 +1,137 @@
+"""`passbox text`, as typed."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from passbox.cli import text as commands
+from passbox.dp.text import mechanism, table
+
+Typed = Callable[..., tuple[int, str, str]]
+WORDS = ["something", "email", "website", "number", "north", "south"]
+WORDS += ["".join(chr(97 + n // 26**place % 26) for place in range(3)) + "qx" for n in range(300)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with vectors as GloVe writes them, and queries."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rows = np.random.default_rng(5).normal(size=(len(WORDS), 6)) * 2
+    lines = [f"{word} {' '.join(f'{value:.4f}' for value in row)}" for word, row in zip(WORDS, rows, strict=True)]
+    (tmp_path / "glove.txt").write_text("\n".join([*lines, ""]))
+    (tmp_path / "queries.csv").write_text("id,query\n1,aaaqx baaqx bob@example.com\n2,caaqx secretword 42\n")
+    return tmp_path
+
+
+def test_a_session_from_vectors_to_a_shared_file(passbox: Typed, folder: Path) -> None:
+    code, out, err = passbox("text", "pack", "glove.txt", "--out", "words.npz")
+    assert (code, out) == (0, "306 words in 6 dimensions in `words.npz`\n")
+    assert err == "next: `passbox text calibrate --vectors words.npz`\n"
+    small = ("--vectors=words.npz", "--table=200", "--crowd=4")
+    code, out, err = passbox("text", "calibrate", "--epsilon=1,3,8", "--words=50", *small)
+    assert code == 0
+    assert "50 words, 100 draws of each" in out
+    assert "share of words that stay" in out
+    assert "█" in out
+    code, out, err = passbox("text", "certify", "--epsilon=3", "--out=c.json", *small)
+    assert code == 0
+    assert "of what ε / 2 gives" in out
+    code, out, err = passbox("text", "verify", "c.json", "--vectors=words.npz")
+    assert code == 0
+    assert "39,800" in out
+    assert out.endswith("it holds\n")
+    code, out, err = passbox(
+        "text",
+        "privatise",
+        "queries.csv",
+        "--columns=query",
+        "--certificate=c.json",
+        "--vectors=words.npz",
+        "--length=3",
+    )
+    assert code == 0
+    assert "2 rows in `queries.private.csv`" in out
+    assert "address, became a word that stands for it" in out
+    said = (folder / "queries.private.csv").read_text() + out + err
+    assert not any(secret in said for secret in ("bob", "secretword", "42"))
+    code, out, _ = passbox("text", "verify", "queries.private.csv.statement.json", "--vectors=words.npz", "--json")
+    assert (code, json.loads(out)["certificates"][0]["column"]) == (0, "query")
+
+
+def test_a_pipe_gives_a_line_for_a_line(passbox: Typed, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("aaaqx baaqx\nbob@example.com\n"))
+    code, out, err = passbox("text", "privatise", "-", "--epsilon=3", "--vectors=glove.txt", "--table=200", "--crowd=4")
+    assert code == 0
+    assert [len(line.split()) for line in out.splitlines()] == [2, 1]
+    assert "3 words drawn at ε 3; 1 address stood in for" in err
+    assert folder.name not in out
+
+
+def test_as_json_each_ε_has_its_figures(passbox: Typed, folder: Path) -> None:
+    options = ("--epsilon=2,6", "--words=60", "--vectors=glove.txt", "--table=200", "--crowd=1", "--json")
+    code, out, _ = passbox("text", "calibrate", *options)
+    grid = json.loads(out)["grid"]
+    assert code == 0
+    assert [each["epsilon"] for each in grid] == [2.0, 6.0]
+    assert grid[0]["stays"]["mean"] < grid[1]["stays"]["mean"]
+    assert grid[0]["becomes"]["mean"] > grid[1]["becomes"]["mean"]
+    assert folder.is_dir()
+
+
+@pytest.mark.parametrize("mechanism_name", ["halved", "euclidean"])
+def test_other_mechanisms_are_certified_and_verified(mechanism_name: str, passbox: Typed, folder: Path) -> None:
+    options = ("--vectors=glove.txt", "--table=200", f"--mechanism={mechanism_name}", "--crowd=1")
+    assert passbox("text", "certify", "--epsilon=5", "--out=c.json", *options)[0] == 0
+    code, out, _ = passbox("text", "verify", "c.json", "--vectors=glove.txt")
+    assert code == 0
+    assert ("by proof" in out) is (mechanism_name == "euclidean")
+    assert folder.is_dir()
+
+
+WRONG: dict[str, tuple[int, str]] = {
+    "privatise queries.csv --columns=query --vectors=glove.txt": (2, "say how private"),
+    "privatise queries.csv --epsilon=3 --vectors=glove.txt": (2, "no column is named"),
+    "privatise queries.csv --columns=title --epsilon=3 --vectors=glove.txt --table=200": (3, "title"),
+    "privatise nothing.csv --columns=query --epsilon=3 --vectors=glove.txt --table=200": (3, "nothing.csv"),
+    "certify --epsilon=0 --vectors=glove.txt": (2, "`--epsilon` is out of range"),
+    "certify --epsilon=3 --mechanism=magic --vectors=glove.txt": (2, "no mechanism for words"),
+    "certify --epsilon=30 --mechanism=hyperbolic --vectors=glove.txt": (3, "does not go with euclidean vectors"),
+    "calibrate --vectors=queries.csv": (3, "it is not a file of word vectors"),
+    "calibrate --epsilon=much": (2, "no list of ε"),
+    "verify queries.csv": (3, "it is not as it must be"),
+    "hierarchy . --out=x.npz": (3, "it does not hold data.noun"),
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_what_is_wrong_is_one_line_and_a_code(line: str, passbox: Typed, folder: Path) -> None:
+    before = sorted(path.name for path in folder.iterdir())
+    code, out, err = passbox("text", *line.split())
+    assert (code, WRONG[line][1] in err, out) == (WRONG[line][0], True, ""), err
+    assert len(err.splitlines()) == 2
+    assert sorted(path.name for path in folder.iterdir() if path.name != "cache") == before
+
+
+def test_a_certificate_that_promises_too_much_is_refused(passbox: Typed, folder: Path) -> None:
+    options = ("--vectors=glove.txt", "--table=200", "--crowd=1")
+    assert passbox("text", "certify", "--epsilon=3", "--out=c.json", *options)[0] == 0
+    said = json.loads((folder / "c.json").read_text())
+    (folder / "false.json").write_text(json.dumps(said | {"rate": "3", "worst": "3"}))
+    code, out, err = passbox("text", "verify", "false.json", "--vectors=glove.txt")
+    assert (code, out) == (4, "")
+    assert "the certificate does not hold: the worst pair comes to" in err
+    (folder / "other.json").write_text(json.dumps(said | {"vocabulary": "0" * 64}))
+    assert passbox("text", "verify", "other.json", "--vectors=glove.txt")[0] == 3
+
+
+def test_help_and_product_name_the_same_figures() -> None:
+    figures = (commands._TABLE, commands._REACH, commands._CROWD)
+    assert figures == (table.TABLE, mechanism.DEFAULT_REACH, mechanism.DEFAULT_CROWD)
