@@ -6,6 +6,9 @@ A spend is durable: alone it cannot be faster than one fdatasync of the disk. So
 1, 4, 16 and 64 processes: the median of some rounds, their least and largest beside it, the disk measured before and
 after each round in the same folder. Also: fdatasyncs a spend, by strace, its CPU time, and what it takes to plan and
 check one release. Machines are noisy: quote ratios.
+
+Disks differ by a factor of a hundred, and what a spend computes does not: the rates are taken again with each sync made
+to last 1 and 3 ms longer (strace holds it up, in the ledger and in the measure it is held against).
 """
 
 from __future__ import annotations
@@ -42,6 +45,8 @@ from passbox.dp.scale import price, smallest_scale
 SCALE = smallest_scale(COUNT_L2_SQUARED, Rho(1_000_000))
 COST = price(COUNT_L2_SQUARED, SCALE)
 PROCESSES = (1, 4, 16, 64)
+SLOWER = (0, 1, 3)
+"""Milliseconds that a sync lasts longer."""
 ROUNDS = 5
 
 
@@ -216,6 +221,7 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=2.0, help="that a round takes")
     options.add_argument("--json", action="store_true")
     options.add_argument("--spend", type=int, help=argparse.SUPPRESS)
+    options.add_argument("--rates", action="store_true", help=argparse.SUPPRESS)
     options.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.spend:
@@ -223,6 +229,9 @@ def main() -> None:
         with Ledger(path, key, Vault(bytes(32)), clock) as ledger:
             for name in range(chosen.spend):
                 ledger.pay(purchase(str(name)), statistic())
+        return
+    if chosen.rates:
+        print(json.dumps(rates(chosen.folder, chosen.seconds)))
         return
     home = Path(tempfile.mkdtemp(prefix="passbox-bench-", dir=Path.cwd()))
     try:
@@ -234,16 +243,34 @@ def main() -> None:
     )
 
 
-def measure(home: Path, seconds: float) -> dict[str, float | str]:
-    found: dict[str, float | str] = {}
+def rates(home: Path, seconds: float) -> dict[str, str]:
+    """For each number of processes the ratio to the disk's rate, and the two rates a second."""
+    found = {}
     for processes in PROCESSES:
         folder = home / str(processes)
-        folder.mkdir()
-        rates = spend_rates(folder, processes, seconds)
-        ratios = [spends / syncs for syncs, spends in rates]
-        found[f"ratio to fdatasync, {processes} processes"] = spread(ratios, 2)
-        found[f"spends/s, {processes} processes"] = spread([spends for _, spends in rates], 0)
-        found[f"fdatasyncs/s, {processes} processes"] = spread([syncs for syncs, _ in rates], 0)
+        folder.mkdir(parents=True)
+        rounds = spend_rates(folder, processes, seconds)
+        ratio = spread([spends / syncs for syncs, spends in rounds], 2)
+        spends, syncs = (spread([each[at] for each in rounds], 0) for at in (1, 0))
+        found[f"{processes} processes"] = f"{ratio} of fdatasync: {spends} spends/s, {syncs} syncs/s"
+    return found
+
+
+def slower(home: Path, seconds: float, milliseconds: int) -> dict[str, str]:
+    """The same on a disk whose every sync lasts longer."""
+    held = ["-e", "trace=fsync,fdatasync", "-e", f"inject=fsync,fdatasync:delay_exit={milliseconds * 1000}"]
+    tracer = ["strace", "-f", "--seccomp-bpf", "-qq", *held, "-o", "/dev/null"] if milliseconds else []
+    command: list[str] = [*tracer, sys.executable, __file__, "--rates", "--seconds", str(seconds), "--folder", str(home)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return dict(json.loads(done.stdout))
+
+
+def measure(home: Path, seconds: float) -> dict[str, float | str]:
+    found: dict[str, float | str] = {}
+    for milliseconds in SLOWER if shutil.which("strace") else (0,):
+        disk = "this disk" if milliseconds == 0 else f"syncs {milliseconds} ms longer"
+        for processes, figures in slower(home / f"slower-{milliseconds}", seconds, milliseconds).items():
+            found[f"{disk}, {processes}"] = figures
     (home / "cpu").mkdir()
     found["CPU a spend, ms"] = round(cpu_a_spend(home / "cpu"), 3)
     if shutil.which("strace"):
