@@ -5,9 +5,12 @@
 For each way that numbers leave, one person's worst case is played through the whole path (rows, bounds, layout, draw),
 and the noisy numbers are laid along the difference that the person makes: the best test there is for a Gaussian. From
 its error rates follows a 99 % lower bound on μ (Dong, Roth, Su 2022; Clopper-Pearson on both). It must lie within
-[.95 μ, μ] of what was paid: more would be a broken promise, less a test without teeth. A sound mechanism is called
-broken once in a hundred runs. A count is drawn 10^6 times in either world at ε 1 (the bound is .973 μ on average, with
+[.95 μ, μ] of what was paid: more would be a broken promise, less a test without teeth. A bound is too high
+once in a hundred times. A count is drawn 10^6 times in either world at ε 1 (the bound is .973 μ on average, with
 a deviation of .008), every way a quarter as often at ε 4, where less is enough (.984 μ, .004).
+
+With eight bounds one is too high in one run of thirteen, so a bound that does not hold is drawn anew, and the audit fails
+where the second does not hold either: a sound mechanism fails it once in a thousand runs.
 
 The selection of keys is audited by its rate: a 99 % lower bound on δ must lie within [.9 δ, δ].
 """
@@ -129,14 +132,17 @@ def main() -> int:
     parser.add_argument("--draws", type=int, default=1_000_000, help="of each world, at ε 1")
     draws, failed = parser.parse_args().draws, 0
     for name, audited in audits(draws):
-        bound = audited()
-        failed += not bound.holds
-        verdict = "holds" if bound.holds else "DOES NOT HOLD"
-        told = f"proven {bound.proven:.6f} of {bound.paid:.6f} ({bound.proven / bound.paid:.3f}): {verdict}"
-        print(f"{name:36} {told}", flush=True)
+        failed += not (told(name, audited()) or told(f"{name}, drawn anew", audited()))
     planted = proven_mu(Layout.of(WAYS["a count"]), draws // 10, half_the_noise)
     print(f"{'half the noise, planted':36} proven {planted.proven:.6f}: {'MISSED' if planted.holds else 'caught'}")
     return 1 if failed or planted.holds else 0
+
+
+def told(name: str, bound: Found) -> bool:
+    verdict = "holds" if bound.holds else "DOES NOT HOLD"
+    said = f"proven {bound.proven:.6f} of {bound.paid:.6f} ({bound.proven / bound.paid:.3f}): {verdict}"
+    print(f"{name:36} {said}", flush=True)
+    return bound.holds
 
 
 def audits(draws: int) -> list[tuple[str, Callable[[], Found]]]:
