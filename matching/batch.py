@@ -10,6 +10,7 @@ Only `fast` imports this; numba is the extra `fast`.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -186,8 +187,17 @@ class _Kernels:
 
 
 def available() -> bool:
-    """Whether this machine has what the compiled code calls, and puts the first byte of a word first."""
-    return byteorder == "little" and find() is not None
+    """Whether this machine has what the compiled code calls, puts the first byte of a word first, and hashes right."""
+    if byteorder != "little" or find() is None:
+        return False
+    plan = Plan(TRIM_SPACES, ONE_AT, ("b.example",), ("b.example",))
+    text = b" A.b+c@B.EXAMPLE  d@e.f"
+    try:
+        made, found = digest_rows(plan, np.frombuffer(text, np.uint8), np.array([0, 17, len(text)], np.int64))
+    except (RuntimeError, nb.errors.NumbaError):
+        return False
+    wanted = [hashlib.sha256(clean).digest() for clean in (b"ab@b.example", b"d@e.f")]
+    return found.tolist() == [ANSWERED, ANSWERED] and [row.tobytes() for row in made] == wanted
 
 
 @cache

@@ -31,10 +31,13 @@ class Fast:
 
 @cache
 def compiled() -> ModuleType | None:
-    """The module of compiled loops; None where numba is not installed (the extra `fast`) or OpenSSL is out of reach."""
+    """The module of compiled loops; None where they cannot be had.
+
+    numba may not be installed (the extra `fast`), or find no folder for what it compiled; OpenSSL may be out of reach.
+    """
     try:
         from . import batch
-    except ImportError:
+    except (ImportError, RuntimeError):
         return None
     return batch if batch.available() else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -167,6 +168,31 @@ def test_the_hash_is_the_one_that_hashlib_uses() -> None:
     found = libcrypto.find()
     assert isinstance(found, libcrypto.Sha256)
     assert libcrypto._digest(found, b"abc") == hashlib.sha256(b"abc").digest()
+
+
+@pytest.mark.parametrize("error", [ImportError, RuntimeError])
+def test_a_machine_without_what_it_takes_reads_one_by_one(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Missing:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "passbox.matching.batch":
+                raise error("no locator available")
+
+    monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
+    monkeypatch.delitem(sys.modules, "passbox.matching.batch")
+    monkeypatch.delattr(sys.modules["passbox.matching"], "batch")
+    fast.compiled.cache_clear()
+    try:
+        assert fast.compiled() is None
+    finally:
+        fast.compiled.cache_clear()
+
+
+def test_compiled_code_that_hashes_otherwise_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert batch.available()
+    monkeypatch.setattr(batch, "digest_rows", lambda *_: (np.zeros((2, 32), np.uint8), np.ones(2, np.uint8)))
+    assert not batch.available()
 
 
 def test_a_planted_fault_in_compiled_code_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
