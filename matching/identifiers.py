@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from .encodings import SIZES, HashReader, decoded, looks_hashed
 from .encodings import MixedEncodings as MixedEncodings
-from .fast import answered_fast
+from .fast import answered_fast, decoded_fast
 from .rejects import RejectCode as RejectCode
 from .schemes import Rule, load
 from .schemes.setting import NOTHING_DECLARED, Setting
@@ -180,6 +180,9 @@ class _Read:
 
 def _read_chunk(chunk: pa.Array, reader: _Reader, size: int) -> _Read:
     """Rows that compiled code answers, then the others one by one."""
+    if isinstance(reader, HashReader) and (hashes := decoded_fast(chunk, reader.algorithm)) is not None:
+        reader.found.update(hashes.encodings)
+        return _with_rest(chunk, reader, hashes.values, hashes.answered)
     fast = answered_fast(chunk, reader.rule, reader.kind, reader.secret) if isinstance(reader, _Raw) else None
     if fast is None:
         return _fill(as_binary(chunk).to_pylist(), reader.read, size)
@@ -189,7 +192,12 @@ def _read_chunk(chunk: pa.Array, reader: _Reader, size: int) -> _Read:
             accepted = accepted & ~fast.test_values
         else:
             reader.suspects[RejectCode.TEST_VALUE] += int(fast.test_values.sum())
-    left = np.flatnonzero(~accepted)
+    return _with_rest(chunk, reader, values, accepted)
+
+
+def _with_rest(chunk: pa.Array, reader: _Reader, values: NDArray[np.uint8], accepted: NDArray[np.bool_]) -> _Read:
+    """What compiled code left, read one by one into its place."""
+    size, left = values.shape[1], np.flatnonzero(~accepted)
     rest = _fill(as_binary(chunk.take(pa.array(left))).to_pylist(), reader.read, size)
     values[left], accepted[left] = rest.values, rest.accepted
     return _Read(values, accepted, rest.rejects)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from passbox.matching import fast, libcrypto
 from passbox.matching.hashing import MatchKey, handles
-from passbox.matching.identifiers import Digests, digests
+from passbox.matching.identifiers import Digests, MixedEncodings, digests
 from passbox.matching.schemes import known, load, parse
 from passbox.matching.suspects import TEST_DOMAINS, TEST_TLDS
 
@@ -73,6 +73,41 @@ def test_every_scheme_gives_the_same_bytes_counts_and_rows_either_way(values: li
 @settings(deadline=None)
 def test_what_a_contract_refuses_is_refused_either_way(values: list[str | None]) -> None:
     assert_same(*both(pa.array(values, pa.string()), "google@1", "refuse"))
+
+
+ONCE = hashlib.sha256(b"").digest()
+hashes = st.binary(min_size=32, max_size=32).map(bytes.hex) | st.sampled_from(
+    [
+        ONCE.hex(),
+        hashlib.sha256(ONCE).hexdigest(),
+        "0" * 64,
+        "1" * 64,
+        "ab" * 20,
+        "ab" * 31,
+        "a@b.c",
+        "",
+        " ",
+        "Ab" * 32,
+    ]
+)
+written = st.builds("{}{}{}".format, st.sampled_from(["", " ", "\t\n"]), hashes, st.sampled_from(["", "\r\n"]))
+
+
+@given(st.lists(st.none() | written, min_size=1, max_size=30), st.booleans(), st.sampled_from(["email", "phone"]))
+@settings(deadline=None)
+def test_hashes_are_read_the_same_either_way(values: list[str | None], capitals: bool, kind: str) -> None:
+    """Of 32 bytes, and of 20: liveramp@1 hashes phones with SHA-1."""
+    column = pa.array([value.upper() if value and capitals else value for value in values], pa.string())
+    scheme, arrives = ("uid2@1", "sha256") if kind == "email" else ("liveramp@1", "sha1")
+    found: list[object] = []
+    for used in (True, False):
+        with compiled(used):
+            try:
+                made = digests(column, scheme, kind, arrives)  # type: ignore[arg-type]
+                found.append((made.values.tobytes(), made.accepted.tolist(), dict(made.rejects)))
+            except MixedEncodings as error:
+                found.append(error.found)
+    assert found[0] == found[1]
 
 
 @given(st.lists(st.binary(max_size=20), min_size=1, max_size=30))
