@@ -116,7 +116,7 @@ def digest_rows(plan: Plan, data: Bytes, offsets: Offsets, secret: bytes | None 
 
 
 def decode_rows(data: Bytes, offsets: Offsets, size: int) -> tuple[Bytes, Bytes]:
-    """The bytes of each row that is a hash in hex digits of one case, zeros where left; and DIGITS, LOWER, UPPER or LEFT.
+    """The bytes of each row that is a hash in hex digits of one case, zeros where left; and DIGITS, LOWER or UPPER.
 
     size: bytes of a hash.
     """
