@@ -72,7 +72,8 @@ def diagnose(asked: Examined, today: date) -> Diagnosis:
         raw = table.column(asked.raw) if asked.raw else None
         made = recipes(raw, column, asked.kind, asked.setting) if raw is not None else []
     except NotText:
-        raise BadSource(asked.source, f"column {asked.column} is not text", "export it as text") from None
+        named = " or ".join(name for name in (asked.column, asked.raw) if name)
+        raise BadSource(asked.source, f"column {named} is not text", "export it as text") from None
     except WrongHash as error:
         rule = f"{error.scheme} hashes {error.kind} with {error.makes}"
         raise BadSource(asked.source, rule, f"say `--arrives {error.makes}`, or `--arrives raw`") from None

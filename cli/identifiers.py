@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -48,10 +50,21 @@ def normalise(
 
     del as_json
     setting, rule = declared(scheme, kind, country, window), load(scheme).rule(kind)
-    for number, line in enumerate(_lines(file), 1):
-        text, refused = _text(line)
-        found = rejected(rule, refused) if refused else outcome(scheme, kind, text or "", setting)
-        sys.stdout.write(json.dumps({"input_line": number, "input": text, **_fields(found)}) + "\n")
+    with _until_nobody_reads():
+        for number, line in enumerate(_lines(file), 1):
+            text, refused = _text(line)
+            found = rejected(rule, refused) if refused else outcome(scheme, kind, text or "", setting)
+            sys.stdout.write(json.dumps({"input_line": number, "input": text, **_fields(found)}) + "\n")
+        sys.stdout.flush()
+
+
+@contextmanager
+def _until_nobody_reads() -> Iterator[None]:
+    """Ends in peace where the other end of the pipe is closed, as `head` does."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @app.command("explain", short_help="Show step by step what a scheme does.")

@@ -10,6 +10,7 @@ Only `fast` imports this; numba is the extra `fast`.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,7 @@ MOST_BIT = 62
 TRIM_SPACES, TRIM_WHITESPACE, REMOVE_SPACES, REMOVE_WHITESPACE = range(4)
 ONE_AT, DOTTED_DOMAIN = range(2)
 LEFT, ANSWERED, TEST_VALUE = range(3)
+DIGITS, LOWER, UPPER = range(1, 4)
 
 
 ONES = np.uint64(0x0101010101010101)
@@ -108,6 +110,22 @@ def digest_rows(plan: Plan, data: Bytes, offsets: Offsets, secret: bytes | None 
         text, ends = spare.text(int(begins[-1] - begins[0])), spare.ends[: len(begins)]
         kernels.normalise(data, begins, plan.trim, plan.shape, *domains, text, ends, some)
         hashes(text, ends, some, out[start:stop], np.zeros(WORDS, np.uint64), *states)
+
+    _each_block(rows, work)
+    return out, found
+
+
+def decode_rows(data: Bytes, offsets: Offsets, size: int) -> tuple[Bytes, Bytes]:
+    """The bytes of each row that is a hash in hex digits of one case, zeros where left; and DIGITS, LOWER or UPPER.
+
+    size: bytes of a hash.
+    """
+    rows = len(offsets) - 1
+    out, found = np.zeros((rows, size), np.uint8), np.zeros(rows, np.uint8)
+    kernel = _kernels().decode
+
+    def work(start: int, stop: int) -> None:
+        kernel(data, offsets[start : stop + 1], out[start:stop], found[start:stop])
 
     _each_block(rows, work)
     return out, found
@@ -182,12 +200,22 @@ class _Kernels:
     hash: Any
     hmac: Any
     key: Any
+    decode: Any
     prime: Any
 
 
 def available() -> bool:
-    """Whether this machine has what the compiled code calls, and puts the first byte of a word first."""
-    return byteorder == "little" and find() is not None
+    """Whether this machine has what the compiled code calls, puts the first byte of a word first, and hashes right."""
+    if byteorder != "little" or find() is None:
+        return False
+    plan = Plan(TRIM_SPACES, ONE_AT, ("b.example",), ("b.example",))
+    text = b" A.b+c@B.EXAMPLE  d@e.f"
+    try:
+        made, found = digest_rows(plan, np.frombuffer(text, np.uint8), np.array([0, 17, len(text)], np.int64))
+    except (RuntimeError, nb.errors.NumbaError):
+        return False
+    wanted = [hashlib.sha256(clean).digest() for clean in (b"ab@b.example", b"d@e.f")]
+    return found.tolist() == [ANSWERED, ANSWERED] and [row.tobytes() for row in made] == wanted
 
 
 @cache
@@ -198,7 +226,7 @@ def _kernels() -> _Kernels:
         raise RuntimeError("no OpenSSL to call: ask `available` first")
     for name in ("init", "update", "final"):
         llvm.add_symbol(f"passbox_sha256_{name}", getattr(functions, name))
-    return _Kernels(_normalise_rows, _hash_rows, _hmac_rows, _key_rows, _prime)
+    return _Kernels(_normalise_rows, _hash_rows, _hmac_rows, _key_rows, _decode_rows, _prime)
 
 
 _types: Any = nb.types
@@ -415,6 +443,37 @@ def _hmac_rows(text, ends, found, out, state, inner, outer):  # type: ignore[no-
             _copy(outer, state)
             _update(context, digest + 32 * each, 32)
             _final(digest + 32 * each, context)
+
+
+@_compiled
+def _decode_rows(data, offsets, out, found):  # type: ignore[no-untyped-def]
+    size = out.shape[1]
+    for each in range(len(found)):
+        start, stop = offsets[each], offsets[each + 1]
+        while start < stop and _is_white(data[start], False):
+            start += 1
+        while start < stop and _is_white(data[stop - 1], False):
+            stop -= 1
+        if stop - start != 2 * size:
+            continue
+        lower, upper, odd = False, False, False
+        for at in range(size):
+            byte = 0
+            for nibble in range(2):
+                char = data[start + 2 * at + nibble]
+                if 48 <= char <= 57:
+                    byte = 16 * byte + char - 48
+                elif 97 <= char <= 102:
+                    byte, lower = 16 * byte + char - 87, True
+                elif 65 <= char <= 70:
+                    byte, upper = 16 * byte + char - 55, True
+                else:
+                    odd = True
+            out[each, at] = byte
+        if odd or (lower and upper):
+            out[each, :] = 0
+        else:
+            found[each] = LOWER if lower else UPPER if upper else DIGITS
 
 
 @_compiled

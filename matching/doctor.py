@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from .encodings import SIZES, MixedEncodings, decoded
-from .identifiers import Arrives, Digests, digests, normalised
+from .identifiers import Arrives, Digests, as_binary, digests, normalised, refuse_other_than_text
 from .rejects import RejectCode
 from .schemes import known, load
 from .schemes.setting import NOTHING_DECLARED, Setting
@@ -130,7 +130,7 @@ def likely(causes: Sequence[Cause], observed: Observed) -> list[Cause]:
 def recipes(raw: pa.ChunkedArray, hashed: pa.ChunkedArray, kind: str, setting: Setting) -> list[Recipe]:
     """How the hashes of one's own list were made, where it holds the raw values too: the best fitting first.
 
-    Schemes that fit alike are all named. Rows without either value are passed over.
+    Schemes that fit alike are all named. Rows without either value are passed over. Errors: NotText.
     """
     pairs = _pairs(raw, hashed)
     if not pairs:
@@ -211,10 +211,17 @@ def _schemes(kind: str, scheme: str) -> list[str]:
     return [name for name in known() if name != scheme and kind in load(name).rules]
 
 
-def _sample(column: pa.ChunkedArray) -> list[str]:
-    step = max(1, len(column) // MOST_SAMPLED)
-    rows = column.take(pa.array(np.arange(0, len(column), step)))
-    return [text for raw in rows.cast(pa.binary()).to_pylist() if (text := _text(raw)) is not None]
+def _sample(column: pa.ChunkedArray) -> list[str | None]:
+    """Rows spread over the list, those without a value too: shares of it are shares of the list."""
+    return _texts(column, max(1, len(column) // MOST_SAMPLED))
+
+
+def _texts(column: pa.ChunkedArray, step: int) -> list[str | None]:
+    """Rows at that distance, as text; None where it holds none. Errors: NotText."""
+    refuse_other_than_text(column)
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    plain = pa.chunked_array(map(as_binary, chunks), pa.large_binary())
+    return [_text(raw) for raw in plain.take(pa.array(np.arange(0, len(plain), step))).to_pylist()]
 
 
 def _text(raw: bytes | None) -> str | None:
@@ -231,13 +238,13 @@ def _scaled(cause: Cause, rows: int) -> Cause:
     return replace(cause, rows=math.ceil(cause.share * rows), of=rows)
 
 
-def _other_schemes(sample: list[str], scheme: str, kind: str, setting: Setting) -> Iterator[Cause]:
+def _other_schemes(sample: list[str | None], scheme: str, kind: str, setting: Setting) -> Iterator[Cause]:
     """How many rows another scheme hashes otherwise: they would not match a list that was hashed by it."""
-    ours = [_hash(scheme, kind, text, setting) for text in sample]
+    ours = [_hash(scheme, kind, text, setting) if text is not None else None for text in sample]
     alike: dict[int, list[str]] = {}
     for name in _schemes(kind, scheme):
         differ = sum(
-            mine is not None and _hash(name, kind, text, setting) != mine
+            text is not None and mine is not None and _hash(name, kind, text, setting) != mine
             for text, mine in zip(sample, ours, strict=True)
         )
         alike.setdefault(differ, []).append(name)
@@ -260,12 +267,12 @@ def _hash(scheme: str, kind: str, text: str, setting: Setting) -> bytes | None:
     return None if isinstance(result, RejectCode) else hashlib.new(rule.hash, result.encode()).digest()
 
 
-def _gmail(sample: list[str], kind: str) -> Iterator[Cause]:
+def _gmail(sample: list[str | None], kind: str) -> Iterator[Cause]:
     """Gmail gives one mailbox many spellings, and conventions differ in which of them they fold."""
     if kind != "email":
         return
     spelled = twins = 0
-    for text in sample:
+    for text in filter(None, sample):
         mailbox, _, domain = text.strip().lower().rpartition("@")
         spelled += domain in _GMAIL and ("." in mailbox or "+" in mailbox)
         twins += domain == "googlemail.com"
@@ -287,15 +294,12 @@ _GMAIL = ("gmail.com", "googlemail.com")
 
 def _pairs(raw: pa.ChunkedArray, hashed: pa.ChunkedArray) -> list[tuple[str, bytes]]:
     step = max(1, len(raw) // (MOST_SAMPLED // 10))
-    rows = pa.array(np.arange(0, len(raw), step))
-    texts = (_text(each) for each in raw.take(rows).cast(pa.binary()).to_pylist())
-    hashes = (_digest(each) for each in hashed.take(rows).cast(pa.binary()).to_pylist())
+    texts, hashes = _texts(raw, step), map(_digest, _texts(hashed, step))
     return [(text, digest) for text, digest in zip(texts, hashes, strict=True) if text and digest]
 
 
-def _digest(raw: bytes | None) -> bytes | None:
-    """The bytes of a hash of either size; where it is none, hashing on would tell nothing."""
-    text = _text(raw)
+def _digest(text: str | None) -> bytes | None:
+    """The bytes of a hash of either size; None where it is none."""
     for algorithm in SIZES if text else ():
         result = decoded(str(text), algorithm)
         if not isinstance(result, RejectCode):

@@ -5,6 +5,7 @@ The code ensures: what is answered here has the very bytes that `identifiers` wo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from .encodings import DIGITS_ONLY, SIZES, known_digests
 from .schemes import Rule
 from .suspects import TEST_DOMAINS, TEST_TLDS
 
@@ -31,10 +33,13 @@ class Fast:
 
 @cache
 def compiled() -> ModuleType | None:
-    """The module of compiled loops; None where numba is not installed (the extra `fast`) or OpenSSL is out of reach."""
+    """The module of compiled loops; None where they cannot be had.
+
+    numba may not be installed (the extra `fast`), or find no folder for what it compiled; OpenSSL may be out of reach.
+    """
     try:
         from . import batch
-    except ImportError:
+    except (ImportError, RuntimeError):
         return None
     return batch if batch.available() else None
 
@@ -58,6 +63,36 @@ def answered_fast(chunk: pa.Array, rule: Rule, kind: str, secret: bytes | None =
         nulls = chunk.is_null().to_numpy(zero_copy_only=False)
         values[nulls], state[nulls] = 0, 0
     return Fast(values, state > 0, state == batch.TEST_VALUE)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Decoded:
+    """values: (rows, size), zeros where nothing was answered. encodings: how many answered rows each has."""
+
+    values: NDArray[np.uint8]
+    answered: NDArray[np.bool_]
+    encodings: Mapping[str, int]
+
+
+def decoded_fast(chunk: pa.Array, algorithm: str) -> Decoded | None:
+    """The hex digits of a column of hashes; None where compiled code reads no such column.
+
+    Hashes that tell what was hashed are left, so that they are refused with their reason.
+    """
+    if len(chunk) < WORTH_IT or not pa.types.is_string(_plain(chunk.type)) or (batch := compiled()) is None:
+        return None
+    offsets, data = _buffers(chunk)
+    if not batch.are_within(offsets, len(data)):
+        raise pa.ArrowInvalid("offsets outside their buffer")
+    values, state = batch.decode_rows(data, offsets, SIZES[algorithm])
+    begins = np.frombuffer(b"".join(each[:4] for each in known_digests(algorithm)), np.uint32)
+    left = np.isin(np.ascontiguousarray(values[:, :4]).view(np.uint32)[:, 0], begins)
+    if chunk.null_count:
+        left |= chunk.is_null().to_numpy(zero_copy_only=False)
+    values[left], state[left] = 0, 0
+    counted = np.bincount(state, minlength=4)
+    named = {DIGITS_ONLY: batch.DIGITS, "hex-lower": batch.LOWER, "hex-upper": batch.UPPER}
+    return Decoded(values, state > 0, {name: int(counted[at]) for name, at in named.items() if counted[at]})
 
 
 Halves = tuple[NDArray[np.uint64], NDArray[np.uint64]]

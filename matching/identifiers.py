@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from .encodings import SIZES, HashReader, decoded, looks_hashed
 from .encodings import MixedEncodings as MixedEncodings
-from .fast import answered_fast
+from .fast import answered_fast, decoded_fast
 from .rejects import RejectCode as RejectCode
 from .schemes import Rule, load
 from .schemes.setting import NOTHING_DECLARED, Setting
@@ -118,8 +118,7 @@ def digests(
     rule = load(scheme).rule(kind)
     if arrives not in ("raw", rule.hash):
         raise WrongHash(kind, scheme, rule.hash)
-    if not _is_text(column.type):
-        raise NotText(str(column.type.id))
+    refuse_other_than_text(column)
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     size = SIZES[rule.hash]
     reader: _Reader = _Raw(rule, kind, setting, suspicious, secret) if arrives == "raw" else HashReader(rule.hash)
@@ -181,17 +180,25 @@ class _Read:
 
 def _read_chunk(chunk: pa.Array, reader: _Reader, size: int) -> _Read:
     """Rows that compiled code answers, then the others one by one."""
+    if isinstance(reader, HashReader) and (hashes := decoded_fast(chunk, reader.algorithm)) is not None:
+        reader.found.update(hashes.encodings)
+        return _with_rest(chunk, reader, hashes.values, hashes.answered)
     fast = answered_fast(chunk, reader.rule, reader.kind, reader.secret) if isinstance(reader, _Raw) else None
     if fast is None:
-        return _fill(_bytes_of(chunk), reader.read, size)
+        return _fill(as_binary(chunk).to_pylist(), reader.read, size)
     values, accepted = fast.values, fast.answered
     if isinstance(reader, _Raw):
         if reader.refuses:
             accepted = accepted & ~fast.test_values
         else:
             reader.suspects[RejectCode.TEST_VALUE] += int(fast.test_values.sum())
-    left = np.flatnonzero(~accepted)
-    rest = _fill(_bytes_of(chunk.take(pa.array(left))), reader.read, size)
+    return _with_rest(chunk, reader, values, accepted)
+
+
+def _with_rest(chunk: pa.Array, reader: _Reader, values: NDArray[np.uint8], accepted: NDArray[np.bool_]) -> _Read:
+    """What compiled code left, read one by one into its place."""
+    size, left = values.shape[1], np.flatnonzero(~accepted)
+    rest = _fill(as_binary(chunk.take(pa.array(left))).to_pylist(), reader.read, size)
     values[left], accepted[left] = rest.values, rest.accepted
     return _Read(values, accepted, rest.rejects)
 
@@ -220,17 +227,22 @@ def _read_bytes(raw: bytes | None, read: Callable[[str], bytes | RejectCode]) ->
     return read(text)
 
 
+def refuse_other_than_text(column: pa.ChunkedArray | pa.Array) -> None:
+    """Errors: NotText."""
+    if not _is_text(column.type):
+        raise NotText(str(column.type.id))
+
+
 def _is_text(arrow_type: pa.DataType) -> bool:
     inner = arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
     kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
     return any(is_kind(inner) for is_kind in kinds)
 
 
-def _bytes_of(chunk: pa.Array) -> list[bytes | None]:
+def as_binary(chunk: pa.Array) -> pa.Array:
     """As bytes: an Arrow string need not be UTF-8, and the error for one that is not holds the value."""
     plain = chunk.dictionary_decode() if pa.types.is_dictionary(chunk.type) else chunk
-    values: list[bytes | None] = plain.cast(pa.large_binary()).to_pylist()
-    return values
+    return plain.cast(pa.large_binary())
 
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})

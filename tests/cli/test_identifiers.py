@@ -36,6 +36,13 @@ def test_lines_that_are_piped_in_become_one_object_each() -> None:
     assert all(each["sha256_hex"] is None and each["sha256_base64"] is None for each in out if each["rejected"])
 
 
+def test_a_pipe_that_is_closed_early_is_no_fault() -> None:
+    script = f"yes a@b.c | {sys.executable} -m passbox identifiers normalise --scheme uid2@1 --kind email | head -1"
+    done = subprocess.run(["bash", "-c", script + "; exit ${PIPESTATUS[1]}"], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout)["normalised"] == "a@b.c"
+
+
 def test_a_file_is_read_as_what_is_piped_in(passbox: Typed, tmp_path: Path) -> None:
     (tmp_path / "list").write_text("0491 570 006\n+61 491 570 006\n")
     words = ("identifiers", "normalise", "--scheme", "uid2@1", "--kind", "phone", str(tmp_path / "list"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import shutil
@@ -144,3 +145,41 @@ def test_every_command_is_in_the_readme_or_named_by_help(root: Path) -> None:
         names = [f"{name} {inner}" for inner in getattr(command, "commands", {})] or [name]
         missing += [full for full in names if f"passbox {full}" not in text]
     assert not missing
+
+
+def test_a_party_looks_at_its_own_list_with_what_it_was_given_and_nothing_is_charged(
+    played: tuple[Path, dict[str, str]],
+) -> None:
+    folder, _ = played
+    room = folder / "operator" / "spring"
+    before = {path: path.read_bytes() for path in room.rglob("*") if path.is_file()}
+    words = "--contract contract.toml --dataset visitors --bundle visitors.bundle --json"
+    command = f"passbox doctor match visitors.csv {words} --overlap overlap-*.release --key publisher.keys"
+    where = folder / "publisher"
+    done = subprocess.run(["bash", "-c", command], cwd=where, env=environment(folder), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {"form", "gmail", "scheme"} <= {cause["name"] for cause in found["causes"]}
+    assert "key" not in {cause["name"] for cause in found["causes"]}
+    assert 0 < found["observed"]["low"] < found["observed"]["high"] < 1
+    assert all(cause["gain"]["high"] <= cause["share"] + 1e-6 for cause in found["causes"] if cause["gain"])
+    assert {path: path.read_bytes() for path in room.rglob("*") if path.is_file()} == before
+
+
+def test_a_bundle_keyed_for_another_contract_is_named_a_key_mismatch(
+    played: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    folder, _ = played
+    publisher = folder / "publisher"
+    for path in publisher.glob("contract.toml*"):
+        shutil.copy(path, tmp_path)
+    share = tmp_path / "contract.toml.advertiser.share"
+    share.write_text(share.read_text().replace("-----BEGIN", " -----BEGIN", 1))
+    words = f"--contract {tmp_path}/contract.toml --dataset visitors --bundle visitors.bundle"
+    command = f"passbox doctor match visitors.csv {words} --json"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=publisher, env=environment(folder), capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (cause,) = (each for each in json.loads(done.stdout)["causes"] if each["name"] == "key")
+    assert (cause["share"], cause["certain"]) == (1, True)

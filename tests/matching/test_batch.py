@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from passbox.matching import fast, libcrypto
 from passbox.matching.hashing import MatchKey, handles
-from passbox.matching.identifiers import Digests, digests
+from passbox.matching.identifiers import Digests, MixedEncodings, digests
 from passbox.matching.schemes import known, load, parse
 from passbox.matching.suspects import TEST_DOMAINS, TEST_TLDS
 
@@ -72,6 +73,41 @@ def test_every_scheme_gives_the_same_bytes_counts_and_rows_either_way(values: li
 @settings(deadline=None)
 def test_what_a_contract_refuses_is_refused_either_way(values: list[str | None]) -> None:
     assert_same(*both(pa.array(values, pa.string()), "google@1", "refuse"))
+
+
+ONCE = hashlib.sha256(b"").digest()
+hashes = st.binary(min_size=32, max_size=32).map(bytes.hex) | st.sampled_from(
+    [
+        ONCE.hex(),
+        hashlib.sha256(ONCE).hexdigest(),
+        "0" * 64,
+        "1" * 64,
+        "ab" * 20,
+        "ab" * 31,
+        "a@b.c",
+        "",
+        " ",
+        "Ab" * 32,
+    ]
+)
+written = st.builds("{}{}{}".format, st.sampled_from(["", " ", "\t\n"]), hashes, st.sampled_from(["", "\r\n"]))
+
+
+@given(st.lists(st.none() | written, min_size=1, max_size=30), st.booleans(), st.sampled_from(["email", "phone"]))
+@settings(deadline=None)
+def test_hashes_are_read_the_same_either_way(values: list[str | None], capitals: bool, kind: str) -> None:
+    """Of 32 bytes, and of 20: liveramp@1 hashes phones with SHA-1."""
+    column = pa.array([value.upper() if value and capitals else value for value in values], pa.string())
+    scheme, arrives = ("uid2@1", "sha256") if kind == "email" else ("liveramp@1", "sha1")
+    found: list[object] = []
+    for used in (True, False):
+        with compiled(used):
+            try:
+                made = digests(column, scheme, kind, arrives)  # type: ignore[arg-type]
+                found.append((made.values.tobytes(), made.accepted.tolist(), dict(made.rejects)))
+            except MixedEncodings as error:
+                found.append(error.found)
+    assert found[0] == found[1]
 
 
 @given(st.lists(st.binary(max_size=20), min_size=1, max_size=30))
@@ -167,6 +203,31 @@ def test_the_hash_is_the_one_that_hashlib_uses() -> None:
     found = libcrypto.find()
     assert isinstance(found, libcrypto.Sha256)
     assert libcrypto._digest(found, b"abc") == hashlib.sha256(b"abc").digest()
+
+
+@pytest.mark.parametrize("error", [ImportError, RuntimeError])
+def test_a_machine_without_what_it_takes_reads_one_by_one(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Missing:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "passbox.matching.batch":
+                raise error("no locator available")
+
+    monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
+    monkeypatch.delitem(sys.modules, "passbox.matching.batch")
+    monkeypatch.delattr(sys.modules["passbox.matching"], "batch")
+    fast.compiled.cache_clear()
+    try:
+        assert fast.compiled() is None
+    finally:
+        fast.compiled.cache_clear()
+
+
+def test_compiled_code_that_hashes_otherwise_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert batch.available()
+    monkeypatch.setattr(batch, "digest_rows", lambda *_: (np.zeros((2, 32), np.uint8), np.ones(2, np.uint8)))
+    assert not batch.available()
 
 
 def test_a_planted_fault_in_compiled_code_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,12 @@ from itertools import permutations
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passbox.matching.doctor import Cause, Observed, differing, examine, gain, likely, recipes
 from passbox.matching.hashing import MatchKey, SchemeMismatch, handles
-from passbox.matching.identifiers import digests
+from passbox.matching.identifiers import NotText, digests
 from passbox.matching.schemes import KINDS, known, load
 from passbox.matching.schemes.setting import Setting
 
@@ -76,6 +76,7 @@ emails = st.lists(st.from_regex(r"[a-zA-Z.+]{1,6}@(gmail|googlemail|b)\.com", fu
 
 
 @given(emails)
+@settings(deadline=None)
 def test_what_is_named_is_what_does_not_match_on_any_list(texts: list[str]) -> None:
     for one, two in (("uid2@1", "pair@1"), ("google@1", "uid2@1"), ("google-docs@1", "cm360@1")):
         made = [digests(column(list(texts)), name, "email", "raw") for name in (one, two)]
@@ -196,6 +197,14 @@ def test_a_hashed_list_says_that_its_scheme_does_not_show() -> None:
     (cause,) = examine(column(hashes), "uid2@1", "email", "sha256")
     assert (cause.name, cause.certain, cause.rows) == ("scheme", False, 9)
     assert "--raw-column" in cause.remedy
+
+
+def test_every_layout_of_text_is_read_and_other_columns_are_refused() -> None:
+    values = column(["a.b@gmail.com", None, "c@b.io"])
+    for layout in (values, values.dictionary_encode(), values.cast(pa.string_view()), values.cast(pa.large_string())):
+        assert [cause.rows for cause in by_name(examine(layout, "uid2@1", "email", "raw"), "gmail")] == [1]
+    with pytest.raises(NotText):
+        recipes(pa.chunked_array([[1, 2]]), column(["a", "b"]), "email", Setting())
 
 
 def test_no_cause_holds_a_value() -> None:
