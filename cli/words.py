@@ -193,8 +193,8 @@ def known_dataset(name: str, contract: Contract) -> None:
 
 def allowed_job(kind: str, size: int | None, contract: Contract) -> Allowance:
     """The contract's first rule for jobs of a kind. size: what `--size` says. Errors: NoRole."""
-    if kind == "overlap" and size is not None:
-        raise NoRole("an overlap has no audience", "leave `--size` out")
+    if kind != "lookalike" and size is not None:
+        raise NoRole("only a lookalike has an audience", "leave `--size` out")
     rule = next((rule for rule in contract.rules.allow if rule.job == kind), None)
     if rule is None:
         known = ", ".join(sorted({rule.job for rule in contract.rules.allow}))

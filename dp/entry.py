@@ -138,6 +138,7 @@ class Specification:
     part: which keyed part of the people it looks at ("train", "held-out", "all"). columns: of which features.
     cells, bits, l2_squared, scale: shape, lattice, sensitivity and noise (`dp.scale`).
     follows: key of the release whose noisy bytes shaped this one (score bins follow from a model), or "".
+    query: SHA-256 of all that says what is counted, for statistics that a job words itself; "" for the others.
     """
 
     statistic: str
@@ -151,9 +152,11 @@ class Specification:
     l2_squared: int
     scale: Scale
     follows: str = ""
+    query: str = ""
 
     def as_json(self) -> Leaf:
-        return {
+        asked: Leaf = {"query": self.query} if self.query else {}
+        return asked | {
             "statistic": self.statistic,
             "datasets": dict(self.datasets),
             "unit": self.unit,

@@ -33,7 +33,7 @@ from ...modelling.evaluate import MOST_BINS, Evaluation, ScoreBins, evaluate, pl
 from ...modelling.features import Category, Encoder, Kind, Number, Topics, most_cells
 from ...modelling.lookalike import Model, fit
 from ...policies.check import Allowed
-from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn
+from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn, SetColumn
 from ...policies.jobs.draw import Shape
 from ...policies.jobs.job import Job
 from ...policies.jobs.lookalike import MOMENTS, SCORES, LookalikeJob
@@ -161,6 +161,7 @@ def _kind(name: str, column: Column) -> Kind:
         return Number(name, *column.bounds)
     if isinstance(column, CategoryColumn):
         return Category(name, tuple(column.values))
+    assert isinstance(column, SetColumn)  # noqa: S101 - the job names no column of another kind (`LEARNABLE`)
     return Topics(name, tuple(column.values), column.at_most)
 
 
