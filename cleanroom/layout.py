@@ -1,8 +1,9 @@
 """Which columns a data set has: in its bundle, and at rest in the room.
 
 Matched on one key, a bundle's columns are `k`, `k2`, `token` where the owner keeps its IDs, and the declared columns;
-rows ascend by `k`. Of events, a handle may stand in several rows. Matched on several, each key that the data set carries has two columns, such as `email.k` and
-`email.k2`, null where a record has no such handle; rows ascend by the `k` of the best handle that each has.
+rows ascend by `k`. So are those of events, where a handle may stand in several rows. Matched on several, each key that
+the data set carries has two columns, such as `email.k` and `email.k2`, null where a record has no such handle; rows
+ascend by the `k` of the best handle that each has.
 
 At rest, rows lie in the bundle's order in `part-000.parquet` and so on, by the highest bits of what they ascend by,
 which is column `k` there. Where there are several keys, handles lie beside them, in `email-000.parquet` and so on:
@@ -67,9 +68,9 @@ def layout_of(contract: Contract, dataset: str) -> Layout:
     """The layout that a contract gives a data set."""
     rule, keys = contract.dataset[dataset], contract.match.keys
     carried = tuple(key for key in keys if key in rule.identifiers)
-    events = rule.rows == "events"
-    most = rule.rows_a_person
-    return Layout(carried[:1] if events else carried, len(keys) > 1 and not events, rule.id is not None, rule.columns, most)
+    if rule.rows == "events":
+        return Layout(carried[:1], several=False, token=False, columns=rule.columns, most=rule.rows_a_person)
+    return Layout(carried, len(keys) > 1, rule.id is not None, rule.columns)
 
 
 def file_name(what: str, partition: int) -> str:

@@ -43,11 +43,7 @@ def match(room: Room, progress: Progress = quietly) -> list[Matched]:
     """
     room.refuse_expired()
     with room.changing():
-        pairs = [
-            pair
-            for pair in combinations(_of_people(room), 2)
-            if pair[0].manifest.owner != pair[1].manifest.owner
-        ]
+        pairs = [pair for pair in combinations(_of_people(room), 2) if pair[0].manifest.owner != pair[1].manifest.owner]
         for pair in pairs:
             _refuse_other_key(room, *pair)
         return [matched for pair in pairs for matched in _match(room, *pair, progress)]

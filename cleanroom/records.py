@@ -40,9 +40,9 @@ class Prepared:
     read: rows in the file. rows: rows in the bundle, of which `dummies` are nobody's. merged: rows of a person who was
     there already. shared: by key, how many identifiers stayed with a person before. rejects: rows left out, and values
     refused, by reason. suspects: rows kept that are odd (`matching.suspects`), by reason. cut: sets cut to their
-    declared size. over: rows beyond those of one person that count. unused: columns of the file left at home. home: the file that stays; ids: the same, where it turns
-    tokens into own IDs. returned: lists of other contracts that hold the same people (`cleanroom.sketch`). doubts: what
-    its size means (`cleanroom.doubts`).
+    declared size. over: rows beyond those of one person that count. unused: columns of the file left at home. home: the
+    file that stays; ids: the same, where it turns tokens into own IDs. returned: lists of other contracts that hold the
+    same people (`cleanroom.sketch`). doubts: what its size means (`cleanroom.doubts`).
     """
 
     read: int

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .veil import Veil
+
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
 Leaf: TypeAlias = dict[str, Json]
 
@@ -187,6 +189,7 @@ class Purchase:
     beside: key of the release whose charge covers this one as well, because the two look at disjoint parts of the
     same people (parallel composition); "" where it pays for itself.
     opened: its noise is drawn ahead, and used step by step (`Ledger.open`, `Ledger.settle`).
+    veil: hides keys with too few people, before anything is stored; it follows from the specification.
     """
 
     specification: Specification
@@ -194,6 +197,7 @@ class Purchase:
     context: Context
     beside: str = ""
     opened: bool = False
+    veil: Veil | None = None
 
     @property
     def key(self) -> str:

@@ -21,7 +21,7 @@ from ...policies.jobs.aggregate import (
 from ...policies.jobs.query import Terms
 from ...policies.jobs.table import TableJob
 from .shown import Column, Mean, Plain, Quantile, Tables, View, short
-from .table import TableDocument, TableMeasure, bounds_said
+from .table import TableDocument, TableMeasure, bounds_said, enough
 
 
 class Aggregate(TableDocument):
@@ -47,9 +47,11 @@ class AggregateMeasure(TableMeasure):
         if asked.top is not None:
             plain = next(c for c in columns if c.name == asked.top.by)
             top = np.argsort(-plain.read(tables).estimate, kind="stable")[: asked.top.keys].astype(np.int64)
-        views = [View("by key" if by else "in all", by, labels, columns, order=top)]
+        shown = enough(terms, tables[PEOPLE_TABLE]) if PEOPLE_TABLE in tables else None
+        views = [View("by key" if by else "in all", by, labels, columns, shown, top)]
         if totals := _totals(asked, tables):
-            views.append(View("in all", (), [()], totals))
+            every = enough(terms, tables[ALL_TABLE]) if ALL_TABLE in tables else None
+            views.append(View("in all", (), [()], totals, every))
         return views
 
     def notes(self, job: TableJob, terms: Terms) -> list[str]:
@@ -103,6 +105,6 @@ def _totals(job: AggregateJob, tables: Tables) -> tuple[Column, ...]:
     for name, asked in job.measure.items():
         if isinstance(asked, PeopleAsked):
             found.append(Plain(name, ALL_TABLE, name) if ALL_TABLE in tables else Plain(name, PEOPLE_TABLE, name, True))
-        elif not isinstance(asked, MeanAsked | QuantilesAsked):
+        elif not isinstance(asked, MeanAsked | QuantilesAsked) and tables[COUNTS_TABLE].totals:
             found.append(Plain(name, COUNTS_TABLE, name, True))
     return tuple(found)

@@ -20,8 +20,8 @@ from ...dp import keys
 from ...dp.grouped import PERSON
 from ...dp.keys import Dimension
 from ...policies.contract import Column
-from ...policies.jobs.table import identifier_of
 from ...policies.jobs.query import FREQUENCY, Chosen, Flag, Kept, Query, Recipe, Touch
+from ...policies.jobs.table import identifier_of
 from ..layout import MASK, layout_of
 from ..room import Dataset, Room, RoomUnusable
 

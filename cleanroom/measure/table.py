@@ -25,6 +25,7 @@ from ...dp.measures import People
 from ...dp.noisy import Noisy, Receipt
 from ...dp.scale import SCALE_UNIT
 from ...dp.table import Table
+from ...dp.veil import is_hidden
 from ...policies.check import Allowed
 from ...policies.contract import AtLeast, Contract, DatasetRule
 from ...policies.jobs.draw import Shape
@@ -120,7 +121,7 @@ class TableMeasure(ABC):
         terms = Terms(declared.dataset, declared.at_least)
         query = job.query(terms)
         entry = json.loads(document["receipt"]["entries"][0]["entry"])
-        if entry["specification"]["query"] != query.digest(query.layout(), terms.at_least):
+        if entry["specification"]["query"] != query.digest(query.layout(), terms):
             raise ValueError("what was paid for is another query")
         return self._read(job, terms, document["rows"], noisy[0])
 
@@ -154,11 +155,11 @@ def only_noise(layout: Layout, scale: float) -> Noisy:
 
 
 def enough(terms: Terms, table: Table) -> NDArray[np.bool_] | None:
-    """Which keys have so many people as the contract asks for, as good as surely; None where it asks for none."""
+    """Which keys have as many people as the contract asks for; None where it asks for none (`dp.veil`)."""
     if terms.at_least is None:
         return None
     people = next(measure.name for measure in table.measures if isinstance(measure, People))
-    return table.shown(people, terms.at_least.people, terms.at_least.delta)
+    return ~is_hidden(table.cells[people], table.steps[people])
 
 
 def enough_of(terms: Terms, tables: Sequence[Table]) -> NDArray[np.bool_] | None:
@@ -171,6 +172,11 @@ def bounds_said(job: TableJob, terms: Terms) -> list[str]:
     """What may have been cut, by the declared bounds: what was, nobody is told."""
     said = []
     rule = terms.dataset[job.dataset]
+    if terms.at_least is not None:
+        said.append(
+            f"keys with fewer than {terms.at_least.people} people are hidden, and some with a few more: the noise decides, "
+            f"and lets one of fewer pass at most once in {1 / terms.at_least.delta:,.0f} keys"
+        )
     if job.keys_per_person is not None and job.keys_per_person < rule.rows_a_person:
         said.append(
             f"of one person at most {job.keys_per_person} keys count, of up to {rule.rows_a_person} that its rows can "

@@ -20,6 +20,8 @@ from .shown import Column, Plain, Tables, View, short
 from .table import TableDocument, TableMeasure, enough
 
 Float = NDArray[np.float64]
+HIDDEN_ABOVE = -1e12
+"""No noisy count is so far below 0: what is, was hidden (`dp.veil`)."""
 LIFT, ODDS, CHANCE = "lift", "odds ratio", "false discovery rate"
 
 
@@ -45,9 +47,10 @@ class TopicsMeasure(TableMeasure):
             Associated(ODDS),
             Associated(CHANCE),
         )
-        order = np.argsort(Associated(CHANCE).read(tables).estimate, kind="stable").astype(np.int64)
+        chance = Associated(CHANCE).read(tables).estimate
+        order = np.argsort(np.nan_to_num(chance, nan=2.0), kind="stable").astype(np.int64)
         by = short([each.name for each in pairs.by], job.dataset)
-        views = [View("pairs", by, pairs.labels, columns, enough(terms, pairs), order)]
+        views = [View("pairs", by, pairs.labels, columns, shown_of(terms, tables), order)]
         for name in (TOPIC, RESPONSE):
             table = tables[name]
             of = short([each.name for each in table.by], job.dataset)
@@ -83,8 +86,9 @@ class Associated:
             return lift(counts)
         if self.name == ODDS:
             return odds_ratio(counts)
-        q = adjusted(p_values(counts))
-        nothing = np.full(len(q), np.nan)
+        q, nothing = np.full(len(counts.both), np.nan), np.full(len(counts.both), np.nan)
+        there = counts.both > HIDDEN_ABOVE
+        q[there] = adjusted(p_values(counts)[there])
         return Estimates(q, nothing, nothing, covers=COVERS)
 
     def planned(self, tables: Tables) -> tuple[Precision, ...]:
@@ -101,8 +105,13 @@ class Associated:
         return tuple(rows)
 
 
+def shown_of(terms: Terms, tables: Tables) -> NDArray[np.bool_] | None:
+    """Pairs that have enough people, and so have both their margins."""
+    return None if terms.at_least is None else counts_of(tables).both > HIDDEN_ABOVE
+
+
 def counts_of(tables: Tables) -> Counts:
-    """Pairs with their margins, one entry a pair, in the order of the pairs' keys."""
+    """Pairs with their margins, one entry a pair, in the order of the pairs' keys; far below 0 where one is hidden."""
     pairs = tables[PAIRS]
     shape = sizes(pairs.by)
     history, (topics, responses) = shape[:-2], shape[-2:]
@@ -112,7 +121,8 @@ def counts_of(tables: Tables) -> Counts:
     second = tables[RESPONSE].cells["people"].reshape(lead, 1, responses)
     every = tables[EVERYBODY].cells["people"].reshape(lead, 1, 1)
     a, r, c, n = (np.broadcast_to(each, both.shape).ravel() for each in (both, first, second, every))
-    return Counts(a, r, c, n, _noise(tables))
+    few = np.minimum.reduce([a, r, c, n]) < HIDDEN_ABOVE
+    return Counts(np.where(few, 2 * HIDDEN_ABOVE, a), r, c, n, _noise(tables))
 
 
 def _noise(tables: Tables) -> tuple[float, float, float, float]:

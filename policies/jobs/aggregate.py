@@ -14,7 +14,7 @@ from ..contract import Contract, DatasetRule, Name, NumberColumn, SetColumn
 from ..refused import Refused
 from ..sentences import names
 from .job import Strict
-from .query import Chosen, Query, Recipe, Terms, refused, with_people
+from .query import EVERYBODY, Chosen, Query, Recipe, Terms, refused
 from .table import Number, TableJob
 
 LEAST_PARTS, ROW_PARTS, MOST_PARTS = 100, 10_000, 2**28
@@ -89,7 +89,7 @@ class AggregateJob(TableJob):
         by = self.dimensions(terms)
         rule, recipe = terms.dataset[self.dataset], self.recipe(terms, by)
         try:
-            groups = [with_people(group, terms.at_least) for group in self._groups(terms, rule, by)]
+            groups = self._groups(terms, rule, by)
         except InvalidQuery as invalid:
             raise refused(invalid) from None
         if self.top is not None and not isinstance(self.measure.get(self.top.by), CountAsked | PeopleAsked | SumAsked):
@@ -104,7 +104,8 @@ class AggregateJob(TableJob):
                 if not isinstance(asked, PeopleAsked) and asked.of
             ]
         )
-        return Query(tuple(groups), tuple(recipe for _ in groups), tuple(sorted(set(read))))
+        judges = {group.name: PEOPLE_TABLE for group in groups if group.name != ALL_TABLE}
+        return Query(tuple(groups), tuple(recipe for _ in groups), tuple(sorted(set(read))), judges=judges)
 
     def recipe(self, terms: Terms, by: tuple[Dimension, ...]) -> Recipe:
         """How its rows are made."""
@@ -119,12 +120,15 @@ class AggregateJob(TableJob):
         keys, rows = self.keys_of(rule, cells(by), times), rule.rows_a_person * times
         groups = []
         people = [name for name, asked in self.measure.items() if isinstance(asked, PeopleAsked)]
+        if terms.at_least is not None and not people:
+            people = [EVERYBODY]
+        totals = self.totals and bool(by) and terms.at_least is None
         if people:
-            alone = self.totals and bool(by) and keys == 1
+            alone = totals and keys == 1
             groups.append(
                 GroupBy(PEOPLE_TABLE, by, keys, tuple(m.People(n) for n in people), totals=((),) if alone else ())
             )
-            if self.totals and by and keys > 1:
+            if self.totals and by and not alone:
                 groups.append(GroupBy(ALL_TABLE, (), 1, tuple(m.People(name) for name in people)))
         counts = tuple(
             measured(terms, self.dataset, name, asked, rows)
@@ -132,7 +136,7 @@ class AggregateJob(TableJob):
             if isinstance(asked, CountAsked | SumAsked)
         )
         if counts:
-            groups.append(GroupBy(COUNTS_TABLE, by, keys, counts, totals=((),) if self.totals and by else ()))
+            groups.append(GroupBy(COUNTS_TABLE, by, keys, counts, totals=((),) if totals else ()))
         for name, asked in self.measure.items():
             if isinstance(asked, MeanAsked):
                 groups.append(_mean(terms, self.dataset, name, asked, by, keys, rows))

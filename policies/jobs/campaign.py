@@ -99,7 +99,7 @@ class CampaignJob(TableJob):
     def query(self, terms: Terms) -> Query:
         self._refuse_empty()
         by, rule = self.dimensions(terms), terms.dataset[self.dataset]
-        keys, totals = self.keys_of(rule, cells(by)), ((),) if self.totals and by else ()
+        keys, totals = self.keys_of(rule, cells(by)), ((),) if self.totals and by and terms.at_least is None else ()
         try:
             groups = [GroupBy(EVENTS, by, keys, tuple(self._events(terms)), totals=totals)]
             recipes = [self._recipe(terms)]

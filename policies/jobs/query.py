@@ -10,6 +10,9 @@ Columns carry the name of their data set, as in `exposures.campaign`.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,6 +21,8 @@ from ...dp.entry import Json, digest
 from ...dp.keys import Bins, Category, Dimension, InvalidQuery
 from ...dp.layout import Block, GroupBy, Layout
 from ...dp.measures import People
+from ...dp.threshold import least_shown
+from ...dp.veil import Judged, Veil
 from ..contract import AtLeast, CategoryColumn, Column, Contract, DatasetRule, DateColumn, FlagColumn, SetColumn
 from ..refused import Refused
 from ..sentences import names
@@ -39,6 +44,13 @@ class Terms:
     @classmethod
     def of(cls, contract: Contract, datasets: tuple[str, ...]) -> Terms:
         return cls({name: contract.dataset[name] for name in datasets}, contract.rules.at_least)
+
+    def digest(self) -> str:
+        """SHA-256 of what they declare, in hex."""
+        rules = {name: rule.model_dump(mode="json") for name, rule in self.dataset.items()}
+        least = None if self.at_least is None else self.at_least.model_dump(mode="json")
+        text = json.dumps({"dataset": rules, "at_least": least}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def column(self, name: str) -> Column:
         """A column, by its whole name. Errors: Refused."""
@@ -175,12 +187,16 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Tables and where their rows come from, in the same order. columns: all that are read, for the record."""
+    """Tables and where their rows come from, in the same order. columns: all that are read, for the record.
+
+    judges: a table to the one that counts the people of its keys, where that is not itself.
+    """
 
     groups: tuple[GroupBy, ...]
     recipes: tuple[Recipe, ...]
     columns: tuple[str, ...]
     importance: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    judges: Mapping[str, str] = field(default_factory=dict)
 
     def layout(self) -> Layout:
         """Errors: Refused."""
@@ -202,14 +218,26 @@ class Query:
         )
         return sum(moves)
 
-    def digest(self, layout: Layout, at_least: AtLeast | None) -> str:
-        """SHA-256 of all that says what is counted, in hex."""
-        least: Json = None if at_least is None else {"people": at_least.people, "delta": at_least.delta.hex()}
+    def veil(self, layout: Layout, scale: float, at_least: AtLeast | None) -> Veil | None:
+        """What hides keys with fewer people than the contract asks for. scale: of the noise, in lattice steps."""
+        if at_least is None:
+            return None
+        return Veil(tuple(self._judged(layout, block, scale, at_least) for block in layout.blocks))
+
+    def _judged(self, layout: Layout, block: Block, scale: float, at_least: AtLeast) -> Judged:
+        judge = self.judges.get(block.group.name, block.group.name)
+        group = next(group for group in self.groups if group.name == judge)
+        people = layout.block(judge, next(each.name for each in group.measures if isinstance(each, People)))
+        least = least_shown(at_least.people, scale / people.steps, at_least.delta, people.steps)
+        return Judged(block.start, block.stop, people.start, len_of(people), math.ceil(least * people.steps))
+
+    def digest(self, layout: Layout, terms: Terms) -> str:
+        """SHA-256 of all that says what is counted, in hex. terms: those that the query was made of."""
         return digest(
             {
                 "tables": layout.as_json(),
                 "rows": [recipe.as_json() for recipe in self.recipes],
-                "at_least": least,
+                "declared": terms.digest(),
             }
         )
 

@@ -35,7 +35,8 @@ class ReachJob(TableJob):
             for name, keyed in ((what, by), (f"{what}{ALL}", ())) if by else ((what, by),):
                 groups.append(_counted(self, terms, name, what, keyed))
                 recipes.append(recipe)
-        return Query(tuple(groups), tuple(recipes), columns_read(by, recipes[-1]))
+        judges = {group.name: group.name.replace(HOUSEHOLDS, PEOPLE) for group in groups}
+        return Query(tuple(groups), tuple(recipes), columns_read(by, recipes[-1]), judges=judges)
 
     def _recipes(self, terms: Terms) -> list[tuple[str, Recipe]]:
         plain = Recipe(self.dataset, self.filters(terms), self.joined(terms), tuple(self.among))

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 from ...dp.budget import Rho
 from ...dp.entry import Specification
 from ...dp.keys import Dimension
+from ...dp.scale import SCALE_UNIT
 from ..contract import CategoryColumn, Contract, DatasetRule, DateColumn, FlagColumn, Name, NumberColumn, Value
 from ..refused import Refused, Submitted
 from ..sentences import names
@@ -92,16 +93,17 @@ class TableJob(Job):
         terms = Terms.of(contract, self.datasets())
         query = self.query(terms)
         layout = query.layout()
-        spec = replace(base, statistic=TABLE, columns=query.columns, query=query.digest(layout, terms.at_least))
+        spec = replace(base, statistic=TABLE, columns=query.columns, query=query.digest(layout, terms))
         shape = Shape(layout.cells, 0, query.l2_squared(layout))
-        return (Draw(with_noise(shaped(spec, shape), rho)),)
+        spec = with_noise(shaped(spec, shape), rho)
+        return (Draw(spec, veil=query.veil(layout, spec.scale / SCALE_UNIT, terms.at_least)),)
 
     def learns(self, contract: Contract, readers: str) -> tuple[str, ...]:
         learn = "learn" if ", " in readers else "learns"
         owners = names({contract.dataset[name].owner for name in self.datasets()})
         return (
             f"{readers} {learn} {self.what()} of {names(self.datasets())}, with noise (ε {self.epsilon:g})",
-            f"leave out any one person in the data of {owners}, with all rows: these numbers would look about as likely",
+            f"without any one person of {owners}, and all its rows, these numbers would look about as likely",
         )
 
     @abstractmethod
