@@ -174,8 +174,8 @@ def bounds_said(job: TableJob, terms: Terms) -> list[str]:
     rule = terms.dataset[job.dataset]
     if terms.at_least is not None:
         said.append(
-            f"keys with fewer than {terms.at_least.people} people are hidden, and some with a few more: the noise decides, "
-            f"and lets one of fewer pass at most once in {1 / terms.at_least.delta:,.0f} keys"
+            f"keys with fewer than {terms.at_least.people} people are hidden, and some with a few more: the noise "
+            f"decides, and lets one of fewer pass at most once in {1 / terms.at_least.delta:,.0f} keys"
         )
     if job.keys_per_person is not None and job.keys_per_person < rule.rows_a_person:
         said.append(
