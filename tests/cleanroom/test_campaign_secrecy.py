@@ -57,6 +57,11 @@ def request_of(world: CampaignWorld, kind: str, how: str) -> tuple[TableJob, Que
     return asking, asking.query(Terms.of(world.agreement.contract, asking.datasets()))
 
 
+def minus(table: pa.Table, k: int) -> pa.Table:
+    """The table without a person's rows."""
+    return table.filter(pc.not_equal(table.column("k"), pa.scalar(k, pa.uint64())))
+
+
 @contextlib.contextmanager
 def without(dataset: str, k: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The room as if this person had never stood in that data set."""
@@ -91,7 +96,7 @@ class Moved:
 
 
 def moved(world: CampaignWorld, kind: str, how: str, dataset: str, k: int, monkeypatch: pytest.MonkeyPatch) -> Moved:
-    asking, query = request_of(world, kind, how)
+    _, query = request_of(world, kind, how)
     layout, room = query.layout(), world.room()
     before = exact(room, query, "key").values
     with without(dataset, k, monkeypatch):
@@ -125,7 +130,7 @@ def left_of(tables: list[pl.DataFrame], query: Query, k: int) -> list[pl.DataFra
 def all_or_nothing(
     world: CampaignWorld, kind: str, how: str, dataset: str, k: int, monkeypatch: pytest.MonkeyPatch
 ) -> bool:
-    """Whether each table keeps all of a person's rows or none, and everybody else's, when a data set loses the person."""
+    """Whether each table keeps all rows of a person or none, and all others, when a data set loses the person."""
     _, query = request_of(world, kind, how)
     before = rows_.tables(world.room(), query, SECRET)
     with without(dataset, k, monkeypatch):
@@ -158,7 +163,7 @@ def test_a_real_neighbour_is_submitted_and_moves_no_more(
     table = later.table("purchases")
     k = targets(later, "purchases")[1]
     gone = np.flatnonzero(table.column("k").to_numpy() == k)
-    neighbour = table.filter(pc.not_equal(table.column("k"), pa.scalar(k, pa.uint64())))
+    neighbour = minus(table, k)
     dummies = table.take(pa.array(np.zeros(len(gone), dtype=np.int64)))
     handle = np.random.default_rng(3).integers(1, 2**63, 2, dtype=np.uint64)
     for name, half in zip(("k", "k2"), handle, strict=True):
@@ -175,7 +180,7 @@ def test_a_real_neighbour_is_submitted_and_moves_no_more(
     assert 0 < sum(each * each for each in apart) <= values[0].l2_squared
 
 
-# -- planted faults ------------------------------------------------------------------------------------------------------
+# -- planted faults --------------------------------------------------------------------------------------------------
 
 
 def conversions_of_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,16 +195,6 @@ def conversions_of_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
     monkeypatch.setattr(rows_, "touched", generous)
-
-
-def topics_that_follow_the_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A person's topics are chosen by how it answered: another answer is another topic."""
-    honest = rows_.exploded
-    monkeypatch.setattr(
-        rows_,
-        "exploded",
-        lambda rows, topics, secret: honest(rows, topics, secret if len(rows.columns) % 2 else b"x" * 32),
-    )
 
 
 def looked_up_without_need(monkeypatch: pytest.MonkeyPatch) -> None:
