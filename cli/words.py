@@ -106,6 +106,15 @@ def demo_sizes(people: int | None, seeds: int | None, real: bool) -> tuple[int, 
     return sizes
 
 
+def accuracy(text: str) -> tuple[str, float]:
+    """How far a number may be off: 50, or people=50; the number's name, or "", and the distance. Errors: NoRole."""
+    name, mark, size = text.rpartition("=")
+    try:
+        return name.strip() if mark else "", float(size)
+    except ValueError:
+        raise NoRole("that is no accuracy", "write `--target 50`, or `--target people=50`") from None
+
+
 def share(text: str) -> float:
     """A count such as 250, or a share such as 1%. Errors: NoRole."""
     try:

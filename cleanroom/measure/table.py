@@ -125,6 +125,10 @@ class TableMeasure(ABC):
             raise ValueError("what was paid for is another query")
         return self._read(job, terms, document["rows"], noisy[0])
 
+    def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
+        job = table_job(allowed.request.job)
+        return tuple(self.notes(job, Terms.of(room.contract, job.datasets())))
+
     def precision(self, room: Room, allowed: Allowed) -> tuple[Precision, ...]:
         """Of the planned noise alone: numbers as they will be, ratios for assumed sizes."""
         job, spec = table_job(allowed.request.job), allowed.purchases[0].specification

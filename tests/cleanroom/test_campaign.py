@@ -13,11 +13,14 @@ import pytest
 from campaign_jobs import KINDS, asked
 
 from passbox.cleanroom import job
+from passbox.cleanroom.asking import draft_job, refusal
 from passbox.cleanroom.opening import BadRelease, check_receipt
 from passbox.cleanroom.samples import campaign
+from passbox.cleanroom.target import NoTarget, target
 from passbox.policies.check import Refused
 from passbox.policies.contract import parse
 from passbox.policies.document import InvalidContract
+from passbox.policies.request import Request, parse_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -229,6 +232,41 @@ def test_other_bounds_are_another_statistic(world: CampaignWorld) -> None:
         other = world.request("reach", "advertiser", **asked("reach", **changes))
         keys.add(job.plan(world.room(), other).allowed.purchases[0].key)
     assert len(keys) == 5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_draft_is_a_job_that_a_room_would_run(campaign_room: CampaignWorld, kind: str) -> None:
+    agreed, data = campaign_room.agreement.contract, campaign_room.contract.read_bytes()
+    rule = next(each for each in agreed.rules.allow if each.job == kind)
+    text = draft_job(agreed, data, rule, 1.0, None).encode()
+    drafted = parse_job(text)
+    assert refusal(campaign_room.agreement, drafted, "publisher", campaign_room.now.date()) is None
+    assert job.plan(campaign_room.room(), Request(drafted, text, "publisher", "")).costs
+
+
+@pytest.mark.parametrize(("kind", "number"), [("reach", "households"), ("campaign", "clicks"), ("frequency", "")])
+def test_a_target_says_the_epsilon_and_that_epsilon_is_enough(
+    campaign_room: CampaignWorld, kind: str, number: str
+) -> None:
+    room, fields = campaign_room.room(), asked(kind, epsilon=1.0)
+    planned = job.plan(room, campaign_room.request(kind, "advertiser", **fields))
+    first = next(half for what, _, half in planned.precision if what == (number or "people"))
+    for within in (0.5 * first, first, 3 * first):
+        found = target(room.contract, planned, within, number)
+        again = job.plan(room, campaign_room.request(kind, "advertiser", **(fields | {"epsilon": found.epsilon})))
+        half = next(half for what, given, half in again.precision if what == found.number and given == "whatever it is")
+        assert half <= within
+        assert half == pytest.approx(found.half_width)
+        less = round(found.epsilon - 0.0002, 4)
+        once_more = job.plan(room, campaign_room.request(kind, "advertiser", **(fields | {"epsilon": less})))
+        assert next(half for what, _, half in once_more.precision if what == found.number) > within * 0.999
+
+
+@pytest.mark.parametrize(("within", "number"), [(1e-9, ""), (-1.0, ""), (5.0, "cpm"), (5.0, "nothing")])
+def test_a_target_that_no_epsilon_gives_is_told_so(campaign_room: CampaignWorld, within: float, number: str) -> None:
+    planned = job.plan(campaign_room.room(), campaign_room.request("campaign", "advertiser", **asked("campaign")))
+    with pytest.raises(NoTarget):
+        target(campaign_room.room().contract, planned, within, number)
 
 
 # -- what a reader can check -------------------------------------------------------------------------------------------
