@@ -131,8 +131,8 @@ def plan(
 def _needed(found: Target) -> str:
     fits = "it fits" if found.fits else "that does not fit now"
     return (
-        f"{found.number} within ±{found.within:g} needs epsilon = {found.epsilon:g} (±{found.half_width:,.4g}); {fits}. "
-        "A job says so in its own line, and is signed again"
+        f"{found.number} within ±{found.within:g} needs epsilon = {found.epsilon:g}, which gives "
+        f"±{found.half_width:,.4g}; {fits}. Write it into the job, and sign it again"
     )
 
 
@@ -184,8 +184,8 @@ def _explained(planned: Plan) -> list[Part]:
     what = "is on the list" if kind in ("lookalike", "overlap") else "is in the data, with all of that person's rows,"
     of = "who is on it and one who is not" if kind in ("lookalike", "overlap") else "who is in it and one who is not"
     return [
-        "what nobody can learn from it: what any one person did or saw, beyond the odds below; that holds whatever else "
-        "is known of that person, and however many other releases are put beside it, as far as the budget goes",
+        "what nobody can learn from it: what any one person did or saw, beyond the odds below; that holds whatever "
+        "else is known of that person, and what other releases add to it, the budget counts",
         f"at worst, a reader who {crafts}knows everything else can test whether one person {what} from this; the best "
         f"test's AUC: of one person {of}, how often it tells which is which (a coin: .50)",
         Table(("ε", "AUC of the best test"), rows, right=(0, 1)),

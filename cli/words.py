@@ -106,6 +106,16 @@ def demo_sizes(people: int | None, seeds: int | None, real: bool) -> tuple[int, 
     return sizes
 
 
+def campaign_size(people: int | None, *, alone: bool) -> int:
+    """How many people see a demo's campaign. alone: no other option is about the data. Errors: NoRole."""
+    if not alone:
+        raise NoRole("a campaign has data of its own", "leave `--seeds`, `--real` and `--data-only` out")
+    many = 50_000 if people is None else people
+    if not 1_000 <= many <= 1_000_000:
+        raise NoRole("that is no size for a campaign", "say `--people` 1000 to 1000000")
+    return many
+
+
 def accuracy(text: str) -> tuple[str, float]:
     """How far a number may be off: 50, or people=50; the number's name, or "", and the distance. Errors: NoRole."""
     name, mark, size = text.rpartition("=")

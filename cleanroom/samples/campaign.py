@@ -7,6 +7,7 @@ and polars. What is true of them is in `Truth`: clicks and purchases are drawn f
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -154,6 +155,38 @@ def _days(days: Ints) -> pl.Series:
 
 def _words(yes: npt.NDArray[np.bool_]) -> pl.Series:
     return pl.Series(np.where(yes, "yes", "no"))
+
+
+def contract_text(cards: Sequence[Mapping[str, str]], room: Mapping[str, str], expires: date) -> str:
+    """A contract about these files. cards: of the parties. room: the room's card. As TOML."""
+    parties = "\n".join(
+        f'[party.{card["name"]}]\nrole = "{card["role"]}"\nsign = "{card["sign"]}"\nseal = "{card["seal"]}"'
+        for card in cards
+    )
+    both = 'ask = ["publisher", "advertiser"], recipients = ["publisher", "advertiser"]'
+    allow = "\n".join(f'  {{ job = "{kind}", {both} }},' for kind in KINDS)
+    head = _HEAD.format(expires=expires, room=room, parties=parties)
+    return f"{head}{contract_blocks()}[rules]\nsmallest_seed = 500\nsmallest_audience = 500\nallow = [\n{allow}\n]\n"
+
+
+KINDS: Final = ("reach", "frequency", "campaign", "topics", "aggregate")
+_HEAD = """\
+version = 1
+name = "spring-campaign"
+purpose = "what the spring campaign did, and for whom"
+expires = {expires}
+[room]
+operator = "{room[operator]}"
+name = "{room[name]}"
+seal = "{room[seal]}"
+checkpoint = "{room[checkpoint]}"
+cosign = {{ by = ["officer"], ahead = 0.25 }}
+{parties}
+[match]
+keys = ["email"]
+scheme.email = "uid2@1"
+rule = "own-best"
+"""
 
 
 def contract_blocks() -> str:

@@ -83,9 +83,7 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
             draw = entry["commitment"], spec["part"], f"{spec['datasets']} {readers}"
             require(first.setdefault(key, draw)[0] == draw[0], "the same statistic was drawn twice")
             good = f"{spec['mechanism']} {spec['rule']} {spec['unit']}" == "discrete-gaussian own-best record"
-            good = (
-                good and l2 == L2.get(f"{spec['statistic']} {spec['lattice']}", max(1, l2) * worded) and scale > 2**21
-            )
+            good &= l2 == L2.get(f"{spec['statistic']} {spec['lattice']}", max(1, l2) * worded) and scale > 2**21
             require(good and len(spec) == 14 + worded and (worded or len(spec["datasets"]) == 2), "its noise is none")
             cost = -(-l2 * 2**40 * 10**12 // (2 * (scale**2 - 2**42)))
             due = [(beside or key, f"{owner[it]}/record") for it in spec["datasets"] if {*readers, *host} - {owner[it]}]
