@@ -164,6 +164,39 @@ class Quantile:
 
 
 @dataclass(frozen=True, slots=True)
+class Cuts:
+    """How many people a table's bounds cut; or, of one of its numbers, how much may be missing for it at most."""
+
+    name: str
+    table: str
+    each: float = 1.0
+
+    def read(self, tables: Tables) -> Estimates:
+        found = tables[self.table].cut
+        assert found is not None  # noqa: S101 - the table was asked with it
+        ends = (max(0.0, end) * self.each for end in (found.estimate, found.low, found.high))
+        return Estimates(*(np.array([end]) for end in ends), covers="noise" if self.each == 1 else AT_MOST)
+
+    def planned(self, tables: Tables) -> tuple[Precision, ...]:
+        """Nothing of itself: it says what bounds may have done to others."""
+        del tables
+        return ()
+
+
+AT_MOST = "noise, of the most that may be missing"
+
+
+def cuts(stakes: Mapping[str, Mapping[str, float]]) -> list[View]:
+    """What bounds may have cut off, in all: by the declared bounds, for each person who was cut."""
+    found = []
+    for table, beyond in stakes.items():
+        if beyond:
+            columns = [Cuts(f"{name} missing at most", table, each) for name, each in beyond.items()]
+            found.append(View(f"cut by bounds ({table})", (), [()], (Cuts("people cut", table), *columns)))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """One table to read. shown: which keys are; None for all. order: their order; None as declared."""
 

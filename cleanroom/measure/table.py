@@ -36,7 +36,7 @@ from ..document import Count, Document, Strict
 from ..room import Room
 from .measure import Contents, Made, Precision
 from .rows import tables as rows_of
-from .shown import Tables, TableShown, View, figures_of
+from .shown import Tables, TableShown, View, cuts, figures_of
 
 
 class Declared(Strict):
@@ -108,7 +108,7 @@ class TableMeasure(ABC):
 
     def _read(self, job: TableJob, terms: Terms, rows: Mapping[str, int], noisy: Noisy) -> dict[str, object]:
         tables = job.query(terms).layout().read(noisy)
-        views = self.views(job, terms, tables, rows)
+        views = [*self.views(job, terms, tables, rows), *cuts(job.query(terms).stakes)]
         return {"tables": figures_of([view.read(tables) for view in views]), "notes": self.notes(job, terms)}
 
     def figures(self, document: Mapping[str, Any], noisy: Sequence[Noisy]) -> dict[str, object]:

@@ -14,7 +14,7 @@ from ..contract import Contract, DatasetRule, Name, NumberColumn, SetColumn
 from ..refused import Refused
 from ..sentences import names
 from .job import Strict
-from .query import EVERYBODY, Chosen, Query, Recipe, Terms, refused
+from .query import EVERYBODY, Chosen, Query, Recipe, Terms, cuts_of, refused, with_cuts
 from .table import Number, TableJob
 
 LEAST_PARTS, ROW_PARTS, MOST_PARTS = 100, 10_000, 2**28
@@ -104,8 +104,22 @@ class AggregateJob(TableJob):
                 if not isinstance(asked, PeopleAsked) and asked.of
             ]
         )
+        stakes = {COUNTS_TABLE: self._stakes(terms, rule)}
+        groups = [with_cuts(group, stakes.get(group.name, {})) for group in groups]
         judges = {group.name: PEOPLE_TABLE for group in groups if group.name != ALL_TABLE}
-        return Query(tuple(groups), tuple(recipe for _ in groups), tuple(sorted(set(read))), judges=judges)
+        return Query(
+            tuple(groups), tuple(recipe for _ in groups), tuple(sorted(set(read))), cuts_of(groups), judges, stakes
+        )
+
+    def _stakes(self, terms: Terms, rule: DatasetRule) -> dict[str, float]:
+        """What of each count and sum one person may have beyond what counts, by its declared rows and bounds."""
+        found = {}
+        for name, asked in self.measure.items():
+            if isinstance(asked, CountAsked | SumAsked) and asked.at_most is not None:
+                column = terms.column(f"{self.dataset}.{asked.of}") if isinstance(asked, SumAsked) else None
+                each = max(map(abs, column.bounds)) if isinstance(column, NumberColumn) else 1.0
+                found[name] = rule.rows_a_person * each - asked.at_most
+        return {name: beyond for name, beyond in found.items() if beyond > 0}
 
     def recipe(self, terms: Terms, by: tuple[Dimension, ...]) -> Recipe:
         """How its rows are made."""

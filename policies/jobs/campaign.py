@@ -14,7 +14,7 @@ from ..refused import Refused
 from ..sentences import names
 from .aggregate import number_column, parts_of
 from .job import Strict, each_once
-from .query import Flag, Query, Recipe, Terms, Touch, refused, with_people
+from .query import Flag, Query, Recipe, Terms, Touch, cuts_of, refused, with_cuts, with_people
 from .table import Number, TableJob
 
 EVENTS, CREDITED = "events", "credited"
@@ -109,8 +109,21 @@ class CampaignJob(TableJob):
                 recipes.append(self._credit(terms, by))
         except InvalidQuery as invalid:
             raise refused(invalid) from None
-        groups = [with_people(group, terms.at_least) for group in groups]
-        return Query(tuple(groups), tuple(recipes), self._read(terms, by))
+        stakes = self._stakes(terms)
+        groups = [with_cuts(with_people(group, terms.at_least), stakes[group.name]) for group in groups]
+        return Query(tuple(groups), tuple(recipes), self._read(terms, by), cuts_of(groups), stakes=stakes)
+
+    def _stakes(self, terms: Terms) -> dict[str, dict[str, float]]:
+        """What of each number one person may have beyond what counts, by its declared rows and bounds."""
+        found: dict[str, dict[str, float]] = {EVENTS: {}, CREDITED: {}}
+        for name, most in self.at_most.items():
+            late = name in ("conversions", "revenue")
+            dataset = self.conversions if late and self.conversions else self.dataset
+            rows, column = terms.dataset[dataset].rows_a_person, self.spend if name == "spend" else self.revenue
+            each = number_column(terms, dataset, column).bounds[1] if name in ("spend", "revenue") and column else 1
+            if rows * each > most:
+                found[CREDITED if late else EVENTS][name] = rows * each - most
+        return found
 
     # -- what it refuses -------------------------------------------------------------------------------------------
 

@@ -13,14 +13,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from ...dp.entry import Json, digest
 from ...dp.keys import Bins, Category, Dimension, InvalidQuery
 from ...dp.layout import Block, GroupBy, Layout
-from ...dp.measures import People
+from ...dp.measures import Cut, People
 from ...dp.threshold import least_shown
 from ...dp.veil import Judged, Veil
 from ..contract import AtLeast, CategoryColumn, Column, Contract, DatasetRule, DateColumn, FlagColumn, SetColumn
@@ -189,7 +189,8 @@ class Recipe:
 class Query:
     """Tables and where their rows come from, in the same order. columns: all that are read, for the record.
 
-    judges: a table to the one that counts the people of its keys, where that is not itself.
+    judges: a table to the one that counts the people of its keys, where that is not itself. stakes: a table to what of
+    each measure one person may have beyond what counts: such a table counts the people who were cut, too.
     """
 
     groups: tuple[GroupBy, ...]
@@ -197,6 +198,7 @@ class Query:
     columns: tuple[str, ...]
     importance: Mapping[tuple[str, str], float] = field(default_factory=dict)
     judges: Mapping[str, str] = field(default_factory=dict)
+    stakes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def layout(self) -> Layout:
         """Errors: Refused."""
@@ -222,7 +224,8 @@ class Query:
         """What hides keys with fewer people than the contract asks for. scale: of the noise, in lattice steps."""
         if at_least is None:
             return None
-        return Veil(tuple(self._judged(layout, block, scale, at_least) for block in layout.blocks))
+        keyed = [block for block in layout.blocks if block.kept is None]
+        return Veil(tuple(self._judged(layout, block, scale, at_least) for block in keyed))
 
     def _judged(self, layout: Layout, block: Block, scale: float, at_least: AtLeast) -> Judged:
         judge = self.judges.get(block.group.name, block.group.name)
@@ -277,15 +280,22 @@ def dimension(terms: Terms, whole: str, edges: tuple[float, ...] | None) -> Dime
         raise Refused("bins", f"{name}: {invalid.rule}", invalid.remedy) from None
 
 
+CUT_MATTERS = 0.01
+"""How much the noise of the count of people who were cut matters beside that of what is asked."""
+
+
+def with_cuts(group: GroupBy, stakes: Mapping[str, float]) -> GroupBy:
+    """The table with a count of the people whom its bounds cut, where they can cut anybody."""
+    return replace(group, measures=(*group.measures, Cut())) if stakes else group
+
+
+def cuts_of(groups: Sequence[GroupBy]) -> dict[tuple[str, str], float]:
+    """The importance of those counts."""
+    return {(group.name, Cut().name): CUT_MATTERS for group in groups if group.notes_cuts}
+
+
 def with_people(group: GroupBy, at_least: AtLeast | None) -> GroupBy:
     """The table with a count of its people beside, where the contract asks for at least so many."""
     if at_least is None or group.running or any(isinstance(measure, People) for measure in group.measures):
         return group
-    return GroupBy(
-        group.name,
-        group.by,
-        group.keys_per_person,
-        (*group.measures, People(EVERYBODY)),
-        group.rows_per_key,
-        group.running,
-    )
+    return replace(group, measures=(*group.measures, People(EVERYBODY)))
