@@ -46,7 +46,7 @@ def play(stage: Stage, people: int, epsilon: float) -> None:
     stage.tell("a campaign of invented people: who saw which ad, who clicked, and who bought; every figure is made up")
     stage.tell(f"everybody's files are in {stage.folder}")
     keys_made(stage)
-    _agree(stage)
+    _agree(stage, min(500, min(sample.rows.values()) // 2))
     _bring_data(stage)
     for kind in JOBS:
         _ask(stage, kind, epsilon)
@@ -59,7 +59,7 @@ def play(stage: Stage, people: int, epsilon: float) -> None:
         stage.tell(f"{found['seconds']} s; every command above works again in {stage.folder}/PERSON")
 
 
-def _agree(stage: Stage) -> None:
+def _agree(stage: Stage, smallest: int) -> None:
     from ..cleanroom.cards import read_card
     from ..cleanroom.samples import campaign
 
@@ -68,7 +68,7 @@ def _agree(stage: Stage) -> None:
     names = ("publisher", "advertiser", "officer", "host")
     cards = [read_card(folder / f"{name}.party.toml", "party") for name in names]
     room = read_card(folder / "host.room.toml", "room")
-    text = campaign.contract_text(cards, room, date.today() + timedelta(days=90))
+    text = campaign.contract_text(cards, room, date.today() + timedelta(days=90), smallest)
     (folder / "contract.toml").write_text(text, encoding="utf-8")
     stage.type("publisher", "passbox contract show contract.toml", brief=True)
     signed_by_all(stage)

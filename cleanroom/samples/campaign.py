@@ -157,8 +157,8 @@ def _words(yes: npt.NDArray[np.bool_]) -> pl.Series:
     return pl.Series(np.where(yes, "yes", "no"))
 
 
-def contract_text(cards: Sequence[Mapping[str, str]], room: Mapping[str, str], expires: date) -> str:
-    """A contract about these files. cards: of the parties. room: the room's card. As TOML."""
+def contract_text(cards: Sequence[Mapping[str, str]], room: Mapping[str, str], expires: date, smallest: int) -> str:
+    """A contract about these files. cards: of the parties. room: its card. smallest: rows of a data set. As TOML."""
     parties = "\n".join(
         f'[party.{card["name"]}]\nrole = "{card["role"]}"\nsign = "{card["sign"]}"\nseal = "{card["seal"]}"'
         for card in cards
@@ -166,7 +166,8 @@ def contract_text(cards: Sequence[Mapping[str, str]], room: Mapping[str, str], e
     both = 'ask = ["publisher", "advertiser"], recipients = ["publisher", "advertiser"]'
     allow = "\n".join(f'  {{ job = "{kind}", {both} }},' for kind in KINDS)
     head = _HEAD.format(expires=expires, room=room, parties=parties)
-    return f"{head}{contract_blocks()}[rules]\nsmallest_seed = 500\nsmallest_audience = 500\nallow = [\n{allow}\n]\n"
+    rules = f"[rules]\nsmallest_seed = {smallest}\nsmallest_audience = {smallest}\n"
+    return f"{head}{contract_blocks()}{rules}allow = [\n{allow}\n]\n"
 
 
 KINDS: Final = ("reach", "frequency", "campaign", "topics", "aggregate")

@@ -346,7 +346,6 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
         "report",
         {"report": ["cpm"], "clicks": None},
     ),
-    "an amount that may be negative": ("campaign", {"spend": "balance"}, "columns", {"spend": "cost"}),
     "households that nobody named": (
         "reach",
         {"dataset": "purchases", "by": [], "recipients": ["publisher"]},
