@@ -141,9 +141,10 @@ def new_tokens(count: int) -> pa.Array:
             return pa.array(tokens)
 
 
-def records(brought: Brought, key: Keyer) -> Records:
-    """Everything a bundle holds but its tokens, and the report. key: makes handles of hashes.
+def records(brought: Brought, key: Keyer, secret: bytes) -> Records:
+    """Everything a bundle holds but its tokens, and the report.
 
+    key: makes handles of hashes. secret: of the owners; keys households, and draws which rows of a person count.
     Errors: BadSource, ColumnMissing, ColumnUnreadable.
     """
     names = header(brought.source)
@@ -152,10 +153,10 @@ def records(brought: Brought, key: Keyer) -> Records:
     hashed = {kind: _digests(brought, source, kind) for kind in brought.layout.keys}
     own, nameless = _own_ids(brought.rule, source)
     known = np.any([each.accepted for each in hashed.values()], axis=0)
-    read = read_columns(source, brought.rule.columns, known & ~nameless, key.reveal())
+    read = read_columns(source, brought.rule.columns, known & ~nameless, secret)
     keyed = {kind: _Keyed.of(each, key, read.accepted) for kind, each in hashed.items()}
     if brought.rule.rows == "events":
-        return _events(brought, names, hashed, keyed, read, key)
+        return _events(brought, names, hashed, keyed, read, secret)
     found = _persons(brought, keyed, own, read.accepted)
     named = _first_of_each(own, found.first)
     at = np.flatnonzero(named)[_order(keyed, found, named)]
@@ -188,12 +189,12 @@ def _events(
     hashed: Mapping[str, Digests],
     keyed: Mapping[str, _Keyed],
     read: Read,
-    key: MatchKey,
+    secret: bytes,
 ) -> Records:
     """Several rows a person, as many as count; a person is known by one identifier."""
     ((kind, digests_of),) = hashed.items()
     mine = keyed[kind]
-    found = counted(mine.handles, brought.rule.rows_a_person, hmac.digest(key.reveal(), b"passbox rows", "sha256"))
+    found = counted(mine.handles, brought.rule.rows_a_person, hmac.digest(secret, b"passbox rows", "sha256"))
     rejects = {f"{kind}: {code}": count for code, count in _refused(digests_of, hashed)} | dict(read.rejects)
     report = Prepared(
         read=len(read.accepted),
@@ -207,7 +208,7 @@ def _events(
     )
     table = pa.table({"k": mine.handles.k[found.at], "k2": mine.handles.k2[found.at]})
     columns = read.table.take(pa.array(mine.row[found.at]))
-    return Records(table, None, columns, digests_of.values[mine.row[found.first]], report)
+    return Records(table, None, columns, lambda: digests_of.values[mine.row[found.first]], report)
 
 
 # -- identifiers -------------------------------------------------------------------------------------------------------
