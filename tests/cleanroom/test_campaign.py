@@ -457,3 +457,19 @@ def test_a_contract_that_cannot_hold_is_told_so(campaign_room: CampaignWorld, na
 def test_the_sample_is_of_the_size_that_was_asked(truth: dict[str, pl.DataFrame]) -> None:
     assert truth["visitors"].height == 2_000
     assert np.isclose(truth["exposures"]["campaign"].value_counts(normalize=True)["proportion"].sum(), 1)
+
+
+def test_people_whom_a_bound_cut_are_counted_and_what_may_be_missing_is_said(
+    world: CampaignWorld, truth: dict[str, pl.DataFrame]
+) -> None:
+    fields = asked("campaign", at_most={"impressions": 5, "clicks": 1}, report=["ctr"])
+    document = world.open(world.run("campaign", "advertiser", **fields).release).document
+    (said,) = (each for each in document["tables"] if each["name"] == "cut by bounds (events)")  # type: ignore[index,attr-defined]
+    people, ads, clicks = said["columns"]
+    exposures = truth["exposures"].with_columns(clicked=pl.col("clicked") == "yes")
+    each = exposures.group_by("email").agg(ads=pl.len(), clicks=pl.col("clicked").sum())
+    cut = each.filter((pl.col("ads").clip(0, 40) > 5) | (pl.col("clicks") > 1)).height
+    assert holds(people, 0, cut)
+    assert ads["estimate"][0] == pytest.approx(35 * people["estimate"][0])
+    assert clicks["estimate"][0] == pytest.approx(39 * people["estimate"][0])
+    assert [ads["name"], ads["covers"]] == ["impressions missing at most", "noise, of the most that may be missing"]
