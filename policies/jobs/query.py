@@ -30,6 +30,8 @@ from ..sentences import names
 EPOCH = date(1970, 1, 1)
 FREQUENCY = "frequency"
 """The column that a recipe with `per` makes: how many rows."""
+MOST_NUMBERS = 200_000
+"""More would make a release that its reader cannot open."""
 EVERYBODY = "people"
 """The measure that counts people, for a contract that asks for at least so many."""
 
@@ -203,9 +205,13 @@ class Query:
     def layout(self) -> Layout:
         """Errors: Refused."""
         try:
-            return Layout.of(self.groups, dict(self.importance))
+            layout = Layout.of(self.groups, dict(self.importance))
         except InvalidQuery as invalid:
             raise refused(invalid) from None
+        if layout.cells > MOST_NUMBERS:
+            rule = f"it asks {layout.cells:,} numbers, and a release holds at most {MOST_NUMBERS:,}"
+            raise Refused("query", rule, "leave a column out of by, make bins wider, or ask fewer measures")
+        return layout
 
     def l2_squared(self, layout: Layout) -> int:
         """The most one record moves the row, squared, in lattice steps.

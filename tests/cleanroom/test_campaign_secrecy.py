@@ -296,3 +296,39 @@ def test_what_neighbours_are_told_is_the_same(campaign_room: CampaignWorld, monk
     before = said()
     with without("exposures", k, monkeypatch):
         assert said() == before
+
+
+STRANGE: dict[str, Callable[[pa.Table, str], pa.Table]] = {
+    "nobody is in any other data set": lambda table, name: _handled(table, len(name)),
+    "one row": lambda table, name: table.slice(0, 1),
+    "no row": lambda table, name: table.slice(0, 0),
+    "every cell is missing": lambda table, name: pa.table(
+        {
+            field.name: table.column(field.name)
+            if field.name in ("k", "k2", "token")
+            else pa.nulls(table.num_rows, field.type)
+            for field in table.schema
+        }
+    ),
+}
+
+
+def _handled(table: pa.Table, seed: int) -> pa.Table:
+    k = np.sort(np.random.default_rng(seed).integers(1, 2**63, table.num_rows, dtype=np.uint64))
+    return table.set_column(0, "k", pa.array(k)).set_column(1, "k2", pa.array(k))
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+def test_no_error_depends_on_a_row(campaign_room: CampaignWorld, strange: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the data sets hold, a job gives as many numbers, and says nothing else."""
+    honest = Room.read
+
+    def read(room: Room, held: Dataset, columns: list[str] | None = None) -> pa.Table:
+        return STRANGE[strange](honest(room, held, columns), held.name)
+
+    for kind, how in WAYS:
+        _, query = request_of(campaign_room, kind, how)
+        layout = query.layout()
+        with monkeypatch.context() as patch:
+            patch.setattr(Room, "read", read)
+            assert exact(campaign_room.room(), query, "key").values.shape == (layout.cells,)
