@@ -6,8 +6,10 @@ are allowed everywhere. Everything is whole-column arithmetic: no loop over peop
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ..policies.contract import CategoryColumn, Column, NumberColumn, SetColumn
+from ..policies.contract import (
+    CategoryColumn,
+    Column,
+    DateColumn,
+    FlagColumn,
+    HouseholdColumn,
+    NumberColumn,
+    SetColumn,
+)
+
+_EPOCH = date(1970, 1, 1)
+_HOUSEHOLD = b"passbox household\0"
+_YES, _NO = ("yes", "true", "1"), ("no", "false", "0")
 
 
 class ColumnUnreadable(Exception):
@@ -43,7 +57,7 @@ class ColumnMissing(Exception):
 class Read:
     """Typed columns and which rows keep to their domains.
 
-    table: float64, string and list<string>, nulls for missing. accepted: (rows,) bool. rejects: reason to rows.
+    table: as `_TYPES` says, nulls for missing. accepted: (rows,) bool. rejects: reason to rows.
     cut: rows whose set held more values than declared and was cut to the first in declared order.
     """
 
@@ -66,10 +80,16 @@ def _letters(name: str) -> str:
     return "".join(char for char in name.casefold() if char.isalnum())
 
 
-def read_columns(source: pa.Table, declared: Mapping[str, Column], accepted: NDArray[np.bool_] | None = None) -> Read:
+def read_columns(
+    source: pa.Table,
+    declared: Mapping[str, Column],
+    accepted: NDArray[np.bool_] | None = None,
+    key: bytes = bytes(32),
+) -> Read:
     """Every declared column of a party's file; a row counts under the first reason that rejects it.
 
-    accepted: rows still in the running; all where left out. Errors: ColumnMissing, ColumnUnreadable.
+    accepted: rows still in the running; all where left out. key: what households are keyed with.
+    Errors: ColumnMissing, ColumnUnreadable.
     """
     refuse_missing(declared, source.column_names)
     accepted = np.ones(source.num_rows, dtype=np.bool_) if accepted is None else accepted.copy()
@@ -77,7 +97,7 @@ def read_columns(source: pa.Table, declared: Mapping[str, Column], accepted: NDA
     typed: dict[str, pa.Array] = {}
     cut = 0
     for name, column in declared.items():
-        values, faults, shortened = _read(name, source.column(name), column)
+        values, faults, shortened = _read(name, source.column(name), column, key)
         typed[name], cut = values, cut + shortened
         for reason, rows in faults.items():
             fresh = rows & accepted
@@ -90,11 +110,17 @@ def read_columns(source: pa.Table, declared: Mapping[str, Column], accepted: NDA
 Faults = dict[str, NDArray[np.bool_]]
 
 
-def _read(name: str, column: pa.ChunkedArray, declared: Column) -> tuple[pa.Array, Faults, int]:
+def _read(name: str, column: pa.ChunkedArray, declared: Column, key: bytes) -> tuple[pa.Array, Faults, int]:
     if isinstance(declared, NumberColumn):
         return (*_numbers(name, column, declared), 0)
     if isinstance(declared, CategoryColumn):
         return (*_categories(name, column, declared), 0)
+    if isinstance(declared, FlagColumn):
+        return (*_flags(name, column), 0)
+    if isinstance(declared, DateColumn):
+        return (*_days(name, column, declared), 0)
+    if isinstance(declared, HouseholdColumn):
+        return (_households(name, column, key), {}, 0)
     return _sets(name, column, declared)
 
 
@@ -122,6 +148,41 @@ def _categories(name: str, column: pa.ChunkedArray, declared: CategoryColumn) ->
     series = _text(name, column)
     unknown = (series.is_not_null() & ~series.is_in(declared.values)).to_numpy()
     return series.to_arrow().cast(pa.string()), {"value not declared": unknown}
+
+
+def _flags(name: str, column: pa.ChunkedArray) -> tuple[pa.Array, Faults]:
+    """1 for yes, 0 for no."""
+    series = _text(name, column).str.to_lowercase()
+    yes, known = series.is_in(_YES), series.is_in([*_YES, *_NO])
+    unknown = (series.is_not_null() & ~known).to_numpy()
+    return yes.cast(pl.Float64).to_arrow().cast(pa.float64()), {"not yes or no": unknown}
+
+
+def _days(name: str, column: pa.ChunkedArray, declared: DateColumn) -> tuple[pa.Array, Faults]:
+    """Days since 1970. Text begins with YYYY-MM-DD: what follows it is a time, and left at home."""
+    series = _series(name, column, "a day")
+    if series.dtype.is_temporal() and series.dtype != pl.Time and series.dtype != pl.Duration:
+        days, there = series.cast(pl.Date, strict=False), series.is_not_null().to_numpy()
+    else:
+        text = _text(name, column)
+        there = text.is_not_null().to_numpy()
+        fits = text.str.contains(r"^\d{4}-\d{2}-\d{2}($|[T ])").fill_null(value=False)
+        days = text.str.slice(0, 10).set(~fits, None).str.to_date("%Y-%m-%d", strict=False)
+    read = days.is_not_null().to_numpy()
+    values = days.cast(pl.Int32).cast(pl.Float64)
+    low, high = (float((bound - _EPOCH).days) for bound in declared.bounds)
+    found = values.fill_null(low).to_numpy()
+    faults = {"not a day": there & ~read, "out of bounds": read & ((found < low) | (found > high))}
+    return values.to_arrow().cast(pa.float64()), faults
+
+
+def _households(name: str, column: pa.ChunkedArray, key: bytes) -> pa.Array:
+    """A keyed number for each, the same at every owner; nothing of an address leaves home."""
+    text = _text(name, column).str.to_lowercase()
+    known = text.drop_nulls().unique().to_list()
+    keyed = [int.from_bytes(hmac.digest(key, _HOUSEHOLD + each.encode(), "sha256")[:8]) for each in known]
+    numbers = pl.Series(keyed, dtype=pl.UInt64)
+    return text.replace_strict(pl.Series(known, dtype=pl.String), numbers, default=None).to_arrow().cast(pa.uint64())
 
 
 def _sets(name: str, column: pa.ChunkedArray, declared: SetColumn) -> tuple[pa.Array, Faults, int]:
@@ -195,8 +256,16 @@ def outside(table: pa.Table, declared: Mapping[str, Column]) -> tuple[str, ...]:
 
 def _faults(values: pa.ChunkedArray, declared: Column, name: str) -> Iterator[str]:
     """Looks at the values where they lie: a room copies nothing that it may yet refuse."""
-    if isinstance(declared, NumberColumn):
-        low, high = declared.bounds
+    if isinstance(declared, HouseholdColumn):
+        return
+    if isinstance(declared, FlagColumn):
+        if not _all(pc.or_(pc.equal(values, 0.0), pc.equal(values, 1.0))):
+            yield f"{name}: not yes or no"
+        return
+    if isinstance(declared, NumberColumn | DateColumn):
+        low, high = _ends(declared)
+        if isinstance(declared, DateColumn) and not _all(pc.equal(pc.floor(values), values)):
+            yield f"{name}: not a day"
         if not _all(pc.is_finite(values)):
             yield f"{name}: not finite"
         elif not _all(pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high))):
@@ -212,9 +281,24 @@ def _faults(values: pa.ChunkedArray, declared: Column, name: str) -> Iterator[st
         yield f"{name}: value not declared"
 
 
+def _ends(declared: NumberColumn | DateColumn) -> tuple[float, float]:
+    """Bounds as numbers; days count from 1970."""
+    low, high = declared.bounds
+    if isinstance(low, date) and isinstance(high, date):
+        return float((low - _EPOCH).days), float((high - _EPOCH).days)
+    return float(low), float(high)  # type: ignore[arg-type]
+
+
 def _all(fine: pa.ChunkedArray) -> bool:
     """Nulls are fine: nobody needs to have a value."""
     return pc.all(fine).as_py() is not False
 
 
-_TYPES = {"number": pa.float64(), "category": pa.string(), "set": pa.list_(pa.string())}
+_TYPES = {
+    "number": pa.float64(),
+    "category": pa.string(),
+    "set": pa.list_(pa.string()),
+    "flag": pa.float64(),
+    "date": pa.float64(),
+    "household": pa.uint64(),
+}

@@ -4,7 +4,7 @@ Rows arrive ascending, so the partitions of the rows are filled one after the ot
 handles of each are sorted outside of memory: runs of them are sorted and written, then merged partition by partition.
 
 Every claim that the bundle makes is looked at: columns and types, domains, that rows ascend, that a handle and a token
-stand once. Nothing counts before `finish`.
+stand once, or a handle as often as events of one person count. Nothing counts before `finish`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ..matching.hashing import Handles
 from ..matching.keyed import KNOWN, MOST_ROWS, STRAYS, is_known, strays
 from ..matching.order import ascending
 from .columns import outside
+from .events import RowsOfPersons
 from .files import replacing
 from .layout import HANDLES, MASK, PART, Layout, file_name
 from .partition import ends, partitions
@@ -74,6 +75,7 @@ class Intake:
         self._layout, self._rows = layout, rows
         self._tokens = np.empty(rows if layout.token else 0, dtype=np.uint64)
         self._last, self._taken = -1, 0
+        self._persons = RowsOfPersons(layout.most)
         count = partitions(rows)
         kept = [schema.field(name) for name in layout.rows if name != "k"]
         self._parts = _Parts(shelf, pa.schema([pa.field("k", pa.uint64()), *kept]), count)
@@ -85,7 +87,9 @@ class Intake:
         table = pa.Table.from_batches([batch])
         _refuse_nulls(table, self._layout)
         k = self._order(table)
-        self._last = _refuse_disorder(k, self._last)
+        self._last = _refuse_disorder(k, self._last, self._layout.most > 1)
+        if self._layout.most > 1 and (why := self._persons.take(k, table.column("k2").to_numpy())):
+            raise Unfit(why)
         _refuse_outside(table, self._layout)
         if self._layout.token:
             self._tokens[self._taken : self._taken + len(k)] = table.column("token").to_numpy()
@@ -125,7 +129,8 @@ class Intake:
         names = [self._layout.handle(each)[0] for each in self._layout.keys]
         held = [table.column(name).is_valid().to_numpy() for name in names]
         k, k2 = (table.column(name).filter(pa.array(held[number])).to_numpy() for name in self._layout.handle(key))
-        self._watched[key].take(Handles(k, k2))
+        first = np.append(np.ones(min(1, len(k)), dtype=np.bool_), k[1:] != k[:-1])  # of events, each person once
+        self._watched[key].take(Handles(k, k2) if self._layout.most == 1 else Handles(k[first], k2[first]))
         if self._runs:
             mask = sum(there.astype(np.uint64) << np.uint64(at) for at, there in enumerate(held))
             rows = np.arange(self._taken, self._taken + table.num_rows, dtype=np.uint64)
@@ -300,11 +305,11 @@ def _refuse_nulls(table: pa.Table, layout: Layout) -> None:
             raise Unfit(f"it holds half a handle of {key}")
 
 
-def _refuse_disorder(k: NDArray[np.uint64], last: int) -> int:
-    """Rows ascend, and each stands once: every sensitivity rests on it. The last of them."""
+def _refuse_disorder(k: NDArray[np.uint64], last: int, events: bool) -> int:
+    """Rows ascend, and each stands once but for events: every sensitivity rests on it. The last of them."""
     if len(k) == 0:
         return last
-    if int(k[0]) == last or (k[1:] == k[:-1]).any():
+    if not events and (int(k[0]) == last or (k[1:] == k[:-1]).any()):
         raise Unfit("a k stands twice in it", "use `passbox prepare`, which merges")
     if int(k[0]) < last or (k[1:] < k[:-1]).any():
         raise Unfit("its rows are not sorted")

@@ -1,8 +1,9 @@
 """Which columns a data set has: in its bundle, and at rest in the room.
 
 Matched on one key, a bundle's columns are `k`, `k2`, `token` where the owner keeps its IDs, and the declared columns;
-rows ascend by `k`. Matched on several, each key that the data set carries has two columns, such as `email.k` and
-`email.k2`, null where a record has no such handle; rows ascend by the `k` of the best handle that each has.
+rows ascend by `k`. So are those of events, where a handle may stand in several rows. Matched on several, each key that
+the data set carries has two columns, such as `email.k` and `email.k2`, null where a record has no such handle; rows
+ascend by the `k` of the best handle that each has.
 
 At rest, rows lie in the bundle's order in `part-000.parquet` and so on, by the highest bits of what they ascend by,
 which is column `k` there. Where there are several keys, handles lie beside them, in `email-000.parquet` and so on:
@@ -26,12 +27,14 @@ MASK = 256
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """keys: those of the contract that the data set carries, best first. several: whether the contract has several."""
+    """keys: those of the contract that the data set carries, best first. several: whether handles of several keys lie
+    beside the rows; events are known by one key alone. most: the most rows of one person."""
 
     keys: tuple[str, ...]
     several: bool
     token: bool
     columns: Mapping[str, Column]
+    most: int = 1
 
     def handle(self, key: str) -> tuple[str, str]:
         """The two columns of a bundle that hold the handles of a key."""
@@ -65,6 +68,8 @@ def layout_of(contract: Contract, dataset: str) -> Layout:
     """The layout that a contract gives a data set."""
     rule, keys = contract.dataset[dataset], contract.match.keys
     carried = tuple(key for key in keys if key in rule.identifiers)
+    if rule.rows == "events":
+        return Layout(carried[:1], several=False, token=False, columns=rule.columns, most=rule.rows_a_person)
     return Layout(carried, len(keys) > 1, rule.id is not None, rule.columns)
 
 

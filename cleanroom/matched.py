@@ -35,21 +35,22 @@ class Matched:
 
 
 def match(room: Room, progress: Progress = quietly) -> list[Matched]:
-    """Match every two submitted data sets of different owners, both ways round. Nothing it says depends on the
-    intersection, and no more than one partition of either is in memory. Killed, it goes on where it was.
+    """Match every two submitted data sets of people of different owners, both ways round. Nothing it says depends on
+    the intersection, and no more than one partition of either is in memory. Killed, it goes on where it was. Events are
+    joined by handle when a job asks for them (`measure.rows`).
 
     Errors: Refused after the contract's last day; RoomUnusable where the owners hold different match keys.
     """
     room.refuse_expired()
     with room.changing():
-        pairs = [
-            pair
-            for pair in combinations(room.datasets().values(), 2)
-            if pair[0].manifest.owner != pair[1].manifest.owner
-        ]
+        pairs = [pair for pair in combinations(_of_people(room), 2) if pair[0].manifest.owner != pair[1].manifest.owner]
         for pair in pairs:
             _refuse_other_key(room, *pair)
         return [matched for pair in pairs for matched in _match(room, *pair, progress)]
+
+
+def _of_people(room: Room) -> list[Dataset]:
+    return [held for name, held in room.datasets().items() if room.contract.dataset[name].rows == "people"]
 
 
 def _refuse_other_key(room: Room, people: Dataset, seed: Dataset) -> None:

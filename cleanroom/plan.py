@@ -89,6 +89,7 @@ class Plan:
     precision: rows of (what, assumption, half width of a 95 % interval). worst_case: the best test for one person's
     presence, as its AUC, at this job's ε and at others. largest: the largest ε at which a job of this kind fits now;
     largest_cosigned: the same once a witness has cosigned all there is; None where the contract names no witness.
+    notes: what the numbers leave out, by the bounds that were declared and asked.
     """
 
     allowed: Allowed
@@ -98,6 +99,7 @@ class Plan:
     largest: float
     largest_cosigned: float | None
     paid: bool
+    notes: tuple[str, ...] = ()
 
     def unaffordable(self) -> Unaffordable | None:
         """Why it does not fit, first by what no cosigning would mend; None where it fits."""
@@ -129,6 +131,7 @@ def plan(room: Room, request: Request) -> Plan:
         _largest(room, allowed, min(account.now for account in charged)),
         _largest(room, allowed, cosigned) if room.contract.window() else None,
         paid,
+        MEASURES[allowed.request.job.kind].said(room, allowed),
     )
 
 

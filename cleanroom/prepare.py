@@ -98,7 +98,8 @@ def prepare(task: Task, keys: Keys, sign: Signer, shares: Mapping[str, str], now
     key = derive_match_key(open_shares(task.agreement, shares, keys.seal_identity()), _contract_digest(task))
     private = privatised(task.source, task.brought.rule)
     made_from = _made_from(task, key)
-    laid = records(task.brought, keyer(task.agreement.contract.match.fingerprint, key, _contract_digest(task)))
+    keyed = keyer(task.agreement.contract.match.fingerprint, key, _contract_digest(task))
+    laid = records(task.brought, keyed, key.reveal())
     _refuse_rejects(task, laid.report)
     _refuse_padding(task.brought, laid.report, task.pad_to)
     sketch = _sketch(task, keys, laid)
@@ -137,7 +138,7 @@ def examine(brought: Brought, pad_to: int = 0) -> Prepared:
 
     Errors: BadSource, ColumnMissing, ColumnUnreadable; Refused where it cannot be padded or δ is above 1/n.
     """
-    report = records(brought, keyer("passbox@1", MatchKey(bytes(31) + b"\1"), bytes(32))).report
+    report = records(brought, keyer("passbox@1", MatchKey(bytes(31) + b"\1"), bytes(32)), bytes(32)).report
     _refuse_padding(brought, report, pad_to)
     report = padded(report, pad_to)
     refuse_large_delta(brought.contract, brought.dataset, report.rows)

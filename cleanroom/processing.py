@@ -37,6 +37,7 @@ COLUMNS = (
 ACTIVITIES = {
     "matched-count@1": "count of records in both data sets, with noise",
     "matched-by-tier@1": "counts of records in both data sets by the key they match by, with noise",
+    "table@1": "counts and sums by the keys that a signed job declares, with noise",
     "seed-moments@1": "sums of features over the seed, with noise (lookalike)",
     "score-histogram@1": "histogram of scores over the seed, with noise (lookalike)",
 }

@@ -30,8 +30,11 @@ NOT_CARRIED = "what was spent under a contract that it continues was not carried
 
 CLAUSES = frozenset(
     {
+        "at_most",
         "audience",
+        "bins",
         "budget",
+        "by",
         "columns",
         "dataset",
         "epsilon",
@@ -39,12 +42,17 @@ CLAUSES = frozenset(
         "membership",
         "name",
         "people",
+        "query",
         "recipients",
+        "report",
         "rules.allow",
         "rules.smallest_audience",
         "rules.smallest_seed",
         "serial",
         "tiers",
+        "top",
+        "where",
+        "windows",
     }
 )
 """What a refusal names (`policies.check`, `policies.jobs`), beside the parts of a data set."""

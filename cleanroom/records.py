@@ -8,6 +8,7 @@ column that is refused would show as fewer matches only.
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,8 +25,9 @@ from ..matching.identifiers import Digests, MixedEncodings, NotText, RejectCode,
 from ..matching.order import ascending
 from ..matching.persons import Held, Persons, persons
 from ..policies.contract import Contract, DatasetRule
-from .columns import ColumnUnreadable, read_columns, refuse_missing
+from .columns import ColumnUnreadable, Read, read_columns, refuse_missing
 from .dummies import with_dummies
+from .events import counted
 from .layout import Layout, layout_of
 from .sketch import Returned
 from .source import BadSource, header, read_source
@@ -38,9 +40,9 @@ class Prepared:
     read: rows in the file. rows: rows in the bundle, of which `dummies` are nobody's. merged: rows of a person who was
     there already. shared: by key, how many identifiers stayed with a person before. rejects: rows left out, and values
     refused, by reason. suspects: rows kept that are odd (`matching.suspects`), by reason. cut: sets cut to their
-    declared size. unused: columns of the file left at home. home: the file that stays; ids: the same, where it turns
-    tokens into own IDs. returned: lists of other contracts that hold the same people (`cleanroom.sketch`). doubts: what
-    its size means (`cleanroom.doubts`).
+    declared size. over: rows beyond those of one person that count. unused: columns of the file left at home. home: the
+    file that stays; ids: the same, where it turns tokens into own IDs. returned: lists of other contracts that hold the
+    same people (`cleanroom.sketch`). doubts: what its size means (`cleanroom.doubts`).
     """
 
     read: int
@@ -49,6 +51,7 @@ class Prepared:
     cut: int
     rejects: Mapping[str, int]
     unused: tuple[str, ...]
+    over: int = 0
     shared: Mapping[str, int] = field(default_factory=dict)
     dummies: int = 0
     bundle: Path | None = None
@@ -138,9 +141,10 @@ def new_tokens(count: int) -> pa.Array:
             return pa.array(tokens)
 
 
-def records(brought: Brought, key: Keyer) -> Records:
-    """Everything a bundle holds but its tokens, and the report. key: makes handles of hashes.
+def records(brought: Brought, key: Keyer, secret: bytes) -> Records:
+    """Everything a bundle holds but its tokens, and the report.
 
+    key: makes handles of hashes. secret: of the owners; keys households, and draws which rows of a person count.
     Errors: BadSource, ColumnMissing, ColumnUnreadable.
     """
     names = header(brought.source)
@@ -149,8 +153,10 @@ def records(brought: Brought, key: Keyer) -> Records:
     hashed = {kind: _digests(brought, source, kind) for kind in brought.layout.keys}
     own, nameless = _own_ids(brought.rule, source)
     known = np.any([each.accepted for each in hashed.values()], axis=0)
-    read = read_columns(source, brought.rule.columns, known & ~nameless)
+    read = read_columns(source, brought.rule.columns, known & ~nameless, secret)
     keyed = {kind: _Keyed.of(each, key, read.accepted) for kind, each in hashed.items()}
+    if brought.rule.rows == "events":
+        return _events(brought, names, hashed, keyed, read, secret)
     found = _persons(brought, keyed, own, read.accepted)
     named = _first_of_each(own, found.first)
     at = np.flatnonzero(named)[_order(keyed, found, named)]
@@ -175,6 +181,34 @@ def records(brought: Brought, key: Keyer) -> Records:
     table = _handle_columns(brought.layout, keyed, found, at)
     own = None if own is None else own.take(rows)
     return Records(table, own, read.table.take(rows), lambda: _best_digests(hashed, found, at), report)
+
+
+def _events(
+    brought: Brought,
+    names: Sequence[str],
+    hashed: Mapping[str, Digests],
+    keyed: Mapping[str, _Keyed],
+    read: Read,
+    secret: bytes,
+) -> Records:
+    """Several rows a person, as many as count; a person is known by one identifier."""
+    ((kind, digests_of),) = hashed.items()
+    mine = keyed[kind]
+    found = counted(mine.handles, brought.rule.rows_a_person, hmac.digest(secret, b"passbox rows", "sha256"))
+    rejects = {f"{kind}: {code}": count for code, count in _refused(digests_of, hashed)} | dict(read.rejects)
+    report = Prepared(
+        read=len(read.accepted),
+        rows=len(found.at),
+        merged=0,
+        cut=read.cut,
+        over=found.over,
+        rejects={reason: count for reason, count in rejects.items() if count},
+        unused=tuple(name for name in names if name not in brought.columns),
+        suspects={f"{kind}: {code.value}": n for code, n in digests_of.suspects.items()},
+    )
+    table = pa.table({"k": mine.handles.k[found.at], "k2": mine.handles.k2[found.at]})
+    columns = read.table.take(pa.array(mine.row[found.at]))
+    return Records(table, None, columns, lambda: digests_of.values[mine.row[found.first]], report)
 
 
 # -- identifiers -------------------------------------------------------------------------------------------------------

@@ -239,6 +239,8 @@ def _columns(contract: Contract) -> list[tuple[str, str, str]]:
         if rule.id:
             rows.append((name, rule.id, f"the owner's IDs, which stay in {name}.ids"))
         rows += [(name, kind, _identifier(contract, rule, kind)) for kind in layout_of(contract, name).keys]
+        if rule.rows == "events":
+            rows.append((name, "", f"events: up to {rule.rows_a_person:,} rows of one person count"))
         rows += [(name, column, _domain(declared)) for column, declared in rule.columns.items()]
     return rows
 
@@ -265,8 +267,15 @@ _ARRIVES = {"raw": "as it is", "sha256": "as SHA-256, in hex or base64", "sha1":
 def _domain(column: Column) -> str:
     if column.kind == "number":
         return f"a number from {column.bounds[0]:g} to {column.bounds[1]:g}"
-    values = ", ".join(column.values)
-    return f"one of {values}" if column.kind == "category" else f"up to {column.at_most} of {values}"
+    if column.kind == "date":
+        return f"a day from {column.bounds[0]} to {column.bounds[1]}"
+    if column.kind == "flag":
+        return "yes or no"
+    if column.kind == "household":
+        return "a household, such as an IP address; keyed before it leaves"
+    if column.kind == "category":
+        return f"one of {', '.join(column.values)}"
+    return f"up to {column.at_most} of {', '.join(column.values)}"
 
 
 @app.command("sign")

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
-import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .show import Capture, JsonFlag, Result, Table, captured, consoles, draw, interval, number, print_json, say
+from .show import JsonFlag, Result, Table, draw, interval, number, print_json, say
+from .stage import Stage, keys_made, signed_by_all, verified
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ..cleanroom.samples import Sample
 
 PEOPLE = ("publisher", "advertiser", "officer", "operator")
@@ -45,6 +40,9 @@ def demo(
     real: Annotated[
         bool, typer.Option("--real", help="real data instead: telephone customers who left (IBM Telco)")
     ] = False,
+    campaign: Annotated[
+        bool, typer.Option("--campaign", help="a campaign instead: reach, frequency, prices, rates and topics of it")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="folder for everybody's files [default: a new temporary one]")
     ] = None,
@@ -54,24 +52,32 @@ def demo(
     as_json: JsonFlag = False,
 ) -> None:
     """Run the whole job in a scratch room, step by step, through real files in one folder per person."""
-    from .words import demo_epsilon, demo_sizes
+    from .demo_campaign import play
+    from .words import campaign_size, demo_epsilon, demo_sizes
 
     demo_epsilon(epsilon)
-    sizes = demo_sizes(people, seeds, real)
+    if campaign:
+        many = campaign_size(people, alone=seeds is None and not real and not data_only)
+    else:
+        sizes = demo_sizes(people, seeds, real)
     folder = _folder(out)
+    stage = Stage(folder, context, quiet=as_json)
     try:
+        if campaign:
+            play(stage, many, epsilon)
+            return
         sample = _sample(folder, sizes, real)
         if data_only:
             _say_data(folder, sample, as_json)
         else:
-            _play(_Stage(folder, context, quiet=as_json), sample, epsilon)
+            _play(stage, sample, epsilon)
     except KeyboardInterrupt:
         if out is None:  # the next one begins in a folder of its own
             raise
         raise DemoStopped(out) from None
 
 
-def _play(stage: _Stage, sample: Sample, epsilon: float) -> None:
+def _play(stage: Stage, sample: Sample, epsilon: float) -> None:
     """The whole job, from keys to the cosigned ledger."""
     started = time.monotonic()
     stage.tell(sample.about)
@@ -80,92 +86,12 @@ def _play(stage: _Stage, sample: Sample, epsilon: float) -> None:
     _agree(stage, sample, size, epsilon)
     _bring_data(stage, sample)
     _ask(stage, epsilon, size)
-    _verify(stage)
+    verified(stage)
     found = _summary(stage, sample, epsilon, round(time.monotonic() - started, 1))
     if stage.quiet:
         print_json(found)
     else:
         _conclude(stage, found)
-
-
-@dataclass
-class _Stage:
-    """Types commands as a person, in that person's folder, and keeps what they gave."""
-
-    folder: Path
-    context: typer.Context
-    quiet: bool
-    results: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def console(self) -> Console:
-        return consoles()[0]
-
-    def tell(self, text: str) -> None:
-        if not self.quiet:
-            self.console.print(text, style="italic", soft_wrap=not self.console.is_terminal)
-
-    def head(self, text: str) -> None:
-        if not self.quiet:
-            self.console.print(f"\n{text}", style="bold")
-
-    def type(self, person: str, command: str, *, keep: str = "", brief: bool = False) -> dict[str, Any]:
-        """Type one `passbox` command; the JSON it would have printed."""
-        from .explain import STOPPED
-
-        self._prompt(person, command)
-        with contextlib.chdir(self.folder / person), captured() as capture, self._waiting():
-            root = self.context.find_root().command
-            if root.main(shlex.split(command)[1:], prog_name="passbox", standalone_mode=False) == STOPPED:
-                raise KeyboardInterrupt
-        self._show(capture, brief)
-        data = dict(capture.results[-1].data)
-        if keep:
-            self.results[keep] = data
-        return data
-
-    def carry(self, sender: str, names: Sequence[str], *receivers: str) -> None:
-        """Copy files between folders, as mail would."""
-        for receiver in receivers:
-            paths = [f"../{sender}/{name}" for name in names]
-            self._prompt(receiver, shlex.join(["cp", "-r", *paths, "."]))
-            for name in names:
-                source, target = self.folder / sender / name, self.folder / receiver / Path(name).name
-                if source.is_dir():
-                    shutil.copytree(source, target)
-                else:
-                    shutil.copy(source, target)
-
-    def gather(self, names: Mapping[str, str]) -> None:
-        """Everybody copies everybody else's signature and share. names: folder to the party's name."""
-        for receiver in names:
-            theirs = {person: f"contract.toml.{name}.*" for person, name in names.items() if person != receiver}
-            self._prompt(receiver, " ".join(["cp", *(f"../{person}/{files}" for person, files in theirs.items()), "."]))
-            for person, files in theirs.items():
-                for path in sorted((self.folder / person).glob(files)):
-                    shutil.copy(path, self.folder / receiver)
-
-    def _prompt(self, person: str, command: str) -> None:
-        if not self.quiet:
-            from rich.text import Text
-
-            self.console.print(Text.assemble((f"{person}$ ", "cyan"), command), soft_wrap=True)
-
-    @contextlib.contextmanager
-    def _waiting(self) -> Iterator[None]:
-        err = consoles()[1]
-        if self.quiet or not err.is_terminal:
-            yield
-            return
-        with err.status("working"):
-            yield
-
-    def _show(self, capture: Capture, brief: bool) -> None:
-        if self.quiet:
-            return
-        for result in capture.results:
-            for part in result.parts[:1] if brief else result.parts:
-                draw(self.console, part)
 
 
 def _folder(out: Path | None) -> Path:
@@ -202,23 +128,12 @@ def _say_data(folder: Path, sample: Sample, as_json: bool) -> None:
     )
 
 
-def _agree(stage: _Stage, sample: Sample, size: int, epsilon: float) -> None:
-    stage.head("1. Keys: everybody makes their own, and hands out a card")
-    for person in ("publisher", "advertiser", "officer"):
-        stage.type(person, f"passbox keys new {person}", brief=True)
-    stage.type("operator", "passbox keys new host --room rooms.example/spring", brief=True)
-    stage.carry("advertiser", ["advertiser.party.toml"], "publisher")
-    stage.carry("officer", ["officer.party.toml"], "publisher")
-    stage.carry("operator", ["host.party.toml", "host.room.toml"], "publisher")
+def _agree(stage: Stage, sample: Sample, size: int, epsilon: float) -> None:
+    keys_made(stage)
     stage.head("2. The contract: drafted by the publisher, signed by all")
     stage.type("publisher", _draft(sample, size, epsilon))
     stage.type("publisher", "passbox contract check contract.toml")
-    stage.carry("publisher", ["contract.toml"], "advertiser", "officer", "operator")
-    signs = {"publisher": "publisher", "advertiser": "advertiser", "officer": "officer", "operator": "host"}
-    for person, name in signs.items():
-        stage.type(person, f"passbox contract sign contract.toml --key {name}.keys", brief=True)
-    stage.gather(signs)
-    stage.type("officer", "passbox contract verify contract.toml")
+    signed_by_all(stage)
 
 
 def _draft(sample: Sample, size: int, epsilon: float) -> str:
@@ -234,7 +149,7 @@ def _draft(sample: Sample, size: int, epsilon: float) -> str:
     return shlex.join(words)
 
 
-def _bring_data(stage: _Stage, sample: Sample) -> None:
+def _bring_data(stage: Stage, sample: Sample) -> None:
     stage.head("3. Data: normalised, hashed, keyed, sealed and signed at home")
     rejects = "" if sample.email_form == "sha256" else " --max-rejects 1%"
     for person, dataset, file, column in (
@@ -254,7 +169,7 @@ def _bring_data(stage: _Stage, sample: Sample) -> None:
     stage.type("operator", "passbox match spring")
 
 
-def _ask(stage: _Stage, epsilon: float, size: int) -> None:
+def _ask(stage: Stage, epsilon: float, size: int) -> None:
     from ..cleanroom.demo import share
     from ..policies.agreement import read_contract
 
@@ -289,20 +204,7 @@ def _ask(stage: _Stage, epsilon: float, size: int) -> None:
         stage.type("publisher", opening + ids, keep=kind)
 
 
-def _verify(stage: _Stage) -> None:
-    stage.head("7. The ledger: verified by the officer from the export alone")
-    stage.type("operator", "passbox ledger export spring", brief=True)
-    stage.carry("operator", ["spring.ledger"], "officer")
-    stage.type("officer", "passbox ledger show spring.ledger", keep="ledger")
-    stage.type("officer", "passbox ledger verify spring.ledger --contract contract.toml", keep="verified")
-    stage.head("8. Cosigned: from now on nobody can take back what the officer has seen")
-    cosign = "passbox ledger cosign spring.ledger --contract contract.toml --key officer.keys --seen spring.seen"
-    stage.type("officer", cosign)
-    stage.carry("officer", ["spring.officer.cosigned"], "operator")
-    stage.type("operator", "passbox ledger accept spring spring.officer.cosigned", keep="cosigned")
-
-
-def _summary(stage: _Stage, sample: Sample, epsilon: float, seconds: float) -> dict[str, Any]:
+def _summary(stage: Stage, sample: Sample, epsilon: float, seconds: float) -> dict[str, Any]:
     from ..cleanroom.demo import compare
     from ..cleanroom.job import read_request
     from ..cleanroom.room import open_room
@@ -356,7 +258,7 @@ _ALL_LISTED = (
 )
 
 
-def _conclude(stage: _Stage, found: dict[str, Any]) -> None:
+def _conclude(stage: Stage, found: dict[str, Any]) -> None:
     stage.head("What it found")
     auc = found["lookalike"]["auc"]
     exact, truth = found["lookalike"]["exact_auc"], found["lookalike"]["truth_auc"]

@@ -405,6 +405,7 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
     ),
     "Refused": _refused,
     "InvalidQuery": _simple("query", "{e.where}: {e.rule}", "{e.remedy}", BAD_INPUT),
+    "NoTarget": _simple("target", "{e.rule}", "{e.remedy}", USAGE),
     "EpsilonTooSmall": _simple("refused", "no noise keeps to so small an epsilon", "ask a larger one", REFUSED),
     "Unaffordable": _budget,
     "BudgetExceeded": _simple(

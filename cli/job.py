@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from .show import JsonFlag, Part, Result, Table, say, working
 if TYPE_CHECKING:
     from ..cleanroom.job import Plan
     from ..cleanroom.room import Room
+    from ..cleanroom.target import Target
     from ..policies.jobs.job import Job
 
 app = typer.Typer(help="Draft and sign a job.", no_args_is_help=True)
@@ -99,23 +101,39 @@ def plan(
     room: RoomFolder,
     job: JobFile,
     explain: Annotated[bool, typer.Option("--explain", help="say what a reader could find out at worst")] = False,
+    target: Annotated[
+        str, typer.Option(help="how far a number may be off, such as 50 or people=50: says the ε it needs")
+    ] = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Say what a job would cost, whether it fits, and how exact it would be. Touches no data, charges nothing."""
     from ..cleanroom.job import plan as price
     from ..cleanroom.job import read_request
     from ..cleanroom.room import open_room
+    from ..cleanroom.target import target as epsilon_for
+    from .words import accuracy
 
+    wanted = accuracy(target) if target else None
     opened = open_room(room)
     planned = price(opened, read_request(opened, job))
+    found = epsilon_for(opened.contract, planned, wanted[1], wanted[0]) if wanted else None
     parts: list[Part] = [_costs(planned), _precision(planned)]
-    parts += [f"- {sentence}" for sentence in planned.allowed.learns]
-    parts += [f"- {sentence}" for sentence in _words(opened)]
+    parts += [f"- {sentence}" for sentence in (*planned.allowed.learns, *_words(opened), *planned.notes)]
     parts += _verdict(planned)
+    parts += [_needed(found)] if found else []
     if explain:
         parts += _explained(planned)
     then = "" if planned.unaffordable() else f"`passbox run {room} {job}`"
-    say(Result(_plan_json(planned), parts, then, warnings=planned.allowed.warnings), as_json)
+    data = _plan_json(planned) | ({"target": asdict(found)} if found else {})
+    say(Result(data, parts, then, warnings=planned.allowed.warnings), as_json)
+
+
+def _needed(found: Target) -> str:
+    fits = "it fits" if found.fits else "that does not fit now"
+    return (
+        f"{found.number} within ±{found.within:g} needs epsilon = {found.epsilon:g}, which gives "
+        f"±{found.half_width:,.4g}; {fits}. Write it into the job, and sign it again"
+    )
 
 
 def _words(room: Room) -> list[str]:
@@ -161,10 +179,15 @@ def _precision(planned: Plan) -> Table:
 
 def _explained(planned: Plan) -> list[Part]:
     rows = [(f"{epsilon:g}", f"{auc:.2f}") for epsilon, auc in planned.worst_case]
-    crafts = "crafts a feature for one person and " if planned.allowed.request.job.kind == "lookalike" else ""
+    kind = planned.allowed.request.job.kind
+    crafts = "crafts a feature for one person and " if kind == "lookalike" else ""
+    what = "is on the list" if kind in ("lookalike", "overlap") else "is in the data, with all of that person's rows,"
+    of = "who is on it and one who is not" if kind in ("lookalike", "overlap") else "who is in it and one who is not"
     return [
-        f"at worst, a reader who {crafts}knows everything else can test whether one person is on the list; the best "
-        "test's AUC: of one person who is on it and one who is not, how often it tells which is which (a coin: .50)",
+        "what nobody can learn from it: what any one person did or saw, beyond the odds below; that holds whatever "
+        "else is known of that person, and what other releases add to it, the budget counts",
+        f"at worst, a reader who {crafts}knows everything else can test whether one person {what} from this; the best "
+        f"test's AUC: of one person {of}, how often it tells which is which (a coin: .50)",
         Table(("ε", "AUC of the best test"), rows, right=(0, 1)),
     ]
 
@@ -196,6 +219,7 @@ def _plan_json(planned: Plan) -> dict[str, Any]:
         "precision": [{"number": what, "if": given, "half_width": half} for what, given, half in planned.precision],
         "worst_case": [{"epsilon": epsilon, "auc": auc} for epsilon, auc in planned.worst_case],
         "learns": list(planned.allowed.learns),
+        "notes": list(planned.notes),
         "warnings": list(planned.allowed.warnings),
     }
 

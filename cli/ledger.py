@@ -93,6 +93,7 @@ def _burn_down(said: Statement) -> list[tuple[str, float, str]]:
 STATISTICS = {
     "matched-count@1": "overlap count",
     "matched-by-tier@1": "overlap by key",
+    "table@1": "table of numbers",
     "seed-moments@1": "lookalike fit",
     "score-histogram@1": "lookalike evaluation",
 }

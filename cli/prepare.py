@@ -99,6 +99,9 @@ def _result(dataset: str, report: Prepared, then: str) -> Result:
     if report.cut:
         held, were = ("set", "was") if report.cut == 1 else ("sets", "were")
         lines.append(f"{report.cut:,} {held} held more values than declared and {were} cut to the first ones")
+    if report.over:
+        were = "1 row was" if report.over == 1 else f"{report.over:,} rows were"
+        lines.append(f"{were} more than count of one person (`at_most`), and left at home by a keyed draw")
     if report.unused:
         lines.append(f"not in the contract, left at home: {', '.join(report.unused)}")
     if report.bundle is not None and not report.written:
@@ -111,6 +114,7 @@ def _result(dataset: str, report: Prepared, then: str) -> Result:
             "merged": report.merged,
             "shared": dict(report.shared),
             "dummies": report.dummies,
+            "over": report.over,
             "rejects": dict(report.rejects),
             "suspects": dict(report.suspects),
             "cut": report.cut,

@@ -63,7 +63,8 @@ def open_(
         Path | None, typer.Option(help="the .ids file that `prepare` left: turns tokens into own IDs")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="audience file, .csv or .parquet [default: ID.csv; without --ids ID.tokens.csv]")
+        Path | None,
+        typer.Option(help="audience or tables, .csv or .parquet [default: ID.csv for an audience, no file for tables]"),
     ] = None,
     contract: Annotated[
         Path | None, typer.Option(help="contract.toml: also check that the receipt is signed by the contract's room")
@@ -77,6 +78,7 @@ def open_(
     """Open a release that is sealed to you: numbers with intervals, and an audience as your own IDs."""
     from ..cleanroom.keys import open_keys
     from ..cleanroom.opening import check_signer, open_release, write_audience
+    from ..cleanroom.tabulated import flat
     from .words import NoRole, audience_path
 
     if ledger is not None and contract is None:
@@ -89,9 +91,13 @@ def open_(
     if contract is not None:
         check_signer(file, opened, contract)
     found = _vouched(file, opened.document, ledger, contract) if ledger and contract else None
-    if opened.audience is None and out is not None:
+    tables = flat(opened.document)
+    if opened.audience is None and tables is None and out is not None:
         raise NoRole("this release holds no audience to write", "leave `--out` out")
     written: list[Path] = []
+    if tables is not None and out is not None:
+        write_audience(tables, target)
+        written.append(target)
     if opened.audience is not None:
         write_audience(opened.audience, target)
         written.append(target)

@@ -106,6 +106,25 @@ def demo_sizes(people: int | None, seeds: int | None, real: bool) -> tuple[int, 
     return sizes
 
 
+def campaign_size(people: int | None, *, alone: bool) -> int:
+    """How many people see a demo's campaign. alone: no other option is about the data. Errors: NoRole."""
+    if not alone:
+        raise NoRole("a campaign has data of its own", "leave `--seeds`, `--real` and `--data-only` out")
+    many = 50_000 if people is None else people
+    if not 1_000 <= many <= 1_000_000:
+        raise NoRole("that is no size for a campaign", "say `--people` 1000 to 1000000")
+    return many
+
+
+def accuracy(text: str) -> tuple[str, float]:
+    """How far a number may be off: 50, or people=50; the number's name, or "", and the distance. Errors: NoRole."""
+    name, mark, size = text.rpartition("=")
+    try:
+        return name.strip() if mark else "", float(size)
+    except ValueError:
+        raise NoRole("that is no accuracy", "write `--target 50`, or `--target people=50`") from None
+
+
 def share(text: str) -> float:
     """A count such as 250, or a share such as 1%. Errors: NoRole."""
     try:
@@ -193,8 +212,8 @@ def known_dataset(name: str, contract: Contract) -> None:
 
 def allowed_job(kind: str, size: int | None, contract: Contract) -> Allowance:
     """The contract's first rule for jobs of a kind. size: what `--size` says. Errors: NoRole."""
-    if kind == "overlap" and size is not None:
-        raise NoRole("an overlap has no audience", "leave `--size` out")
+    if kind != "lookalike" and size is not None:
+        raise NoRole("only a lookalike has an audience", "leave `--size` out")
     rule = next((rule for rule in contract.rules.allow if rule.job == kind), None)
     if rule is None:
         known = ", ".join(sorted({rule.job for rule in contract.rules.allow}))

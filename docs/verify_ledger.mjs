@@ -47,11 +47,10 @@ const FORMS = expand({
     `"statement":"(?<statement>(?:HEX)?)",TIME,"v":1}`,
   closed: `{"contract":"(?<contract>HEX)","kind":"closed","next":"(?<next>HEX)",PLACE,TIME,"v":1}`,
   SPECIFICATION:
-    String.raw`{"cells":COUNT,"columns":LIST<"NAME\.NAME">,"datasets":(?<datasets>{"(?<one>NAME)":"(?<of_one>HEX)",` +
-    String.raw`"(?<two>NAME)":"(?<of_two>HEX)"}),` +
+    String.raw`{"cells":COUNT,"columns":LIST<"NAME\.NAME">,"datasets":(?<datasets>{"NAME":"HEX"(?:,"NAME":"HEX"){0,7}}),` +
     String.raw`"follows":"(?:HEX)?","l2_squared":(?<l2>COUNT),"lattice":"(?<lattice>2\^-[0-9]{1,2})",` +
     `"mechanism":"discrete-gaussian","neighbours":"one record replaced by a dummy that matches nobody",` +
-    `"part":"(?<part>[a-z-]+)","rule":"own-best","scale":(?<scale>[1-9][0-9]{0,15}),"scale_unit":"1/1048576",` +
+    `"part":"(?<part>[a-z-]+)",(?:"query":"(?<query>HEX)",)?"rule":"own-best","scale":(?<scale>[1-9][0-9]{0,15}),"scale_unit":"1/1048576",` +
     `"statistic":"(?<statistic>[a-z-]+@[0-9]+)","unit":"record"}`,
   release:
     `{"asker":"(?<asker>NAME)","beside":"(?<beside>(?:HEX)?)","charges":(?<charges>LIST<CHARGE>),` +
@@ -76,6 +75,7 @@ const NOISE = {
   "matched-count@1": { lattice: "2^-10", l2: 2n ** 20n },
   "seed-moments@1": { lattice: "2^-20", l2: 2n ** 40n + ((2n ** 20n * 15n) / 100n) ** 2n },
   "score-histogram@1": { lattice: "2^-10", l2: 2n ** 20n },
+  "table@1": { lattice: "2^-0", query: true }, // worded by a job: what it asks is in `query`, and how far one record moves it follows
 };
 
 const NOT_CARRIED = "what was spent under an earlier contract was not carried over";
@@ -343,7 +343,10 @@ class Books {
     this.requireJob(entry);
     const key = hash("sha256", specification, "hex");
     require(key === entry.key, "its key is not that of its specification");
-    require(entry.one < entry.two, "it does not stand here, or is not canonical JSON");
+    const manifests = this.manifestsOf(entry.datasets);
+    const names = manifests.map(([name]) => name);
+    const ordered = names.every((name, at) => at === 0 || names[at - 1] < name);
+    require(ordered, "it does not stand here, or is not canonical JSON");
     const kept = copied(entry.job + entry.commitment + entry.datasets);
     const [job, commitment, datasets] = [kept.slice(0, 64), kept.slice(64, 128), kept.slice(128)];
     if (!this.jobs.has(job)) this.jobs.set(job, datasets);
@@ -359,14 +362,16 @@ class Books {
     require(charges.length > 0 || news.length > 0, "the same statistic stands twice, for nobody new");
     draw.read = draw.read.length > 0 ? [...draw.read, ...news] : recipients;
     const noise = Object.hasOwn(NOISE, statistic) ? NOISE[statistic] : {};
-    require(entry.scale > 2 ** 21 && entry.l2 === `${noise.l2}` && entry.lattice === noise.lattice, "its noise is none");
+    const worded = "query" in noise;
+    const l2 = worded && entry.l2 !== "0" ? entry.l2 : `${noise.l2}`;
+    require(entry.scale > 2 ** 21 && entry.l2 === l2 && entry.lattice === noise.lattice, "its noise is none");
+    require(worded === (entry.query !== undefined) && (worded || names.length === 2), "its noise is none");
     const cost = this.price(entry.l2, entry.scale);
     this.charge(draw, charges);
     const other = beside ? this.draws.get(beside) : draw;
-    this.requirePayers(other, [entry.one, entry.two], recipients, cost);
+    this.requirePayers(other, names, recipients, cost);
     this.requireCover(beside, own, other, JSON.parse(entry.covered), again);
-    this.requireManifest(entry.one, entry.of_one);
-    this.requireManifest(entry.two, entry.of_two);
+    manifests.forEach(([name, digest]) => this.requireManifest(name, digest));
   }
 
   /** Many draws have the same noise. */
@@ -374,6 +379,12 @@ class Books {
     const noise = `${l2} ${scale}`;
     if (!this.prices.has(noise)) this.prices.set(noise, price(BigInt(l2), BigInt(scale)));
     return this.prices.get(noise);
+  }
+
+  /** Data sets and their manifests; the same text gives the same list. */
+  manifestsOf(text) {
+    if (!this.lists.has(text)) this.lists.set(copied(text), Object.entries(JSON.parse(text)));
+    return this.lists.get(text);
   }
 
   /** A list of names; the same text gives the same list. */

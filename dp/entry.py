@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .veil import Veil
+
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
 Leaf: TypeAlias = dict[str, Json]
 
@@ -138,6 +140,7 @@ class Specification:
     part: which keyed part of the people it looks at ("train", "held-out", "all"). columns: of which features.
     cells, bits, l2_squared, scale: shape, lattice, sensitivity and noise (`dp.scale`).
     follows: key of the release whose noisy bytes shaped this one (score bins follow from a model), or "".
+    query: SHA-256 of all that says what is counted, for statistics that a job words itself; "" for the others.
     """
 
     statistic: str
@@ -151,9 +154,11 @@ class Specification:
     l2_squared: int
     scale: Scale
     follows: str = ""
+    query: str = ""
 
     def as_json(self) -> Leaf:
-        return {
+        asked: Leaf = {"query": self.query} if self.query else {}
+        return asked | {
             "statistic": self.statistic,
             "datasets": dict(self.datasets),
             "unit": self.unit,
@@ -184,6 +189,7 @@ class Purchase:
     beside: key of the release whose charge covers this one as well, because the two look at disjoint parts of the
     same people (parallel composition); "" where it pays for itself.
     opened: its noise is drawn ahead, and used step by step (`Ledger.open`, `Ledger.settle`).
+    veil: hides keys with too few people, before anything is stored; it follows from the specification.
     """
 
     specification: Specification
@@ -191,6 +197,7 @@ class Purchase:
     context: Context
     beside: str = ""
     opened: bool = False
+    veil: Veil | None = None
 
     @property
     def key(self) -> str:

@@ -379,6 +379,7 @@ class Ledger:
         covered = self._covered(purchase)
         charged = min(charge.rho for charge in (*purchase.charges, *covered))
         noisy = mechanisms.gaussian(statistic.values, spec.l2_squared, spec.scale, charged)
+        noisy = purchase.veil.over(noisy) if purchase.veil else noisy
         seq, receipt, body = self._committed(head, kind, purchase, noisy, taken, covered)
         readers = canonical(list(purchase.context.recipients)).decode()
         row = (purchase.key, seq, purchase.beside or None, readers, body)

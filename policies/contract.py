@@ -63,7 +63,8 @@ Count = Annotated[int, Field(ge=1, le=10**9)]
 Role = Literal["publisher", "advertiser", "officer", "operator"]
 Arrives = Literal["raw", "sha256", "sha1"]
 Protects = Literal["person", "membership"]
-JobKind = Literal["lookalike", "overlap"]
+JobKind = Literal["lookalike", "overlap", "aggregate", "reach", "frequency", "campaign", "topics"]
+RowsAre = Literal["people", "events"]
 
 
 class _Strict(BaseModel):
@@ -172,14 +173,37 @@ class SetColumn(_Strict):
     at_most: Annotated[int, Field(ge=1, le=1000)]
 
 
-Column: TypeAlias = Annotated[NumberColumn | CategoryColumn | SetColumn, Field(discriminator="kind")]
+class FlagColumn(_Strict):
+    """Yes or no: yes, true and 1, or no, false and 0."""
+
+    kind: Literal["flag"]
+
+
+class DateColumn(_Strict):
+    """A day, from the first to the last of `bounds`; of a time, its day."""
+
+    kind: Literal["date"]
+    bounds: Annotated[list[date], Field(min_length=2, max_length=2)]
+
+
+class HouseholdColumn(_Strict):
+    """Which household a row is of, such as an IP address or a set-top box: keyed at home like people are."""
+
+    kind: Literal["household"]
+
+
+Column: TypeAlias = Annotated[
+    NumberColumn | CategoryColumn | SetColumn | FlagColumn | DateColumn | HouseholdColumn, Field(discriminator="kind")
+]
 
 
 class DatasetRule(_Strict):
     """One data set: whose, what is protected, how its identifiers arrive, its budget and its columns.
 
     id: the owner's own ID column, which stays at home. country: whose phone numbers come without a country code; "none"
-    where each carries its own. suspicious: whether test values and misleading domains are counted or refused.
+    where each carries its own. suspicious: whether test values and misleading domains are counted or refused. rows:
+    what a row is; a person stands once among people, and in up to `at_most` rows of events. Either way all rows of a
+    person are one record.
     """
 
     owner: Name
@@ -188,8 +212,15 @@ class DatasetRule(_Strict):
     identifiers: dict[Name, Arrives]
     country: Annotated[str, StringConstraints(pattern="^([A-Z]{2}|none)$")] | None = None
     suspicious: Literal["count", "refuse"] = "count"
+    rows: RowsAre = "people"
+    at_most: Annotated[int, Field(ge=1, le=10**6)] | None = None
     budget: AllowedBudget
     columns: dict[Name, Column] = {}
+
+    @property
+    def rows_a_person(self) -> int:
+        """The most rows that one person has here."""
+        return self.at_most or 1
 
 
 class Allowance(_Strict):
@@ -200,11 +231,19 @@ class Allowance(_Strict):
     recipients: Annotated[list[Name], Field(min_length=1)]
 
 
+class AtLeast(_Strict):
+    """How many people stand behind each key of a table, beside the noise. delta: how often one of fewer is shown."""
+
+    people: Annotated[int, Field(ge=1, le=10**6)]
+    delta: Annotated[float, Field(ge=1e-12, lt=0.5)]
+
+
 class Rules(_Strict):
     """Minimum sizes, which look at public sizes only, and the jobs that are allowed."""
 
     smallest_seed: Count
     smallest_audience: Count
+    at_least: AtLeast | None = None
     allow: Annotated[list[Allowance], Field(min_length=1)]
 
 

@@ -274,6 +274,7 @@ def _datasets(raw: Raw) -> Iterator[Problem]:
             yield Problem(
                 f"{where}.budget.delta", f"it is above 1/n for the {fewest} rows that the rules allow", remedy
             )
+        yield from _event_problems(where, rule)
         kept = {_text(rule, "id"), *_table(rule, "identifiers")}
         for column, declared in _tables(rule, "columns").items():
             at = place(where, "columns", column)
@@ -282,6 +283,22 @@ def _datasets(raw: Raw) -> Iterator[Problem]:
             if column in kept:
                 yield Problem(at, "IDs and identifiers stay at home: they are no columns", "remove it")
             yield from _column_problems(at, declared)
+
+
+def _event_problems(where: str, rule: Raw) -> Iterator[Problem]:
+    """What a data set of events needs, and what it has no use for."""
+    events = rule.get("rows") == "events"
+    if events and "at_most" not in rule:
+        yield Problem(f"{where}.at_most", "nothing bounds how many rows one person has", "such as at_most = 50")
+    if events and "id" in rule:
+        yield Problem(f"{where}.id", "events hand out no audience, so they need no IDs", "remove it")
+    if events and len(_table(rule, "identifiers")) > 1:
+        yield Problem(f"{where}.identifiers", "a person in events is known by one identifier", "name the best one only")
+    if not events and "at_most" in rule:
+        yield Problem(f"{where}.at_most", "among people everybody stands once", 'remove it, or write rows = "events"')
+    kinds = [_text(column, "kind") for column in _tables(rule, "columns").values()]
+    if kinds.count("household") > 1:
+        yield Problem(f"{where}.columns", "two columns name the household", "declare one of them")
 
 
 def _smallest(raw: Raw, rule: Raw) -> int:
@@ -302,7 +319,8 @@ def _budget_problems(where: str, budget: Raw) -> Iterator[Problem]:
 def _column_problems(where: str, column: Raw) -> Iterator[Problem]:
     bounds, values, at_most = column.get("bounds"), column.get("values"), column.get("at_most")
     if isinstance(bounds, list) and len(bounds) == 2 and not _rising(*bounds):
-        yield Problem(f"{where}.bounds", "they must be two finite numbers, the smaller first", "such as [18, 99]")
+        such = "[2027-01-01, 2027-03-31]" if column.get("kind") == "date" else "[18, 99]"
+        yield Problem(f"{where}.bounds", "they must be two finite values, the smaller first", f"such as {such}")
     if not isinstance(values, list):
         return
     if _repeats(_texts(column, "values")):
@@ -314,6 +332,8 @@ def _column_problems(where: str, column: Raw) -> Iterator[Problem]:
 
 
 def _rising(low: object, high: object) -> bool:
+    if isinstance(low, date) and isinstance(high, date) and type(low) is type(high):
+        return low < high
     if not isinstance(low, int | float) or not isinstance(high, int | float):
         return True  # its type is wrong, which is said elsewhere
     return -MOST_BOUND <= low < high <= MOST_BOUND
@@ -331,7 +351,8 @@ def _allowances(raw: Raw) -> Iterator[Problem]:
 def _lookalike_problems(where: str, raw: Raw, recipients: list[str]) -> Iterator[Problem]:
     """What a lookalike gives rests on exact features: only their owner may read it."""
     owners, operator = _data_owners(raw), _text(_table(raw, "room"), "operator")
-    featured = {_text(rule, "owner") for rule in _tables(raw, "dataset").values() if _table(rule, "columns")}
+    people = [rule for rule in _tables(raw, "dataset").values() if rule.get("rows") != "events"]
+    featured = {_text(rule, "owner") for rule in people if _table(rule, "columns")}
     if len(set(recipients)) > 1 or not set(recipients) <= (featured or owners):
         rule = "a lookalike may be read only by the one party whose columns it learns from"
         yield Problem(f"{where}.recipients", rule, "name that party only")

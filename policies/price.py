@@ -115,7 +115,7 @@ def _of_a_record(shape_of: ShapeOf, moved: int) -> ShapeOf:
 def _bought(contract: Contract, job: Job, draw: Draw, context: Context) -> Purchase:
     """A draw that is covered by another has no charges of its own."""
     charges = () if draw.beside else _charges(contract, job, draw.specification)
-    return Purchase(draw.specification, charges, context, draw.beside, draw.opened)
+    return Purchase(draw.specification, charges, context, draw.beside, draw.opened, draw.veil)
 
 
 def _charges(contract: Contract, job: Job, spec: Specification) -> tuple[Charge, ...]:

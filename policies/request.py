@@ -9,11 +9,15 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from .contract import digest
 from .document import InvalidContract, Problem, read_toml, shape_problems
+from .jobs.aggregate import AggregateJob
+from .jobs.campaign import CampaignJob
 from .jobs.job import Job
 from .jobs.lookalike import LookalikeJob
 from .jobs.overlap import OverlapJob
+from .jobs.reach import FrequencyJob, ReachJob
+from .jobs.topics import TopicsJob
 
-AnyJob: TypeAlias = LookalikeJob | OverlapJob
+AnyJob: TypeAlias = LookalikeJob | OverlapJob | AggregateJob | ReachJob | FrequencyJob | CampaignJob | TopicsJob
 """Every kind of job there is; `policies.contract.JobKind` names the same kinds."""
 
 _JOB: TypeAdapter[AnyJob] = TypeAdapter(Annotated[AnyJob, Field(discriminator="kind")])

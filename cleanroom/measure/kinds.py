@@ -5,11 +5,23 @@ from __future__ import annotations
 from ...policies.contract import Contract
 from ...policies.jobs.draw import Shape
 from ...policies.jobs.job import Job
+from .aggregate import AggregateMeasure
+from .campaign import CampaignMeasure
 from .lookalike import LookalikeMeasure
 from .measure import Measure
 from .overlap import OverlapMeasure
+from .reach import FrequencyMeasure, ReachMeasure
+from .topics import TopicsMeasure
 
-MEASURES: dict[str, Measure] = {"lookalike": LookalikeMeasure(), "overlap": OverlapMeasure()}
+MEASURES: dict[str, Measure] = {
+    "lookalike": LookalikeMeasure(),
+    "overlap": OverlapMeasure(),
+    "aggregate": AggregateMeasure(),
+    "reach": ReachMeasure(),
+    "frequency": FrequencyMeasure(),
+    "campaign": CampaignMeasure(),
+    "topics": TopicsMeasure(),
+}
 
 
 def shape_of(contract: Contract, job: Job, statistic: str) -> Shape:

@@ -33,7 +33,7 @@ from ...modelling.evaluate import MOST_BINS, Evaluation, ScoreBins, evaluate, pl
 from ...modelling.features import Category, Encoder, Kind, Number, Topics, most_cells
 from ...modelling.lookalike import Model, fit
 from ...policies.check import Allowed
-from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn
+from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn, SetColumn
 from ...policies.jobs.draw import Shape
 from ...policies.jobs.job import Job
 from ...policies.jobs.lookalike import MOMENTS, SCORES, LookalikeJob
@@ -112,6 +112,11 @@ class LookalikeMeasure:
     def figures(self, document: Mapping[str, Any], noisy: Sequence[Noisy]) -> dict[str, object]:
         return reread(noisy[1], document["calibration"])
 
+    def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
+        """Everybody counts."""
+        del room, allowed
+        return ()
+
     def precision(self, room: Room, allowed: Allowed) -> tuple[Precision, ...]:
         """Half widths of the AUC for some match rates: the real one is secret."""
         job, spec = _asked(allowed.request.job), allowed.purchases[-1].specification
@@ -161,6 +166,7 @@ def _kind(name: str, column: Column) -> Kind:
         return Number(name, *column.bounds)
     if isinstance(column, CategoryColumn):
         return Category(name, tuple(column.values))
+    assert isinstance(column, SetColumn)  # noqa: S101 - the job names no column of another kind (`LEARNABLE`)
     return Topics(name, tuple(column.values), column.at_most)
 
 

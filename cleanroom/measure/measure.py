@@ -64,5 +64,8 @@ class Measure(Protocol):
     def figures(self, document: Mapping[str, Any], noisy: Sequence[Noisy]) -> Mapping[str, object]:
         """The figures of a release once more, from its noisy integers: what its reader compares them with."""
 
+    def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
+        """What its numbers leave out, in sentences."""
+
     def precision(self, room: Room, allowed: Allowed) -> tuple[Precision, ...]:
         """How exact its numbers will be: one row for a number of fixed noise, a table of assumptions for others."""

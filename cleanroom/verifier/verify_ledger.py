@@ -78,14 +78,14 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
             require(rho > 0 and spent[account] <= caps[account], "the account is overspent")
         if kind == "release":
             spec, beside, readers = entry["specification"], entry["beside"], entry["recipients"]
-            _, spelled = text.rpartition(',"time":')[0].split('"specification":')
-            require(sha256(spelled.encode()).hexdigest() == key, "its key is not that of its specification")
+            l2, scale, worded = spec["l2_squared"], spec["scale"] * (spec["scale_unit"] == "1/1048576"), "query" in spec
+            require(sha256(canonical(spec).encode()).hexdigest() == key, "its key is not that of its specification")
             draw = entry["commitment"], spec["part"], f"{spec['datasets']} {readers}"
             require(first.setdefault(key, draw)[0] == draw[0], "the same statistic was drawn twice")
-            form = f"{spec['mechanism']} {spec['rule']} {spec['scale_unit']}" == "discrete-gaussian own-best 1/1048576"
-            good = form and spec["l2_squared"] == L2[f"{spec['statistic']} {spec['lattice']}"] and spec["scale"] > 2**21
-            require(good and (len(spec), len(spec["datasets"]), spec["unit"]) == (14, 2, "record"), "its noise is none")
-            cost = -(-spec["l2_squared"] * 2**40 * 10**12 // (2 * (spec["scale"] ** 2 - 2**42)))
+            good = f"{spec['mechanism']} {spec['rule']} {spec['unit']}" == "discrete-gaussian own-best record"
+            good &= l2 == L2.get(f"{spec['statistic']} {spec['lattice']}", max(1, l2) * worded) and scale > 2**21
+            require(good and len(spec) == 14 + worded and (worded or len(spec["datasets"]) == 2), "its noise is none")
+            cost = -(-l2 * 2**40 * 10**12 // (2 * (scale**2 - 2**42)))
             due = [(beside or key, f"{owner[it]}/record") for it in spec["datasets"] if {*readers, *host} - {owner[it]}]
             require(due and all(paid.get(each, 0) >= cost for each in due), "it is not paid for by all who must")
             fit = not beside or ({first[beside][1], spec["part"]}, first[beside][2]) == ({"train", "held-out"}, draw[2])

@@ -6,11 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..show import Part
-from . import lookalike, overlap
+from . import lookalike, overlap, tables
 
 REPORTS: dict[str, Callable[[Mapping[str, Any]], list[Part]]] = {
     "lookalike": lookalike.parts,
     "overlap": overlap.parts,
+    "aggregate": tables.parts,
+    "reach": tables.parts,
+    "frequency": tables.parts,
+    "campaign": tables.parts,
+    "topics": tables.parts,
 }
 """The tables and plots of a document (`cleanroom.document`), by its kind."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from ...dp.budget import Rho
 from ...dp.entry import Specification
 from ...dp.scale import smallest_scale
+from ...dp.veil import Veil
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,13 @@ class Draw:
 
     beside: key of the draw whose charge covers this one too, because they look at disjoint parts of the same people
     (parallel composition); "" where it pays for itself. opened: its noise is drawn ahead and used step by step.
+    veil: hides keys with too few people.
     """
 
     specification: Specification
     beside: str = ""
     opened: bool = False
+    veil: Veil | None = None
 
 
 class EpsilonTooSmall(Exception):

@@ -24,6 +24,9 @@ from .pair import PairJob
 FEWEST_PEOPLE = 200
 """A lookalike holds out one person in five by a hash: with fewer people nobody might be held out."""
 
+LEARNABLE = ("number", "category", "set")
+"""Kinds of columns that features are made of."""
+
 MOMENTS, SCORES = "seed-moments@1", "score-histogram@1"
 
 
@@ -51,8 +54,12 @@ class LookalikeJob(PairJob):
 
     def columns_of(self, contract: Contract) -> tuple[str, ...]:
         """The job's columns in the contract's order, whatever order the job names them in."""
-        declared = contract.dataset[self.people].columns
+        declared = self._learnable(contract)
         return tuple(name for name in declared if self.columns is None or name in self.columns)
+
+    def _learnable(self, contract: Contract) -> list[str]:
+        """Columns that a model learns from, in the contract's order."""
+        return [name for name, held in contract.dataset[self.people].columns.items() if held.kind in LEARNABLE]
 
     def fewest_rows(self, contract: Contract, dataset: str) -> int:
         """Of the people: as many as it needs, and as the audience it asks for."""
@@ -97,7 +104,7 @@ class LookalikeJob(PairJob):
             )
 
     def _refuse_columns(self, contract: Contract) -> None:
-        declared, clause = contract.dataset[self.people].columns, f"dataset.{self.people}"
+        declared, clause = self._learnable(contract), f"dataset.{self.people}"
         if not declared:
             raise Refused(f"{clause}.columns", "it has no columns to learn from", "declare some in the contract")
         if contract.dataset[self.people].id is None:

@@ -24,6 +24,10 @@ class PairJob(Job):
         """Two owners, and a seed list that is long enough by its public size. Errors: Refused."""
         if contract.dataset[self.people].owner == contract.dataset[self.seed].owner:
             raise Refused("dataset", "people and seed belong to the same owner", "name data sets of two owners")
+        for name in (self.people, self.seed):
+            if contract.dataset[name].rows == "events":
+                rule = f"{name} holds events, in which a person may stand many times"
+                raise Refused("dataset", rule, "name a data set of people, or ask a reach of these events")
         refuse_short(contract, self.seed, submitted)
 
     def protects(self, contract: Contract) -> tuple[Side, ...]:

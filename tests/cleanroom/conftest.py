@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from passbox.cleanroom.keys import Keys, open_keys
 from passbox.cleanroom.newkeys import make
 from passbox.cleanroom.prepare import Task, prepare
 from passbox.cleanroom.room import Room, open_room
-from passbox.cleanroom.samples import generated
+from passbox.cleanroom.samples import campaign, generated
 from passbox.cleanroom.submit import Taken, submit
 from passbox.cli.app import run
 from passbox.policies.agreement import Agreement, read_agreement, signature_path
@@ -38,6 +38,7 @@ from passbox.policies.request import Request, parse_job
 from passbox.policies.share import new_share, share_path, shares_digest, signed_share
 from passbox.policies.sign import Signer, sign, signer_of
 
+sys.path.insert(0, str(Path(__file__).parent))  # what tests share lies beside them
 PEOPLE, SEEDS, AUDIENCE = 3_000, 300, 300
 NOW = datetime(2027, 1, 10, 12, 30, tzinfo=UTC)
 PARTIES = {"publisher": "publisher", "advertiser": "advertiser", "officer": "officer", "host": "operator"}
@@ -236,10 +237,10 @@ class World:
 
 def _toml(value: object) -> str:
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{name} = {_toml(item)}" for name, item in value.items()) + " }"
+        return "{ " + ", ".join(f'"{name}" = {_toml(item)}' for name, item in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    if isinstance(value, bool):
+    if isinstance(value, bool | date):
         return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
@@ -339,6 +340,78 @@ def world(matched: World, copied: Copier) -> World:
 def used(ran: World, copied: Copier) -> World:
     """A copy of one's own, with two jobs in its ledger."""
     return copied(ran)
+
+
+# -- a campaign ------------------------------------------------------------------------------------------------------
+
+
+CAMPAIGN_PEOPLE = 2_000
+TABLE_KINDS = ("aggregate", "reach", "frequency", "campaign", "topics")
+"""Kinds of jobs about a campaign."""
+
+
+@dataclass(frozen=True)
+class CampaignWorld(World):
+    def job_text(self, kind: str, /, **changes: Any) -> str:
+        fields: dict[str, Any] = {"recipients": ["advertiser"], "epsilon": 1.0}
+        return "\n".join(
+            [f'kind = "{kind}"', *(f"{name} = {_toml(value)}" for name, value in (fields | changes).items())]
+        )
+
+    def open(self, listed: release.Listed, reader: str = "advertiser", *, ids: bool = False) -> opening.Opened:
+        return super().open(listed, reader, ids=ids)
+
+
+def campaign_contract(folder: Path, rules: str = "") -> str:
+    cards = {name: read_card(folder / f"{name}.party.toml", "party") for name in PARTIES}
+    parties = "\n".join(
+        f'[party.{name}]\nrole = "{PARTIES[name]}"\nsign = "{card["sign"]}"\nseal = "{card["seal"]}"'
+        for name, card in cards.items()
+    )
+    head, _, _ = CONTRACT.partition("[dataset.visitors]")
+    head = head.format(
+        expires="2027-06-30", operator="host", room=read_card(folder / "host.room.toml", "room"), parties=parties
+    )
+    both = 'ask = ["publisher", "advertiser"], recipients = ["publisher", "advertiser", "officer"]'
+    allow = "\n".join(f'  {{ job = "{kind}", {both} }},' for kind in (*TABLE_KINDS, "overlap"))
+    return (
+        f"{head}{campaign.contract_blocks()}[rules]\nsmallest_seed = 100\nsmallest_audience = 200\n{rules}"
+        f"allow = [\n{allow}\n]\n"
+    )
+
+
+def made_campaign(folder: Path, people: int = CAMPAIGN_PEOPLE, rules: str = "") -> CampaignWorld:
+    """A room where everything was submitted."""
+    for name, role in PARTIES.items():
+        make(folder, name, role, None, "rooms.example/spring" if name == "host" else None)
+    world = CampaignWorld(folder)
+    world.contract.write_text(campaign_contract(folder, rules))
+    agreement = sign_contract(world.contract, folder)
+    sample = campaign.write(people, folder / "p", folder / "a")
+    sources = {"visitors": sample.visitors, "exposures": sample.exposures, "purchases": sample.purchases}
+    bundles = prepare_all(world, sources)
+    create_room(world.place, agreement, world.keys("host"), world.clock)
+    for bundle in bundles.values():
+        submit(world.room(), bundle)
+    return world
+
+
+@pytest.fixture(scope="session")
+def campaign_room(tmp_path_factory: pytest.TempPathFactory) -> CampaignWorld:
+    """Visitors, exposures and purchases, submitted. Not to be changed: copy it."""
+    return made_campaign(tmp_path_factory.mktemp("campaign"))
+
+
+@pytest.fixture(scope="session")
+def make_campaign(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., CampaignWorld]:
+    """A room of its own, with so many people and under such rules."""
+    return lambda *arguments: made_campaign(tmp_path_factory.mktemp("campaign"), *arguments)
+
+
+@pytest.fixture(scope="session")
+def anew(tmp_path_factory: pytest.TempPathFactory) -> Copier:
+    """As `copied`, for what lasts as long as the tests."""
+    return lambda world: copy(world, tmp_path_factory.mktemp("anew"))
 
 
 # -- typing commands -------------------------------------------------------------------------------------------------

@@ -127,7 +127,7 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "more at most than values": ("at_most = 2", "at_most = 3", "dataset.visitors.columns.topics.at_most", "more than"),
     "a kind of column nobody knows": (
         'kind = "number", bounds',
-        'kind = "date", bounds',
+        'kind = "colour", bounds',
         "dataset.visitors.columns.age",
         "kind",
     ),

@@ -99,6 +99,7 @@ def honest() -> Iterator[tuple[str, Vector]]:
     pen.run("overlap", recipients=["publisher", "advertiser"], epsilon=0.25, serial=2)
     yield vector("resubmitted", "a newer list: another statistic, paid anew", pen)
     yield vector("cosigned", "within the window ahead of a head that the officer cosigned", cosigned())
+    yield vector("table", "a table that a job words itself, over one data set", tabled())
     yield vector("together", "budgets that state what the owners allow over all contracts", played(together="6.0"))
     earlier, _ = succession()
     yield vector("closed", "a log that ended: another contract goes on", earlier)
@@ -111,6 +112,13 @@ def honest() -> Iterator[tuple[str, Vector]]:
     pen.witness()
     pen.run("overlap", epsilon=0.4)
     yield vector("loss", "goes on after a lost disk, as owners and witness stated", pen)
+
+
+def tabled() -> Pen:
+    """A table of people by campaign, for the advertiser."""
+    pen = Pen(events=True)
+    pen.run("reach", "advertiser", recipients=["advertiser"], dataset="exposures", by=["campaign"], epsilon=0.5)
+    return pen
 
 
 def full() -> Pen:
@@ -163,6 +171,7 @@ def forged() -> Iterator[tuple[str, Vector]]:
     yield from carries()
     yield from losses()
     yield from what_was_asked()
+    yield from tables()
 
 
 def changed(
@@ -298,6 +307,35 @@ def draws() -> Iterator[tuple[str, Vector]]:
     entry["key"] = hashlib.sha256(between).hexdigest()
     about = "another specification within a charge, so that the key may be that of anything"
     yield vector("hidden-specification", about, pen, accept=False, entry=2)
+
+
+def tables() -> Iterator[tuple[str, Vector]]:
+    """Statistics that a job words itself: how far one record moves them follows from it, and the product reads it."""
+    none = "its noise is none"
+    pen = tabled()
+    del pen.entries[2]["specification"]["query"]
+    pen.rekey(pen.entries[2])
+    yield vector(
+        "table-without-words", "a table that does not say what is counted", pen, accept=False, entry=2, rule=none
+    )
+    pen = tabled()
+    pen.entries[2]["charges"][0]["rho"] -= 1
+    rule = "it is not paid for by all who must"
+    yield vector("table-for-less", "a table charged one unit below its price", pen, accept=False, entry=2, rule=rule)
+    more: dict[str, Any] = {"accept": False, "entry": 2, "beyond": ["page", "node"]}
+    for name, about, change in (
+        ("table-of-others", "a table of something else than the job asks", {"query": "0" * 64}),
+        ("table-moved-less", "a table that one record is said to move less", {"l2_squared": 1}),
+        ("table-of-fewer-cells", "a table of fewer numbers than the job asks", {"cells": 1}),
+    ):
+        pen = Pen(events=True)
+        asked = {"recipients": ["advertiser"], "dataset": "exposures", "by": ["campaign"], "epsilon": 0.5}
+        pen.release(pen.purchases(pen.request("reach", "advertiser", **asked))[0], **change)
+        yield vector(name, about, pen, rule="its specification is the job's", **more)
+    pen = Pen()
+    pen.release(pen.purchases(pen.request("overlap", epsilon=0.5))[0], query="0" * 64)
+    about = "a count that is said to be worded by a job"
+    yield vector("words-on-a-count", about, pen, accept=False, entry=2, beyond=["page"], rule=none)
 
 
 def covers() -> Iterator[tuple[str, Vector]]:

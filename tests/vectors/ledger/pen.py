@@ -75,6 +75,20 @@ allow = [
 ]
 """
 READERS = '["publisher", "advertiser", "officer"]'
+EVENTS = """\
+[dataset.exposures]
+owner = "publisher"
+protects = "person"
+rows = "events"
+at_most = 40
+identifiers.email = "raw"
+budget = { epsilon = 3.0, delta = 1e-8 }
+columns.campaign = { kind = "category", values = ["spring", "summer"] }
+columns.cost = { kind = "number", bounds = [0, 0.02] }
+columns.clicked = { kind = "flag" }
+columns.day = { kind = "date", bounds = [2027-01-01, 2027-03-31] }
+"""
+ABOUT_EVENTS = '  { job = "reach", ask = ["advertiser"], recipients = ["advertiser"] },\n'
 LOOKALIKE = '  { job = "lookalike", ask = ["publisher"], recipients = ["publisher"] },\n'
 
 
@@ -94,6 +108,7 @@ def party_blocks() -> str:
 class Pen:
     """A room of one's own: a signed contract, and a log that is written by hand.
 
+    events: whether the publisher has a data set of them, too.
     honest writing: `caps`, `run`, `deny`, `submit`, `close`, `carry`, `lose`. `entries` may be altered at will before
     `export`. continues: earlier rooms, whose accounts this one goes on with.
     """
@@ -103,6 +118,7 @@ class Pen:
     epsilon: float = 3.0
     cosign: str = ""
     together: str = ""
+    events: bool = False
     continues: tuple[Pen, ...] = ()
     entries: list[Entry] = field(default_factory=list)
     requests: Files = field(default_factory=dict)
@@ -128,10 +144,12 @@ class Pen:
             readers=READERS,
             lookalike="" if self.operator in ("publisher", "advertiser") else LOOKALIKE,
         )
+        if self.events:
+            text = text.replace("[rules]\n", f"{EVENTS}[rules]\n").replace("allow = [\n", f"allow = [\n{ABOUT_EVENTS}")
         data = text.lstrip().encode()
         signatures = {party: sign(data, key_of(party), "passbox-contract") for party in PARTIES}
         self.agreement: Agreement = agree(parse(data), data, signatures)
-        for dataset, rows in (("visitors", 3000), ("buyers", 300)):
+        for dataset, rows in (("visitors", 3000), ("buyers", 300), *((("exposures", 9000),) if self.events else ())):
             self.submit(dataset, rows)
         for cap in caps(self.agreement):
             self.append("cap", **cap.as_json())
@@ -166,7 +184,8 @@ class Pen:
 
     def request(self, kind: str, asker: str = "publisher", signer: str = "", **fields: Any) -> Request:
         """A job, kept in the copy and signed by who asks, or by somebody else in its name."""
-        job = {"people": "visitors", "seed": "buyers", "recipients": ["publisher"], "epsilon": 1.0} | fields
+        pair = {"people": "visitors", "seed": "buyers"} if kind in ("lookalike", "overlap") else {}
+        job = pair | {"recipients": ["publisher"], "epsilon": 1.0} | fields
         text = f'kind = "{kind}"\n' + "".join(f"{name} = {json.dumps(value)}\n" for name, value in job.items())
         text += "audience = { size = 300 }\n" if kind == "lookalike" else ""
         data = text.encode()

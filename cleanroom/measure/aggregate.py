@@ -1,0 +1,110 @@
+"""Aggregate: any measures by any declared columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from ...policies.jobs.aggregate import (
+    ALL_TABLE,
+    COUNTS_TABLE,
+    PEOPLE_TABLE,
+    AggregateJob,
+    CountAsked,
+    MeanAsked,
+    PeopleAsked,
+    QuantilesAsked,
+    SumAsked,
+)
+from ...policies.jobs.query import Terms
+from ...policies.jobs.table import TableJob
+from .shown import Column, Mean, Plain, Quantile, Tables, View, short
+from .table import TableDocument, TableMeasure, bounds_said, enough
+
+
+class Aggregate(TableDocument):
+    """Any measures by any declared columns."""
+
+    kind: Literal["aggregate"]
+
+
+class AggregateMeasure(TableMeasure):
+    """One view of all measures, and one of the totals."""
+
+    document = Aggregate
+    job = AggregateJob
+
+    def views(self, job: TableJob, terms: Terms, tables: Tables, rows: Mapping[str, int]) -> Sequence[View]:
+        del rows
+        asked = _asked(job)
+        first = next(iter(tables.values()))
+        labels = _labels(asked, tables)
+        by = short([d.name for d in first.by[: len(asked.by)]], asked.dataset)
+        columns = tuple(column for name in asked.measure for column in _columns(asked, name))
+        top = None
+        if asked.top is not None:
+            plain = next(c for c in columns if c.name == asked.top.by)
+            top = np.argsort(-plain.read(tables).estimate, kind="stable")[: asked.top.keys].astype(np.int64)
+        shown = enough(terms, tables[PEOPLE_TABLE]) if PEOPLE_TABLE in tables else None
+        views = [View("by key" if by else "in all", by, labels, columns, shown, top)]
+        if totals := _totals(asked, tables):
+            every = enough(terms, tables[ALL_TABLE]) if ALL_TABLE in tables else None
+            views.append(View("in all", (), [()], totals, every))
+        return views
+
+    def notes(self, job: TableJob, terms: Terms) -> list[str]:
+        asked, said = _asked(job), bounds_said(job, terms)
+        rows = terms.dataset[job.dataset].rows_a_person
+        for name, each in asked.measure.items():
+            if isinstance(each, CountAsked) and each.at_most is not None and each.at_most < rows:
+                said.append(
+                    f"{name}: of one person at most {each.at_most} rows count, of up to {rows} that it may have"
+                )
+            if isinstance(each, SumAsked) and each.at_most is not None:
+                low, high = terms.dataset[job.dataset].columns[each.of].bounds  # type: ignore[union-attr]
+                possible = rows * max(abs(float(low)), abs(float(high)))  # type: ignore[arg-type]
+                if each.at_most < possible:
+                    said.append(
+                        f"{name}: one person adds at most {each.at_most:g}, of up to {possible:g} by its bounds"
+                    )
+        if asked.top is not None:
+            said.append("which keys are the largest is seen through noise: one just below may be larger in truth")
+        return said
+
+
+def _asked(job: TableJob) -> AggregateJob:
+    assert isinstance(job, AggregateJob)  # noqa: S101 - MEASURES dispatches on the kind
+    return job
+
+
+def _labels(job: AggregateJob, tables: Tables) -> list[tuple[str, ...]]:
+    """The keys of `by`: of a table of quantiles, without the bins."""
+    for name, table in tables.items():
+        if name != ALL_TABLE:
+            return list(dict.fromkeys(label[: len(job.by)] for label in table.labels))
+    raise KeyError
+
+
+def _columns(job: AggregateJob, name: str) -> list[Column]:
+    asked = job.measure[name]
+    if isinstance(asked, PeopleAsked):
+        return [Plain(name, PEOPLE_TABLE, name)]
+    if isinstance(asked, MeanAsked):
+        return [Mean(name, name, name)]
+    if isinstance(asked, QuantilesAsked):
+        return [Quantile(f"{name} {share:.0%}", name, name, share) for share in asked.shares]
+    return [Plain(name, COUNTS_TABLE, name)]
+
+
+def _totals(job: AggregateJob, tables: Tables) -> tuple[Column, ...]:
+    if not job.totals or not job.by:
+        return ()
+    found: list[Column] = []
+    for name, asked in job.measure.items():
+        if isinstance(asked, PeopleAsked):
+            found.append(Plain(name, ALL_TABLE, name) if ALL_TABLE in tables else Plain(name, PEOPLE_TABLE, name, True))
+        elif not isinstance(asked, MeanAsked | QuantilesAsked) and tables[COUNTS_TABLE].totals:
+            found.append(Plain(name, COUNTS_TABLE, name, True))
+    return tuple(found)

@@ -1,0 +1,189 @@
+"""Measures of jobs that ask tables: exact integers over joined rows, one draw of noise, and views of what came back.
+
+A release says what was asked (the job) and what was declared of the columns (of the contract); from these and the
+noisy integers of its receipt every figure follows, at the reader as in the room. The entry in the ledger names the
+digest of all that says what was counted: other columns, bounds or keys would be another statistic.
+
+The code ensures: nothing after `Ledger.pay` sees a row.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...dp.aggregate import Statistic
+from ...dp.grouped import aggregate
+from ...dp.layout import Layout
+from ...dp.ledger import Ledger
+from ...dp.measures import People
+from ...dp.noisy import Noisy, Receipt
+from ...dp.scale import SCALE_UNIT
+from ...dp.table import Table
+from ...dp.veil import is_hidden
+from ...policies.check import Allowed
+from ...policies.contract import AtLeast, Contract, DatasetRule
+from ...policies.jobs.draw import Shape
+from ...policies.jobs.job import Job
+from ...policies.jobs.query import Query, Terms
+from ...policies.jobs.table import TABLE, TableJob
+from ..document import Count, Document, Strict
+from ..room import Room
+from .measure import Contents, Made, Precision
+from .rows import tables as rows_of
+from .shown import Tables, TableShown, View, cuts, figures_of
+
+
+class Declared(Strict):
+    """What the contract says of what was asked. at_least: how many people stand behind a key that is shown."""
+
+    dataset: dict[str, DatasetRule]
+    at_least: AtLeast | None
+
+
+class TableDocument(Document):
+    """asked: the job. declared: of the contract. rows: of the data sets, which are public. notes: what bounds may
+    have cut, and other things to know before the numbers are used."""
+
+    asked: dict[str, Any]
+    declared: Declared
+    rows: dict[str, Count]
+    tables: list[TableShown]
+    notes: list[str]
+
+
+class TableMeasure(ABC):
+    """One noisy row of numbers, and views of it."""
+
+    files: frozenset[str] = frozenset()
+
+    @property
+    @abstractmethod
+    def document(self) -> type[TableDocument]: ...
+
+    @property
+    @abstractmethod
+    def job(self) -> type[TableJob]: ...
+
+    @abstractmethod
+    def views(self, job: TableJob, terms: Terms, tables: Tables, rows: Mapping[str, int]) -> Sequence[View]:
+        """What is shown of the tables. rows: of the data sets."""
+
+    def notes(self, job: TableJob, terms: Terms) -> list[str]:
+        """What a reader should know of the bounds."""
+        return bounds_said(job, terms)
+
+    def statistics(self, document: Mapping[str, Any]) -> tuple[str, ...]:
+        del document
+        return (TABLE,)
+
+    def shape(self, contract: Contract, job: Job, statistic: str) -> Shape:
+        del statistic
+        query = table_job(job).query(Terms.of(contract, job.datasets()))
+        layout = query.layout()
+        return Shape(layout.cells, 0, query.l2_squared(layout))
+
+    def make(self, room: Room, allowed: Allowed, ledger: Ledger) -> Made:
+        job, purchase = table_job(allowed.request.job), allowed.purchases[0]
+        terms = Terms.of(room.contract, job.datasets())
+        query = job.query(terms)
+        noisy = ledger.paid(purchase) or ledger.pay(purchase, exact(room, query, purchase.key))
+        rows = {name: held.rows for name, held in room.submitted().items() if name in job.datasets()}
+        return Made((noisy,), Contents(self.values(job, terms, rows, noisy), {}))
+
+    def values(self, job: TableJob, terms: Terms, rows: Mapping[str, int], noisy: Noisy) -> dict[str, object]:
+        """What a release holds beside its receipt."""
+        declared = Declared(dataset=dict(terms.dataset), at_least=terms.at_least)
+        return {
+            "asked": json.loads(job.model_dump_json(exclude_none=True)),
+            "declared": json.loads(declared.model_dump_json()),
+            "rows": dict(rows),
+            **self._read(job, terms, rows, noisy),
+        }
+
+    def _read(self, job: TableJob, terms: Terms, rows: Mapping[str, int], noisy: Noisy) -> dict[str, object]:
+        tables = job.query(terms).layout().read(noisy)
+        views = [*self.views(job, terms, tables, rows), *cuts(job.query(terms).stakes)]
+        return {"tables": figures_of([view.read(tables) for view in views]), "notes": self.notes(job, terms)}
+
+    def figures(self, document: Mapping[str, Any], noisy: Sequence[Noisy]) -> dict[str, object]:
+        """Once more, from the job and the declarations that the release states; they must be those that were paid for.
+
+        Errors: ValueError where they are not.
+        """
+        job = self.job.model_validate_json(json.dumps(document["asked"]))
+        declared = Declared.model_validate_json(json.dumps(document["declared"], default=str))
+        terms = Terms(declared.dataset, declared.at_least)
+        query = job.query(terms)
+        entry = json.loads(document["receipt"]["entries"][0]["entry"])
+        if entry["specification"]["query"] != query.digest(query.layout(), terms):
+            raise ValueError("what was paid for is another query")
+        return self._read(job, terms, document["rows"], noisy[0])
+
+    def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
+        job = table_job(allowed.request.job)
+        return tuple(self.notes(job, Terms.of(room.contract, job.datasets())))
+
+    def precision(self, room: Room, allowed: Allowed) -> tuple[Precision, ...]:
+        """Of the planned noise alone: numbers as they will be, ratios for assumed sizes."""
+        job, spec = table_job(allowed.request.job), allowed.purchases[0].specification
+        terms = Terms.of(room.contract, job.datasets())
+        layout = job.query(terms).layout()
+        tables = layout.read(only_noise(layout, spec.scale / SCALE_UNIT))
+        rows = {name: held.rows for name, held in room.submitted().items()}
+        found = [row for view in self.views(job, terms, tables, rows) for row in view.planned(tables)]
+        return tuple(dict.fromkeys(found))
+
+
+def table_job(job: Job) -> TableJob:
+    assert isinstance(job, TableJob)  # noqa: S101 - MEASURES dispatches on the kind
+    return job
+
+
+def exact(room: Room, query: Query, key: str) -> Statistic:
+    """The exact integers of a query. key: of the statistic; what is cut is cut by a secret of the room's for it."""
+    layout = query.layout()
+    secret = room.store.derive(f"rows {key}")
+    statistic = aggregate(layout, rows_of(room, query, secret), secret)
+    return Statistic(statistic.values, statistic.bits, query.l2_squared(layout))
+
+
+def only_noise(layout: Layout, scale: float) -> Noisy:
+    """A row of zeros with the noise that is planned: nothing was drawn, and nothing was looked at."""
+    return Noisy(np.zeros(layout.cells, dtype=np.int64), scale, 0, Receipt("", 0, b"", ""))
+
+
+def enough(terms: Terms, table: Table) -> NDArray[np.bool_] | None:
+    """Which keys have as many people as the contract asks for; None where it asks for none (`dp.veil`)."""
+    if terms.at_least is None:
+        return None
+    people = next(measure.name for measure in table.measures if isinstance(measure, People))
+    return ~is_hidden(table.cells[people], table.steps[people])
+
+
+def enough_of(terms: Terms, tables: Sequence[Table]) -> NDArray[np.bool_] | None:
+    """Keys that have enough people in every one of some tables of the same keys."""
+    found = [shown for table in tables if (shown := enough(terms, table)) is not None]
+    return np.logical_and.reduce(found) if found else None
+
+
+def bounds_said(job: TableJob, terms: Terms) -> list[str]:
+    """What may have been cut, by the declared bounds: what was, nobody is told."""
+    said = []
+    rule = terms.dataset[job.dataset]
+    if terms.at_least is not None:
+        said.append(
+            f"keys with fewer than {terms.at_least.people} people are hidden, and some with a few more: the noise "
+            f"decides, and lets one of fewer pass at most once in {1 / terms.at_least.delta:,.0f} keys"
+        )
+    if job.keys_per_person is not None and job.keys_per_person < rule.rows_a_person:
+        said.append(
+            f"of one person at most {job.keys_per_person} keys count, of up to {rule.rows_a_person} that its rows can "
+            "reach: numbers are too small by what was cut"
+        )
+    return said

@@ -1,0 +1,101 @@
+"""Tables of numbers with intervals, as every job that asks tables shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..show import Bars, Part, Table, number
+
+MOST_SHOWN = 40
+"""Keys on the screen; a file holds them all."""
+MOST_BARS = 20
+MOST_COLUMNS = 4
+"""Of numbers, side by side."""
+BELOW_ZERO = (
+    "a count is not below 0: what is below it here is noise, and left as it is because a figure that was cut off at 0 "
+    "would be too large on average"
+)
+
+
+def parts(document: Mapping[str, Any]) -> list[Part]:
+    """Every table of a release, a plot of its first column, and what to know about the numbers."""
+    found: list[Part] = []
+    for table in document["tables"]:
+        found += [*_table(table), *_hidden(table)]
+    found += [plot for table in document["tables"][:1] for plot in _plot(table)]
+    if any(_below_zero(table) for table in document["tables"]):
+        found.append(BELOW_ZERO)
+    return [*found, *document["notes"]]
+
+
+def _table(table: Mapping[str, Any]) -> list[Part]:
+    """Of one key, numbers stand below each other; of several, some beside each other."""
+    columns, keys = table["columns"], table["keys"]
+    if len(keys) == 1 or not table["by"]:
+        rows = [(column["name"], cell(column, 0)) for column in columns] if keys else []
+        return [Table(("number", "estimate"), rows, title=_title(table, columns), right=(1,))]
+    parts: list[Part] = []
+    for at in range(0, len(columns), MOST_COLUMNS):
+        parts.append(_wide(table, columns[at : at + MOST_COLUMNS]))
+    more = [f"{len(keys) - MOST_SHOWN} more keys: `--out FILE` writes them all"] if len(keys) > MOST_SHOWN else []
+    return [*parts, *more]
+
+
+def _wide(table: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -> Table:
+    """Some columns of a table."""
+    rows = [(*key, *(cell(column, at) for column in columns)) for at, key in enumerate(table["keys"][:MOST_SHOWN])]
+    header = (*table["by"], *(column["name"] for column in columns))
+    right = range(len(table["by"]), len(header))
+    return Table(header, rows, title=_title(table, columns), right=tuple(right))
+
+
+def _title(table: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -> str:
+    covers = ", ".join(dict.fromkeys(column["covers"] for column in columns))
+    return f"{table['name']}  [95 % interval: {covers}]"
+
+
+def _hidden(table: Mapping[str, Any]) -> list[Part]:
+    many = table["hidden"]
+    return [f"{many} of {many + len(table['keys'])} keys are not shown"] if many else []
+
+
+def _plot(table: Mapping[str, Any]) -> list[Part]:
+    """The first column, longest bar for the largest number."""
+    if not table["by"] or not 1 < len(table["keys"]) <= MOST_BARS:
+        return []
+    column = table["columns"][0]
+    values = [value or 0.0 for value in column["estimate"]]
+    largest = max([*values, 0.0]) or 1.0
+    rows = [
+        (" · ".join(key), max(0.0, value) / largest, cell(column, at))
+        for at, (key, value) in enumerate(zip(table["keys"], values, strict=True))
+    ]
+    return [Bars(f"{column['name']} by {', '.join(table['by'])}", rows)]
+
+
+def cell(column: Mapping[str, Any], at: int) -> str:
+    """One number with its interval."""
+    value, low, high = column["estimate"][at], column["low"][at], column["high"][at]
+    digits = digits_of([low, high], value)
+    if value is None and low is None and high is None:
+        return "unknown"
+    if low is None and high is None and value is not None:
+        return number(value, 3)
+    middle = "unknown" if value is None else number(value, digits)
+    ends = ("-∞" if low is None else number(low, digits), "∞" if high is None else number(high, digits))
+    return f"{middle}  [{ends[0]}, {ends[1]}]"
+
+
+def digits_of(ends: Sequence[float | None], value: float | None) -> int:
+    """So many digits that the interval's width shows two of its own."""
+    known = [end for end in [*ends, value] if end is not None]
+    width = max(known) - min(known) if known else 1.0
+    digits = 0
+    while digits < 6 and width < 10:
+        width, digits = width * 10, digits + 1
+    return digits
+
+
+def _below_zero(table: Mapping[str, Any]) -> bool:
+    return any(value is not None and value < 0 for column in table["columns"] for value in column["estimate"])

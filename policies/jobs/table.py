@@ -1,0 +1,214 @@
+"""Jobs that ask tables: declared rows, declared keys, one draw of noise for all numbers of the job."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from itertools import pairwise
+from typing import Annotated, TypeAlias
+
+from pydantic import Field, field_validator
+
+from ...dp.budget import Rho
+from ...dp.entry import Specification
+from ...dp.keys import Dimension
+from ...dp.scale import SCALE_UNIT
+from ..contract import CategoryColumn, Contract, DatasetRule, DateColumn, FlagColumn, Name, NumberColumn, Value
+from ..refused import Refused, Submitted
+from ..sentences import names
+from .draw import Draw, Shape, shaped, with_noise
+from .job import Job, ShapeOf, each_once
+from .pair import refuse_short
+from .query import Kept, Query, Terms, day_number, dimension
+
+TABLE = "table@1"
+ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}(\.[a-z][a-z0-9_-]{0,39})?$")]
+"""A column, with its data set before it where that is not the job's own."""
+Number: TypeAlias = int | float
+Filter: TypeAlias = list[Value] | list[date] | list[Number]
+
+
+class TableJob(Job):
+    """A job about the rows of one data set.
+
+    by: columns that make the keys; numbers need `bins`, days need `windows`. where: only rows of these values, or
+    from the first to the last of two numbers or days. among: only people who stand in these data sets, too.
+    keys_per_person: the most keys one person adds to; all that its rows can reach, where it is left out.
+    """
+
+    dataset: Name
+    by: Annotated[list[ColumnName], Field(max_length=6)] = Field(default_factory=list)
+    bins: dict[ColumnName, Annotated[list[Number], Field(min_length=2, max_length=1000)]] = Field(default_factory=dict)
+    windows: dict[ColumnName, Annotated[list[date], Field(min_length=2, max_length=1000)]] = Field(default_factory=dict)
+    where: dict[ColumnName, Annotated[Filter, Field(min_length=1, max_length=1000)]] = Field(default_factory=dict)
+    among: Annotated[list[Name], Field(max_length=4)] = Field(default_factory=list)
+    keys_per_person: Annotated[int, Field(ge=1, le=10**6)] | None = None
+
+    _columns_once = field_validator("by")(each_once)
+
+    @field_validator("bins", "windows", "where", mode="before")
+    @classmethod
+    def _whole_names(cls, value: object) -> object:
+        """`where.exposures.clicked` and `where."exposures.clicked"` are one: TOML reads the first as two tables."""
+        if not isinstance(value, dict):
+            return value
+        inner = {name: item for name, item in value.items() if isinstance(item, dict)}
+        flat = {f"{name}.{column}": item for name, columns in inner.items() for column, item in columns.items()}
+        return {name: item for name, item in value.items() if name not in inner} | flat
+
+    _among_once = field_validator("among")(each_once)
+
+    @abstractmethod
+    def query(self, terms: Terms) -> Query:
+        """The tables it asks. Errors: Refused."""
+
+    def own_datasets(self) -> tuple[str, ...]:
+        """Data sets that the kind names beside `dataset`."""
+        return ()
+
+    def datasets(self) -> tuple[str, ...]:
+        named = [self.dataset, *self.own_datasets(), *self.among, *map(_dataset_of, [*self.by, *self.where])]
+        return tuple(dict.fromkeys(name for name in named if name))
+
+    def refuse(self, contract: Contract, submitted: Mapping[str, Submitted]) -> None:
+        for name in self.datasets():
+            refuse_short(contract, name, submitted)
+        identifier_of(contract, self.datasets())
+        query = self.query(Terms.of(contract, self.datasets()))
+        query.layout()
+        self._refuse_free(contract)
+
+    def _refuse_free(self, contract: Contract) -> None:
+        """What shows nobody's people to anybody else needs no room, and has no account to log it to."""
+        readers = contract.readers(tuple(self.recipients))
+        if not any(readers - {contract.dataset[name].owner} for name in self.datasets()):
+            rule = f"all of it belongs to {names(readers)}, who alone would read it"
+            raise Refused("recipients", rule, "name another reader, or count at home")
+
+    def draws(self, contract: Contract, base: Specification, rho: Rho, shape_of: ShapeOf) -> tuple[Draw, ...]:
+        """One draw over all tables."""
+        del shape_of
+        terms = Terms.of(contract, self.datasets())
+        query = self.query(terms)
+        layout = query.layout()
+        spec = replace(base, statistic=TABLE, columns=query.columns, query=query.digest(layout, terms))
+        shape = Shape(layout.cells, 0, query.l2_squared(layout))
+        spec = with_noise(shaped(spec, shape), rho)
+        return (Draw(spec, veil=query.veil(layout, spec.scale / SCALE_UNIT, terms.at_least)),)
+
+    def learns(self, contract: Contract, readers: str) -> tuple[str, ...]:
+        learn = "learn" if ", " in readers else "learns"
+        owners = names({contract.dataset[name].owner for name in self.datasets()})
+        return (
+            f"{readers} {learn} {self.what()} of {names(self.datasets())}, with noise (ε {self.epsilon:g})",
+            f"without any one person of {owners}, and all its rows, these numbers would look about as likely",
+        )
+
+    @abstractmethod
+    def what(self) -> str:
+        """What its readers learn, in a few words."""
+
+    @classmethod
+    def draft(cls, contract: Contract, size: int | None) -> list[str]:
+        """The first data set of events, where there is one, and a category to count by."""
+        del size
+        held = contract.dataset
+        dataset = next((name for name, rule in held.items() if rule.rows == "events"), next(iter(held)))
+        category = next((n for n, c in held[dataset].columns.items() if isinstance(c, CategoryColumn)), None)
+        by = f'["{category}"]' if category else "[]"
+        return [
+            f'dataset = "{dataset}"',
+            f"by = {by}  # columns that make the keys; days need `windows`, numbers `bins`",
+        ]
+
+    # -- what kinds share ------------------------------------------------------------------------------------------
+
+    def dimensions(self, terms: Terms) -> tuple[Dimension, ...]:
+        """The columns of `by` as a table has them. Errors: Refused."""
+        for cut in (*self.bins, *self.windows):
+            if cut not in self.by:
+                raise Refused("by", f"{cut} is cut, but by does not name it", f"add {cut} to by, or leave it out")
+        return tuple(dimension(terms, terms.named(name, self.dataset), self._edges(terms, name)) for name in self.by)
+
+    def _edges(self, terms: Terms, name: str) -> tuple[float, ...] | None:
+        column = terms.column(terms.named(name, self.dataset))
+        if name in self.windows:
+            if not isinstance(column, DateColumn):
+                raise Refused("windows", f"{name} holds no days", f"say bins.{name}, or leave it out")
+            days = self.windows[name]
+            if any(later <= sooner for sooner, later in pairwise(days)):
+                rule = f"the windows of {name} overlap or run backwards: each day belongs to one"
+                raise Refused("windows", rule, "list the first day of each in order, and the day after the last")
+            low, high = column.bounds
+            if days[0] > high or days[-1] <= low:
+                rule = f"no day of windows.{name} lies from {low} to {high}, which is all that {name} holds"
+                raise Refused("windows", rule, f"choose days from {low} to {high}")
+            return tuple(map(day_number, days))
+        if name in self.bins:
+            return tuple(map(float, self.bins[name]))
+        return None
+
+    def joined(self, terms: Terms) -> tuple[str, ...]:
+        """Data sets whose columns are looked up: of people alone. Errors: Refused."""
+        whole = [terms.named(name, self.dataset) for name in [*self.by, *self.where]]
+        others = tuple(
+            dict.fromkeys(d for d in map(_dataset_of, whole) if d not in (self.dataset, *self.own_datasets()))
+        )
+        for name in others:
+            if terms.dataset[name].rows == "events":
+                rule = f"a person has many rows in {name}: which of them should count is not said"
+                raise Refused("by", rule, f"name columns of {self.dataset}, or of a data set of people")
+        return others
+
+    def filters(self, terms: Terms, *, of_own: bool = False) -> tuple[Kept, ...]:
+        """Rows that are kept. of_own: of the data sets that the kind names, instead of all others. Errors: Refused."""
+        found = (_kept(terms, terms.named(name, self.dataset), wanted) for name, wanted in self.where.items())
+        return tuple(each for each in found if (_dataset_of(each.column) in self.own_datasets()) is of_own)
+
+    def keys_of(self, rule: DatasetRule, cells: int, times: int = 1) -> int:
+        """The most keys that one person adds to. times: keys of one row."""
+        return min(self.keys_per_person or rule.rows_a_person * times, cells)
+
+
+def identifier_of(contract: Contract, datasets: tuple[str, ...]) -> str:
+    """The one kind of identifier by which the rows of these data sets are joined: that of the events, or the best that
+    all carry. Errors: Refused."""
+    carried = {name: [k for k in contract.match.keys if k in contract.dataset[name].identifiers] for name in datasets}
+    both = [kind for kind in contract.match.keys if all(kind in kinds for kinds in carried.values())]
+    if both or len(datasets) == 1:
+        return (both or carried[datasets[0]])[0]
+    known = "; ".join(f"{name} by {' and '.join(kinds)}" for name, kinds in carried.items())
+    raise Refused("dataset", f"no identifier joins them: {known}", "name data sets that share one of match.keys")
+
+
+def _dataset_of(column: str) -> str:
+    return column.partition(".")[0] if "." in column else ""
+
+
+def _kept(terms: Terms, whole: str, wanted: Filter) -> Kept:
+    """One filter, as declared. Errors: Refused."""
+    column, name = terms.column(whole), whole.partition(".")[2]
+    clause = f"where {name}"
+    if isinstance(column, CategoryColumn | FlagColumn):
+        known = ["no", "yes"] if isinstance(column, FlagColumn) else column.values
+        unknown = [value for value in wanted if value not in known]
+        if unknown:
+            raise Refused("where", f"{clause} asks values that are not declared", f"use some of {names(known)}")
+        return Kept(whole, values=tuple(map(str, wanted)))
+    if isinstance(column, NumberColumn | DateColumn) and len(wanted) == 2:
+        low, high = wanted
+        fits = isinstance(low, date) is isinstance(column, DateColumn) and not isinstance(low, str)
+        if fits and low <= high:  # type: ignore[operator]
+            ends = [day_number(end) if isinstance(end, date) else float(end) for end in (low, high)]
+            _refuse_outside(column, name, low, high)
+            return Kept(whole, ends=(ends[0], ends[1]))
+    raise Refused("where", f"{clause} is neither values nor two ends", "write values, or the first and the last")
+
+
+def _refuse_outside(column: NumberColumn | DateColumn, name: str, low: object, high: object) -> None:
+    first, last = column.bounds
+    if low > last or high < first:  # type: ignore[operator]
+        rule = f"nothing of {name} can lie there: it is declared from {first} to {last}"
+        raise Refused("where", rule, f"choose ends from {first} to {last}")

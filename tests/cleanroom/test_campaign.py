@@ -1,0 +1,475 @@
+"""Jobs about events, through the whole room: a campaign of invented people, whose true numbers the test knows."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import pytest
+from campaign_jobs import KINDS, asked
+
+from passbox.cleanroom import job
+from passbox.cleanroom.asking import draft_job, refusal
+from passbox.cleanroom.opening import BadRelease, check_receipt
+from passbox.cleanroom.samples import campaign
+from passbox.cleanroom.target import NoTarget, target
+from passbox.policies.check import Refused
+from passbox.policies.contract import parse
+from passbox.policies.document import InvalidContract
+from passbox.policies.request import Request, parse_job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import CampaignWorld, Copier
+
+
+@pytest.fixture
+def world(campaign_room: CampaignWorld, copied: Copier) -> CampaignWorld:
+    room: CampaignWorld = copied(campaign_room)  # type: ignore[assignment]
+    return room
+
+
+@pytest.fixture(scope="session")
+def opened(campaign_room: CampaignWorld, anew: Copier) -> dict[str, dict[str, Any]]:
+    """What a reader of each kind of job opens; every one in a room of its own, whose budget is whole."""
+    found = {}
+    for kind in KINDS:
+        room = anew(campaign_room)
+        planned = job.plan(room.room(), room.request(kind, "advertiser", **asked(kind)))
+        ran = room.run(kind, "advertiser", **asked(kind))
+        room.verify()
+        found[kind] = dict(room.open(ran.release).document) | {"planned": planned.precision}
+    return found
+
+
+@pytest.fixture(scope="session")
+def truth(campaign_room: CampaignWorld) -> dict[str, pl.DataFrame]:
+    """The files as the parties had them, people cut to the rows that count left out of the comparison."""
+    folder = campaign_room.folder
+    return {
+        name: pl.read_csv(folder / place / f"{name}.csv", try_parse_dates=True)
+        for name, place in (("visitors", "p"), ("exposures", "p"), ("purchases", "a"))
+    }
+
+
+def column(document: dict[str, Any], table: int, name: str) -> dict[str, Any]:
+    return next(each for each in document["tables"][table]["columns"] if each["name"] == name)
+
+
+def holds(found: dict[str, Any], at: int, value: float, times: float = 2.5) -> bool:
+    """Within so many times the half width: 5 standard deviations, less than one false alarm in a million."""
+    middle, half = found["estimate"][at], (found["high"][at] - found["low"][at]) / 2
+    return abs(middle - value) <= times * half
+
+
+# -- the numbers are those of the campaign -----------------------------------------------------------------------------
+
+
+def test_reach_is_how_many_people_and_households_were_reached(
+    opened: dict[str, Any], truth: dict[str, pl.DataFrame]
+) -> None:
+    exposures = truth["exposures"]
+    for at, name in enumerate(campaign.CAMPAIGNS):
+        mine = exposures.filter(pl.col("campaign") == name)
+        assert holds(column(opened["reach"], 0, "people"), at, mine["email"].n_unique())
+        assert holds(column(opened["reach"], 0, "households"), at, mine["household"].n_unique())
+    assert holds(column(opened["reach"], 1, "people"), 0, exposures["email"].n_unique())
+    assert holds(column(opened["reach"], 1, "households"), 0, exposures["household"].n_unique())
+
+
+def test_frequency_is_how_often_they_were(opened: dict[str, Any], truth: dict[str, pl.DataFrame]) -> None:
+    times = truth["exposures"]["email"].value_counts()["count"].clip(1, 6)
+    often = {k: int((times == k).sum()) for k in range(1, 7)}
+    document = opened["frequency"]
+    for k in range(1, 7):
+        assert holds(column(document, 0, "people"), k - 1, often[k])
+        more = column(document, 0, "people so often or more")
+        assert holds(more, k - 1, sum(often[each] for each in range(k, 7)))
+    average = sum(k * n for k, n in often.items()) / sum(often.values())
+    assert holds(column(document, 1, "average frequency"), 0, average)
+
+
+def test_campaign_figures_are_the_quotients_of_what_was_counted(
+    opened: dict[str, Any], truth: dict[str, pl.DataFrame]
+) -> None:
+    document, exposures = opened["campaign"], truth["exposures"]
+    for at, name in enumerate(campaign.CAMPAIGNS):
+        mine = exposures.filter(pl.col("campaign") == name)
+        clicks = int((mine["clicked"] == "yes").sum())
+        assert holds(column(document, 0, "impressions"), at, mine.height)
+        assert holds(column(document, 0, "clicks"), at, clicks)
+        assert holds(column(document, 0, "spend"), at, mine["cost"].sum())
+        assert holds(column(document, 0, "starts"), at, int((mine["started"] == "yes").sum()))
+        assert holds(column(document, 0, "deep"), at, int((mine["depth"] >= 50).sum()))
+        assert holds(column(document, 0, "cpm"), at, mine["cost"].sum() / mine.height * 1000)
+        assert holds(column(document, 0, "ctr"), at, clicks / mine.height)
+        assert holds(column(document, 0, "scroll_rate"), at, (mine["depth"] >= 50).mean())  # type: ignore[arg-type]
+    assert holds(column(document, 1, "impressions"), 0, exposures.height)
+
+
+def test_conversions_are_credited_to_the_last_event_before_them(
+    opened: dict[str, Any], truth: dict[str, pl.DataFrame]
+) -> None:
+    """Counted again, slowly: each order looks for its person's latest ad in the thirty days before."""
+    seen: dict[str, list[tuple[date, str]]] = {}
+    for email, day, name in truth["exposures"].select("email", "day", "campaign").iter_rows():
+        seen.setdefault(canonical(email), []).append((day, name))
+    certain, credited = dict.fromkeys(campaign.CAMPAIGNS, 0), dict.fromkeys(campaign.CAMPAIGNS, 0)
+    for email, day in truth["purchases"].select("email", "day").iter_rows():
+        before = [each for each in seen.get(canonical(email), []) if 0 <= (day - each[0]).days <= 30]
+        if before:
+            last = {name for when, name in before if when == max(before)[0]}
+            for name in last:
+                credited[name] += 1
+            if len(last) == 1:
+                certain[last.pop()] += 1
+    for at, name in enumerate(campaign.CAMPAIGNS):
+        found = column(opened["campaign"], 0, "conversions")
+        slack = credited[name] - certain[name]
+        assert holds(found, at, certain[name]) or found["estimate"][at] <= credited[name] + slack
+
+
+def canonical(email: str) -> str:
+    local, _, domain = email.strip().lower().partition("@")
+    local = local.partition("+")[0].replace(".", "") if domain == "gmail.com" else local
+    return f"{local}@{domain}"
+
+
+def test_an_aggregate_counts_adds_averages_and_ranks(opened: dict[str, Any], truth: dict[str, pl.DataFrame]) -> None:
+    document, exposures = opened["aggregate"], truth["exposures"]
+    counts = {name: exposures.filter(pl.col("campaign") == name) for name in campaign.CAMPAIGNS}
+    for at, mine in enumerate(counts.values()):
+        assert holds(column(document, 0, "people"), at, mine["email"].n_unique())
+        assert holds(column(document, 0, "ads"), at, mine.height, 4)  # up to 20 of one person: some were cut
+        assert holds(column(document, 0, "depth"), at, float(mine["depth"].mean()), 5)  # type: ignore[arg-type]
+    assert document["tables"][1]["name"] == "in all"
+
+
+def test_totals_are_the_sum_of_their_parts(opened: dict[str, Any]) -> None:
+    for kind, names in (
+        ("aggregate", ["ads", "cost"]),
+        ("campaign", ["impressions", "clicks", "spend", "conversions"]),
+    ):
+        for name in names:
+            parts, total = column(opened[kind], 0, name), column(opened[kind], 1, name)
+            assert sum(parts["estimate"]) == pytest.approx(total["estimate"][0])
+            assert parts["covers"] == total["covers"] == "noise; made to add up"
+
+
+def test_topics_name_the_pairs_that_were_made_to_go_together(make_campaign: Callable[..., CampaignWorld]) -> None:
+    """Of the four pairs that the sample draws more often, those with many people stand out; no other pair does."""
+    room = make_campaign(30_000)
+    ran = room.run("topics", "advertiser", **asked("topics"))
+    table = room.open(ran.release).document["tables"][0]  # type: ignore[index]
+    q = next(each for each in table["columns"] if each["name"] == "false discovery rate")["estimate"]
+    found = {tuple(key) for key, value in zip(table["keys"], q, strict=True) if value <= 0.05}
+    assert {("cycling", "spring"), ("travel", "summer"), ("fitness", "spring")} <= found
+    lift = next(each for each in table["columns"] if each["name"] == "lift")
+    place = table["keys"].index(["cycling", "spring"])
+    assert lift["low"][place] > 1
+
+
+# -- plans -------------------------------------------------------------------------------------------------------------
+
+
+FIXED = {
+    "aggregate": {"people": 0, "ads": 0, "cost": 0},
+    "reach": {"people": 0, "households": 0},
+    "frequency": {"people": 0},
+    "campaign": {"impressions": 0, "clicks": 0, "spend": 0, "conversions": 0, "revenue": 0},
+    "topics": {"people": 0},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_number_of_fixed_noise_has_the_interval_that_was_planned(opened: dict[str, Any], kind: str) -> None:
+    planned = opened[kind]["planned"]
+    for name, table in FIXED[kind].items():
+        found = column(opened[kind], table, name)
+        half = next(half for what, _, half in planned if what == name)
+        assert (found["high"][0] - found["low"][0]) / 2 == pytest.approx(half, rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_plan_touches_no_data(world: CampaignWorld, kind: str) -> None:
+    request = world.request(kind, "advertiser", **asked(kind))
+    before = job.plan(world.room(), request)
+    for path in world.place.glob("datasets/*/*/*.parquet"):
+        path.unlink()
+    assert job.plan(world.room(), request) == before
+    assert world.spent() == {"advertiser/record": 0, "publisher/record": 0}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_pays_is_whose_people_are_shown_to_others(world: CampaignWorld, kind: str) -> None:
+    planned = job.plan(world.room(), world.request(kind, "advertiser", **asked(kind)))
+    both = kind == "campaign"  # its readers are both parties
+    assert {cost.owner for cost in planned.costs} == ({"publisher", "advertiser"} if both else {"publisher"})
+
+
+def test_the_same_job_again_is_the_same_file(world: CampaignWorld) -> None:
+    first = world.run("reach", "advertiser", **asked("reach"))
+    again = world.run("reach", "advertiser", **asked("reach"))
+    assert (first.charged, again.charged) == (True, False)
+    assert first.release == again.release
+
+
+def test_other_bounds_are_another_statistic(world: CampaignWorld) -> None:
+    """Noise would average out for those who ask one thing under many bounds, and pay once."""
+    one = world.request("reach", "advertiser", **asked("reach"))
+    keys = {job.plan(world.room(), one).allowed.purchases[0].key}
+    for changes in (
+        {"keys_per_person": 1},
+        {"by": ["device"]},
+        {"where": {"device": ["ctv"]}},
+        {"among": ["visitors"]},
+    ):
+        other = world.request("reach", "advertiser", **asked("reach", **changes))
+        keys.add(job.plan(world.room(), other).allowed.purchases[0].key)
+    assert len(keys) == 5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_draft_is_a_job_that_a_room_would_run(campaign_room: CampaignWorld, kind: str) -> None:
+    agreed, data = campaign_room.agreement.contract, campaign_room.contract.read_bytes()
+    rule = next(each for each in agreed.rules.allow if each.job == kind)
+    text = draft_job(agreed, data, rule, 1.0, None).encode()
+    drafted = parse_job(text)
+    assert refusal(campaign_room.agreement, drafted, "publisher", campaign_room.now.date()) is None
+    assert job.plan(campaign_room.room(), Request(drafted, text, "publisher", "")).costs
+
+
+@pytest.mark.parametrize(("kind", "number"), [("reach", "households"), ("campaign", "clicks"), ("frequency", "")])
+def test_a_target_says_the_epsilon_and_that_epsilon_is_enough(
+    campaign_room: CampaignWorld, kind: str, number: str
+) -> None:
+    room, fields = campaign_room.room(), asked(kind, epsilon=1.0)
+    planned = job.plan(room, campaign_room.request(kind, "advertiser", **fields))
+    first = next(half for what, _, half in planned.precision if what == (number or "people"))
+    for within in (0.5 * first, first, 3 * first):
+        found = target(room.contract, planned, within, number)
+        again = job.plan(room, campaign_room.request(kind, "advertiser", **(fields | {"epsilon": found.epsilon})))
+        half = next(half for what, given, half in again.precision if what == found.number and given == "whatever it is")
+        assert half <= within
+        assert half == pytest.approx(found.half_width)
+        less = round(found.epsilon - 0.0002, 4)
+        once_more = job.plan(room, campaign_room.request(kind, "advertiser", **(fields | {"epsilon": less})))
+        assert next(half for what, _, half in once_more.precision if what == found.number) > within * 0.999
+
+
+@pytest.mark.parametrize(("within", "number"), [(1e-9, ""), (-1.0, ""), (5.0, "cpm"), (5.0, "nothing")])
+def test_a_target_that_no_epsilon_gives_is_told_so(campaign_room: CampaignWorld, within: float, number: str) -> None:
+    planned = job.plan(campaign_room.room(), campaign_room.request("campaign", "advertiser", **asked("campaign")))
+    with pytest.raises(NoTarget):
+        target(campaign_room.room().contract, planned, within, number)
+
+
+# -- what a reader can check -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d["tables"][0]["columns"][0]["estimate"].__setitem__(0, 1.0),
+        lambda d: d["asked"].__setitem__("by", ["device"]),
+        lambda d: d["declared"]["dataset"]["exposures"].__setitem__("at_most", 4),
+        lambda d: d["notes"].append("all is well"),
+        lambda d: d["tables"][0]["keys"].pop(),
+    ],
+    ids=["a number", "what was asked", "what was declared", "what is said", "a key"],
+)
+def test_a_release_that_says_something_else_does_not_open(opened: dict[str, Any], change: Any) -> None:
+    document = json.loads(json.dumps({k: v for k, v in opened["reach"].items() if k != "planned"}, default=str))
+    check_receipt(Path("x"), document)
+    change(document)
+    with pytest.raises(BadRelease):
+        check_receipt(Path("x"), document)
+
+
+# -- k beside noise ----------------------------------------------------------------------------------------------------
+
+
+def test_a_key_with_few_people_is_hidden_from_its_reader_too(make_campaign: Callable[..., CampaignWorld]) -> None:
+    """Not only in the table: the noisy integers that a reader gets do not hold it either."""
+    room = make_campaign(2_000, "at_least = { people = 200, delta = 1e-6 }\n")
+    for kind in KINDS:
+        changes = {"by": ["device"]} if kind in ("aggregate", "reach") else {}
+        ran = room.run(kind, "advertiser", **asked(kind, **({"epsilon": 3.0} | changes)))
+        document = room.open(ran.release).document
+        values = document["receipt"]["entries"][0]["values"]  # type: ignore[index]
+        shown = document["tables"][0]  # type: ignore[index]
+        if kind in ("topics", "aggregate"):
+            assert shown["hidden"] > 0
+            assert min(values) == -(2**63)
+        for each in shown["columns"]:
+            assert all(value is None or value > -1e15 for value in each["estimate"])
+    assert room.verify().releases == len(KINDS)
+
+
+# -- refused before data is touched ------------------------------------------------------------------------------------
+
+
+REFUSED: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
+    "a column that is not declared": ("reach", {"by": ["color"]}, "columns", {"by": ["campaign"]}),
+    "a value that is not declared": (
+        "reach",
+        {"where": {"device": ["fax"]}},
+        "where",
+        {"where": {"device": ["ctv"]}},
+    ),
+    "windows that overlap": (
+        "reach",
+        {"by": ["day"], "windows": {"day": [date(2027, 1, 1), date(2027, 2, 1), date(2027, 1, 15)]}},
+        "windows",
+        {"by": ["day"], "windows": {"day": [date(2027, 1, 1), date(2027, 1, 15), date(2027, 2, 1)]}},
+    ),
+    "days that cannot be": (
+        "reach",
+        {"by": ["day"], "windows": {"day": [date(2029, 1, 1), date(2029, 2, 1)]}},
+        "windows",
+        {"by": ["day"], "windows": {"day": [date(2027, 1, 1), date(2027, 2, 1)]}},
+    ),
+    "days that are not cut": (
+        "reach",
+        {"by": ["day"]},
+        "by",
+        {"by": ["day"], "windows": {"day": [date(2027, 1, 1), date(2027, 2, 1)]}},
+    ),
+    "a price divided by nothing": (
+        "campaign",
+        {"report": ["cpc"], "clicks": None},
+        "report",
+        {"report": ["cpm"], "clicks": None},
+    ),
+    "households that nobody named": (
+        "reach",
+        {"dataset": "purchases", "by": [], "recipients": ["publisher"]},
+        "columns",
+        {"dataset": "purchases", "by": [], "households": False, "recipients": ["publisher"]},
+    ),
+    "households as keys": ("reach", {"by": ["household"]}, "by", {"by": ["device"]}),
+    "a depth that nobody reaches": (
+        "campaign",
+        {"deep": {"column": "depth", "at_least": 101}},
+        "columns",
+        {"deep": {"column": "depth", "at_least": 99}},
+    ),
+    "a column of events looked up": ("reach", {"by": ["purchases.product"]}, "by", {"by": ["visitors.region"]}),
+    "what only its owner would read": (
+        "reach",
+        {"recipients": ["publisher"]},
+        "recipients",
+        {"recipients": ["officer"]},
+    ),
+    "a history that splits nobody": (
+        "topics",
+        {"history": {"column": "visits", "below": 500}},
+        "bins",
+        {"history": {"column": "visits", "below": 10}},
+    ),
+    "more cells than fit": (
+        "aggregate",
+        {"by": ["device", "depth", "cost"], "bins": {"depth": list(range(1000)), "cost": list(range(1000))}},
+        "query",
+        {"by": ["device"]},
+    ),
+    "a bound for what is not counted": (
+        "campaign",
+        {"at_most": {"revenue": 10}, "revenue": None},
+        "at_most",
+        {"at_most": {"spend": 1}, "revenue": None},
+    ),
+    "too short a list": ("topics", {"dataset": "exposures"}, "dataset", {}),
+}
+"""What is asked, what refuses it, and one change that passes."""
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_denial_names_its_clause_and_the_change_it_offers_passes(campaign_room: CampaignWorld, name: str) -> None:
+    kind, wrong, clause, right = REFUSED[name]
+    room = campaign_room.room()
+
+    def planned(changes: dict[str, Any]) -> job.Plan:
+        fields = {key: value for key, value in asked(kind, **changes).items() if value is not None}
+        return job.plan(room, campaign_room.request(kind, "advertiser", **fields))
+
+    with pytest.raises(Refused) as refused:
+        planned(wrong)
+    assert refused.value.clause == clause
+    assert refused.value.remedy
+    assert planned(right).allowed.purchases
+
+
+@pytest.mark.parametrize(
+    "name", ["a column that is not declared", "windows that overlap", "a price divided by nothing"]
+)
+def test_a_denial_is_logged_and_an_auditor_knows_its_clause(world: CampaignWorld, name: str) -> None:
+    kind, wrong, _, _ = REFUSED[name]
+    fields = {key: value for key, value in asked(kind, **wrong).items() if value is not None}
+    with pytest.raises(Refused):
+        world.run(kind, "advertiser", **fields)
+    assert world.verify().denials == 1
+
+
+def test_a_budget_that_fits_half_says_which_half(world: CampaignWorld) -> None:
+    """The largest ε that fits is named, and a job of that ε passes."""
+    world.run("reach", "advertiser", **asked("reach", epsilon=7.0))
+    with pytest.raises(job.Unaffordable) as short:
+        world.run("campaign", "advertiser", **asked("campaign", epsilon=7.0))
+    assert f"ask epsilon = {short.value.largest:g}" in short.value.hint
+    world.run("campaign", "advertiser", **asked("campaign", epsilon=short.value.largest))
+    world.verify()
+
+
+CONTRACTS: dict[str, tuple[str, str, str]] = {
+    "events without a bound": ("at_most = 40  # rows of one person that count\n", "", "nothing bounds"),
+    "events with IDs": ('rows = "events"\nat_most = 40', 'rows = "events"\nid = "x"\nat_most = 40', "no IDs"),
+    "people with a bound": ('id = "visitor_id"\n', 'id = "visitor_id"\nat_most = 3\n', "everybody stands once"),
+    "days that run backwards": (
+        "bounds = [2027-01-01, 2027-03-31]",
+        "bounds = [2027-03-31, 2027-01-01]",
+        "smaller first",
+    ),
+    "k of nobody": (
+        "smallest_audience = 200\n",
+        "smallest_audience = 200\nat_least = { people = 0, delta = 1e-6 }\n",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+def test_a_contract_that_cannot_hold_is_told_so(campaign_room: CampaignWorld, name: str) -> None:
+    old, new, words = CONTRACTS[name]
+    text = campaign_room.contract.read_text()
+    assert old in text
+    parse(text.encode())
+    with pytest.raises(InvalidContract) as invalid:
+        parse(text.replace(old, new, 1).encode())
+    assert any(words in f"{each.rule} {each.remedy}" for each in invalid.value.problems)
+
+
+def test_the_sample_is_of_the_size_that_was_asked(truth: dict[str, pl.DataFrame]) -> None:
+    assert truth["visitors"].height == 2_000
+    assert np.isclose(truth["exposures"]["campaign"].value_counts(normalize=True)["proportion"].sum(), 1)
+
+
+def test_people_whom_a_bound_cut_are_counted_and_what_may_be_missing_is_said(
+    world: CampaignWorld, truth: dict[str, pl.DataFrame]
+) -> None:
+    fields = asked("campaign", at_most={"impressions": 5, "clicks": 1}, report=["ctr"])
+    document = world.open(world.run("campaign", "advertiser", **fields).release).document
+    (said,) = (each for each in document["tables"] if each["name"] == "cut by bounds (events)")  # type: ignore[index,attr-defined]
+    people, ads, clicks = said["columns"]
+    exposures = truth["exposures"].with_columns(clicked=pl.col("clicked") == "yes")
+    each = exposures.group_by("email").agg(ads=pl.len(), clicks=pl.col("clicked").sum())
+    cut = each.filter((pl.col("ads").clip(0, 40) > 5) | (pl.col("clicks") > 1)).height
+    assert holds(people, 0, cut)
+    assert ads["estimate"][0] == pytest.approx(35 * people["estimate"][0])
+    assert clicks["estimate"][0] == pytest.approx(39 * people["estimate"][0])
+    assert [ads["name"], ads["covers"]] == ["impressions missing at most", "noise, of the most that may be missing"]
