@@ -260,7 +260,16 @@ def slower(home: Path, seconds: float, milliseconds: int) -> dict[str, str]:
     """The same on a disk whose every sync lasts longer."""
     held = ["-e", "trace=fsync,fdatasync", "-e", f"inject=fsync,fdatasync:delay_exit={milliseconds * 1000}"]
     tracer = ["strace", "-f", "--seccomp-bpf", "-qq", *held, "-o", "/dev/null"] if milliseconds else []
-    command: list[str] = [*tracer, sys.executable, __file__, "--rates", "--seconds", str(seconds), "--folder", str(home)]
+    command: list[str] = [
+        *tracer,
+        sys.executable,
+        __file__,
+        "--rates",
+        "--seconds",
+        str(seconds),
+        "--folder",
+        str(home),
+    ]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return dict(json.loads(done.stdout))
 

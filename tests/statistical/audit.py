@@ -9,8 +9,8 @@ its error rates follows a 99 % lower bound on μ (Dong, Roth, Su 2022; Clopper-P
 once in a hundred times. A count is drawn 10^6 times in either world at ε 1 (the bound is .973 μ on average, with
 a deviation of .008), every way a quarter as often at ε 4, where less is enough (.984 μ, .004).
 
-With eight bounds one is too high in one run of thirteen, so a bound that does not hold is drawn anew, and the audit fails
-where the second does not hold either: a sound mechanism fails it once in a thousand runs.
+With eight bounds one is too high in one run of thirteen, so a bound that does not hold is drawn anew, and the audit
+fails where the second does not hold either: a sound mechanism fails it once in a thousand runs.
 
 The selection of keys is audited by its rate: a 99 % lower bound on δ must lie within [.9 δ, δ].
 """
