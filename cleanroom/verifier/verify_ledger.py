@@ -1,17 +1,17 @@
-"""Verify a copy of a Passbox ledger without Passbox: python3 verify_ledger.py EXPORT CONTRACT [SEEN_CHECKPOINT ...]
-CONTRACT is your own. Left to `passbox ledger verify`: other signatures, logs in before/, window, what a job asks."""
+"""Verify a Passbox ledger without Passbox: verify_ledger.py EXPORT YOUR_CONTRACT [SEEN ...] (see docs/ledger.md)."""
 
-import base64, json, math, subprocess, sys, tempfile, tomllib
-from hashlib import sha256
+import base64, hashlib, json, math, subprocess, sys, tempfile, tomllib
 from pathlib import Path
 
 OPENSSL = "openssl pkeyutl -verify -pubin -keyform DER -inkey key -rawin -in message -sigfile signature"
-L2 = {"matched-count@1 2^-10": 2**20, "seed-moments@1 2^-20": 1_124_250_513_572, "score-histogram@1 2^-10": 2**20}
+L2 = {"seed-moments@1 2^-20": 1_124_250_513_572, "matched-count@1 2^-10": 2**20, "score-histogram@1 2^-10": 2**20}
 PARTS = """cap account delta epsilon owner rho unit, carry charges from statement, closed next, denial asker clause job
 purpose recipients, release asker beside charges commitment covered job key library purpose recipients specification"""
 KINDS = {each.split()[0]: {*each.split()[1:], "contract", "kind", "seq", "time", "v"} for each in PARTS.split(",")}
+KINDS |= dict.fromkeys(("open", "outcome"), KINDS["release"])
+STATES = {"open 00", "open 10", "outcome 10", "release 00", "release 01", "release 11"}
 decode, place = json.JSONDecoder(parse_float=str, parse_constant=str).decode, ["log"]
-canonical = json.JSONEncoder(check_circular=False, sort_keys=True, separators=(",", ":")).encode
+canonical, sha256 = json.JSONEncoder(check_circular=False, sort_keys=True, separators=(",", ":")).encode, hashlib.sha256
 
 
 def require(holds: object, rule: str) -> None:
@@ -23,13 +23,12 @@ def head(path: Path, vkey: str, hashes: list[bytes]) -> int:  # its size; signed
     (name, key_id, key), (text, _, by) = vkey.split("+", 2), path.read_bytes().decode().rpartition("\n\n")
     raws = [base64.b64decode(line.rpartition(" ")[2]) for line in by.split("\n")]
     ours = {raw[4:] for raw in raws if raw[:4].hex() == key_id and f"— {name} {base64.b64encode(raw).decode()}\n" in by}
-    der, (origin, size, root) = bytes.fromhex("302a300506032b6570032100") + base64.b64decode(key)[1:], text.split("\n")
+    der, (at, size, root) = bytes.fromhex("302a300506032b6570032100") + base64.b64decode(key)[1:], text.split("\n")
     with tempfile.TemporaryDirectory() as folder:
         for file, data in (("key", der), ("message", f"{text}\n".encode()), ("signature", b"".join(ours))):
             Path(folder, file).write_bytes(data)
-        failed = subprocess.run(OPENSSL.split(), cwd=folder, capture_output=True, check=False).returncode
-    require(not failed and origin == name, f"{path.name} is not signed by the contract's room")
-    row = hashes[: int(size)]
+        no = subprocess.run(OPENSSL.split(), cwd=folder, capture_output=True, check=False).returncode
+    require(not no and at == name and [row := hashes[: int(size)]], f"{path.name} is not signed by the contract's room")
     require(int(size) == len(row) > 0, f"rolled back: {path.name} counts {size} entries, {len(row)} are here")
     while len(row) > 1:
         row = [sha256(b"\1" + a + b).digest() for a, b in zip(row[::2], row[1::2], strict=False)] + row[len(row) & ~1 :]
@@ -37,8 +36,7 @@ def head(path: Path, vkey: str, hashes: list[bytes]) -> int:  # its size; signed
     return int(size)
 
 
-def keeps(rho: int, epsilon: float, delta: float, **_: float) -> bool:
-    """Whether ρ = μ²/2, in units of 10^-12, keeps to (ε, δ) by the exact Gaussian curve; what floats lose counts."""
+def keeps(rho: int, epsilon: float, delta: float, **_: float) -> bool:  # ρ = μ²/2 in 10^-12, by the exact curve
     mu = math.sqrt(2 * (rho / 10**12))
     near, far = (math.erfc((epsilon / mu + half) / math.sqrt(2)) / 2 for half in (-mu / 2, mu / 2))
     return near - math.exp(epsilon) * far + 1e-13 * (near + math.exp(epsilon) * far) <= delta * (1 - 1e-9)
@@ -46,9 +44,9 @@ def keeps(rho: int, epsilon: float, delta: float, **_: float) -> bool:
 
 def verify(export: Path, contract: Path, *seen: Path) -> None:
     terms, digest = tomllib.loads(contract.read_bytes().decode()), sha256(contract.read_bytes()).hexdigest()
-    owner = {name: rule["owner"] for name, rule in terms["dataset"].items()}
+    of, owner = terms["match"], {name: held["owner"] for name, held in terms["dataset"].items()}
     log = b"".join(path.read_bytes() for path in sorted(export.glob("tile/entries/**/[0-9]*")) if path.is_file())
-    caps, spent, paid, first, covers, entries, end, hour, kind = {}, {}, {}, {}, {}, [], 0, "", ""
+    caps, spent, paid, first, met, covers, entries, end, hour, kind = {}, {}, {}, {}, {}, {}, [], 0, "", ""
     while end < len(log):
         entries.append(log[end + 2 : (end := end + 2 + int.from_bytes(log[end : end + 2]))])
     for path in (*export.glob("requests/*.toml"), *export.glob("manifests/*.json")):
@@ -56,8 +54,7 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
     hashes, older = [sha256(b"\0" + entry).digest() for entry in entries], terms.get("continues", [])
     vkey, host = terms["room"]["checkpoint"], {terms["room"]["operator"]} & {*owner.values()}
     size, *_ = [head(path, vkey, hashes) for path in (export / "checkpoint", *seen, *export.glob("witnesses/[!.]*"))]
-    for at, text in enumerate(entry.decode("latin-1") for entry in entries):
-        place[0] = f"entry {at}"
+    for at, place[0], text in ((at, f"entry {at}", leaf.decode("latin-1")) for at, leaf in enumerate(entries)):
         entry, above = decode(text), "~" if kind == "closed" else hour
         kind, hour, key, account = entry["kind"], entry["time"], entry.get("key", at), entry.get("account")
         stands = f"{entry['v']} {entry['seq']} {entry['contract']}" == f"1 {at} {digest}" and above <= hour
@@ -68,27 +65,30 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
             fits = [all(keeps(each, **budget) for budget in budgets) for each in (entry["rho"], entry["rho"] + 1)]
             require(fits == [True, False] and account not in caps, "the contract gives another cap, or gave it before")
             caps[account], spent[account] = entry["rho"], 0
-        if kind == "carry":
-            came, then, loss = entry["from"]["contract"], entry["from"]["size"], entry["statement"]
-            require(came in ([digest] if loss else older) and (not loss or then == at), "it carries what nobody named")
+        if kind == "carry" and (loss := entry["statement"], came := entry["from"]):
+            named = came["contract"] in ([digest] if loss else older) and (not loss or came["size"] == at)
+            require(named, "it carries what nobody named")
         for account, before, rho in [(it["account"], it["before"], it["rho"]) for it in entry.get("charges", [])]:
             require((key, account) not in paid, "an account is charged twice")
             require(f"{before}" == f"{spent[account]}", "the running balance is broken")
             paid[key, account], spent[account] = rho, spent[account] + rho
             require(rho > 0 and spent[account] <= caps[account], "the account is overspent")
-        if kind == "release":
-            spec, beside, readers = entry["specification"], entry["beside"], entry["recipients"]
-            l2, scale, worded = spec["l2_squared"], spec["scale"] * (spec["scale_unit"] == "1/1048576"), "query" in spec
-            require(sha256(canonical(spec).encode()).hexdigest() == key, "its key is not that of its specification")
-            draw = entry["commitment"], spec["part"], f"{spec['datasets']} {readers}"
-            require(first.setdefault(key, draw)[0] == draw[0], "the same statistic was drawn twice")
-            good = f"{spec['mechanism']} {spec['rule']} {spec['unit']}" == "discrete-gaussian own-best record"
-            good &= l2 == L2.get(f"{spec['statistic']} {spec['lattice']}", max(1, l2) * worded) and scale > 2**21
-            require(good and len(spec) == 14 + worded and (worded or len(spec["datasets"]) == 2), "its noise is none")
-            cost = -(-l2 * 2**40 * 10**12 // (2 * (scale**2 - 2**42)))
+        if (ahead := kind == "open") or kind in ("release", "outcome"):
+            spec, spelled = entry["specification"], text[text.find('"specification":') + 16 : text.rfind(',"time":')]
+            beside, readers, worded, l2 = entry["beside"], entry["recipients"], "query" in spec, spec["l2_squared"]
+            require(sha256(spelled.encode()).hexdigest() == key, "its key is not that of its specification")
+            require(f"{kind} {(key, True) in met:d}{(key, False) in met:d}" in STATES, "its noise is not open")
+            part, same = first.setdefault(key, (spec["part"], f"{spec['datasets']} {readers}"))
+            require(met.setdefault((key, ahead), to := entry["commitment"]) == to, "the same statistic was drawn twice")
+            by = *map(spec.get, ("mechanism", "rule", "scale_unit", "unit")), len(spec), worded or len(spec["datasets"])
+            ok = by == ("discrete-gaussian", of["rule"], "1/1048576", "record", 14 + worded, worded or 2)
+            one = L2.get(f"{spec['statistic'].replace('by-tier', 'count')} {spec['lattice']}", l2 * worded)
+            ok &= spec["scale"] > 2**21 and 0 < l2 in {one * n * m * m for n in (1, 2) for m in (1, len(of["keys"]))}
+            require(ok, "its noise is none")
+            cost = -(-l2 * 2**40 * 10**12 // (2 * (spec["scale"] ** 2 - 2**42)))
             due = [(beside or key, f"{owner[it]}/record") for it in spec["datasets"] if {*readers, *host} - {owner[it]}]
             require(due and all(paid.get(each, 0) >= cost for each in due), "it is not paid for by all who must")
-            fit = not beside or ({first[beside][1], spec["part"]}, first[beside][2]) == ({"train", "held-out"}, draw[2])
+            fit = not beside or ({first[beside][0], part}, first[beside][1]) == ({"train", "held-out"}, same)
             require(fit and covers.setdefault(beside or at, at) == at, "its cover does not fit")
     require(len(caps) == len({*owner.values()}), "an owner has no cap")
     print("OK", *(f"{name} {spent[name]} of {cap} ({spent[name] / cap:.1%})" for name, cap in caps.items()), sep="\n")
