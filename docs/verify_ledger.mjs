@@ -378,7 +378,7 @@ class Books {
     const news = recipients.filter((name) => !draw.read.includes(name));
     this.requireOpened(draw, kind, again);
     if (kind === "outcome") {
-      require(charges.length + news.length === 0, "it settles noise that was not opened for its readers");
+      require(charges.length + news.length === 0, "its noise is not open");
       draw.commitment = commitment;
     } else require(charges.length > 0 || news.length > 0, "the same statistic stands twice, for nobody new");
     require(draw.commitment === commitment, "the same statistic was drawn twice");
@@ -397,11 +397,11 @@ class Books {
 
   /** Noise that is opened is settled once, and only then released to more readers. */
   requireOpened(draw, kind, again) {
+    const rule = "its noise is not open";
     if (kind === "outcome") {
-      require(again && draw.opened && !draw.settled, "it settles noise that was not opened, or was settled before");
+      require(again && draw.opened && !draw.settled, rule);
       draw.settled = true;
-    } else if (kind === "open") require(draw.opened && !draw.settled, "it opens noise that was settled");
-    else require(!draw.opened || draw.settled, "it releases noise that was not settled");
+    } else require(kind === "open" ? draw.opened && !draw.settled : !draw.opened || draw.settled, rule);
   }
 
   /** What a statistic may draw on under a rule. */

@@ -11,7 +11,8 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -140,6 +141,35 @@ def test_the_product_gives_every_vector_the_same_verdict_at_the_same_entry(case:
     vector, files = case
     said = files.product()
     assert agrees(said, {**vector, "rule": ""}, "product") or ("signed over" in said and vector["entry"] is None)
+
+
+ORDERS = {
+    "open outcome": True,
+    "open open outcome release": True,
+    "open outcome outcome": False,
+    "open outcome open": False,
+    "open release": False,
+}
+"""What may stand of one key whose noise is drawn ahead. Each, but an outcome, is for a reader more."""
+
+
+@needs_openssl
+@needs_node
+@pytest.mark.parametrize("order", ORDERS)
+def test_noise_is_opened_then_settled_once_then_released(
+    order: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(MAKE.parent)
+    make, pen = import_module("make"), import_module("pen").Pen()
+    wanted = pen.purchases(pen.request("overlap", epsilon=0.5, recipients=["publisher", "advertiser"]))[0]
+    readers = iter((("advertiser",), ("advertiser", "publisher"), ("officer",)))
+    for kind in order.split():
+        if kind != "outcome":
+            wanted = replace(wanted, context=replace(wanted.context, recipients=next(readers)))
+        pen.release(wanted, kind=kind)
+    files = unpack(make.vector("", "", pen)[1], tmp_path)
+    says = "OK" if ORDERS[order] else f"FAIL entry {1 + len(order.split())}: its noise is not open"
+    assert (files.page(), files.node()) == (says, says)
 
 
 @needs_openssl

@@ -30,6 +30,7 @@ sys.path.insert(0, str(HERE))
 
 from pen import Entry, Files, Pen, as_text, key_of  # noqa: E402
 
+from passbox.dp.entry import Purchase  # noqa: E402
 from passbox.dp.note import NoteKey, sign_checkpoint  # noqa: E402
 from passbox.dp.scale import Scale  # noqa: E402
 from passbox.dp.tree import leaf_hash, root_of  # noqa: E402
@@ -184,6 +185,7 @@ def forged() -> Iterator[tuple[str, Vector]]:
     yield from losses()
     yield from what_was_asked()
     yield from tables()
+    yield from opened()
 
 
 def changed(
@@ -365,6 +367,31 @@ def several_keys() -> Iterator[tuple[str, Vector]]:
         pen.release(wanted, **{"l2_squared": wanted.specification.l2_squared, **spec})
         about = "noise that does not fit what one record of the side that pays can move under the contract's rule"
         yield vector(name, about, pen, accept=False, entry=2, rule="its noise is none", beyond=beyond)
+
+
+def opened() -> Iterator[tuple[str, Vector]]:
+    """Noise that is drawn ahead. No job of this contract draws so: the page and Node cannot know that."""
+    none = "its noise is not open"
+    pen, wanted = overlap_wanted()
+    pen.release(wanted, kind="open")
+    pen.release(wanted, kind="outcome")
+    about, more = "a count whose noise was drawn ahead, as no count is", {"accept": False, "entry": 2}
+    rule = "its statistic is drawn at once"
+    yield vector("opened-count", about, pen, rule=rule, **more | {"beyond": ["page", "node"]})
+    pen, wanted = overlap_wanted()
+    pen.release(wanted, kind="outcome")
+    yield vector("outcome-of-nothing", "an outcome of noise that nobody opened", pen, rule=none, **more)
+    for kind in ("open", "outcome"):
+        pen, wanted = overlap_wanted()
+        pen.release(wanted)
+        pen.release(wanted, kind=kind)
+        about = f"a released statistic, and then its {kind}"
+        yield vector(f"{kind}-of-a-release", about, pen, rule=none, **more | {"entry": 3})
+
+
+def overlap_wanted() -> tuple[Pen, Purchase]:
+    pen = Pen()
+    return pen, pen.purchases(pen.request("overlap", epsilon=0.5))[0]
 
 
 def covers() -> Iterator[tuple[str, Vector]]:

@@ -203,7 +203,7 @@ class Pen:
         """The entries of an honest run of a job."""
         return [self.release(each) for each in self.purchases(self.request(kind, asker, **fields))]
 
-    def release(self, purchase: Purchase, **spec: Any) -> Entry:
+    def release(self, purchase: Purchase, kind: str = "release", **spec: Any) -> Entry:
         """One draw, charged to whom it is due. spec: what its specification says instead, priced as that asks for."""
         specification = purchase.specification.as_json() | spec
         key = digest(specification)
@@ -217,8 +217,9 @@ class Pen:
             if each.account not in paid
         ]
         covering = other["charges"] if other else []
+        known = [entry["commitment"] for entry in earlier if entry["kind"] != "open" or kind == "open"]
         return self.append(
-            "release",
+            kind,
             **purchase.context.as_json(),
             key=key,
             specification=specification,
@@ -226,7 +227,7 @@ class Pen:
             covered=[{name: each[name] for name in ("account", "dataset", "rho")} for each in covering],
             beside=purchase.beside,
             library="opendp 0.16.0",
-            commitment=earlier[0]["commitment"] if earlier else digest(f"commitment {key}"),
+            commitment=known[-1] if known else digest(f"commitment {'opened ' if kind == 'open' else ''}{key}"),
         )
 
     def deny(self, clause: str, kind: str, asker: str = "publisher", **fields: Any) -> Entry:
