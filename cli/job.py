@@ -171,10 +171,15 @@ def _costs(planned: Plan) -> Table:
 
 
 def _precision(planned: Plan) -> Table:
-    rows = [
-        (what, assumed, f"±{half:.3f}" if half < 10 else f"±{half:,.0f}") for what, assumed, half in planned.precision
-    ]
+    rows = [(what, assumed, f"±{_width(half)}") for what, assumed, half in planned.precision]
     return Table(("number", "if", "95 % interval"), rows, right=(2,))
+
+
+def _width(half: float) -> str:
+    """As many digits as tell something."""
+    if half >= 10:
+        return f"{half:,.0f}"
+    return f"{half:.3f}" if half >= 0.01 else f"{half:.2g}"
 
 
 def _explained(planned: Plan) -> list[Part]:

@@ -10,7 +10,7 @@ from ..show import Bars, Part, Table, number
 MOST_SHOWN = 40
 """Keys on the screen; a file holds them all."""
 MOST_BARS = 20
-MOST_COLUMNS = 4
+MOST_COLUMNS = 3
 """Of numbers, side by side."""
 BELOW_ZERO = (
     "a count is not below 0: what is below it here is noise, and left as it is because a figure that was cut off at 0 "
