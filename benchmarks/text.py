@@ -3,7 +3,7 @@
     python benchmarks/text.py [--peers PYTHON] [--json]
 
 Ours, on GloVe's 400,000 words: the certified exponential mechanism (every word of the vocabulary may come in, 20,000
-may come out), from texts to texts and draws alone; Euclidean noise with an exact search among all plain words. How long a
+may come out), from texts to texts and draws alone; Euclidean noise with an exact search among all words. How long a
 vocabulary that was measured before takes to be ready, and how much memory the process ever held.
 
 PYTHON is an interpreter that has mldp-text, pypantera and dp-diffractor (`python -m venv V; V/bin/pip install mldp-text

@@ -3,8 +3,8 @@
     python benchmarks/text_hierarchy.py FILE.npz
 
 FILE comes from `passbox text hierarchy`. The claim under test: at equal worst-case N_w (how often the word that stays
-most often stays), the mean N_w of hyperbolic noise is up to twenty times smaller. Both are tried on the same nouns, with
-as many draws; ε is a grid for each, and Euclid's mean is read off, by interpolation, where its worst word stays as often.
+most often stays), the mean N_w of hyperbolic noise is up to twenty times smaller. Both are tried on the same nouns, as
+often; ε is a grid for each, and Euclid's mean is read off, by interpolation, where its worst word stays as often.
 `--worst 0.95` takes a quantile instead of the largest, which a single word decides.
 """
 
