@@ -39,12 +39,14 @@ def main() -> None:
     place = {word: at for at, word in enumerate(glove.words.to_list())}
     both = [(at, place[word]) for at, word in enumerate(ball.words.to_list()) if word in place]
     ours, theirs = np.array(both).T
+    _, first = np.unique(ball.vectors[ours], axis=0, return_index=True)  # one word of each synset
+    ours, theirs = ours[np.sort(first)], theirs[np.sort(first)]
     chosen = np.sort(np.random.default_rng(0).permutation(len(ours))[: given.words])
     hyper, flat = ball.vectors[ours], glove.vectors[theirs]
     least = ball.dimensions - 1
     lines = []
     for name, make, vectors, grid in (
-        ("hyperbolic", hyperbolic, hyper, [least + extra for extra in (0.5, 1, 2, 4, 8, 16, 32)]),
+        ("hyperbolic", hyperbolic, hyper, [least + extra for extra in (0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 4)]),
         ("euclidean", euclidean, flat, [2, 4, 5, 6, 7, 8, 10, 12]),
     ):
         for epsilon in grid:

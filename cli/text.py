@@ -67,7 +67,7 @@ def _grid(text: str, mechanism: str, lexicon: Lexicon) -> list[float]:
     if text:
         return epsilons(text)
     if mechanism == "hyperbolic":
-        return [lexicon.vocabulary.dimensions - 1 + extra for extra in (1.0, 2.0, 5.0, 10.0, 20.0)]
+        return [lexicon.vocabulary.dimensions - 1 + extra for extra in (0.01, 0.03, 0.1, 0.3, 1.0)]
     return [2.0, 5.0, 10.0, 15.0, 20.0] if mechanism == "euclidean" else [2.0, 3.0, 4.0, 6.0, 8.0]
 
 

@@ -19,8 +19,9 @@ from .wordnet import Nouns
 
 NEGATIVES = 10
 _BATCH = 1024
-_EDGE = 1 - 1e-5
-_RATE = 1.0
+_EDGE = 0.995
+"""Nothing lies further out: six units from the middle, beyond which noise that is wide enough finds nobody."""
+_RATE = 0.3
 _BURN_IN = 5
 """Rounds at a tenth of the rate, in which things find their direction."""
 
@@ -65,7 +66,9 @@ def _step(points: Floats, pairs: NDArray[np.int64], others: NDArray[np.int64], r
         flat = (gradient * weight[..., None]).reshape(-1, points.shape[1])
         for axis in range(points.shape[1]):
             move[:, axis] += np.bincount(at.reshape(-1), weights=flat[:, axis], minlength=len(points))
-    touched = np.unique(np.concatenate([low.reshape(-1), high.reshape(-1)]))
+    often = np.bincount(low[:, 0], minlength=len(points)) + np.bincount(high.reshape(-1), minlength=len(points))
+    touched = np.flatnonzero(often)
+    move[touched] /= np.sqrt(often[touched])[:, None]  # what stands above everything is pulled by everything
     here = points[touched]
     scale = (1 - np.square(here).sum(axis=1, keepdims=True)) ** 2 / 4
     points[touched] = _inside(here - rate * _bounded(scale * move[touched]))
