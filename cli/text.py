@@ -67,7 +67,7 @@ def _grid(text: str, mechanism: str, lexicon: Lexicon) -> list[float]:
     if text:
         return epsilons(text)
     if mechanism == "hyperbolic":
-        return [lexicon.vocabulary.dimensions - 1 + extra for extra in (1.0, 2.0, 5.0, 10.0, 20.0)]
+        return [lexicon.vocabulary.dimensions - 1 + extra for extra in (0.01, 0.03, 0.1, 0.3, 1.0)]
     return [2.0, 5.0, 10.0, 15.0, 20.0] if mechanism == "euclidean" else [2.0, 3.0, 4.0, 6.0, 8.0]
 
 
@@ -315,7 +315,8 @@ def hierarchy(
     out: Annotated[Path, typer.Option(help="the new file, .npz")],
     dimensions: Annotated[int, typer.Option(min=2, max=50)] = 5,
     words: Annotated[int, typer.Option(help="at most so many nouns", min=100, max=200_000)] = 20_000,
-    rounds: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    rounds: Annotated[int, typer.Option(min=1, max=1000)] = 25,
+    radius: Annotated[float, typer.Option(help="how far out words may lie, in hyperbolic units", min=0.5, max=10)] = 2,
     as_json: JsonFlag = False,
 ) -> None:
     """Train hyperbolic word vectors on WordNet's nouns, on this machine."""
@@ -324,7 +325,7 @@ def hierarchy(
     from ..dp.text.wordnet import read_nouns
 
     with measuring("training") as progress:
-        vocabulary = train(read_nouns(nouns, words), dimensions, rounds, progress)
+        vocabulary = train(read_nouns(nouns, words), dimensions, rounds, progress, radius)
     write(vocabulary, out)
     say(_packed(len(vocabulary), vocabulary.dimensions, vocabulary.digest, out), as_json)
 

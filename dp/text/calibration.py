@@ -71,4 +71,6 @@ def in_words(found: Calibrated) -> str:
     if share <= 0.002:
         return "next to no word survives: little meaning is left"
     kept = f"one word in {round(1 / share):,} survives" if share < 0.35 else f"{share:.0%} of words survive"
+    if share > 0.8:
+        return kept
     return f"{kept}; the others become one of about {found.mean_becomes:.0f} in {found.draws} draws"

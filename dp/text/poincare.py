@@ -7,28 +7,32 @@ the same vectors. Nothing here is private, and nothing needs to be.
 
 from __future__ import annotations
 
+import math
 from hashlib import shake_256
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from .neighbours import Progress
+from .neighbours import Progress, quiet
 from .vocabulary import Vocabulary
 from .wordnet import Nouns
 
 NEGATIVES = 10
 _BATCH = 1024
-_EDGE = 1 - 1e-5
-_RATE = 1.0
+RADIUS = 2.0
+"""Nothing lies further from the middle, in hyperbolic units. Further out, almost every direction leads away from all
+other words, and the widest noise still comes back to the word it began at (docs/text.md)."""
+_RATE = 0.3
 _BURN_IN = 5
 """Rounds at a tenth of the rate, in which things find their direction."""
 
 Floats = NDArray[np.float64]
 
 
-def train(nouns: Nouns, dimensions: int, rounds: int, progress: Progress) -> Vocabulary:
-    """Vectors for every word: where its first sense lies."""
+def train(nouns: Nouns, dimensions: int, rounds: int, progress: Progress = quiet, radius: float = RADIUS) -> Vocabulary:
+    """Vectors for every word: where its first sense lies. radius: of the ball that is filled, in hyperbolic units."""
+    edge = math.tanh(radius / 2)
     pairs = np.array([(low, high) for low, above in enumerate(nouns.above) for high in above], dtype=np.int64)
     size = len(nouns.above)
     points = (_uniform("start", size * dimensions).reshape(size, dimensions) - 0.5) * 2e-3
@@ -39,7 +43,7 @@ def train(nouns: Nouns, dimensions: int, rounds: int, progress: Progress) -> Voc
         others = drawn.reshape(-1, NEGATIVES)
         for start in range(0, len(pairs), _BATCH):
             chosen = order[start : start + _BATCH]
-            _step(points, pairs[chosen], others[start : start + _BATCH], rate)
+            _step(points, pairs[chosen], others[start : start + _BATCH], (rate, edge))
         progress(round_ + 1, rounds)
     vectors = points[np.array(nouns.node)].astype(np.float32)
     return Vocabulary(pl.Series(nouns.words, dtype=pl.String), vectors, "hyperbolic")
@@ -51,8 +55,9 @@ def _uniform(label: str, count: int) -> Floats:
     return data / 2.0**32
 
 
-def _step(points: Floats, pairs: NDArray[np.int64], others: NDArray[np.int64], rate: float) -> None:
-    """One Riemannian step, in place, for a batch of pairs and what each is pushed from."""
+def _step(points: Floats, pairs: NDArray[np.int64], others: NDArray[np.int64], how: tuple[float, float]) -> None:
+    """One Riemannian step, in place, for a batch of pairs and what each is pushed from. how: rate, edge of the ball."""
+    rate, edge = how
     low = np.repeat(pairs[:, :1], others.shape[1] + 1, axis=1)
     high = np.concatenate([pairs[:, 1:], others], axis=1)
     one, other = points[low], points[high]
@@ -65,10 +70,12 @@ def _step(points: Floats, pairs: NDArray[np.int64], others: NDArray[np.int64], r
         flat = (gradient * weight[..., None]).reshape(-1, points.shape[1])
         for axis in range(points.shape[1]):
             move[:, axis] += np.bincount(at.reshape(-1), weights=flat[:, axis], minlength=len(points))
-    touched = np.unique(np.concatenate([low.reshape(-1), high.reshape(-1)]))
+    often = np.bincount(low[:, 0], minlength=len(points)) + np.bincount(high.reshape(-1), minlength=len(points))
+    touched = np.flatnonzero(often)
+    move[touched] /= np.sqrt(often[touched])[:, None]  # what stands above everything is pulled by everything
     here = points[touched]
     scale = (1 - np.square(here).sum(axis=1, keepdims=True)) ** 2 / 4
-    points[touched] = _inside(here - rate * _bounded(scale * move[touched]))
+    points[touched] = _inside(here - rate * _bounded(scale * move[touched]), edge)
 
 
 def _gradients(one: Floats, other: Floats) -> tuple[Floats, Floats, Floats]:
@@ -97,7 +104,7 @@ def _bounded(move: Floats) -> Floats:
     return np.asarray(move / np.maximum(1.0, length / 0.1))
 
 
-def _inside(points: Floats) -> Floats:
-    """Kept from the edge of the ball, where distances overflow."""
+def _inside(points: Floats, edge: float) -> Floats:
+    """Kept within a ball."""
     length = np.linalg.norm(points, axis=1, keepdims=True)
-    return np.asarray(points / np.maximum(1.0, length / _EDGE))
+    return np.asarray(points / np.maximum(1.0, length / edge))

@@ -1,6 +1,6 @@
 """Hazmat: random numbers for words, from the operating system alone. Only the mechanisms of `dp.text` import this.
 
-OpenDP draws noise on numbers; it has no sampler for words (docs/decisions/0011). There is no seed and no state: every
+OpenDP draws noise on numbers; it has no sampler for words (docs/decisions/0018). There is no seed and no state: every
 call asks `os.urandom`, so a forked child, a second process and a second call draw other numbers.
 
 The code ensures: `below` is exactly uniform (bits, and rejection of what lies beyond the limit). `exponentials` and

