@@ -11,6 +11,7 @@ contract says.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,16 +61,17 @@ class Join:
                 done += 1
                 progress(done, steps)
 
-    def settle(self, people: Dataset, seed: Dataset) -> Match:
-        """Which claims count, with either of the two as the people."""
-        settling = Settling(self.room.contract.match.rule, people.manifest.rows, seed.manifest.rows)
-        shared = sum(1 << self._bit(seed, key) for _, key in self.keys)
-        for rank, key in self.keys:
-            bit = self._bit(seed, key)
-            for path in self._files(rank):
-                stored = self.room.read_part(path)
-                settling.take(rank, self._claims_on(stored, people.name == self.shorter.name, shared, bit))
-        return settling.settled(len(self.room.contract.match.keys))
+    def settle(self, ways: Sequence[tuple[Dataset, Dataset]]) -> list[Match]:
+        """Which claims count, each way round: (people, seed), either of the two as the people."""
+        rule, ranked = self.room.contract.match.rule, self.keys
+        each = [(way, Settling(rule, *(held.manifest.rows for held in way))) for way in ways]
+        for rank, key in ranked:
+            for at, path in enumerate(self._files(rank)):
+                mine = _Part.read(self.room, self.shorter, key, at, ["record"])
+                longer = self.room.read_part(path).column("longer").to_numpy()
+                for (people, seed), settling in each:
+                    settling.take(rank, self._claims_on(mine, longer, people, seed, key))
+        return [settling.settled(len(self.room.contract.match.keys)) for _, settling in each]
 
     def forget(self) -> None:
         """Remove what was stored, once the matches are."""
@@ -77,66 +79,75 @@ class Join:
             for path in self._files(rank):
                 path.unlink(missing_ok=True)
 
-    def _bit(self, held: Dataset, key: str) -> int:
-        """Which bit of a record says that it has the key."""
-        return layout_of(self.room.contract, held.name).keys.index(key)
-
     def _files(self, rank: int) -> list[Path]:
         """Where the claims under a key are stored, partition by partition of the shorter list."""
         match = self.room.match_path(self.shorter, self.longer)
         return [match.with_suffix(f".{rank}.{at}") for at in range(len(self.shorter.parts(PART)))]
 
     def _claims(self, key: str, at: int) -> pa.Table:
-        """Entry by entry of the shorter list, the record of either side."""
-        mine = _Part.read(self.room, self.shorter, key, at)
-        theirs = len(self.longer.parts(PART)) // len(self.shorter.parts(PART))
-        inner = range(at * theirs, (at + 1) * theirs)
-        cuts = ends(mine.handles.k, len(self.longer.parts(PART)))
-        begins = [0, *cuts.tolist()]
+        """Entry by entry of the shorter list, the record of the longer one that holds the same handle."""
+        mine = _Part.read(self.room, self.shorter, key, at, ["k", "k2"])
+        parts = len(self.longer.parts(PART))
+        theirs = parts // len(self.shorter.parts(PART))
+        begins = [0, *ends(mine.handles.k, parts).tolist()]
         found = np.full(len(mine.handles), NOBODY)
-        for other in inner:
-            within = np.arange(begins[other], begins[other + 1])
-            longer = _Part.read(self.room, self.longer, key, other)
-            place = look_up(mine.handles.take(within), longer.handles)
-            found[within] = longer.records_at(place)
-        return pa.table({"shorter": mine.record, "longer": found})
+        for other in range(at * theirs, (at + 1) * theirs):
+            within = slice(begins[other], begins[other + 1])
+            longer = _Part.read(self.room, self.longer, key, other, ["k", "k2", "record"])
+            found[within] = longer.records_at(look_up(mine.handles.cut(within), longer.handles))
+        return pa.table({"longer": found})
 
-    def _claims_on(self, stored: pa.Table, people_shorter: bool, shared: int, bit: int) -> Claims:
-        """As `settle` takes them. A claim on nobody is nobody's."""
-        shorter, longer = (stored.column(name).to_numpy() for name in ("shorter", "longer"))
-        none = longer == NOBODY
-        people, seed = (shorter, longer) if people_shorter else (longer, shorter)
-        rows = [self.longer.manifest.rows, self.shorter.manifest.rows]
-        people_rows, seed_rows = reversed(rows) if people_shorter else rows
-        better = np.uint64(shared & ((1 << bit) - 1))
+    def _claims_on(self, mine: _Part, longer: NDArray[np.uint64], people: Dataset, seed: Dataset, key: str) -> Claims:
+        """As `Settling` takes them. A claim on nobody is nobody's."""
+        none, shorter = longer == NOBODY, mine.records()
+        first, second = (shorter, longer) if people.name == self.shorter.name else (longer, shorter)
+        carried = layout_of(self.room.contract, seed.name).keys
+        shared = [each for _, each in self.keys]
+        better = sum(1 << carried.index(each) for each in shared[: shared.index(key)])
         return Claims(
-            np.where(none, people_rows, (people // MASK).astype(np.int64)),
-            np.where(none, seed_rows, (seed // MASK).astype(np.int64)),
-            (seed & better) == 0,
+            np.where(none, people.manifest.rows, (first // MASK).astype(np.int64)),
+            np.where(none, seed.manifest.rows, (second // MASK).astype(np.int64)),
+            (second & np.uint64(better)) == 0,
         )
 
 
 @dataclass(frozen=True)
 class _Part:
-    """The handles of one partition. record: as `cleanroom.layout` writes it."""
+    """The handles of one partition. record: as `cleanroom.layout` writes it; None where rows are the very handles, and
+    then the first of them has the number `begin`. rows: how many there are."""
 
     handles: Handles
-    record: NDArray[np.uint64]
+    record: NDArray[np.uint64] | None
+    begin: int
+    rows: int
 
     @classmethod
-    def read(cls, room: Room, held: Dataset, key: str, at: int) -> _Part:
+    def read(cls, room: Room, held: Dataset, key: str, at: int, columns: Sequence[str]) -> _Part:
+        """columns: of k, k2 and record those that are needed."""
         layout = layout_of(room.contract, held.name)
         paths = held.parts(key if layout.several else PART)
-        table = room.read_part(paths[at], ["k", "k2", "record"] if layout.several else ["k", "k2"])
-        handles = Handles(table.column("k").to_numpy(), table.column("k2").to_numpy())
-        if layout.several:
-            return cls(handles, table.column("record").to_numpy())
-        first = sum(room.rows_of(path) for path in paths[:at])
-        rows = np.arange(first, first + len(handles), dtype=np.uint64)
-        return cls(handles, rows * np.uint64(MASK) | np.uint64(1))
+        named = [name for name in columns if name != "record" or layout.several]
+        table = room.read_part(paths[at], named) if named else None
+        found = {name: table.column(name).to_numpy() for name in named} if table is not None else {}
+        halves = [found.get(name, _NONE) for name in ("k", "k2")]
+        begin = 0 if layout.several else sum(room.rows_of(path) for path in paths[:at])
+        rows = table.num_rows if table is not None else room.rows_of(paths[at])
+        return cls(Handles(*halves), found.get("record"), begin, rows)
+
+    def records(self) -> NDArray[np.uint64]:
+        """Every record, in order."""
+        if self.record is not None:
+            return self.record
+        return np.arange(self.begin, self.begin + self.rows, dtype=np.uint64) * np.uint64(MASK) | np.uint64(1)
 
     def records_at(self, place: NDArray[np.int64]) -> NDArray[np.uint64]:
         """The record at each place, nobody's where it is -1."""
-        if len(self.record) == 0:
-            return np.full(len(place), NOBODY)
-        return np.where(place < 0, NOBODY, self.record[np.maximum(place, 0)])
+        at = np.maximum(place, 0)
+        if self.record is None:
+            held = (at + self.begin).astype(np.uint64) * np.uint64(MASK) | np.uint64(1)
+        else:
+            held = self.record[at] if len(self.record) else np.full(len(place), NOBODY)
+        return np.where(place < 0, NOBODY, held)
+
+
+_NONE = np.empty(0, dtype=np.uint64)

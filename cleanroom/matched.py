@@ -7,7 +7,6 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from .joining import Join
@@ -70,8 +69,8 @@ def _match(room: Room, one: Dataset, other: Dataset, progress: Progress) -> list
     if missing:
         join = Join.of(room, one, other)
         join.look_up(progress)
-        for way in missing:
-            room.keep_match(*way, pa.table({"tier": join.settle(*way).tier}))
+        for way, found in zip(missing, join.settle(missing), strict=True):
+            room.keep_match(*way, found.tier)
         join.forget()
     return [
         Matched(people.name, people.manifest.rows, seed.name, seed.manifest.rows, (people, seed) in missing)
@@ -86,8 +85,7 @@ def read_tiers(room: Room, people: Dataset, seed: Dataset) -> NDArray[np.uint8]:
     """
     if not room.match_path(people, seed).exists():
         raise NotMatched(room.path, people.name, seed.name)
-    tier: NDArray[np.uint8] = room.read_match(people, seed).column("tier").to_numpy()
-    return tier
+    return room.read_match(people, seed)
 
 
 def read_match(room: Room, people: Dataset, seed: Dataset) -> NDArray[np.bool_]:

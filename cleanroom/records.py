@@ -159,7 +159,7 @@ def records(brought: Brought, key: Keyer, secret: bytes) -> Records:
         return _events(brought, names, hashed, keyed, read, secret)
     found = _persons(brought, keyed, own, read.accepted)
     named = _first_of_each(own, found.first)
-    at = np.flatnonzero(named)[_order(keyed, found, named)]
+    at = np.flatnonzero(named)[_order(brought.layout, keyed, found, named)]
     rows = pa.array(found.first[at])
     rejects = {f"{kind}: {code}": count for kind, each in hashed.items() for code, count in _refused(each, hashed)}
     rejects |= {"no identifier: empty": int((~known).sum()) - _refused_rows(hashed, known)} if len(hashed) > 1 else {}
@@ -280,12 +280,15 @@ def _persons(
     brought: Brought, keyed: Mapping[str, _Keyed], own: pa.ChunkedArray | None, counts: NDArray[np.bool_]
 ) -> Persons:
     """Who the rows are, in rows of the file."""
+    match = brought.contract.match
+    if not brought.layout.several:  # rows are told apart by their handles alone, whatever their numbers
+        keys = [Held(kind, each.row, each.handles.k) for kind, each in keyed.items()]
+        return persons(keys, [], len(counts), match.repeats, match.largest_person)
     rows = np.flatnonzero(counts).astype(np.int64)
     place = np.zeros(len(counts), dtype=np.int64)
     place[rows] = np.arange(len(rows))
-    match = brought.contract.match
     keys = [Held(kind, place[each.row], each.handles.k) for kind, each in keyed.items()]
-    links = [_numbered(own, rows)] if own is not None and brought.layout.several else []
+    links = [_numbered(own, rows)] if own is not None else []
     found = persons(keys, links, len(rows), match.repeats, match.largest_person)
     back = {kind: np.where(kept < 0, -1, rows[np.maximum(kept, 0)]) for kind, kept in found.handle.items()}
     return replace(found, first=rows[found.first], handle=back)
@@ -325,8 +328,10 @@ def _first_of_each(own: pa.ChunkedArray | None, rows: NDArray[np.int64]) -> NDAr
 # -- the table ---------------------------------------------------------------------------------------------------------
 
 
-def _order(keyed: Mapping[str, _Keyed], found: Persons, named: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _order(layout: Layout, keyed: Mapping[str, _Keyed], found: Persons, named: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Records ascend by the first half of their best handle: the order says nothing of the file's."""
+    if not layout.several:  # persons of one key stand in the order of their handles
+        return np.arange(int(named.sum()))
     best = np.zeros(int(named.sum()), dtype=np.uint64)
     known = np.zeros(len(best), dtype=np.bool_)
     for kind, each in keyed.items():
@@ -334,16 +339,17 @@ def _order(keyed: Mapping[str, _Keyed], found: Persons, named: NDArray[np.bool_]
         mine = (row >= 0) & ~known
         best[mine] = each.handles.k[each.at[row[mine]]]
         known |= mine
-    return np.arange(len(best)) if (best[1:] >= best[:-1]).all() else ascending(best)
+    return ascending(best)
 
 
 def _handle_columns(layout: Layout, keyed: Mapping[str, _Keyed], found: Persons, at: NDArray[np.int64]) -> pa.Table:
     columns: dict[str, pa.Array] = {}
     for kind, each in keyed.items():
         row = found.handle[kind][at]
-        place = each.at[np.maximum(row, 0)]
         missing = row < 0 if layout.several else None
+        place = each.at[np.maximum(row, 0) if layout.several else row]
+        place = np.maximum(place, 0) if layout.several else place
         for name, half in zip(layout.handle(kind), (each.handles.k, each.handles.k2), strict=True):
-            values = half[np.maximum(place, 0)] if len(half) else np.zeros(len(at), dtype=np.uint64)
+            values = half[place] if len(half) else np.zeros(len(at), dtype=np.uint64)
             columns[name] = pa.array(values, mask=missing)
     return pa.table(columns)

@@ -30,7 +30,9 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from ..dp.ledger import Ledger
@@ -216,12 +218,16 @@ class Room:
     def match_path(self, people: Dataset, seed: Dataset) -> Path:
         return self.path / "matches" / f"{people.digest}-{seed.digest}.parquet"
 
-    def keep_match(self, people: Dataset, seed: Dataset, table: pa.Table) -> None:
-        """Store who matched. The file's size depends on public sizes alone."""
-        self.keep_plain(self.match_path(people, seed), table)
+    def keep_match(self, people: Dataset, seed: Dataset, tier: NDArray[np.uint8]) -> None:
+        """Store by which key each row matched, eight rows a number. The file's size depends on public sizes alone."""
+        padded = np.zeros(-(-len(tier) // 8) * 8, dtype=np.uint8)
+        padded[: len(tier)] = tier
+        self.keep_plain(self.match_path(people, seed), pa.table({"tiers": padded.view("<u8").astype(np.uint64)}))
 
-    def read_match(self, people: Dataset, seed: Dataset) -> pa.Table:
-        return self.read_part(self.match_path(people, seed))
+    def read_match(self, people: Dataset, seed: Dataset) -> NDArray[np.uint8]:
+        stored = self.read_part(self.match_path(people, seed)).column("tiers").to_numpy()
+        tier: NDArray[np.uint8] = stored.astype("<u8", copy=False).view(np.uint8)[: people.manifest.rows]
+        return tier
 
     def keep_plain(self, path: Path, table: pa.Table) -> None:
         """Store a table in a file whose size does not depend on its values."""

@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from .files import replacing
 
 _MASTER = "room"
+_PAGE = 2**16
+"""Bytes of a page: what is decrypted and decoded at once stays in the processor's cache."""
 
 
 class StoreDamaged(Exception):
@@ -84,6 +86,7 @@ class Store:
             use_dictionary=packed,
             column_encoding=dict.fromkeys(coding, "PLAIN") if plain_size else coding,
             write_statistics=False,
+            data_page_size=_PAGE,
             encryption_properties=factory.file_encryption_properties(pe.KmsConnectionConfig(), rules),
         )
 

@@ -104,6 +104,10 @@ class Handles:
     def __repr__(self) -> str:
         return f"Handles({len(self)} rows)"
 
+    def cut(self, rows: slice) -> Handles:
+        """The handles of a run of rows, not copied."""
+        return Handles(self.k[rows], self.k2[rows])
+
     def take(self, rows: NDArray[np.int64]) -> Handles:
         """The handles of those rows, in that order."""
         return Handles(self.k[rows], self.k2[rows])
