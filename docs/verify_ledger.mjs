@@ -7,10 +7,11 @@
 //     {"vkey": "rooms.example/spring+...", "contract": "<SHA-256>", "operator": "host",
 //      "caps": {"publisher/record": 209774829261}, "owners": {"visitors": "publisher"},
 //      "parties": {"publisher": "ssh-ed25519 AAAA..."}, "witnesses": ["officer"], "need": 1, "ahead": "0.25",
-//      "continues": ["<SHA-256>"], "before": {"<SHA-256>": {what that earlier contract says}}}
+//      "continues": ["<SHA-256>"], "before": {"<SHA-256>": {what that earlier contract says}},
+//      "rule": "any", "keys": 2}
 //
 // All but vkey may be left out; what is left out is not checked, and caps are then those the log states. "witnesses": []
-// is a contract that names none.
+// is a contract that names none; without "rule" and "keys" people are matched on one key.
 // Prints OK and what was spent, or `FAIL entry N: rule` and exits 1. Looks at no TOML: what a job may ask is left to
 // `passbox ledger verify`.
 
@@ -50,7 +51,7 @@ const FORMS = expand({
     String.raw`{"cells":COUNT,"columns":LIST<"NAME\.NAME">,"datasets":(?<datasets>{"NAME":"HEX"(?:,"NAME":"HEX"){0,7}}),` +
     String.raw`"follows":"(?:HEX)?","l2_squared":(?<l2>COUNT),"lattice":"(?<lattice>2\^-[0-9]{1,2})",` +
     `"mechanism":"discrete-gaussian","neighbours":"one record replaced by a dummy that matches nobody",` +
-    `"part":"(?<part>[a-z-]+)",(?:"query":"(?<query>HEX)",)?"rule":"own-best","scale":(?<scale>[1-9][0-9]{0,15}),"scale_unit":"1/1048576",` +
+    `"part":"(?<part>[a-z-]+)",(?:"query":"(?<query>HEX)",)?"rule":"(?<rule>own-best|fall-through|any)","scale":(?<scale>[1-9][0-9]{0,15}),"scale_unit":"1/1048576",` +
     `"statistic":"(?<statistic>[a-z-]+@[0-9]+)","unit":"record"}`,
   release:
     `{"asker":"(?<asker>NAME)","beside":"(?<beside>(?:HEX)?)","charges":(?<charges>LIST<CHARGE>),` +
@@ -70,13 +71,26 @@ function expand(forms) {
   return done;
 }
 
-/** What each statistic draws on: the lattice of its sums, and the squared length by which one record moves them. */
+/** What each statistic draws on: the lattice of its sums, and the squared length by which one row moves them. */
 const NOISE = {
   "matched-count@1": { lattice: "2^-10", l2: 2n ** 20n },
+  "matched-by-tier@1": { lattice: "2^-10", l2: 2n ** 20n, tiers: true },
   "seed-moments@1": { lattice: "2^-20", l2: 2n ** 40n + ((2n ** 20n * 15n) / 100n) ** 2n },
   "score-histogram@1": { lattice: "2^-10", l2: 2n ** 20n },
   "table@1": { lattice: "2^-0", query: true }, // worded by a job: what it asks is in `query`, and how far one record moves it follows
 };
+
+/**
+ * By how much more one record can move a statistic, squared: it moves as many rows as the contract's rule says of its
+ * side, and a row may leave one tier for another. Whose records a job protects is left to `passbox ledger verify`.
+ */
+function squares(terms, rule, tiers) {
+  const keys = BigInt(terms.keys ?? 1);
+  require(!terms.owners || rule === (terms.rule ?? "own-best"), "its noise is none");
+  const most = rule === "own-best" ? 1n : terms.owners ? keys : 8n;
+  const rows = terms.owners ? [1n, most] : Array.from({ length: Number(most) }, (_, at) => BigInt(at + 1));
+  return rows.flatMap((each) => (tiers ? [1n, 2n, 2n * each * each] : [each * each]));
+}
 
 const NOT_CARRIED = "what was spent under an earlier contract was not carried over";
 
@@ -252,7 +266,8 @@ function price(l2Squared, scale) {
 /** A text of its own: a part of a longer one would keep all of that in memory. */
 const copied = (text) => Buffer.from(text, "latin1").latin1Slice();
 
-const isAlike = (own, other) => own.datasets === other.datasets && own.recipients === other.recipients;
+const isAlike = (own, other) =>
+  own.datasets === other.datasets && own.recipients === other.recipients && own.rule === other.rule;
 
 /** The kind of an entry, and its parts as text. */
 function formOf(text) {
@@ -271,6 +286,7 @@ class Books {
   jobs = new Map();
   lists = new Map();
   prices = new Map();
+  noises = new Map();
   covers = new Set();
   charged = [];
   hour = "";
@@ -355,23 +371,34 @@ class Books {
     const charges = JSON.parse(entry.charges);
     const again = this.draws.has(key);
     const own = { part: part === "all" ? "all" : copied(part), datasets, recipients, charges, commitment, paid: [], read: [] };
+    own.rule = entry.rule === "own-best" ? "own-best" : copied(entry.rule);
     if (!again) this.draws.set(key, own);
     const draw = this.draws.get(key);
     require(draw.commitment === commitment, "the same statistic was drawn twice");
     const news = recipients.filter((name) => !draw.read.includes(name));
     require(charges.length > 0 || news.length > 0, "the same statistic stands twice, for nobody new");
     draw.read = draw.read.length > 0 ? [...draw.read, ...news] : recipients;
-    const noise = Object.hasOwn(NOISE, statistic) ? NOISE[statistic] : {};
-    const worded = "query" in noise;
-    const l2 = worded && entry.l2 !== "0" ? entry.l2 : `${noise.l2}`;
-    require(entry.scale > 2 ** 21 && entry.l2 === l2 && entry.lattice === noise.lattice, "its noise is none");
-    require(worded === (entry.query !== undefined) && (worded || names.length === 2), "its noise is none");
+    const noise = this.noise(entry.rule, statistic);
+    const known = noise.worded ? entry.l2 !== "0" : noise.l2.has(entry.l2);
+    require(entry.scale > 2 ** 21 && known && entry.lattice === noise.lattice, "its noise is none");
+    require(noise.worded === (entry.query !== undefined) && (noise.worded || names.length === 2), "its noise is none");
     const cost = this.price(entry.l2, entry.scale);
     this.charge(draw, charges);
     const other = beside ? this.draws.get(beside) : draw;
     this.requirePayers(other, names, recipients, cost);
     this.requireCover(beside, own, other, JSON.parse(entry.covered), again);
     manifests.forEach(([name, digest]) => this.requireManifest(name, digest));
+  }
+
+  /** What a statistic may draw on under a rule. */
+  noise(rule, statistic) {
+    const name = `${rule} ${statistic}`;
+    if (!this.noises.has(name)) {
+      const { lattice, l2, tiers, query } = Object.hasOwn(NOISE, statistic) ? NOISE[statistic] : {};
+      const every = squares(this.terms, rule, tiers).map((far) => `${(l2 ?? 0n) * far}`);
+      this.noises.set(copied(name), { lattice, worded: query === true, l2: new Set(every) });
+    }
+    return this.noises.get(name);
   }
 
   /** Many draws have the same noise. */

@@ -1,17 +1,16 @@
 """Verify a copy of a Passbox ledger without Passbox: python3 verify_ledger.py EXPORT CONTRACT [SEEN_CHECKPOINT ...]
-CONTRACT is your own. Left to `passbox ledger verify`: other signatures, logs in before/, window, what a job asks."""
+CONTRACT is your own. Left to `passbox ledger verify`: other signatures, logs in before/, window, what jobs ask for."""
 
-import base64, json, math, subprocess, sys, tempfile, tomllib
-from hashlib import sha256
+import base64, hashlib, json, math, subprocess, sys, tempfile, tomllib
 from pathlib import Path
 
 OPENSSL = "openssl pkeyutl -verify -pubin -keyform DER -inkey key -rawin -in message -sigfile signature"
-L2 = {"matched-count@1 2^-10": 2**20, "seed-moments@1 2^-20": 1_124_250_513_572, "score-histogram@1 2^-10": 2**20}
+L2 = {"seed-moments@1 2^-20": 1_124_250_513_572, "matched-count@1 2^-10": 2**20, "score-histogram@1 2^-10": 2**20}
 PARTS = """cap account delta epsilon owner rho unit, carry charges from statement, closed next, denial asker clause job
 purpose recipients, release asker beside charges commitment covered job key library purpose recipients specification"""
 KINDS = {each.split()[0]: {*each.split()[1:], "contract", "kind", "seq", "time", "v"} for each in PARTS.split(",")}
 decode, place = json.JSONDecoder(parse_float=str, parse_constant=str).decode, ["log"]
-canonical = json.JSONEncoder(check_circular=False, sort_keys=True, separators=(",", ":")).encode
+canonical, sha256 = json.JSONEncoder(check_circular=False, sort_keys=True, separators=(",", ":")).encode, hashlib.sha256
 
 
 def require(holds: object, rule: str) -> None:
@@ -37,8 +36,7 @@ def head(path: Path, vkey: str, hashes: list[bytes]) -> int:  # its size; signed
     return int(size)
 
 
-def keeps(rho: int, epsilon: float, delta: float, **_: float) -> bool:
-    """Whether ρ = μ²/2, in units of 10^-12, keeps to (ε, δ) by the exact Gaussian curve; what floats lose counts."""
+def keeps(rho: int, epsilon: float, delta: float, **_: float) -> bool:  # ρ = μ²/2 in 10^-12, by the exact curve
     mu = math.sqrt(2 * (rho / 10**12))
     near, far = (math.erfc((epsilon / mu + half) / math.sqrt(2)) / 2 for half in (-mu / 2, mu / 2))
     return near - math.exp(epsilon) * far + 1e-13 * (near + math.exp(epsilon) * far) <= delta * (1 - 1e-9)
@@ -46,8 +44,9 @@ def keeps(rho: int, epsilon: float, delta: float, **_: float) -> bool:
 
 def verify(export: Path, contract: Path, *seen: Path) -> None:
     terms, digest = tomllib.loads(contract.read_bytes().decode()), sha256(contract.read_bytes()).hexdigest()
-    owner = {name: rule["owner"] for name, rule in terms["dataset"].items()}
+    owner = {name: held["owner"] for name, held in terms["dataset"].items()}
     log = b"".join(path.read_bytes() for path in sorted(export.glob("tile/entries/**/[0-9]*")) if path.is_file())
+    rule, most = terms["match"]["rule"], 1 if terms["match"]["rule"] == "own-best" else len(terms["match"]["keys"])
     caps, spent, paid, first, covers, entries, end, hour, kind = {}, {}, {}, {}, {}, [], 0, "", ""
     while end < len(log):
         entries.append(log[end + 2 : (end := end + 2 + int.from_bytes(log[end : end + 2]))])
@@ -82,8 +81,9 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
             require(sha256(canonical(spec).encode()).hexdigest() == key, "its key is not that of its specification")
             draw = entry["commitment"], spec["part"], f"{spec['datasets']} {readers}"
             require(first.setdefault(key, draw)[0] == draw[0], "the same statistic was drawn twice")
-            good = f"{spec['mechanism']} {spec['rule']} {spec['unit']}" == "discrete-gaussian own-best record"
-            good &= l2 == L2.get(f"{spec['statistic']} {spec['lattice']}", max(1, l2) * worded) and scale > 2**21
+            good = f"{spec['mechanism']} {spec['rule']} {spec['unit']}" == f"discrete-gaussian {rule} record"
+            one = L2.get(f"{spec['statistic'].replace('by-tier', 'count')} {spec['lattice']}", max(1, l2) * worded)
+            good &= l2 in (one, one * 2, one * most**2, one * 2 * most**2) and scale > 2**21
             require(good and len(spec) == 14 + worded and (worded or len(spec["datasets"]) == 2), "its noise is none")
             cost = -(-l2 * 2**40 * 10**12 // (2 * (scale**2 - 2**42)))
             due = [(beside or key, f"{owner[it]}/record") for it in spec["datasets"] if {*readers, *host} - {owner[it]}]

@@ -64,6 +64,15 @@ def played(**room: Any) -> Pen:
     return pen
 
 
+def tiered(**room: Any) -> Pen:
+    """Both caps, a count for each key that both sides read, one that the seed's owner reads, a lookalike pair."""
+    pen = Pen(**room)
+    pen.run("overlap", recipients=["publisher", "advertiser"], epsilon=0.25, tiers=True)
+    pen.run("overlap", "advertiser", recipients=["advertiser"], epsilon=0.25)
+    pen.run("lookalike")
+    return pen
+
+
 # -- honest logs -----------------------------------------------------------------------------------------------------
 
 
@@ -91,6 +100,9 @@ def honest() -> Iterator[tuple[str, Vector]]:
     yield vector("denials", "jobs that were refused cost nothing", pen)
     yield vector("up-to-the-cap", "as many jobs of about ε 1 as fit into a cap of ε 3, and one that did not", full())
     yield vector("operator-reads", "the publisher operates: it reads what the advertiser asks for", operator_reads())
+    for rule in ("own-best", "fall-through", "any"):
+        about = f"people are matched on two keys, {rule}: a count for each key, and a lookalike of what a seed can move"
+        yield vector(f"two-keys-{rule}", about, tiered(match=rule))
     pen = played(name="autumn", epsilon=5.5)
     yield vector("another-room", "the same parties in another room, with other caps", pen)
     pen = played()
@@ -225,6 +237,7 @@ def money() -> Iterator[tuple[str, Vector]]:
     yield vector("operator-reads-free", about, pen, accept=False, entry=2, rule=rule)
     yield from caps()
     yield from draws()
+    yield from several_keys()
     yield from covers()
 
 
@@ -336,6 +349,22 @@ def tables() -> Iterator[tuple[str, Vector]]:
     pen.release(pen.purchases(pen.request("overlap", epsilon=0.5))[0], query="0" * 64)
     about = "a count that is said to be worded by a job"
     yield vector("words-on-a-count", about, pen, accept=False, entry=2, beyond=["page"], rule=none)
+
+
+def several_keys() -> Iterator[tuple[str, Vector]]:
+    """Noise for fewer rows than one record moves, or under another rule than the contract's."""
+    for name, match, spec, beyond in (
+        ("rule-of-another-contract", "", {"rule": "any"}, []),
+        ("rule-of-another", "any", {"rule": "own-best"}, []),
+        ("rows-of-three-keys", "any", {"l2_squared": 9 * 2**20}, []),
+        ("tiers-without-tiers", "any", {"l2_squared": 2 * 2**20}, ["page"]),
+        ("rows-of-the-other-side", "any", {"l2_squared": 2**20}, ["page", "node"]),
+    ):
+        pen = Pen(match=match)
+        wanted = pen.purchases(pen.request("overlap", epsilon=0.5))[0]
+        pen.release(wanted, **{"l2_squared": wanted.specification.l2_squared, **spec})
+        about = "noise that does not fit what one record of the side that pays can move under the contract's rule"
+        yield vector(name, about, pen, accept=False, entry=2, rule="its noise is none", beyond=beyond)
 
 
 def covers() -> Iterator[tuple[str, Vector]]:

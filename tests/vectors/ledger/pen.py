@@ -119,6 +119,7 @@ class Pen:
     cosign: str = ""
     together: str = ""
     events: bool = False
+    match: str = ""
     continues: tuple[Pen, ...] = ()
     entries: list[Entry] = field(default_factory=list)
     requests: Files = field(default_factory=dict)
@@ -146,7 +147,7 @@ class Pen:
         )
         if self.events:
             text = text.replace("[rules]\n", f"{EVENTS}[rules]\n").replace("allow = [\n", f"allow = [\n{ABOUT_EVENTS}")
-        data = text.lstrip().encode()
+        data = (_on_two_keys(text, self.match) if self.match else text).lstrip().encode()
         signatures = {party: sign(data, key_of(party), "passbox-contract") for party in PARTIES}
         self.agreement: Agreement = agree(parse(data), data, signatures)
         for dataset, rows in (("visitors", 3000), ("buyers", 300), *((("exposures", 9000),) if self.events else ())):
@@ -334,10 +335,19 @@ class Pen:
         terms["witnesses"] = cosign.by if cosign else []
         if cosign:
             terms |= {"need": cosign.need, "ahead": str(cosign.ahead)}
+        if len(contract.match.keys) > 1:
+            terms |= {"rule": contract.match.rule, "keys": len(contract.match.keys)}
         terms["continues"] = contract.continues
         if self.continues:
             terms["before"] = {earlier.agreement.digest: earlier.terms() for earlier in self.continues}
         return terms
+
+
+def _on_two_keys(text: str, rule: str) -> str:
+    """The same contract, but that people are matched on two keys."""
+    text = text.replace('keys = ["email"]', 'keys = ["email", "phone"]').replace('"own-best"', f'"{rule}"')
+    text = text.replace('scheme.email = "uid2@1"', 'scheme.email = "uid2@1"\nscheme.phone = "uid2@1"')
+    return text.replace('identifiers.email = "raw"', 'identifiers = { email = "raw", phone = "raw" }\ncountry = "none"')
 
 
 def as_text(files: Files) -> dict[str, str]:
