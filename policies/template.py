@@ -110,7 +110,7 @@ def _parties(facts: Draft) -> list[str]:
 def _match(facts: Draft) -> list[str]:
     return [
         "[match]",
-        f"keys = [{_text(facts.kind)}]  # people are matched on this identifier",
+        f"keys = [{_text(facts.kind)}]  # people are matched on this identifier; of several name the best first",
         f"scheme.{facts.kind} = {_text(facts.scheme)}  # how it is normalised before it is hashed; both sides the same",
         'rule = "own-best"  # one record moves at most one matched row',
         *(["window = 24  # hours for which an IP address counts as one household's"] if facts.kind == "ip" else []),
