@@ -148,7 +148,7 @@ class Pen:
         text = _on_two_keys(text, self.match) if self.match else text
         if self.events:
             text = text.replace("[rules]\n", f"{EVENTS}[rules]\n").replace("allow = [\n", f"allow = [\n{ABOUT_EVENTS}")
-        data = (_on_two_keys(text, self.match) if self.match else text).lstrip().encode()
+        data = text.lstrip().encode()
         signatures = {party: sign(data, key_of(party), "passbox-contract") for party in PARTIES}
         self.agreement: Agreement = agree(parse(data), data, signatures)
         for dataset, rows in (("visitors", 3000), ("buyers", 300), *((("exposures", 9000),) if self.events else ())):
