@@ -114,9 +114,11 @@ def quantiles(edges: Float, share: float, noisy: Float, weights: Float, sigma: f
     t = noisy @ at_edge.T
     variance = sigma**2 * (at_edge**2).sum(axis=1)
     between = sigma**2 * (at_edge[1:] * at_edge[:-1]).sum(axis=1)
-    accepted = _crossings(t**2 - Z95**2 * variance, t[:, 1:] * t[:, :-1] - Z95**2 * between)
-    low, high = (_value(edges, position) for position in accepted)
     first, last = _crossings(t, None)
+    first, last = np.where(np.isinf(first), 0.0, first), np.where(np.isinf(last), len(edges) - 1.0, last)
+    accepted = _crossings(t**2 - Z95**2 * variance, t[:, 1:] * t[:, :-1] - Z95**2 * between)
+    # where T passes 0 is never rejected, also where the roots around it are too near for float64
+    low, high = _value(edges, np.minimum(accepted[0], first)), _value(edges, np.maximum(accepted[1], last))
     middle = _value(edges, (first + last) / 2)
     known = noisy @ weights[-1] > Z95 * sigma * np.sqrt((weights[-1] ** 2).sum())
     return Estimates(
@@ -128,8 +130,8 @@ def _crossings(at_edges: Float, between: Float | None) -> tuple[Float, Float]:
     """The first and last position at which a curve is at most 0 (quadratic pieces) or passes 0 (straight pieces).
 
     at_edges: (keys, bins + 1), the curve at edges. between: (keys, bins), so that a piece at f from 0 to 1 is
-    (1-f)² left + 2 f (1-f) between + f² right; None for straight ones. Positions count bins; 0 and the end where none
-    is.
+    (1-f)² left + 2 f (1-f) between + f² right; None for straight ones. Positions count bins, and are
+    infinite where there is none.
     """
     left, right = at_edges[:, :-1], at_edges[:, 1:]
     bins = left.shape[1]
@@ -142,8 +144,7 @@ def _crossings(at_edges: Float, between: Float | None) -> tuple[Float, Float]:
         ends = [np.where(left <= 0, 0.0, np.nan), np.where(right <= 0, 1.0, np.nan)]
         roots = np.concatenate([roots, np.stack(ends, axis=-1)], axis=-1)
     where: Float = np.arange(bins, dtype=np.float64)[None, :, None] + roots
-    first, last = _first(where), -_first(-where)
-    return np.where(np.isfinite(first), first, 0.0), np.where(np.isfinite(last), last, float(bins))
+    return _first(where), -_first(-where)
 
 
 def _first(where: Float) -> Float:

@@ -170,6 +170,17 @@ def test_whatever_noise_brings_a_quantile_lies_within_its_bins(
     assert math.isnan(found.estimate) or found.low <= found.estimate <= found.high
 
 
+def test_next_to_no_noise_is_next_to_no_interval() -> None:
+    """Roots that float64 cannot tell apart are no reason to know nothing."""
+    edges, weights = np.arange(4.0), np.tril(np.ones((3, 3)))
+    for sigma in (1e-12, 1e-6, 2.0**-9):
+        (found,) = quantiles(edges, 0.5, np.array([[1.0, 391572.4329044218, 1.125]]), weights, sigma)
+        assert found.high - found.low < 1e-6
+        assert found.low <= found.estimate <= found.high
+    (nobody,) = quantiles(edges, 0.5, np.array([[1e-17, -3e-17, 2e-17]]), weights, 1.0)
+    assert (nobody.low, nobody.high) == (0, 3)
+
+
 @settings(deadline=None)
 @given(some, noise)
 def test_a_quantile_is_known_better_the_less_noise_there_is(cells: np.ndarray, s: float) -> None:
