@@ -4,7 +4,7 @@
 people and their features, for the reader owns them. Neighbouring seeds differ in one submitted record, replaced
 by a dummy that matches nobody. With labels y (one where a person is matched) and rows phi of length at most 1,
 a generalised linear model meets y only through sum y phi, so that sum and the number of matches are all that is
-taken from it: `Design.moments`, one release. One record moves it by at most sqrt(1 + .15^2) (L2). All that
+taken from it: `Design.moments`, one release. One record moves it by at most sqrt(1 + .3^2) (L2). All that
 happens here - variances, weights, intercept, scores, every audience size - is post-processing of those noisy
 integers: it composes to nothing, and may be repeated with other settings free of charge.
 
@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -39,7 +39,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from ..dp.noisy import Noisy
-from .design import BITS, COUNT_UNIT, Design, Float, Int
+from .design import BITS, COUNT_UNIT, Design, Float, Int, Mask
+from .doubt import Doubt
+from .draw import Draw
 
 FEWEST, LARGEST_SHARE = 5.0, 0.95
 """The share of matches is taken to be no less than this many people, and no more than this share."""
@@ -127,6 +129,10 @@ class SeedGLM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
     def __init__(self, rounds: int = 25, steps: int = 8, ceilings: tuple[float, ...] = CEILINGS) -> None:
         self.rounds, self.steps, self.ceilings = rounds, steps, ceilings
 
+    def fit_drawn(self, design: Design, matched: Mask, draw: Draw) -> Model:
+        """The model, for one call of `draw` on `Design.moments`. Errors: what `draw` raises; as `fit_noisy`."""
+        return self.fit_noisy(design, draw(design.moments(matched)))
+
     def fit_noisy(self, design: Design, noisy: Noisy) -> Model:
         """The model under which the paid moments of `design` are most plausible.
 
@@ -137,7 +143,14 @@ class SeedGLM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
             solutions = [problem.solve(self.rounds, self.steps) for problem in problems]
             best = int(np.argmax([solution.plausibility for solution in solutions]))
             self.model_ = problems[best].model(solutions[best].weights)
+            self._solved = problems[best], solutions[best]
         return self.model_
+
+    def doubt(self) -> Doubt:
+        """How far the last model's scores may be off, a person: from the noise's known covariance, and from luck."""
+        problem, solution = self._solved
+        with threadpool_limits(limits=1, user_api="blas"):
+            return problem.doubt(solution)
 
 
 def fit(design: Design, noisy: Noisy) -> Model:
@@ -150,16 +163,19 @@ def sigmoid(log_odds: Float) -> Float:
 
 
 def calibrate(scores: Float, share: float) -> float:
-    """The intercept at which the mean probability is `share`, by bisection."""
+    """The intercept at which the mean probability is `share`: Newton steps, bisection where one leaves the bracket."""
     logit = math.log(share / (1 - share))
     low, high = logit - float(scores.max()), logit - float(scores.min())
-    for _ in range(40):
-        middle = (low + high) / 2
-        if float(sigmoid(middle + scores).mean()) < share:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+    at = (low + high) / 2
+    for _ in range(60):
+        p = sigmoid(at + scores)
+        mean, slope = float(p.mean()), float((p * (1 - p)).mean())
+        low, high = (at, high) if mean < share else (low, at)
+        if abs(mean - share) < 1e-12 * share or high - low < 1e-12:
+            break
+        step = at + (share - mean) / max(slope, 1e-300)
+        at = step if low < step < high else (low + high) / 2
+    return at
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,6 +196,7 @@ class _Solution:
 
     weights: Float
     plausibility: float
+    prior: Float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -230,8 +247,8 @@ class _Problem:
 
     def view(self, weights: Float) -> _View:
         """The problem around `weights`: sums move by S dw and scatter with V + sigma^2 I, so they weigh S V^-1 S."""
-        low = self.share / self.ceiling
-        up = sigmoid(math.log(low / (1 - low)) + self.design.scores(self.levels(weights)))
+        scores = self.design.scores(self.levels(weights))
+        up = sigmoid(calibrate(scores, self.share / self.ceiling) + scores)
         p = self.ceiling * up
         spread = self._curvature(p * (1 - p))
         slope = spread if self.ceiling == 1 else self._curvature(p * (1 - up))
@@ -243,7 +260,10 @@ class _Problem:
         return _View(slope @ cho_solve(scatter, slope), slope @ weighed, misfit)
 
     def _curvature(self, weights: Float) -> Float:
-        return self.design.curvature(weights)[np.ix_(self.used, self.used)]
+        """Rows' scatter about their weighted mean: the intercept follows from the count whatever the weights are."""
+        mean = self.design.project(weights)[self.used]
+        whole = self.design.curvature(weights)[np.ix_(self.used, self.used)]
+        return np.asarray(whole - np.outer(mean, mean) / max(float(weights.sum()), 1e-300))
 
     def solve(self, rounds: int, steps: int) -> _Solution:
         """Damped steps from 0 until nobody's score moves by more than `SETTLED`."""
@@ -259,7 +279,18 @@ class _Problem:
             if furthest < SETTLED:
                 break
         loose = float(np.linalg.slogdet(view.precision + np.diag(prior))[1] - np.log(prior).sum())
-        return _Solution(weights, -(view.misfit + float(prior @ weights**2) + loose) / 2)
+        return _Solution(weights, -(view.misfit + float(prior @ weights**2) + loose) / 2, prior)
+
+    def doubt(self, solution: _Solution) -> Doubt:
+        """The posterior's covariance, and how much of it would be left without noise."""
+        noisy = self.view(solution.weights)
+        exact = replace(self, sigma=0.0).view(solution.weights)
+        both: Float = np.asarray(np.linalg.inv(noisy.precision + np.diag(solution.prior)), dtype=np.float64)
+        luck = np.linalg.inv(exact.precision + np.diag(solution.prior))
+        count = self.sigma / COUNT_UNIT * 2**BITS
+        slope = self.share * (1 - self.share / self.ceiling) * self.design.rows
+        noise = np.asarray(both - luck, dtype=np.float64)
+        return Doubt.of(self.design, self.used, both, noise, 1 / slope, (count / slope) ** 2)
 
     def variance(self, view: _View, rounds: int) -> Float:
         """Prior variance of each used cell, one value a column, by expectation maximisation."""
@@ -278,12 +309,14 @@ class _Problem:
 
 
 def _used(design: Design) -> Int:
-    """Cells that some person fills; the first cell at least, so that there is something to solve."""
+    """Cells that tell some people from others; the first cell at least, so that there is something to solve."""
     everyone = np.ones(design.rows, dtype=np.bool_)
-    filled = []
+    telling = []
     for block, code in zip(design.columns, design.codes, strict=True):
-        present = code.count(everyone, len(block.table)) > 0
-        filled.append((block.table[present] != 0).any(axis=0))
-    used = np.concatenate(filled)
+        present = block.table[code.count(everyone, len(block.table)) > 0]
+        if code.row is not None:  # who has no level at all has zeros
+            present = np.vstack([present, np.zeros_like(block.table[:1])])
+        telling.append(np.ptp(present, axis=0) > 0 if len(present) else np.zeros(block.cells, dtype=np.bool_))
+    used = np.concatenate(telling)
     used[0] = True
     return np.flatnonzero(used)

@@ -1,0 +1,97 @@
+"""A lookalike that protects everything about a person: features, label, and being there (`person`).
+
+**Threat model `person`.** Secret: a person's whole record on either side. Neighbours: one record replaced by a dummy
+that matches nobody and adds nothing; a publisher's record takes row and label away, an advertiser's turns one label
+to 0. The model may be read by anybody it is paid for: bins come from the declared bounds (`Encoder.from_declared`).
+
+**What is drawn.** `margins` once, `steps` times `pull`: integers, each moved by one person by at most
+`step_l2_squared` (a row is at most 1 long and |label - probability| at most 1, whichever of the two records goes).
+Step t's weights come from the noisy results of the steps before, so this is adaptive composition of Gaussian releases
+with one scale: together it costs what one Gaussian release of sensitivity sqrt(steps + 1) times a step's costs (Dong,
+Roth, Su 2022, theorem 3.2 and corollary 3.3; the discrete noise as in `dp.scale`, cell by cell, whatever integers it
+is centred on). So **one** draw pays for all of it: `blank` is a statistic of zeros with that sensitivity, its noisy
+twin is the noise itself, independent of data, and each exact integer sum takes its own slice of it.
+
+The code ensures: one call of `draw`, on zeros, before any row is looked at; each slice is used once; how many steps
+are made depends on nothing; nothing but noisy sums, public declarations and settings enters the model.
+The caller ensures: the noise stays sealed (whoever sees it sees the exact sums), is used for these submissions and
+this job alone, and a run that starts again uses the same noise on the same people (DESIGN: an open entry).
+
+**The learner.** Additive log-odds, z = b + sum over columns of an effect, effects = table x weights. The margins give
+b, and what curvature would be were columns independent: a block a column and rank one. Preconditioned by it, damped
+steps on the full data converge in `steps` steps, and the mean over most of them has about the error one
+release of the gradient at the optimum would have had. Prior variances, one a column, are re-estimated half-way and at
+the end from the noisy sums (evidence; pooled between columns), which is post-processing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
+
+from ..dp.aggregate import Statistic
+from ..dp.noisy import Noisy
+from .descent import DAMPING, Descent, Margins, Pull
+from .design import BITS, Block, Design, Float, Mask
+from .draw import Draw
+from .lookalike import DesignMismatch, Model
+from .packed import PEOPLE_UNIT, POSITIVES_UNIT, Packed, level_unit, step_l2_squared
+
+STEPS = 24
+
+
+def blank(columns: Sequence[Block], steps: int = STEPS) -> Statistic:
+    """Zeros for all the noise a fit needs: 2 levels + 2 cells of margins, then `steps` pulls of cells + 1.
+
+    Known from the declarations alone; l2_squared covers all of it together.
+    """
+    cells, levels = sum(b.cells for b in columns), sum(len(b.table) for b in columns)
+    zeros = np.zeros(2 * levels + 2 + steps * (cells + 1), dtype=np.int64)
+    return Statistic(zeros, BITS, (steps + 1) * step_l2_squared(cells))
+
+
+class DPGAM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """The learner of the `person` threat model. steps: how many, fixed beforehand. damping: share of each taken."""
+
+    def __init__(self, steps: int = STEPS, damping: float = DAMPING) -> None:
+        self.steps, self.damping = steps, damping
+
+    def fit_drawn(self, people: Design | Packed, matched: Mask, draw: Draw) -> Model:
+        """The model, for one call of `draw`. matched: (rows,) bool.
+
+        Errors: what `draw` raises; DesignMismatch where noise of another shape comes back.
+        """
+        packed = people if isinstance(people, Packed) else Packed.of(people)
+        if matched.shape != (packed.rows,) or matched.dtype != np.bool_:
+            raise ValueError("matched must say yes or no for every row")
+        noise = draw(blank(packed.columns, self.steps))
+        wanted = 2 * packed.levels + 2 + self.steps * (packed.cells + 1)
+        if noise.values.shape != (wanted,) or noise.bits != BITS:
+            raise DesignMismatch(noise.values.size, wanted)
+        with threadpool_limits(limits=1, user_api="blas"):
+            margins = _margins(packed, matched, noise)
+            descent = Descent(packed.columns, margins, noise.sigma**2 / self.steps, self.steps, self.damping)
+            self.model_ = descent.model(_pull(packed, matched, noise), packed.digest)
+        return self.model_
+
+
+def _margins(packed: Packed, matched: Mask, noise: Noisy) -> Margins:
+    noisy = packed.margins(matched) + noise.values[: 2 * packed.levels + 2]
+    counts = noisy[: packed.levels] / level_unit(packed.columns)
+    people, positives = float(noisy[-2]) / PEOPLE_UNIT, float(noisy[-1]) / POSITIVES_UNIT
+    return Margins.of(packed.columns, counts, people, positives, noise.scale / POSITIVES_UNIT)
+
+
+def _pull(packed: Packed, matched: Mask, noise: Noisy) -> Pull:
+    """The noisy gradient of the log-likelihood: the only thing a step sees of people."""
+    width, first = packed.cells + 1, 2 * packed.levels + 2
+
+    def pull(step: int, intercept: float, effects: list[Float]) -> Float:
+        start = first + step * width
+        noisy = packed.pull(matched, intercept, effects) + noise.values[start : start + width]
+        return np.ldexp(noisy.astype(np.float64), -BITS)
+
+    return pull
