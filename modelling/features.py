@@ -25,12 +25,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from .bins import BINS, adaptive_edges, declared_bins, declared_edges
 from .design import BITS, ONE, Block, Codes, Design, Float, Int, verify
 
 MISSING = "(missing)"
-BINS = 32
-ATOM = 0.004
-"""A value that this share of people have exactly becomes a bin of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +56,17 @@ class Category:
 
 
 @dataclass(frozen=True, slots=True)
+class Ordinal:
+    """One of the declared values, which stand in order: neighbours share strength."""
+
+    name: str
+    values: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        _check_values(self.values)
+
+
+@dataclass(frozen=True, slots=True)
 class Topics:
     """Some of the declared values, at most so many at once."""
 
@@ -71,7 +80,7 @@ class Topics:
             raise ValueError("at_most must be 1 or more")
 
 
-Kind = Number | Category | Topics
+Kind = Number | Ordinal | Category | Topics
 
 
 class ColumnMismatch(Exception):
@@ -114,7 +123,13 @@ class Encoder:
         that follows owns these rows, so their values are no secret from it, and no label is looked at. The same
         rows give the same bins whoever is matched; the sensitivity does not depend on where bins lie.
         """
-        return cls(tuple(_column(kind, table, len(declared)) for kind in declared))
+        return cls(tuple(_adaptive(kind, table, len(declared)) for kind in declared))
+
+    @classmethod
+    def from_declared(cls, declared: Sequence[Kind]) -> Encoder:
+        """Bins that follow from the declarations alone: no row is looked at, so anybody may read what is learnt."""
+        bins = declared_bins(sum(isinstance(kind, Number) for kind in declared))
+        return cls(tuple(_declared(kind, bins, len(declared)) for kind in declared))
 
     def encode(self, table: pa.Table) -> Design:
         """One row a person, in the table's order. Nulls and undeclared values are the missing level.
@@ -156,46 +171,29 @@ def most_cells(declared: Sequence[Kind]) -> int:
 # How a column is laid out.
 
 
-def _column(kind: Kind, table: pa.Table, columns: int) -> Column:
+def _adaptive(kind: Kind, table: pa.Table, columns: int) -> Column:
     if not isinstance(kind, Number):
-        return Column(kind, np.zeros(0), _plain_block(kind, columns))
+        return _listed(kind, columns)
     values = _numbers(kind, table)
-    edges = adaptive_edges(values[~np.isnan(values)])
+    return _binned(kind, adaptive_edges(values[~np.isnan(values)]), columns)
+
+
+def _declared(kind: Kind, bins: int, columns: int) -> Column:
+    if not isinstance(kind, Number):
+        return _listed(kind, columns)
+    return _binned(kind, declared_edges(kind.low, kind.high, bins), columns)
+
+
+def _binned(kind: Number, edges: Float, columns: int) -> Column:
     return Column(kind, edges, _number_block(kind, edges, smooth_table(len(edges) + 1, columns)))
 
 
-def adaptive_edges(values: Float) -> Float:
-    """Edges between bins: frequent exact values stand alone, quantiles cut what lies between them.
+def _listed(kind: Ordinal | Category | Topics, columns: int) -> Column:
+    if isinstance(kind, Ordinal):
+        block = Block(kind.name, (*kind.values, MISSING), smooth_table(len(kind.values), columns))
+        return Column(kind, np.zeros(0), block)
+    return Column(kind, np.zeros(0), _plain_block(kind, columns))
 
-    values: without NaN. At most `MOST_LEVELS` - 2 edges.
-    """
-    distinct, counts = np.unique(values, return_counts=True)
-    middles = distinct[1:] / 2 + distinct[:-1] / 2
-    if len(distinct) <= BINS:
-        return np.unique(middles)
-    alone = _atoms(counts)
-    per_bin = counts[~alone].sum() / max(4, BINS - min(int(alone.sum()), BINS // 2))
-    return np.unique(middles[_last_of_bins(counts, np.flatnonzero(alone), per_bin)])
-
-
-def _last_of_bins(counts: Int, alone: Int, per_bin: float) -> list[int]:
-    """Where bins end, the last bin apart: after a value that stands alone, before the next, or when full."""
-    filled, ends, start = np.cumsum(counts), [], 0
-    while start < len(counts):
-        before = filled[start] - counts[start]
-        stop = int(alone[np.searchsorted(alone, start)]) if alone.size and start <= alone[-1] else len(counts)
-        full = int(np.searchsorted(filled, before + per_bin))
-        ends.append(start if stop == start else min(full, stop - 1))
-        start = ends[-1] + 1
-    return ends[:-1]
-
-
-def _atoms(counts: Int) -> NDArray[np.bool_]:
-    """Which distinct values are frequent enough to stand alone; at most two for every bin."""
-    frequent = counts >= ATOM * counts.sum()
-    if frequent.sum() > 2 * BINS:
-        frequent = counts > np.sort(counts)[-2 * BINS - 1]
-    return np.asarray(frequent, dtype=np.bool_)
 
 
 def smooth_table(bins: int, columns: int) -> Int:
@@ -246,7 +244,7 @@ def _codes(column: Column, table: pa.Table) -> Codes:
         values = _numbers(kind, table)
         level = np.searchsorted(column.edges, values, side="right")
         return Codes(_small(np.where(np.isnan(values), missing, level), missing))
-    if isinstance(kind, Category):
+    if isinstance(kind, Ordinal | Category):
         return Codes(_small(_index(_get(kind, table), kind), missing))
     return _topic_codes(kind, column.block, _get(kind, table))
 
@@ -283,7 +281,7 @@ def _numbers(kind: Number, table: pa.Table) -> Float:
     return np.asarray(np.clip(values, kind.low, kind.high), dtype=np.float64)
 
 
-def _index(column: pa.Array, kind: Category | Topics) -> Int:
+def _index(column: pa.Array, kind: Ordinal | Category | Topics) -> Int:
     """Positions among the declared values; one past the last for nulls and undeclared values."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
@@ -319,8 +317,9 @@ def _column_json(column: Column) -> dict[str, object]:
     if isinstance(kind, Number):
         bins = {"edges": column.edges.tolist(), "table": column.block.table.tolist()}
         return {"kind": "number", "name": kind.name, "low": float(kind.low), "high": float(kind.high), **bins}
-    if isinstance(kind, Category):
-        return {"kind": "category", "name": kind.name, "values": list(kind.values)}
+    if isinstance(kind, Ordinal | Category):
+        said = "ordinal" if isinstance(kind, Ordinal) else "category"
+        return {"kind": said, "name": kind.name, "values": list(kind.values)}
     return {"kind": "set", "name": kind.name, "values": list(kind.values), "at_most": kind.at_most}
 
 
@@ -333,10 +332,10 @@ def _column_from(entry: dict[str, object], columns: int) -> Column:
             raise ValueError("bins and table of a number do not fit together")
         return Column(number, edges, _number_block(number, edges, table))
     values = tuple(cast("list[str]", entry["values"]))
-    if kind not in ("category", "set"):
-        raise ValueError("this kind of column is not known")
+    if kind == "ordinal":
+        return _listed(Ordinal(name, values), columns)
     if kind == "category":
-        plain: Category | Topics = Category(name, values)
-    else:
-        plain = Topics(name, values, cast(int, entry["at_most"]))
-    return Column(plain, np.zeros(0), _plain_block(plain, columns))
+        return _listed(Category(name, values), columns)
+    if kind == "set":
+        return _listed(Topics(name, values, cast(int, entry["at_most"])), columns)
+    raise ValueError("this kind of column is not known")

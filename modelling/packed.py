@@ -1,0 +1,223 @@
+"""People as a few joint codes each, for sums over residuals that are made many times: exact, and fast.
+
+Columns are packed together while their joint levels stay few, so that one look-up serves several columns. Scores are
+sums of whole numbers, the probability is read from a table of whole numbers, and a sum over people is a sum of whole
+numbers: nothing in a person's path is a float that depends on who else is there.
+
+The code ensures: sums are exact whatever the order of people (integers below 2^53, also where numpy adds them as
+float64); a residual is at most 1 in size, a row of the tables at most 1 long (`design.verify`), so that one person
+moves `pull` by at most `step_l2_squared`, and `margins` by at most ONE squared.
+The caller ensures: `matched` comes from a stable match, one record decides about one row, and the weights that scores
+are made of were themselves paid for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..dp.aggregate import LARGEST_SUM, OverflowPossible
+from .design import ONE, Block, Codes, Design, Float, Int, Mask
+
+RESIDUAL_BITS = 16
+SCORE_BITS = 12
+FURTHEST = 16
+"""Log-odds are whole multiples of 2^-12, read as 16 beyond 16; residuals whole multiples of 2^-16."""
+MOST_JOINT = 4_096
+CHUNK = 65_536
+
+PEOPLE_UNIT = ONE // 5
+"""What one person adds to the people cell, and one positive to the positives cell."""
+
+
+def level_unit(columns: Sequence[Block]) -> int:
+    """What one person adds to the cell of each level it has: the rest of a row of length 1, shared equally.
+
+    A person moves 2 level cells for each of at most `parts` levels, and the two cells of people and positives.
+    """
+    parts = sum(block.at_most for block in columns)
+    return math.isqrt((ONE**2 - 2 * PEOPLE_UNIT**2) // (2 * parts))
+
+
+def step_l2_squared(cells: int) -> int:
+    """The most one person moves a `pull` of so many cells: a row, and one step of rounding down in each cell."""
+    return (ONE + math.isqrt(cells) + 1) ** 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """Columns under one joint code. members: their positions. codes: which joint level each person has."""
+
+    members: tuple[int, ...]
+    sizes: tuple[int, ...]
+    codes: Codes
+
+    @property
+    def joint(self) -> int:
+        return math.prod(self.sizes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packed:
+    """People ready for steps. rows: people. columns, digest: as in the `Design` they came from."""
+
+    rows: int
+    columns: tuple[Block, ...]
+    groups: tuple[Group, ...]
+    digest: str
+
+    @classmethod
+    def of(cls, design: Design) -> Packed:
+        return cls.of_parts([design])
+
+    @classmethod
+    def of_parts(cls, designs: Sequence[Design] | Iterator[Design]) -> Packed:
+        """People that were encoded part by part, in order, by one encoder. Errors: ValueError where there is none."""
+        parts, rows, layout = [], 0, None
+        for design in designs:
+            layout = layout or (_grouping(design), design.columns, design.digest)
+            parts.append([_join(design, members) for members in layout[0]])
+            rows += design.rows
+        if layout is None:
+            raise ValueError("there is nobody to learn from")
+        members, columns, digest = layout
+        if rows << (RESIDUAL_BITS + 20) >= LARGEST_SUM:
+            raise OverflowPossible(rows, ONE << RESIDUAL_BITS)
+        groups = (
+            Group(m, tuple(len(columns[i].table) for i in m), _concatenated([part[g] for part in parts]))
+            for g, m in enumerate(members)
+        )
+        return cls(rows, columns, tuple(groups), digest)
+
+    @property
+    def cells(self) -> int:
+        return sum(block.cells for block in self.columns)
+
+    @property
+    def levels(self) -> int:
+        return sum(len(block.table) for block in self.columns)
+
+    def margins(self, matched: Mask) -> Int:
+        """Weighted counts: of people in each level, of positives in each level, of people, of positives.
+
+        2 `levels` + 2 cells; one person moves them by at most ONE (L2).
+        """
+        unit = level_unit(self.columns)
+        both = [self._histograms(weights) for weights in (None, matched.astype(np.float64))]
+        counts = [unit * np.concatenate(per_column) for per_column in both]
+        ends = [self.rows * PEOPLE_UNIT, int(np.count_nonzero(matched)) * PEOPLE_UNIT]
+        return np.concatenate([*counts, np.array(ends, dtype=np.int64)])
+
+    def pull(self, matched: Mask, intercept: float, effects: Sequence[Float]) -> Int:
+        """Sum over people of (label - probability) x row, rounded down to the lattice: `cells` cells.
+
+        effects: one value a level, a column. One person moves the sum by at most `step_l2_squared`.
+        """
+        sums = self._histograms(self.residuals(matched, intercept, effects))
+        exact = [column @ block.table for column, block in zip(sums, self.columns, strict=True)]
+        return np.concatenate(exact) >> RESIDUAL_BITS
+
+    def residuals(self, matched: Mask, intercept: float, effects: Sequence[Float]) -> Float:
+        """Label minus probability in whole units of 2^-16, one a person, as float64."""
+        table = _probabilities()
+        score = self._scores(_whole(np.array([intercept]))[0], [_whole(values) for values in effects])
+        edge = FURTHEST << SCORE_BITS
+        return (matched.astype(np.int64) << RESIDUAL_BITS) - table[np.clip(score, -edge, edge) + edge].astype(float)
+
+    def scores(self, intercept: float, effects: Sequence[Float]) -> Float:
+        """Log-odds, one a person, in floating point: for what is released already."""
+        return intercept + self._added([np.asarray(e, dtype=np.float64) for e in effects], np.float64)
+
+    def _scores(self, intercept: int, effects: Sequence[Int]) -> Int:
+        return self._added([e.astype(np.int32) for e in effects], np.int32).astype(np.int64) + intercept
+
+    def _added(self, effects: Sequence[NDArray[np.generic]], kind: type) -> NDArray[np.generic]:
+        total = np.zeros(self.rows, dtype=kind)
+        for group in self.groups:
+            joint = _joint_table([effects[i] for i in group.members])
+            codes = group.codes
+            if codes.row is None:
+                for start in range(0, self.rows, CHUNK):
+                    total[start : start + CHUNK] += joint[codes.level[start : start + CHUNK]]
+            else:
+                np.add.at(total, codes.row, joint[codes.level])
+        return total
+
+    def _histograms(self, weights: Float | None) -> list[Int]:
+        """For each column, the summed whole weights of the people with each level; counts without weights."""
+        found: dict[int, Int] = {}
+        for group in self.groups:
+            joint = _whole_histogram(group, weights, self.rows).reshape(group.sizes)
+            axes = range(len(group.sizes))
+            for axis, member in enumerate(group.members):
+                found[member] = joint.sum(axis=tuple(a for a in axes if a != axis))
+        return [found[i] for i in range(len(self.columns))]
+
+
+def _whole_histogram(group: Group, weights: Float | None, rows: int) -> Int:
+    codes, total = group.codes, np.zeros(group.joint)
+    if codes.row is not None:
+        spread = None if weights is None else weights[codes.row]
+        return np.bincount(codes.level, spread, group.joint).astype(np.int64)
+    for start in range(0, rows, CHUNK):
+        part = slice(start, start + CHUNK)
+        total += np.bincount(codes.level[part], None if weights is None else weights[part], group.joint)
+    return total.astype(np.int64)
+
+
+def _joint_table(effects: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
+    """What each joint level adds: the sum of what its columns' levels add."""
+    joint = effects[0]
+    for more in effects[1:]:
+        joint = np.add.outer(joint, more).reshape(-1)
+    return joint
+
+
+def _whole(log_odds: Float) -> Int:
+    """Log-odds as whole numbers, none beyond 32 in size."""
+    limit = 2 * FURTHEST << SCORE_BITS
+    return np.clip(np.rint(np.ldexp(log_odds, SCORE_BITS)), -limit, limit).astype(np.int64)
+
+
+def _probabilities() -> Int:
+    """The probability at every whole log-odds from -16 to 16, in units of 2^-16."""
+    z = np.ldexp(np.arange(-(FURTHEST << SCORE_BITS), (FURTHEST << SCORE_BITS) + 1).astype(np.float64), -SCORE_BITS)
+    return np.rint(np.ldexp(1 / (1 + np.exp(-z)), RESIDUAL_BITS)).astype(np.int64)
+
+
+def _grouping(design: Design) -> tuple[tuple[int, ...], ...]:
+    """Which columns are packed together: by their numbers of levels, in order; sets stay alone."""
+    groups: list[tuple[int, ...]] = []
+    open_, joint = (), 1
+    for i, (block, codes) in enumerate(zip(design.columns, design.codes, strict=True)):
+        size = len(block.table)
+        if codes.row is not None:
+            groups.append((i,))
+        elif open_ and joint * size <= MOST_JOINT:
+            open_, joint = (*open_, i), joint * size
+        else:
+            groups += [open_] if open_ else []
+            open_, joint = (i,), size
+    return tuple(groups + ([open_] if open_ else []))
+
+
+def _join(design: Design, members: tuple[int, ...]) -> Codes:
+    first = design.codes[members[0]]
+    if first.row is not None:
+        return first
+    joint = first.level.astype(np.uint16 if len(members) > 1 else first.level.dtype)
+    for i in members[1:]:
+        joint = joint * np.uint16(len(design.columns[i].table)) + design.codes[i].level.astype(np.uint16)
+    return Codes(joint)
+
+
+def _concatenated(parts: Sequence[Codes]) -> Codes:
+    if len(parts) == 1:
+        return parts[0]
+    if parts[0].row is not None:
+        raise ValueError("sets are encoded in one part")
+    return Codes(np.concatenate([part.level for part in parts]))
