@@ -195,7 +195,6 @@ def _listed(kind: Ordinal | Category | Topics, columns: int) -> Column:
     return Column(kind, np.zeros(0), _plain_block(kind, columns))
 
 
-
 def smooth_table(bins: int, columns: int) -> Int:
     """Rows of T^(1/2) / sqrt(columns), T = .2 I + .8 exp(-|i-j| / (.15 bins)), and a missing level apart.
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ def level_unit(columns: Sequence[Block]) -> int:
 
 def step_l2_squared(cells: int) -> int:
     """The most one person moves a `pull` of so many cells: a row, and one step of rounding down in each cell."""
-    return (ONE + math.isqrt(cells) + 1) ** 2
+    return int((ONE + math.isqrt(cells) + 1) ** 2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,17 +127,22 @@ class Packed:
         table = _probabilities()
         score = self._scores(_whole(np.array([intercept]))[0], [_whole(values) for values in effects])
         edge = FURTHEST << SCORE_BITS
-        return (matched.astype(np.int64) << RESIDUAL_BITS) - table[np.clip(score, -edge, edge) + edge].astype(float)
+        expected = table[np.clip(score, -edge, edge) + edge]
+        return np.asarray((matched.astype(np.int64) << RESIDUAL_BITS) - expected, dtype=np.float64)
 
     def scores(self, intercept: float, effects: Sequence[Float]) -> Float:
         """Log-odds, one a person, in floating point: for what is released already."""
-        return intercept + self._added([np.asarray(e, dtype=np.float64) for e in effects], np.float64)
+        total = np.full(self.rows, intercept)
+        self._add(total, [np.asarray(e, dtype=np.float64) for e in effects])
+        return total
 
     def _scores(self, intercept: int, effects: Sequence[Int]) -> Int:
-        return self._added([e.astype(np.int32) for e in effects], np.int32).astype(np.int64) + intercept
+        total = np.full(self.rows, intercept, dtype=np.int64)
+        self._add(total, effects)
+        return total
 
-    def _added(self, effects: Sequence[NDArray[np.generic]], kind: type) -> NDArray[np.generic]:
-        total = np.zeros(self.rows, dtype=kind)
+    def _add(self, total: NDArray[Any], effects: Sequence[NDArray[Any]]) -> None:
+        """What each person's levels add, in the order of the columns."""
         for group in self.groups:
             joint = _joint_table([effects[i] for i in group.members])
             codes = group.codes
@@ -145,7 +151,6 @@ class Packed:
                     total[start : start + CHUNK] += joint[codes.level[start : start + CHUNK]]
             else:
                 np.add.at(total, codes.row, joint[codes.level])
-        return total
 
     def _histograms(self, weights: Float | None) -> list[Int]:
         """For each column, the summed whole weights of the people with each level; counts without weights."""
@@ -169,7 +174,7 @@ def _whole_histogram(group: Group, weights: Float | None, rows: int) -> Int:
     return total.astype(np.int64)
 
 
-def _joint_table(effects: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
+def _joint_table(effects: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """What each joint level adds: the sum of what its columns' levels add."""
     joint = effects[0]
     for more in effects[1:]:
@@ -192,7 +197,8 @@ def _probabilities() -> Int:
 def _grouping(design: Design) -> tuple[tuple[int, ...], ...]:
     """Which columns are packed together: by their numbers of levels, in order; sets stay alone."""
     groups: list[tuple[int, ...]] = []
-    open_, joint = (), 1
+    open_: tuple[int, ...] = ()
+    joint = 1
     for i, (block, codes) in enumerate(zip(design.columns, design.codes, strict=True)):
         size = len(block.table)
         if codes.row is not None:

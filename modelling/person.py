@@ -19,7 +19,7 @@ this job alone, and a run that starts again uses the same noise on the same peop
 
 **The learner.** Additive log-odds, z = b + sum over columns of an effect, effects = table x weights. The margins give
 b, and what curvature would be were columns independent: a block a column and rank one. Preconditioned by it, damped
-steps on the full data converge in `steps` steps, and the mean over the last half of them has about the error one
+steps on the full data converge in `steps` steps, and the mean over most of them has about the error one
 release of the gradient at the optimum would have had. Prior variances, one a column, are re-estimated half-way and at
 the end from the noisy sums (evidence; pooled between columns), which is post-processing.
 """
@@ -29,6 +29,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -46,6 +47,10 @@ DAMPING = 0.3
 FINAL = 0.5
 """Share of a Newton step taken each time, and once more from the mean at the end."""
 FIRST_T, SMALLEST_T, LARGEST_T = 1.5, 0.1, 10.0
+LATE = 0.85
+"""Share of the steps, the last ones, whose mean is taken."""
+SLOPE = 0.7
+"""Mean of p (1 - p) over people, in units of its value where everybody has the same p: scores spread in time."""
 POOLED_CELLS = 10.0
 """A column's variance is estimated as if it had so many more cells of the columns' common variance."""
 FLOOR = 0.3
@@ -125,7 +130,7 @@ class _Fit:
         self.packed, self.matched, self.steps, self.damping = packed, matched, steps, damping
         self.noise, self.sigma = noise.values, noise.sigma
         ends = np.cumsum([0, *(block.cells for block in packed.columns)])
-        self.parts = [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        self.parts = [slice(a, b) for a, b in pairwise(ends.tolist())]
         self.margins = _Margins.read(packed, packed.margins(matched) + self.noise[: 2 * packed.levels + 2])
         self.curvature = self.margins.curvature(packed.columns)
 
@@ -153,9 +158,8 @@ class _Fit:
             if t == self.steps // 2:
                 shrunk = self.shrunk(self.variances(at[1 : t + 1], pulls[1 : t + 1]))
             weights = weights + self.damping * self.move(shrunk, at[t], pulls[t])
-        late = slice(self.steps - max(1, self.steps // 2), None)
-        settled = slice(self.steps - max(1, 4 * self.steps // 5), None)
-        shrunk = self.shrunk(self.variances(at[settled], pulls[settled]))
+        late = slice(math.floor((1 - LATE) * self.steps), None)
+        shrunk = self.shrunk(self.variances(at[late], pulls[late]))
         mean, pull = at[late].mean(axis=0), pulls[late].mean(axis=0)
         return np.asarray(mean + FINAL * self.move(shrunk, mean, pull))
 
@@ -165,7 +169,8 @@ class _Fit:
     def shrunk(self, variances: Sequence[float]) -> _Shrunk:
         """Penalty (I + sigma^2 curvature^-1) / t^2: what little is known of a direction is believed as little."""
         noise = self.sigma**2 / self.steps
-        penalties, inverses = [], []
+        penalties: list[Float] = []
+        inverses: list[Float] = []
         for own, centred, variance in zip(self.curvature.own, self.curvature.centred, variances, strict=True):
             penalty = (np.eye(len(own)) + noise * np.linalg.inv(own)) / variance
             penalties.append(penalty)
@@ -206,10 +211,14 @@ class _Margins:
 
     def curvature(self, columns: Sequence[Block]) -> _Curvature:
         share = self.positives / self.people
-        slope = share * (1 - share)
-        means = [math.sqrt(slope / self.people) * (b.real.T @ c) for b, c in zip(columns, self.counts, strict=True)]
+        slope = SLOPE * share * (1 - share)
+        means: list[Float] = [
+            math.sqrt(slope / self.people) * (b.real.T @ c) for b, c in zip(columns, self.counts, strict=True)
+        ]
         own = [_floored(slope * (b.real.T * c) @ b.real) for b, c in zip(columns, self.counts, strict=True)]
-        centred = [_floored(o - np.outer(m, m), 0.0) for o, m in zip(own, means, strict=True)]
+        centred = [
+            _floored(np.asarray(o - np.outer(m, m), dtype=np.float64), 0.0) for o, m in zip(own, means, strict=True)
+        ]
         return _Curvature(tuple(own), tuple(centred), np.concatenate(means))
 
 
