@@ -39,7 +39,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from ..dp.noisy import Noisy
-from .design import BITS, COUNT_UNIT, Design, Float, Int
+from .design import BITS, COUNT_UNIT, Design, Float, Int, Mask
+from .draw import Draw
 
 FEWEST, LARGEST_SHARE = 5.0, 0.95
 """The share of matches is taken to be no less than this many people, and no more than this share."""
@@ -126,6 +127,10 @@ class SeedGLM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
 
     def __init__(self, rounds: int = 25, steps: int = 8, ceilings: tuple[float, ...] = CEILINGS) -> None:
         self.rounds, self.steps, self.ceilings = rounds, steps, ceilings
+
+    def fit_drawn(self, design: Design, matched: Mask, draw: Draw) -> Model:
+        """The model, for one call of `draw` on `Design.moments`. Errors: what `draw` raises; as `fit_noisy`."""
+        return self.fit_noisy(design, draw(design.moments(matched)))
 
     def fit_noisy(self, design: Design, noisy: Noisy) -> Model:
         """The model under which the paid moments of `design` are most plausible.

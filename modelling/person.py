@@ -174,7 +174,7 @@ class _Fit:
         for own, centred, variance in zip(self.curvature.own, self.curvature.centred, variances, strict=True):
             penalty = (np.eye(len(own)) + noise * np.linalg.inv(own)) / variance
             penalties.append(penalty)
-            inverses.append(np.linalg.inv(centred + penalty))
+            inverses.append(np.asarray(np.linalg.inv(centred + penalty), dtype=np.float64))
         return _Shrunk(tuple(penalties), tuple(inverses))
 
     def variances(self, at: Float, pulls: Float) -> list[float]:
