@@ -228,7 +228,10 @@ PEERS = (
         "person",
         "opacus",
         opacus_sgd,
-        _grid(bins=(16,), rate=(8.0, 32.0), batch=(2048,), epochs=(10, 30), clip=(0.5, 1.0), momentum=(0.0, 0.9)),
+        (
+            *_grid(bins=(16,), rate=(4.0, 16.0), batch=(2048,), epochs=(10, 30), clip=(1.0,), momentum=(0.9,)),
+            *_grid(bins=(16,), rate=(16.0, 64.0), batch=(2048,), epochs=(30,), clip=(1.0,), momentum=(0.0,)),
+        ),
     ),
     Peer("objective perturbation", "person", "scipy", objective, _grid(bins=(8, 16), ridge=(1.0, 3.0, 10.0))),
     Peer("diffprivlib", "person", "diffprivlib", diffprivlib_logistic, _grid(bins=(8,), C=(0.01, 0.1, 1.0))),

@@ -1,7 +1,7 @@
 """From declared columns to bounded rows: the bounds of the features are the sensitivity.
 
-Every column gives a block of integers whose squared norm is at most 1 / columns, so a whole row is at most 1
-long whatever a person's record says. Values outside what was declared are clipped or count as missing.
+Every column gives a block of integers (`tables`), scaled so that a whole row is at most 1 long whatever a person's
+record says. Values outside what was declared are clipped or count as missing.
 
 The code ensures: lattice rows are rounded towards zero; the longest row the tables allow is computed exactly,
 over the declared domain and not over the data, and refused above 1 (`design.verify`).
@@ -26,7 +26,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from .bins import BINS, adaptive_edges, declared_bins, declared_edges
-from .design import BITS, ONE, Block, Codes, Design, Float, Int, verify
+from .design import BITS, Block, Codes, Design, Float, Int, verify
+from .tables import Rows, on_lattice, plain, several, smooth
 
 MISSING = "(missing)"
 
@@ -123,13 +124,13 @@ class Encoder:
         that follows owns these rows, so their values are no secret from it, and no label is looked at. The same
         rows give the same bins whoever is matched; the sensitivity does not depend on where bins lie.
         """
-        return cls(tuple(_adaptive(kind, table, len(declared)) for kind in declared))
+        return _laid_out(declared, [_own_edges(kind, table) for kind in declared])
 
     @classmethod
     def from_declared(cls, declared: Sequence[Kind]) -> Encoder:
         """Bins that follow from the declarations alone: no row is looked at, so anybody may read what is learnt."""
         bins = declared_bins(sum(isinstance(kind, Number) for kind in declared))
-        return cls(tuple(_declared(kind, bins, len(declared)) for kind in declared))
+        return _laid_out(declared, [_public_edges(kind, bins) for kind in declared])
 
     def encode(self, table: pa.Table) -> Design:
         """One row a person, in the table's order. Nulls and undeclared values are the missing level.
@@ -146,17 +147,17 @@ class Encoder:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def to_json(self) -> str:
-        """Kinds, bins and the numbers' integer tables; the other tables follow from their kinds."""
+        """Kinds, bins and integer tables; a table without order is told by three of its integers."""
         columns = [_column_json(column) for column in self.columns]
-        return json.dumps({"version": 1, "bits": BITS, "columns": columns}, allow_nan=False, sort_keys=True)
+        return json.dumps({"version": 2, "bits": BITS, "columns": columns}, allow_nan=False, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Encoder:
         """What `to_json` wrote. Errors: ValueError, KeyError or TypeError otherwise; SensitivityExceeded."""
         parsed = json.loads(text)
-        if (parsed["version"], parsed["bits"]) != (1, BITS):
-            raise ValueError("this is not an encoder of version 1")
-        return cls(tuple(_column_from(entry, len(parsed["columns"])) for entry in parsed["columns"]))
+        if (parsed["version"], parsed["bits"]) != (2, BITS):
+            raise ValueError("this is not an encoder of version 2")
+        return cls(tuple(_column_from(entry) for entry in parsed["columns"]))
 
 
 MOST_LEVELS = 5 * BINS + 2
@@ -171,66 +172,41 @@ def most_cells(declared: Sequence[Kind]) -> int:
 # How a column is laid out.
 
 
-def _adaptive(kind: Kind, table: pa.Table, columns: int) -> Column:
+def _own_edges(kind: Kind, table: pa.Table) -> Float:
     if not isinstance(kind, Number):
-        return _listed(kind, columns)
+        return np.zeros(0)
     values = _numbers(kind, table)
-    return _binned(kind, adaptive_edges(values[~np.isnan(values)]), columns)
+    return adaptive_edges(values[~np.isnan(values)])
 
 
-def _declared(kind: Kind, bins: int, columns: int) -> Column:
-    if not isinstance(kind, Number):
-        return _listed(kind, columns)
-    return _binned(kind, declared_edges(kind.low, kind.high, bins), columns)
+def _public_edges(kind: Kind, bins: int) -> Float:
+    return declared_edges(kind.low, kind.high, bins) if isinstance(kind, Number) else np.zeros(0)
 
 
-def _binned(kind: Number, edges: Float, columns: int) -> Column:
-    return Column(kind, edges, _number_block(kind, edges, smooth_table(len(edges) + 1, columns)))
+def _laid_out(declared: Sequence[Kind], edges: Sequence[Float]) -> Encoder:
+    """One lattice for all columns: none is longer than its share of a row."""
+    rows = [_rows(kind, len(ends) + 1) for kind, ends in zip(declared, edges, strict=True)]
+    parts = zip(declared, edges, on_lattice(rows) if rows else [], strict=True)
+    return Encoder(tuple(Column(kind, ends, _block(kind, ends, table)) for kind, ends, table in parts))
 
 
-def _listed(kind: Ordinal | Category | Topics, columns: int) -> Column:
+def _rows(kind: Kind, bins: int) -> Rows:
+    if isinstance(kind, Number):
+        return smooth(bins)
     if isinstance(kind, Ordinal):
-        block = Block(kind.name, (*kind.values, MISSING), smooth_table(len(kind.values), columns))
-        return Column(kind, np.zeros(0), block)
-    return Column(kind, np.zeros(0), _plain_block(kind, columns))
+        return smooth(len(kind.values))
+    return several(len(kind.values), _at_most(kind)) if isinstance(kind, Topics) else plain(len(kind.values))
 
 
-def smooth_table(bins: int, columns: int) -> Int:
-    """Rows of T^(1/2) / sqrt(columns), T = .2 I + .8 exp(-|i-j| / (.15 bins)), and a missing level apart.
-
-    int64, bins + 1 square, rounded towards zero. T has ones on its diagonal, so every row has squared norm
-    1 / columns: neighbouring bins share strength at no cost in sensitivity.
-    """
-    apart = np.abs(np.subtract.outer(np.arange(bins), np.arange(bins)))
-    values, vectors = np.linalg.eigh(0.2 * np.eye(bins) + 0.8 * np.exp(-apart / (0.15 * bins)))
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    table = np.zeros((bins + 1, bins + 1), dtype=np.int64)
-    table[:bins, :bins] = towards_zero(root / math.sqrt(columns))
-    table[bins, bins] = _unit(columns)
-    return table
+def _at_most(kind: Kind) -> int:
+    return min(kind.at_most, len(kind.values)) if isinstance(kind, Topics) else 1
 
 
-def towards_zero(real: Float) -> Int:
-    """Onto the lattice, never away from zero: a rounded row is never longer than the row it stands for."""
-    return np.trunc(np.ldexp(real, BITS)).astype(np.int64)
-
-
-def _unit(parts: int) -> int:
-    """The largest integer whose square, taken `parts` times, stays within ONE squared."""
-    return math.isqrt(ONE**2 // parts)
-
-
-def _plain_block(kind: Category | Topics, columns: int) -> Block:
-    at_most = min(kind.at_most, len(kind.values)) if isinstance(kind, Topics) else 1
-    diagonal = np.full(len(kind.values) + 1, _unit(columns * at_most), dtype=np.int64)
-    diagonal[-1] = _unit(columns)
-    return Block(kind.name, (*kind.values, MISSING), np.diag(diagonal), at_most)
-
-
-def _number_block(kind: Number, edges: Float, table: Int) -> Block:
+def _block(kind: Kind, edges: Float, table: Int) -> Block:
+    if not isinstance(kind, Number):
+        return Block(kind.name, (*kind.values, MISSING), table, _at_most(kind))
     ends = [kind.low, *edges.tolist(), kind.high]
-    labels = [f"{a:g} to {b:g}" for a, b in pairwise(ends)]
-    return Block(kind.name, (*labels, MISSING), table)
+    return Block(kind.name, (*(f"{a:g} to {b:g}" for a, b in pairwise(ends)), MISSING), table)
 
 
 # How a column's values become codes.
@@ -312,29 +288,46 @@ def _check_values(values: tuple[str, ...]) -> None:
 
 
 def _column_json(column: Column) -> dict[str, object]:
-    kind = column.kind
+    kind, table = column.kind, column.block.table
     if isinstance(kind, Number):
-        bins = {"edges": column.edges.tolist(), "table": column.block.table.tolist()}
+        bins = {"edges": column.edges.tolist(), "table": table.tolist()}
         return {"kind": "number", "name": kind.name, "low": float(kind.low), "high": float(kind.high), **bins}
-    if isinstance(kind, Ordinal | Category):
-        said = "ordinal" if isinstance(kind, Ordinal) else "category"
-        return {"kind": said, "name": kind.name, "values": list(kind.values)}
-    return {"kind": "set", "name": kind.name, "values": list(kind.values), "at_most": kind.at_most}
+    entry: dict[str, object] = {"name": kind.name, "values": list(kind.values)}
+    if isinstance(kind, Ordinal):
+        return entry | {"kind": "ordinal", "table": table.tolist()}
+    entry["units"] = [int(table[0, 0]), int(table[0, 1]) if len(table) > 2 else 0, int(table[-1, -1])]
+    return entry | ({"kind": "set", "at_most": kind.at_most} if isinstance(kind, Topics) else {"kind": "category"})
 
 
-def _column_from(entry: dict[str, object], columns: int) -> Column:
+def _column_from(entry: dict[str, object]) -> Column:
+    kind = _kind_from(entry)
+    edges = np.array(entry["edges"] if isinstance(kind, Number) else [], dtype=np.float64)
+    levels = len(edges) + 1 if isinstance(kind, Number) else len(kind.values)
+    if isinstance(kind, Category | Topics):
+        table = _told(levels, *cast("list[int]", entry["units"]))
+    else:
+        table = np.array(entry["table"], dtype=np.int64)
+    if table.shape != (levels + 1, levels + 1) or not (np.diff(edges, append=np.inf) > 0).all():
+        raise ValueError("bins and table of a column do not fit together")
+    return Column(kind, edges, _block(kind, edges, table))
+
+
+def _kind_from(entry: dict[str, object]) -> Kind:
     name, kind = cast(str, entry["name"]), entry["kind"]
     if kind == "number":
-        number = Number(name, cast(float, entry["low"]), cast(float, entry["high"]))
-        edges, table = np.array(entry["edges"], dtype=np.float64), np.array(entry["table"], dtype=np.int64)
-        if table.shape != (len(edges) + 2, len(edges) + 2) or not (np.diff(edges, append=np.inf) > 0).all():
-            raise ValueError("bins and table of a number do not fit together")
-        return Column(number, edges, _number_block(number, edges, table))
+        return Number(name, cast(float, entry["low"]), cast(float, entry["high"]))
     values = tuple(cast("list[str]", entry["values"]))
-    if kind == "ordinal":
-        return _listed(Ordinal(name, values), columns)
-    if kind == "category":
-        return _listed(Category(name, values), columns)
     if kind == "set":
-        return _listed(Topics(name, values, cast(int, entry["at_most"])), columns)
-    raise ValueError("this kind of column is not known")
+        return Topics(name, values, cast(int, entry["at_most"]))
+    if kind not in ("ordinal", "category"):
+        raise ValueError("this kind of column is not known")
+    return Ordinal(name, values) if kind == "ordinal" else Category(name, values)
+
+
+def _told(levels: int, own: int, other: int, missing: int) -> Int:
+    """The table of levels without an order: a level's own cell, the other levels' cells, the missing level's cell."""
+    table = np.full((levels + 1, levels + 1), other, dtype=np.int64)
+    np.fill_diagonal(table, own)
+    table[-1, :], table[:, -1] = 0, 0
+    table[-1, -1] = missing
+    return table

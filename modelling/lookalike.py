@@ -155,16 +155,19 @@ def sigmoid(log_odds: Float) -> Float:
 
 
 def calibrate(scores: Float, share: float) -> float:
-    """The intercept at which the mean probability is `share`, by bisection."""
+    """The intercept at which the mean probability is `share`: Newton steps, bisection where one leaves the bracket."""
     logit = math.log(share / (1 - share))
     low, high = logit - float(scores.max()), logit - float(scores.min())
-    for _ in range(40):
-        middle = (low + high) / 2
-        if float(sigmoid(middle + scores).mean()) < share:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+    at = (low + high) / 2
+    for _ in range(60):
+        p = sigmoid(at + scores)
+        mean, slope = float(p.mean()), float((p * (1 - p)).mean())
+        low, high = (at, high) if mean < share else (low, at)
+        if abs(mean - share) < 1e-12 * share or high - low < 1e-12:
+            break
+        step = at + (share - mean) / max(slope, 1e-300)
+        at = step if low < step < high else (low + high) / 2
+    return at
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -235,8 +238,8 @@ class _Problem:
 
     def view(self, weights: Float) -> _View:
         """The problem around `weights`: sums move by S dw and scatter with V + sigma^2 I, so they weigh S V^-1 S."""
-        low = self.share / self.ceiling
-        up = sigmoid(math.log(low / (1 - low)) + self.design.scores(self.levels(weights)))
+        scores = self.design.scores(self.levels(weights))
+        up = sigmoid(calibrate(scores, self.share / self.ceiling) + scores)
         p = self.ceiling * up
         spread = self._curvature(p * (1 - p))
         slope = spread if self.ceiling == 1 else self._curvature(p * (1 - up))
@@ -248,7 +251,10 @@ class _Problem:
         return _View(slope @ cho_solve(scatter, slope), slope @ weighed, misfit)
 
     def _curvature(self, weights: Float) -> Float:
-        return self.design.curvature(weights)[np.ix_(self.used, self.used)]
+        """Rows' scatter about their weighted mean: the intercept follows from the count whatever the weights are."""
+        mean = self.design.project(weights)[self.used]
+        whole = self.design.curvature(weights)[np.ix_(self.used, self.used)]
+        return np.asarray(whole - np.outer(mean, mean) / max(float(weights.sum()), 1e-300))
 
     def solve(self, rounds: int, steps: int) -> _Solution:
         """Damped steps from 0 until nobody's score moves by more than `SETTLED`."""
@@ -283,12 +289,14 @@ class _Problem:
 
 
 def _used(design: Design) -> Int:
-    """Cells that some person fills; the first cell at least, so that there is something to solve."""
+    """Cells that tell some people from others; the first cell at least, so that there is something to solve."""
     everyone = np.ones(design.rows, dtype=np.bool_)
-    filled = []
+    telling = []
     for block, code in zip(design.columns, design.codes, strict=True):
-        present = code.count(everyone, len(block.table)) > 0
-        filled.append((block.table[present] != 0).any(axis=0))
-    used = np.concatenate(filled)
+        present = block.table[code.count(everyone, len(block.table)) > 0]
+        if code.row is not None:  # who has no level at all has zeros
+            present = np.vstack([present, np.zeros_like(block.table[:1])])
+        telling.append(np.ptp(present, axis=0) > 0 if len(present) else np.zeros(block.cells, dtype=np.bool_))
+    used = np.concatenate(telling)
     used[0] = True
     return np.flatnonzero(used)

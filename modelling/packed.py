@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dp.aggregate import LARGEST_SUM, OverflowPossible
-from .design import ONE, Block, Codes, Design, Float, Int, Mask
+from .design import COUNT_UNIT, MOMENTS_L2_SQUARED, ONE, Block, Codes, Design, Float, Int, Mask
 
 RESIDUAL_BITS = 16
 SCORE_BITS = 12
@@ -31,7 +31,7 @@ FURTHEST = 16
 MOST_JOINT = 4_096
 CHUNK = 65_536
 
-PEOPLE_UNIT = ONE // 5
+PEOPLE_UNIT, POSITIVES_UNIT = ONE // 5, ONE // 2
 """What one person adds to the people cell, and one positive to the positives cell."""
 
 
@@ -41,12 +41,13 @@ def level_unit(columns: Sequence[Block]) -> int:
     A person moves 2 level cells for each of at most `parts` levels, and the two cells of people and positives.
     """
     parts = sum(block.at_most for block in columns)
-    return math.isqrt((ONE**2 - 2 * PEOPLE_UNIT**2) // (2 * parts))
+    return math.isqrt((ONE**2 - PEOPLE_UNIT**2 - POSITIVES_UNIT**2) // (2 * parts))
 
 
 def step_l2_squared(cells: int) -> int:
-    """The most one person moves a `pull` of so many cells: a row, and one step of rounding down in each cell."""
-    return int((ONE + math.isqrt(cells) + 1) ** 2)
+    """The most one person moves a `pull` of rows with so many cells: what it moves `Design.moments`, and one step of
+    rounding down in each cell."""
+    return int((math.isqrt(MOMENTS_L2_SQUARED) + 1 + math.isqrt(cells + 1) + 1) ** 2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,17 +111,20 @@ class Packed:
         unit = level_unit(self.columns)
         both = [self._histograms(weights) for weights in (None, matched.astype(np.float64))]
         counts = [unit * np.concatenate(per_column) for per_column in both]
-        ends = [self.rows * PEOPLE_UNIT, int(np.count_nonzero(matched)) * PEOPLE_UNIT]
+        ends = [self.rows * PEOPLE_UNIT, int(np.count_nonzero(matched)) * POSITIVES_UNIT]
         return np.concatenate([*counts, np.array(ends, dtype=np.int64)])
 
     def pull(self, matched: Mask, intercept: float, effects: Sequence[Float]) -> Int:
-        """Sum over people of (label - probability) x row, rounded down to the lattice: `cells` cells.
+        """Sum over people of (label - probability) x row, rounded down to the lattice: `cells` cells, then one for
+        the intercept, to which everybody adds (label - probability) x COUNT_UNIT.
 
         effects: one value a level, a column. One person moves the sum by at most `step_l2_squared`.
         """
-        sums = self._histograms(self.residuals(matched, intercept, effects))
+        residuals = self.residuals(matched, intercept, effects)
+        sums = self._histograms(residuals)
         exact = [column @ block.table for column, block in zip(sums, self.columns, strict=True)]
-        return np.concatenate(exact) >> RESIDUAL_BITS
+        last = np.array([int(residuals.sum()) * COUNT_UNIT], dtype=np.int64)
+        return np.concatenate([*exact, last]) >> RESIDUAL_BITS
 
     def residuals(self, matched: Mask, intercept: float, effects: Sequence[Float]) -> Float:
         """Label minus probability in whole units of 2^-16, one a person, as float64."""

@@ -37,33 +37,37 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 
 from ..dp.aggregate import Statistic
 from ..dp.noisy import Noisy
-from .design import BITS, Block, Design, Float, Int, Mask
+from .design import BITS, COUNT_UNIT, ONE, Block, Design, Float, Int, Mask
 from .draw import Draw
 from .lookalike import DesignMismatch, Effects, Model
-from .packed import PEOPLE_UNIT, Packed, level_unit, step_l2_squared
+from .packed import PEOPLE_UNIT, POSITIVES_UNIT, Packed, level_unit, step_l2_squared
 
 STEPS = 24
 DAMPING = 0.3
-FINAL = 0.5
+FINAL = 0.8
 """Share of a Newton step taken each time, and once more from the mean at the end."""
 FIRST_T, SMALLEST_T, LARGEST_T = 1.5, 0.1, 10.0
 LATE = 0.85
 """Share of the steps, the last ones, whose mean is taken."""
 SLOPE = 0.7
 """Mean of p (1 - p) over people, in units of its value where everybody has the same p: scores spread in time."""
-POOLED_CELLS = 10.0
+INTERCEPT_T = 30.0
+"""Prior standard deviation of the intercept's weight: 4.5 in log-odds."""
+CAUTION = 1.5
+"""By how much the noise is overstated in the penalty: curvature is known in part."""
+POOLED_CELLS = 2.0
 """A column's variance is estimated as if it had so many more cells of the columns' common variance."""
 FLOOR = 0.3
-FEWEST_PEOPLE, FEWEST_POSITIVES = 50.0, 5.0
+FEWEST_PEOPLE, FEWEST_POSITIVES, LARGEST_SHARE = 50.0, 5.0, 0.95
 
 
 def blank(columns: Sequence[Block], steps: int = STEPS) -> Statistic:
-    """Zeros for all the noise a fit needs: 2 levels + 2 cells of margins, then `steps` pulls.
+    """Zeros for all the noise a fit needs: 2 levels + 2 cells of margins, then `steps` pulls of cells + 1.
 
     Known from the declarations alone; l2_squared covers all of it together.
     """
     cells, levels = sum(b.cells for b in columns), sum(len(b.table) for b in columns)
-    zeros = np.zeros(2 * levels + 2 + steps * cells, dtype=np.int64)
+    zeros = np.zeros(2 * levels + 2 + steps * (cells + 1), dtype=np.int64)
     return Statistic(zeros, BITS, (steps + 1) * step_l2_squared(cells))
 
 
@@ -124,35 +128,40 @@ class _Fit:
     """One fit: noise in hand, people at hand."""
 
     def __init__(self, packed: Packed, matched: Mask, noise: Noisy, steps: int, damping: float) -> None:
-        wanted = 2 * packed.levels + 2 + steps * packed.cells
+        wanted = 2 * packed.levels + 2 + steps * (packed.cells + 1)
         if noise.values.shape != (wanted,) or noise.bits != BITS:
             raise DesignMismatch(noise.values.size, wanted)
         self.packed, self.matched, self.steps, self.damping = packed, matched, steps, damping
         self.noise, self.sigma = noise.values, noise.sigma
         ends = np.cumsum([0, *(block.cells for block in packed.columns)])
-        self.parts = [slice(a, b) for a, b in pairwise(ends.tolist())]
-        self.margins = _Margins.read(packed, packed.margins(matched) + self.noise[: 2 * packed.levels + 2])
+        self.parts = [slice(a, b) for a, b in pairwise([*ends.tolist(), packed.cells + 1])]
+        self.margins = _Margins.read(packed, packed.margins(matched) + self.noise[: 2 * packed.levels + 2], noise.scale)
         self.curvature = self.margins.curvature(packed.columns)
 
     def pull(self, step: int, weights: Float) -> Float:
         """The noisy gradient of the log-likelihood: the only thing a step sees of people."""
-        start = 2 * self.packed.levels + 2 + step * self.packed.cells
-        exact = self.packed.pull(self.matched, self.margins.intercept, self.effects(weights))
-        return np.ldexp((exact + self.noise[start : start + self.packed.cells]).astype(np.float64), -BITS)
+        width = self.packed.cells + 1
+        start = 2 * self.packed.levels + 2 + step * width
+        exact = self.packed.pull(self.matched, self.intercept(weights), self.effects(weights))
+        return np.ldexp((exact + self.noise[start : start + width]).astype(np.float64), -BITS)
+
+    def intercept(self, weights: Float) -> float:
+        return float(self.margins.intercept + weights[-1] * COUNT_UNIT / ONE)
 
     def effects(self, weights: Float) -> list[Float]:
-        return [b.real @ weights[part] for b, part in zip(self.packed.columns, self.parts, strict=True)]
+        return [b.real @ weights[part] for b, part in zip(self.packed.columns, self.parts[:-1], strict=True)]
 
     def model(self) -> Model:
         weights = self.weights()
         pairs = zip(self.packed.columns, self.effects(weights), strict=True)
         effects = tuple(Effects(block.name, block.levels, values) for block, values in pairs)
-        return Model(self.packed.digest, 1.0, self.margins.intercept, effects)
+        return Model(self.packed.digest, 1.0, self.intercept(weights), effects)
 
     def weights(self) -> Float:
         """Steps, and at the end one more from their mean."""
-        at, pulls = np.zeros((self.steps, self.packed.cells)), np.zeros((self.steps, self.packed.cells))
-        weights, shrunk = np.zeros(self.packed.cells), self.shrunk([FIRST_T**2] * len(self.parts))
+        width = self.packed.cells + 1
+        at, pulls, weights = np.zeros((self.steps, width)), np.zeros((self.steps, width)), np.zeros(width)
+        shrunk = self.shrunk([*[FIRST_T**2] * (len(self.parts) - 1), INTERCEPT_T**2])
         for t in range(self.steps):
             at[t], pulls[t] = weights, self.pull(t, weights)
             if t == self.steps // 2:
@@ -161,14 +170,20 @@ class _Fit:
         late = slice(math.floor((1 - LATE) * self.steps), None)
         shrunk = self.shrunk(self.variances(at[late], pulls[late]))
         mean, pull = at[late].mean(axis=0), pulls[late].mean(axis=0)
-        return np.asarray(mean + FINAL * self.move(shrunk, mean, pull))
+        return self.centred(mean, FINAL * self.move(shrunk, mean, pull), pull)
+
+    def centred(self, mean: Float, move: Float, pull: Float) -> Float:
+        """The weights after the last move, and an intercept that takes up all that is left of its own pull."""
+        left = pull - self.curvature.times(move, self.parts)
+        move[-1] += left[-1] / self.curvature.own[-1][0, 0]
+        return np.asarray(mean + move)
 
     def move(self, shrunk: _Shrunk, weights: Float, pull: Float) -> Float:
         return shrunk.towards(pull - shrunk.pulls(weights, self.parts), self.curvature.mean, self.parts)
 
     def shrunk(self, variances: Sequence[float]) -> _Shrunk:
         """Penalty (I + sigma^2 curvature^-1) / t^2: what little is known of a direction is believed as little."""
-        noise = self.sigma**2 / self.steps
+        noise = CAUTION * self.sigma**2 / self.steps
         penalties: list[Float] = []
         inverses: list[Float] = []
         for own, centred, variance in zip(self.curvature.own, self.curvature.centred, variances, strict=True):
@@ -182,35 +197,42 @@ class _Fit:
         noise = self.sigma**2 / max(1, len(at))
         seen = self.curvature.times(at.mean(axis=0), self.parts) + pulls.mean(axis=0)
         spectra = []
-        for centred, part in zip(self.curvature.centred, self.parts, strict=True):
+        for centred, part in zip(self.curvature.centred[:-1], self.parts[:-1], strict=True):
             spectra.append(_spectrum(centred, self.curvature.mean[part], seen[part], noise))
-        return _evidence(spectra)
+        return [*_evidence(spectra), INTERCEPT_T**2]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Margins:
-    """Noisy counts, people: of each level a column. people, positives: noisy, kept where a log-odds exists."""
+    """Noisy counts, people: of each level a column. people, positives: noisy, kept where a log-odds exists.
+
+    spread: of the noise in `positives`, people.
+    """
 
     counts: tuple[Float, ...]
     people: float
     positives: float
+    spread: float
 
     @classmethod
-    def read(cls, packed: Packed, noisy: Int) -> _Margins:
+    def read(cls, packed: Packed, noisy: Int, scale: float) -> _Margins:
         people = max(FEWEST_PEOPLE, float(noisy[-2]) / PEOPLE_UNIT)
-        positives = min(max(FEWEST_POSITIVES, float(noisy[-1]) / PEOPLE_UNIT), 0.95 * people)
-        seen = np.maximum(noisy[: packed.levels] / level_unit(packed.columns), 0)
+        spread = scale / POSITIVES_UNIT
+        positives = float(noisy[-1]) / POSITIVES_UNIT
+        positives = min(max(positives, spread, FEWEST_POSITIVES), LARGEST_SHARE * people)
         ends = np.cumsum([len(block.table) for block in packed.columns])[:-1]
+        seen = np.maximum(noisy[: packed.levels] / level_unit(packed.columns), 0)
         each = zip(packed.columns, np.split(seen, ends), strict=True)
         counts = (c * people / max(1.0, float(c.sum())) if b.at_most == 1 else c for b, c in each)
-        return cls(tuple(counts), people, positives)
+        return cls(tuple(counts), people, positives, spread)
 
     @property
     def intercept(self) -> float:
         return math.log(self.positives / (self.people - self.positives))
 
     def curvature(self, columns: Sequence[Block]) -> _Curvature:
-        share = self.positives / self.people
+        """Rather too steep than too flat: a step that is too long never settles."""
+        share = min((self.positives + self.spread) / self.people, 0.5)
         slope = SLOPE * share * (1 - share)
         means: list[Float] = [
             math.sqrt(slope / self.people) * (b.real.T @ c) for b, c in zip(columns, self.counts, strict=True)
@@ -219,7 +241,8 @@ class _Margins:
         centred = [
             _floored(np.asarray(o - np.outer(m, m), dtype=np.float64), 0.0) for o, m in zip(own, means, strict=True)
         ]
-        return _Curvature(tuple(own), tuple(centred), np.concatenate(means))
+        means.append(np.array([math.sqrt(slope * self.people) * COUNT_UNIT / ONE]))
+        return _Curvature((*own, np.outer(means[-1], means[-1])), (*centred, np.zeros((1, 1))), np.concatenate(means))
 
 
 def _floored(matrix: Float, floor: float = FLOOR) -> Float:

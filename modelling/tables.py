@@ -1,0 +1,76 @@
+"""The rows that stand for a column's levels: short, so that little noise covers them, and alike where levels are.
+
+Rows are centred on the middle of the smallest ball that holds them: what all levels share says nothing about a person
+and would only have to be covered by noise. A binary column's rows shrink to .71 of their length by it, so a table of
+columns gets by with 10 to 25 % less noise. The intercept, which centred rows cannot express, is learnt from the count
+of matches. A missing value has a cell of its own, as far from the middle as the others.
+
+The code ensures: rows depend on declared levels, or edges, alone. How long they are on the lattice is checked in
+integers by `design.verify`, not argued from here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .bins import Float, Int
+from .design import BITS
+
+SHORTEST = 0.5
+"""Squared length that a missing value's row has where the others have less: a column with one level."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Real rows of a column's levels, the missing level last. reach: the squared length none exceeds."""
+
+    rows: Float
+    reach: float
+
+
+def smooth(levels: int) -> Rows:
+    """Ordered levels: inner products T = .2 I + .8 exp(-|i-j| / (.15 levels)) before centring.
+
+    Neighbouring levels share strength. T has ones on its diagonal: rows have length 1 before centring.
+    """
+    apart = np.abs(np.subtract.outer(np.arange(levels), np.arange(levels)))
+    products = 0.2 * np.eye(levels) + 0.8 * np.exp(-apart / (0.15 * levels))
+    values, vectors = np.linalg.eigh(products)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    middle = np.maximum(np.linalg.solve(products, np.ones(levels)), 0)
+    return _with_missing(root - (middle / middle.sum()) @ root)
+
+
+def plain(levels: int) -> Rows:
+    """Levels without an order: a unit vector each, centred."""
+    return _with_missing(np.eye(levels) - 1 / levels)
+
+
+def several(levels: int, at_most: int) -> Rows:
+    """Levels of which some come together: a cell each, not centred, `at_most` of them no longer than 1."""
+    rows = np.diag([*np.full(levels, at_most**-0.5), 1.0])
+    return Rows(rows, 1.0)
+
+
+def on_lattice(columns: Sequence[Rows]) -> list[Int]:
+    """All columns' tables: scaled so that a whole row is at most 1 long, then rounded towards zero."""
+    scale = 1 / math.sqrt(sum(column.reach for column in columns))
+    return [towards_zero(column.rows * scale) for column in columns]
+
+
+def towards_zero(real: Float) -> Int:
+    """Onto the lattice, never away from zero: a rounded row is never longer than the row it stands for."""
+    return np.trunc(np.ldexp(real, BITS)).astype(np.int64)
+
+
+def _with_missing(rows: Float) -> Rows:
+    levels = len(rows)
+    reach = max(float((rows**2).sum(axis=1).max()), SHORTEST) * (1 + 1e-12)
+    whole = np.zeros((levels + 1, levels + 1))
+    whole[:levels, :levels] = rows
+    whole[levels, levels] = math.sqrt(reach)
+    return Rows(whole, reach)
