@@ -27,8 +27,8 @@ BITS = 20
 ONE = 2**BITS
 """The lattice: one unit is 2^-20, and a row is at most ONE units long."""
 
-COUNT_UNIT = ONE * 15 // 100
-"""What one matched row adds to the count cell: .15, rounded towards zero."""
+COUNT_UNIT = ONE * 30 // 100
+"""What one matched row adds to the count cell: .3, rounded towards zero."""
 
 MOMENTS_L2_SQUARED = ONE**2 + COUNT_UNIT**2
 """The most one matched row moves the moments (L2, squared, lattice units): known before data is touched."""

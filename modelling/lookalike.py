@@ -4,7 +4,7 @@
 people and their features, for the reader owns them. Neighbouring seeds differ in one submitted record, replaced
 by a dummy that matches nobody. With labels y (one where a person is matched) and rows phi of length at most 1,
 a generalised linear model meets y only through sum y phi, so that sum and the number of matches are all that is
-taken from it: `Design.moments`, one release. One record moves it by at most sqrt(1 + .15^2) (L2). All that
+taken from it: `Design.moments`, one release. One record moves it by at most sqrt(1 + .3^2) (L2). All that
 happens here - variances, weights, intercept, scores, every audience size - is post-processing of those noisy
 integers: it composes to nothing, and may be repeated with other settings free of charge.
 

@@ -44,7 +44,7 @@ from .packed import PEOPLE_UNIT, POSITIVES_UNIT, Packed, level_unit, step_l2_squ
 
 STEPS = 24
 DAMPING = 0.3
-FINAL = 0.8
+FINAL = 0.5
 """Share of a Newton step taken each time, and once more from the mean at the end."""
 FIRST_T, SMALLEST_T, LARGEST_T = 1.5, 0.1, 10.0
 LATE = 0.85
@@ -55,7 +55,7 @@ INTERCEPT_T = 30.0
 """Prior standard deviation of the intercept's weight: 4.5 in log-odds."""
 CAUTION = 1.5
 """By how much the noise is overstated in the penalty: curvature is known in part."""
-POOLED_CELLS = 2.0
+POOLED_CELLS = 5.0
 """A column's variance is estimated as if it had so many more cells of the columns' common variance."""
 FLOOR = 0.3
 FEWEST_PEOPLE, FEWEST_POSITIVES, LARGEST_SHARE = 50.0, 5.0, 0.95
