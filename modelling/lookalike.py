@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -40,6 +40,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 
 from ..dp.noisy import Noisy
 from .design import BITS, COUNT_UNIT, Design, Float, Int, Mask
+from .doubt import Doubt
 from .draw import Draw
 
 FEWEST, LARGEST_SHARE = 5.0, 0.95
@@ -142,7 +143,14 @@ class SeedGLM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
             solutions = [problem.solve(self.rounds, self.steps) for problem in problems]
             best = int(np.argmax([solution.plausibility for solution in solutions]))
             self.model_ = problems[best].model(solutions[best].weights)
+            self._solved = problems[best], solutions[best]
         return self.model_
+
+    def doubt(self) -> Doubt:
+        """How far the last model's scores may be off, a person: from the noise's known covariance, and from luck."""
+        problem, solution = self._solved
+        with threadpool_limits(limits=1, user_api="blas"):
+            return problem.doubt(solution)
 
 
 def fit(design: Design, noisy: Noisy) -> Model:
@@ -188,6 +196,7 @@ class _Solution:
 
     weights: Float
     plausibility: float
+    prior: Float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -270,7 +279,18 @@ class _Problem:
             if furthest < SETTLED:
                 break
         loose = float(np.linalg.slogdet(view.precision + np.diag(prior))[1] - np.log(prior).sum())
-        return _Solution(weights, -(view.misfit + float(prior @ weights**2) + loose) / 2)
+        return _Solution(weights, -(view.misfit + float(prior @ weights**2) + loose) / 2, prior)
+
+    def doubt(self, solution: _Solution) -> Doubt:
+        """The posterior's covariance, and how much of it would be left without noise."""
+        noisy = self.view(solution.weights)
+        exact = replace(self, sigma=0.0).view(solution.weights)
+        both = np.linalg.inv(noisy.precision + np.diag(solution.prior))
+        luck = np.linalg.inv(exact.precision + np.diag(solution.prior))
+        count = self.sigma / COUNT_UNIT * 2**BITS
+        slope = self.share * (1 - self.share / self.ceiling) * self.design.rows
+        noise = np.asarray(both - luck, dtype=np.float64)
+        return Doubt.of(self.design, self.used, both, noise, 1 / slope, (count / slope) ** 2)
 
     def variance(self, view: _View, rounds: int) -> Float:
         """Prior variance of each used cell, one value a column, by expectation maximisation."""

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passbox.modelling import features
+from passbox.modelling import features, tables
+from passbox.modelling.bins import adaptive_edges, declared_edges
 from passbox.modelling.design import COUNT_UNIT, MOMENTS_L2_SQUARED, ONE, Block, SensitivityExceeded, verify
 from passbox.modelling.features import (
     Category,
@@ -19,10 +20,9 @@ from passbox.modelling.features import (
     Encoder,
     Kind,
     Number,
+    Ordinal,
     Topics,
-    adaptive_edges,
     most_cells,
-    smooth_table,
 )
 
 WORDS = [f"w{i}" for i in range(6)]
@@ -36,9 +36,13 @@ def people(draw: st.DrawFn) -> tuple[list[Kind], pa.Table]:
     columns = {}
     for i in range(draw(st.integers(1, 4))):
         name = f"c{i}"
-        shape = draw(st.sampled_from(["number", "category", "topics"]))
+        shape = draw(st.sampled_from(["number", "ordinal", "category", "topics"]))
         values = tuple(WORDS[: draw(st.integers(1, 6))])
-        if shape == "number":
+        if shape == "ordinal":
+            declared.append(Ordinal(name, values))
+            cell = st.none() | st.sampled_from(WORDS)
+            columns[name] = pa.array(draw(st.lists(cell, min_size=rows, max_size=rows)), type=pa.string())
+        elif shape == "number":
             low = draw(st.floats(-1e6, 1e6))
             declared.append(Number(name, low, low + draw(st.floats(0, 1e6))))
             cell = st.none() | st.floats(width=64)
@@ -56,8 +60,12 @@ def people(draw: st.DrawFn) -> tuple[list[Kind], pa.Table]:
 
 
 def largest_move(declared: list[Kind], table: pa.Table) -> int:
+    return largest_move_of(Encoder.from_owner(table, declared), table)
+
+
+def largest_move_of(encoder: Encoder, table: pa.Table) -> int:
     """Replay: the largest squared L2 move of the exact moments when one matched row leaves."""
-    design = Encoder.from_owner(table, declared).encode(table)
+    design = encoder.encode(table)
     everyone = np.ones(design.rows, dtype=bool)
     whole = design.moments(everyone).values
     moves = []
@@ -90,7 +98,9 @@ def test_rows_made_to_stretch_the_bound_do_not(declared: list[Kind], table: pa.T
 
 def test_the_bound_is_reached_so_no_noise_is_wasted() -> None:
     table = pa.table({"a": ["x"], "b": ["x"], "c": ["x"], "d": ["x"]})
-    assert largest_move([Category(name, ("x",)) for name in "abcd"], table) == MOMENTS_L2_SQUARED
+    for values in (("x", "y"), ("x", "y", "z")):
+        reached = largest_move([Category(name, values) for name in "abcd"], table)
+        assert MOMENTS_L2_SQUARED * (1 - 1e-5) < reached <= MOMENTS_L2_SQUARED
 
 
 def test_planted_fault_topics_without_their_cap_are_caught_by_the_replay(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,14 +117,14 @@ def away_from_zero(real: np.ndarray) -> np.ndarray:
 def test_planted_fault_other_roundings_are_refused_by_the_check(
     monkeypatch: pytest.MonkeyPatch, rounding: object
 ) -> None:
-    monkeypatch.setattr(features, "towards_zero", rounding)
+    monkeypatch.setattr(tables, "towards_zero", rounding)
     table = pa.table({f"x{i}": [float(v) for v in range(20)] for i in range(7)})
     with pytest.raises(SensitivityExceeded):
         Encoder.from_owner(table, [Number(f"x{i}", 0, 20) for i in range(7)])
 
 
 def test_planted_fault_other_roundings_are_caught_by_the_replay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "towards_zero", away_from_zero)
+    monkeypatch.setattr(tables, "towards_zero", away_from_zero)
     monkeypatch.setattr(features, "verify", lambda _: None)
     assert largest_move(*ADVERSARY[3]) > MOMENTS_L2_SQUARED
 
@@ -236,7 +246,10 @@ def test_a_column_of_another_type_is_refused_without_its_values(declared: Kind, 
         lambda: Topics("x", ("a",), 0),
         lambda: Encoder(()),
         lambda: Encoder.from_owner(pa.table({"x": ["a"]}), [Category("x", ("a",))] * 2),
+        lambda: Encoder.from_json('{"version": 1, "bits": 20, "columns": []}'),
         lambda: Encoder.from_json('{"version": 2, "bits": 20, "columns": []}'),
+        lambda: Encoder.from_declared([]),
+        lambda: Ordinal("x", ("a", "a")),
     ],
 )
 def test_what_cannot_be_declared_is_refused(wrong) -> None:
@@ -276,9 +289,43 @@ def test_no_width_exceeds_what_was_declared(crowd) -> None:
 
 
 def test_neighbouring_bins_resemble_each_other_as_documented() -> None:
-    table = smooth_table(20, 1)[:20, :20] / ONE
+    rows = tables.smooth(20).rows[:20, :20]
     apart = np.abs(np.subtract.outer(np.arange(20), np.arange(20)))
-    assert np.allclose(table @ table.T, 0.2 * np.eye(20) + 0.8 * np.exp(-apart / 3), atol=1e-5)
+    alike = 0.2 * np.eye(20) + 0.8 * np.exp(-apart / 3)
+    assert np.allclose(((rows[:, None] - rows[None]) ** 2).sum(axis=2), 2 - 2 * alike, atol=1e-9)
+
+
+@pytest.mark.parametrize("rows", [tables.smooth(24), tables.plain(2), tables.plain(7)])
+def test_centred_rows_lie_in_the_smallest_ball(rows: tables.Rows) -> None:
+    """All levels are equally far from the middle, so that no other middle is nearer to all of them."""
+    lengths = (rows.rows[:-1] ** 2).sum(axis=1)
+    assert np.allclose(lengths, rows.reach, rtol=1e-6)
+    assert rows.reach < 1
+
+
+def test_public_bins_look_at_no_row(crowd) -> None:
+    encoder = Encoder.from_declared(crowd.declared)
+    assert encoder.digest == Encoder.from_declared(crowd.declared).digest
+    assert largest_move_of(encoder, crowd.table.slice(0, 200)) <= MOMENTS_L2_SQUARED
+    again = Encoder.from_json(encoder.to_json())
+    assert again.digest == encoder.digest
+    assert all(
+        np.array_equal(a.block.table, b.block.table) for a, b in zip(again.columns, encoder.columns, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "bins", "edges"),
+    [(1, 4, 9, [1.5, 2.5, 3.5]), (0.5, 1.5, 4, [0.75, 1.0, 1.25]), (3, 3, 9, [])],
+)
+def test_public_edges_are_whole_numbers_or_even(low: float, high: float, bins: int, edges: list[float]) -> None:
+    assert declared_edges(low, high, bins).tolist() == edges
+
+
+def test_long_ranges_are_cut_by_size_and_zero_stands_alone() -> None:
+    edges = declared_edges(0, 99_999, 16)
+    assert edges[0] == 0.5
+    assert np.allclose(np.diff(np.log1p(edges[2:])), np.log(100_000) / 15)
 
 
 def test_dense_rows_come_a_few_people_at_a_time(crowd) -> None:
