@@ -50,7 +50,7 @@ class Known:
             raise ValueError("an attribute needs two values or more, each once")
         if self.value.dtype != np.int64 or self.value.ndim != 1:
             raise TypeError("one int64 a person is needed")
-        if self.value.size and not (-1 <= int(self.value.min()) and int(self.value.max()) < len(self.values)):
+        if self.value.size and not (int(self.value.min()) >= -1 and int(self.value.max()) < len(self.values)):
             raise ValueError("a value was not declared")
 
 
@@ -74,7 +74,7 @@ class Completed:
 
 def l2_squared(attributes: int) -> int:
     """The most one record moves `moments` (L2, squared, lattice units)."""
-    return attributes * MOMENTS_L2_SQUARED
+    return int(attributes * MOMENTS_L2_SQUARED)
 
 
 def cells(design_cells: int, values: Sequence[int]) -> int:

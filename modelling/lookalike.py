@@ -285,7 +285,7 @@ class _Problem:
         """The posterior's covariance, and how much of it would be left without noise."""
         noisy = self.view(solution.weights)
         exact = replace(self, sigma=0.0).view(solution.weights)
-        both = np.linalg.inv(noisy.precision + np.diag(solution.prior))
+        both: Float = np.asarray(np.linalg.inv(noisy.precision + np.diag(solution.prior)), dtype=np.float64)
         luck = np.linalg.inv(exact.precision + np.diag(solution.prior))
         count = self.sigma / COUNT_UNIT * 2**BITS
         slope = self.share * (1 - self.share / self.ceiling) * self.design.rows

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -192,6 +193,7 @@ def _whole(log_odds: Float) -> Int:
     return np.clip(np.rint(np.ldexp(log_odds, SCORE_BITS)), -limit, limit).astype(np.int64)
 
 
+@lru_cache(maxsize=1)
 def _probabilities() -> Int:
     """The probability at every whole log-odds from -16 to 16, in units of 2^-16."""
     z = np.ldexp(np.arange(-(FURTHEST << SCORE_BITS), (FURTHEST << SCORE_BITS) + 1).astype(np.float64), -SCORE_BITS)
