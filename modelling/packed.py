@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dp.aggregate import LARGEST_SUM, OverflowPossible
-from .design import COUNT_UNIT, MOMENTS_L2_SQUARED, ONE, Block, Codes, Design, Float, Int, Mask
+from ..dp.aggregate import LARGEST_SUM, OverflowPossible, Statistic, vector
+from .design import BITS, COUNT_UNIT, MOMENTS_L2_SQUARED, ONE, Block, Codes, Design, Float, Int, Mask
 
 RESIDUAL_BITS = 16
 SCORE_BITS = 12
@@ -114,6 +114,19 @@ class Packed:
         counts = [unit * np.concatenate(per_column) for per_column in both]
         ends = [self.rows * PEOPLE_UNIT, int(np.count_nonzero(matched)) * POSITIVES_UNIT]
         return np.concatenate([*counts, np.array(ends, dtype=np.int64)])
+
+    def moments(self, matched: Mask) -> Statistic:
+        """`Design.moments` of these people, cell for cell."""
+        sums = self._histograms(matched.astype(np.float64))
+        exact = [column @ block.table for column, block in zip(sums, self.columns, strict=True)]
+        count = np.array([int(np.count_nonzero(matched)) * COUNT_UNIT], dtype=np.int64)
+        return vector(
+            np.concatenate([*exact, count]), bits=BITS, l2_squared=MOMENTS_L2_SQUARED, rows=self.rows, bound=ONE
+        )
+
+    def counts(self) -> Float:
+        """How many people have each level, columns one after the other: for people who are no secret."""
+        return np.concatenate(self._histograms(None)).astype(np.float64)
 
     def pull(self, matched: Mask, intercept: float, effects: Sequence[Float]) -> Int:
         """Sum over people of (label - probability) x row, rounded down to the lattice: `cells` cells, then one for

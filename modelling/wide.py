@@ -1,0 +1,53 @@
+"""The `membership` learner for wide tables: the same release, fitted without a curvature of all cells at once.
+
+`SeedGLM` solves for cells x cells; that is best up to some thousand cells. Here the same noisy sum is fitted by the
+steps of `descent`: what the model expects of the people is computed exactly, for they are known to the reader, and
+the noisy sum minus that is the gradient, with the same noise in every step. Time grows with people x columns.
+
+Threat model, release and both lists: as in `lookalike`. `descent` is handed no label.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
+
+from ..dp.noisy import Noisy
+from .descent import Descent, Margins
+from .design import BITS, COUNT_UNIT, Float, Mask
+from .draw import Draw
+from .lookalike import DesignMismatch, Model
+from .packed import Packed
+
+STEPS, DAMPING, LATE = 10, 0.5, 0.4
+MOST_CELLS = 2_500
+"""Designs of more cells than that are fitted here."""
+
+
+class WideGLM:
+    """steps, damping: as `DPGAM`; no noise is added by a step."""
+
+    def __init__(self, steps: int = STEPS, damping: float = DAMPING) -> None:
+        self.steps, self.damping = steps, damping
+
+    def fit_drawn(self, people: Packed, matched: Mask, draw: Draw) -> Model:
+        """The model, for one call of `draw` on `Packed.moments`."""
+        return self.fit_noisy(people, draw(people.moments(matched)))
+
+    def fit_noisy(self, people: Packed, noisy: Noisy) -> Model:
+        """The model that paid moments of these people make plausible. Errors: DesignMismatch; ValueError."""
+        if noisy.values.shape != (people.cells + 1,) or noisy.bits != BITS:
+            raise DesignMismatch(noisy.values.size, people.cells + 1)
+        if people.rows == 0:
+            raise ValueError("there is nobody to learn from")
+        nobody, sums = np.zeros(people.rows, dtype=np.bool_), noisy.real
+
+        def pull(_step: int, intercept: float, effects: list[Float]) -> Float:
+            return sums + np.ldexp(people.pull(nobody, intercept, effects).astype(np.float64), -BITS)
+
+        found = float(noisy.values[-1]) / COUNT_UNIT
+        margins = Margins.of(people.columns, people.counts(), float(people.rows), found, noisy.scale / COUNT_UNIT)
+        with threadpool_limits(limits=1, user_api="blas"):
+            descent = Descent(people.columns, margins, noisy.sigma**2, self.steps, self.damping, LATE)
+            self.model_ = descent.model(pull, people.digest)
+        return self.model_
