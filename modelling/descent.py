@@ -14,13 +14,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from .design import COUNT_UNIT, ONE, Block, Float
+from .design import COUNT_UNIT, ONE, Block, Float, largest_norm_squared
 from .lookalike import Effects, Model
 
 DAMPING = 0.3
 FINAL = 0.5
 """Share of a Newton step taken each time, and once more from the mean at the end."""
-FIRST_T, SMALLEST_T, LARGEST_T = 1.5, 0.1, 10.0
+FIRST, SMALLEST, LARGEST = 0.4, 0.02, 3.0
+"""Standard deviation of a level's effect, log-odds: where the search starts, and what it is kept to."""
 LATE = 0.85
 """Share of the steps, the last ones, whose mean is taken."""
 SLOPE = 0.7
@@ -29,8 +30,8 @@ INTERCEPT_T = 30.0
 """Prior standard deviation of the intercept's weight: 4.5 in log-odds."""
 CAUTION = 1.5
 """By how much the noise is overstated in the penalty: curvature is known in part."""
-POOLED_CELLS = 5.0
-"""A column's variance is estimated as if it had so many more cells of the columns' common variance."""
+USUAL, APART = 0.2, 1.0
+"""Where columns' effect sizes lie before anything is known of them, and how far apart in log."""
 FLOOR = 0.3
 FEWEST_PEOPLE, FEWEST_POSITIVES, LARGEST_SHARE = 50.0, 5.0, 0.95
 
@@ -40,7 +41,10 @@ Pull = Callable[[int, float, list[Float]], Float]
 
 
 class Descent:
-    """Steps on one problem. variance: of the noise in the mean of all pulls. late: share of steps averaged."""
+    """Steps on one problem. variance: of the noise in the mean of all pulls. late: share of steps averaged.
+
+    fresh: whether every pull has noise of its own, or all the same.
+    """
 
     def __init__(
         self,
@@ -50,13 +54,15 @@ class Descent:
         steps: int,
         damping: float,
         late: float = LATE,
+        fresh: bool = True,
     ) -> None:
         self.columns, self.margins, self.variance = columns, margins, variance
-        self.steps, self.damping, self.late = steps, damping, late
+        self.steps, self.damping, self.late, self.fresh = steps, damping, late, fresh
         ends = np.cumsum([0, *(block.cells for block in columns)])
         self.cells = int(ends[-1])
         self.parts = [slice(a, b) for a, b in pairwise([*ends.tolist(), self.cells + 1])]
         self.curvature = margins.curvature(columns)
+        self.lengths = [max(math.sqrt(largest_norm_squared(b)) / ONE, 1e-6) for b in columns]
 
     def intercept(self, weights: Float) -> float:
         return float(self.margins.intercept + weights[-1] * COUNT_UNIT / ONE)
@@ -75,7 +81,7 @@ class Descent:
         """Steps, and at the end one more from their mean."""
         width = self.cells + 1
         at, pulls, weights = np.zeros((self.steps, width)), np.zeros((self.steps, width)), np.zeros(width)
-        shrunk = self.shrunk([*[FIRST_T**2] * (len(self.parts) - 1), INTERCEPT_T**2])
+        shrunk = self.shrunk([*((FIRST / length) ** 2 for length in self.lengths), INTERCEPT_T**2])
         for t in range(self.steps):
             at[t], pulls[t] = weights, pull(t, self.intercept(weights), self.effects(weights))
             if t == self.steps // 2:
@@ -108,12 +114,14 @@ class Descent:
 
     def variances(self, at: Float, pulls: Float) -> list[float]:
         """Prior variance a column under which the noisy sums are most plausible, pooled over columns."""
-        noise = self.variance * self.steps / max(1, len(at))
+        noise = self.variance * (self.steps / max(1, len(at)) if self.fresh else 1.0)
         seen = self.curvature.times(at.mean(axis=0), self.parts) + pulls.mean(axis=0)
         spectra = []
-        for centred, part in zip(self.curvature.centred[:-1], self.parts[:-1], strict=True):
-            spectra.append(_spectrum(centred, self.curvature.mean[part], seen[part], noise))
-        return [*_evidence(spectra), INTERCEPT_T**2]
+        for centred, part, length in zip(self.curvature.centred[:-1], self.parts[:-1], self.lengths, strict=True):
+            precision, pull = _spectrum(centred, self.curvature.mean[part], seen[part], noise)
+            spectra.append((precision / length**2, pull / length))
+        sizes = zip(_evidence(spectra), self.lengths, strict=True)
+        return [*(size / length**2 for size, length in sizes), INTERCEPT_T**2]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,22 +216,21 @@ def _spectrum(centred: Float, mean: Float, seen: Float, noise: float) -> tuple[F
     return values**2 / (values + noise), pulls * values / (values + noise)
 
 
-def _evidence(spectra: Sequence[tuple[Float, Float]], rounds: int = 40) -> list[float]:
-    """Expectation maximisation, each column shrunk towards the geometric mean of all."""
-    variances = np.full(len(spectra), FIRST_T**2)
-    pooled = FIRST_T**2
-    for _ in range(rounds):
-        new = np.array([_second(s, v, pooled) for s, v in zip(spectra, variances, strict=True)])
-        new = np.clip(new, SMALLEST_T**2, LARGEST_T**2)
-        moved = float(np.abs(np.log(new / variances)).max())
-        variances, pooled = new, float(np.exp(np.log(new).mean()))
-        if moved < 0.02:
-            break
-    return [float(v) for v in variances]
+def _evidence(spectra: Sequence[tuple[Float, Float]]) -> list[float]:
+    """For each column the mean, on a log scale, of the effect sizes' squares that its noisy sums leave plausible.
+
+    On a grid: the evidence has a flat start, where an iteration would stay.
+    """
+    grid = np.geomspace(SMALLEST, LARGEST, 60)
+    logs = np.stack([_log_evidence(precision, pull, grid**2) for precision, pull in spectra])
+    logs = logs - np.log(grid / USUAL) ** 2 / (2 * APART**2)
+    weights = np.exp(logs - logs.max(axis=1, keepdims=True))
+    means = weights @ np.log(grid) / weights.sum(axis=1)
+    return [float(v) for v in np.exp(2 * means)]
 
 
-def _second(spectrum: tuple[Float, Float], variance: float, pooled: float) -> float:
-    """Mean second moment of a column's weights under its posterior, with `POOLED_CELLS` of the pooled variance."""
-    precision, pull = spectrum
-    spread = 1 / (precision + 1 / variance)
-    return (float(((spread * pull) ** 2 + spread).sum()) + POOLED_CELLS * pooled) / (len(pull) + POOLED_CELLS)
+def _log_evidence(precision: Float, pull: Float, variances: Float) -> Float:
+    """Of pulls ~ N(0, precision + precision^2 variance), up to a constant: one value a variance."""
+    seen = precision > 1e-12
+    gain = precision[seen, None] * variances
+    return np.asarray(0.5 * (pull[seen, None] ** 2 * variances / (1 + gain) - np.log1p(gain)).sum(axis=0))

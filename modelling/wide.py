@@ -48,6 +48,6 @@ class WideGLM:
         found = float(noisy.values[-1]) / COUNT_UNIT
         margins = Margins.of(people.columns, people.counts(), float(people.rows), found, noisy.scale / COUNT_UNIT)
         with threadpool_limits(limits=1, user_api="blas"):
-            descent = Descent(people.columns, margins, noisy.sigma**2, self.steps, self.damping, LATE)
+            descent = Descent(people.columns, margins, noisy.sigma**2, self.steps, self.damping, LATE, fresh=False)
             self.model_ = descent.model(pull, people.digest)
         return self.model_
