@@ -1,0 +1,106 @@
+"""The learners as scikit-learn classifiers: declared columns and a `draw` in, probabilities out.
+
+    LookalikeClassifier(draw, columns=[Number("age", 18, 99), ...], unit="membership").fit(X, y).predict_proba(X)
+
+X: a pyarrow table with the declared columns, or a numeric array whose columns are numbers within `bounds`. y: two
+classes; the second, in sorted order, is the secret one. Threat models and both lists: `lookalike` and `person`.
+`draw` turns the exact statistic into a paid one, once a fit: with a ledger behind it, `receipt_` says where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ..dp.aggregate import Statistic
+from ..dp.noisy import Noisy
+from .draw import Draw
+from .features import Encoder, Kind, Number
+from .lookalike import SeedGLM
+from .person import DPGAM
+
+
+class LookalikeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """A lookalike in scikit-learn's contract.
+
+    draw: pays for a statistic. columns: what a table's columns are; None for arrays. bounds: of an array's columns,
+    declared without looking at them; values beyond are clipped. unit: the threat model.
+    """
+
+    def __init__(
+        self,
+        draw: Draw | None = None,
+        columns: Sequence[Kind] | None = None,
+        bounds: tuple[float, float] = (-10.0, 10.0),
+        unit: Literal["membership", "person"] = "person",
+    ) -> None:
+        self.draw, self.columns, self.bounds, self.unit = draw, columns, bounds, unit
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        tags.non_deterministic = True
+        tags.classifier_tags.poor_score = True  # noise is large beside a few dozen people
+        return tags
+
+    def fit(self, X: Any, y: Any) -> LookalikeClassifier:  # noqa: N803 - the contract's name
+        """Draws once. Errors: ValueError where no `draw` is there, or y has not two classes."""
+        if self.draw is None:
+            raise ValueError("a draw is needed: it pays for the noise")
+        if y is None:
+            raise ValueError("requires y to be passed, but the target y is None")
+        table, target = self._read(X, y)
+        self.classes_, code = np.unique(target, return_inverse=True)
+        if len(self.classes_) > 2:
+            raise ValueError(f"Only binary classification is supported. y has {len(self.classes_)} classes.")
+        if len(self.classes_) < 2:
+            raise ValueError("y has one class: two are needed")
+        declared = self._declared(table)
+        private = self.unit == "person"
+        self.encoder_ = Encoder.from_declared(declared) if private else Encoder.from_owner(table, declared)
+        learner = DPGAM() if private else SeedGLM()
+        self.model_ = learner.fit_drawn(self.encoder_.encode(table), code == 1, self._paid)
+        return self
+
+    def _paid(self, statistic: Statistic) -> Noisy:
+        assert self.draw is not None  # noqa: S101 - `fit` asked
+        noisy = self.draw(statistic)
+        self.receipt_ = noisy.receipt
+        return noisy
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:  # noqa: N803 - the contract's name
+        """Log-odds of the second class."""
+        check_is_fitted(self)
+        return self.model_.score(self.encoder_.encode(self._read(X)[0]))
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803 - the contract's name
+        p = 1 / (1 + np.exp(-self.decision_function(X)))
+        return np.stack([1 - p, p], axis=1)
+
+    def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803 - the contract's name
+        likely = self.decision_function(X) > 0
+        return np.asarray(self.classes_[likely.astype(int)])
+
+    def _declared(self, table: pa.Table) -> list[Kind]:
+        if self.columns is not None:
+            return list(self.columns)
+        return [Number(name, *self.bounds) for name in table.column_names]
+
+    def _read(self, X: Any, y: Any = None) -> tuple[pa.Table, NDArray[Any]]:  # noqa: N803 - the contract's name
+        """People as a table, and the target where there is one."""
+        if isinstance(X, pa.Table):
+            return X, np.asarray(y)
+        fitting = y is not None
+        if fitting:
+            rows, target = validate_data(self, X, y, reset=True)
+            check_classification_targets(target)
+        else:
+            rows, target = validate_data(self, X, reset=False), np.zeros(0)
+        return pa.table({f"x{i}": column for i, column in enumerate(rows.T.astype(np.float64))}), target
