@@ -29,7 +29,7 @@ RESIDUAL_BITS = 16
 SCORE_BITS = 12
 FURTHEST = 16
 """Log-odds are whole multiples of 2^-12, read as 16 beyond 16; residuals whole multiples of 2^-16."""
-MOST_JOINT = 4_096
+MOST_JOINT, MOST_SUMMED = 4_096, 8_192
 CHUNK = 65_536
 
 PEOPLE_UNIT, POSITIVES_UNIT = ONE // 5, ONE // 2
@@ -155,9 +155,11 @@ class Packed:
         return total
 
     def _scores(self, intercept: int, effects: Sequence[Int]) -> Int:
-        total = np.full(self.rows, intercept, dtype=np.int64)
-        self._add(total, effects)
-        return total
+        few = sum(block.at_most for block in self.columns) < MOST_SUMMED  # 2^17 each: they fit 32 bits
+        kind = np.int32 if few else np.int64
+        total = np.full(self.rows, intercept, dtype=kind)
+        self._add(total, [e.astype(kind) for e in effects])
+        return total.astype(np.int64)
 
     def _add(self, total: NDArray[Any], effects: Sequence[NDArray[Any]]) -> None:
         """What each person's levels add, in the order of the columns."""
@@ -166,7 +168,7 @@ class Packed:
             codes = group.codes
             if codes.row is None:
                 for start in range(0, self.rows, CHUNK):
-                    total[start : start + CHUNK] += joint[codes.level[start : start + CHUNK]]
+                    total[start : start + CHUNK] += np.take(joint, codes.level[start : start + CHUNK], mode="clip")
             else:
                 np.add.at(total, codes.row, joint[codes.level])
 
