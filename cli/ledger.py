@@ -94,8 +94,10 @@ STATISTICS = {
     "matched-count@1": "overlap count",
     "matched-by-tier@1": "overlap by key",
     "table@1": "table of numbers",
-    "seed-moments@1": "lookalike fit",
+    "seed-moments@2": "lookalike fit",
     "score-histogram@1": "lookalike evaluation",
+    "person-fit@1": "model fit",
+    "person-scores@1": "model evaluation",
 }
 
 

@@ -76,8 +76,10 @@ function expand(forms) {
 const NOISE = {
   "matched-count@1": { lattice: "2^-10", l2: 2n ** 20n },
   "matched-by-tier@1": { lattice: "2^-10", l2: 2n ** 20n, tiers: true },
-  "seed-moments@1": { lattice: "2^-20", l2: 2n ** 40n + ((2n ** 20n * 15n) / 100n) ** 2n },
+  "seed-moments@2": { lattice: "2^-20", l2: 2n ** 40n + ((2n ** 20n * 30n) / 100n) ** 2n },
   "score-histogram@1": { lattice: "2^-10", l2: 2n ** 20n },
+  "person-fit@1": { lattice: "2^-20", query: true }, // what columns there are decides how far one record moves these two
+  "person-scores@1": { lattice: "2^-10", query: true },
   "table@1": { lattice: "2^-0", query: true }, // worded by a job: `query` says what it asks, and so how far one record moves it
 };
 

@@ -27,15 +27,16 @@ the end from the noisy sums (evidence; pooled between columns), which is post-pr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from ..dp.aggregate import Statistic
-from ..dp.noisy import Noisy
+from ..dp.noisy import Noise, Noisy
 from .descent import DAMPING, Descent, Margins, Pull
-from .design import BITS, Block, Design, Float, Mask
+from .design import BITS, Block, Design, Float, Int, Mask
 from .draw import Draw
 from .lookalike import DesignMismatch, Model
 from .packed import PEOPLE_UNIT, POSITIVES_UNIT, Packed, level_unit, step_l2_squared
@@ -65,33 +66,96 @@ class DPGAM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         Errors: what `draw` raises; DesignMismatch where noise of another shape comes back.
         """
         packed = people if isinstance(people, Packed) else Packed.of(people)
-        if matched.shape != (packed.rows,) or matched.dtype != np.bool_:
-            raise ValueError("matched must say yes or no for every row")
-        noise = draw(blank(packed.columns, self.steps))
-        wanted = 2 * packed.levels + 2 + self.steps * (packed.cells + 1)
-        if noise.values.shape != (wanted,) or noise.bits != BITS:
-            raise DesignMismatch(noise.values.size, wanted)
-        with threadpool_limits(limits=1, user_api="blas"):
-            margins = _margins(packed, matched, noise)
-            descent = Descent(packed.columns, margins, noise.sigma**2 / self.steps, self.steps, self.damping)
-            self.model_ = descent.model(_pull(packed, matched, noise), packed.digest)
+        self.model_, _ = self.fit_opened(packed, matched, draw(blank(packed.columns, self.steps)))
         return self.model_
 
+    def fit_opened(self, people: Packed, matched: Mask, noise: Noisy | Noise) -> tuple[Model, Int]:
+        """The model, and the noisy sums that it follows from, in the noise's own order: what a ledger settles.
 
-def _margins(packed: Packed, matched: Mask, noise: Noisy) -> Margins:
-    noisy = packed.margins(matched) + noise.values[: 2 * packed.levels + 2]
-    counts = noisy[: packed.levels] / level_unit(packed.columns)
-    people, positives = float(noisy[-2]) / PEOPLE_UNIT, float(noisy[-1]) / POSITIVES_UNIT
-    return Margins.of(packed.columns, counts, people, positives, noise.scale / POSITIVES_UNIT)
+        Errors: DesignMismatch where the noise is of another shape; ValueError where a row has no yes or no.
+        """
+        if matched.shape != (people.rows,) or matched.dtype != np.bool_:
+            raise ValueError("matched must say yes or no for every row")
+        sums = _Asked(people, matched, noise.values)
+        return self._fit(people.columns, people.digest, noise, sums), sums.values
+
+    def refit(self, columns: Sequence[Block], digest: str, noisy: Noisy) -> Model:
+        """The same model once more, from its noisy sums alone: nobody is looked at. digest: of the encoder.
+
+        Errors: DesignMismatch.
+        """
+        return self._fit(columns, digest, noisy, _Known(noisy.values))
+
+    def _fit(self, columns: Sequence[Block], digest: str, noise: Noisy | Noise, sums: _Sums) -> Model:
+        wanted = blank(columns, self.steps).values
+        if noise.values.shape != wanted.shape or noise.bits != BITS:
+            raise DesignMismatch(noise.values.size, wanted.size)
+        sigma = float(np.ldexp(noise.scale, -noise.bits))
+        with threadpool_limits(limits=1, user_api="blas"):
+            margins = margins_of(columns, sums.margins(slice(0, _first(columns))), noise.scale)
+            descent = Descent(columns, margins, sigma**2 / self.steps, self.steps, self.damping)
+            return descent.model(_pull(columns, sums), digest)
 
 
-def _pull(packed: Packed, matched: Mask, noise: Noisy) -> Pull:
+def _first(columns: Sequence[Block]) -> int:
+    """How many cells the margins have: the pulls begin after them."""
+    return 2 * sum(len(block.table) for block in columns) + 2
+
+
+def margins_of(columns: Sequence[Block], noisy: Int, scale: float) -> Margins:
+    """The margins that a fit was made with. noisy: its noisy sums, from the first on. scale: of their noise."""
+    levels = sum(len(block.table) for block in columns)
+    counts = noisy[:levels] / level_unit(columns)
+    people, positives = noisy[2 * levels : 2 * levels + 2].tolist()
+    return Margins.of(columns, counts, people / PEOPLE_UNIT, positives / POSITIVES_UNIT, scale / POSITIVES_UNIT)
+
+
+def _pull(columns: Sequence[Block], sums: _Sums) -> Pull:
     """The noisy gradient of the log-likelihood: the only thing a step sees of people."""
-    width, first = packed.cells + 1, 2 * packed.levels + 2
+    width, first = sum(block.cells for block in columns) + 1, _first(columns)
 
     def pull(step: int, intercept: float, effects: list[Float]) -> Float:
         start = first + step * width
-        noisy = packed.pull(matched, intercept, effects) + noise.values[start : start + width]
+        noisy = sums.pull(slice(start, start + width), intercept, effects)
         return np.ldexp(noisy.astype(np.float64), -BITS)
 
     return pull
+
+
+class _Sums(Protocol):
+    """Noisy sums over people, as a fit asks for them: each slice of the row once, in order."""
+
+    def margins(self, at: slice) -> Int: ...
+    def pull(self, at: slice, intercept: float, effects: list[Float]) -> Int: ...
+
+
+class _Asked:
+    """Noise, with the exact integers added as they are asked for."""
+
+    def __init__(self, packed: Packed, matched: Mask, noise: Int) -> None:
+        self.packed, self.matched, self.noise = packed, matched, noise
+        self.values = np.zeros(len(noise), dtype=np.int64)
+
+    def margins(self, at: slice) -> Int:
+        return self._noisy(at, self.packed.margins(self.matched))
+
+    def pull(self, at: slice, intercept: float, effects: list[Float]) -> Int:
+        return self._noisy(at, self.packed.pull(self.matched, intercept, effects))
+
+    def _noisy(self, at: slice, exact: Int) -> Int:
+        self.values[at] = exact + self.noise[at]
+        return self.values[at]
+
+
+class _Known:
+    """The same sums, once they are known."""
+
+    def __init__(self, values: Int) -> None:
+        self.values = values
+
+    def margins(self, at: slice) -> Int:
+        return self.values[at]
+
+    def pull(self, at: slice, intercept: float, effects: list[Float]) -> Int:
+        del intercept, effects
+        return self.values[at]

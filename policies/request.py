@@ -13,11 +13,14 @@ from .jobs.aggregate import AggregateJob
 from .jobs.campaign import CampaignJob
 from .jobs.job import Job
 from .jobs.lookalike import LookalikeJob
+from .jobs.model import ModelJob
 from .jobs.overlap import OverlapJob
 from .jobs.reach import FrequencyJob, ReachJob
 from .jobs.topics import TopicsJob
 
-AnyJob: TypeAlias = LookalikeJob | OverlapJob | AggregateJob | ReachJob | FrequencyJob | CampaignJob | TopicsJob
+AnyJob: TypeAlias = (
+    LookalikeJob | ModelJob | OverlapJob | AggregateJob | ReachJob | FrequencyJob | CampaignJob | TopicsJob
+)
 """Every kind of job there is; `policies.contract.JobKind` names the same kinds."""
 
 _JOB: TypeAdapter[AnyJob] = TypeAdapter(Annotated[AnyJob, Field(discriminator="kind")])

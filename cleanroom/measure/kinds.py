@@ -9,12 +9,14 @@ from .aggregate import AggregateMeasure
 from .campaign import CampaignMeasure
 from .lookalike import LookalikeMeasure
 from .measure import Measure
+from .model import ModelMeasure
 from .overlap import OverlapMeasure
 from .reach import FrequencyMeasure, ReachMeasure
 from .topics import TopicsMeasure
 
 MEASURES: dict[str, Measure] = {
     "lookalike": LookalikeMeasure(),
+    "model": ModelMeasure(),
     "overlap": OverlapMeasure(),
     "aggregate": AggregateMeasure(),
     "reach": ReachMeasure(),

@@ -158,7 +158,12 @@ class Fitted:
 def declared_kinds(contract: Contract, job: LookalikeJob) -> list[Kind]:
     """The job's columns as features, in the contract's order: another order would be another model."""
     declared = contract.dataset[job.people].columns
-    return [_kind(name, declared[name]) for name in job.columns_of(contract)]
+    return kinds_of({name: declared[name] for name in job.columns_of(contract)})
+
+
+def kinds_of(declared: Mapping[str, Column]) -> list[Kind]:
+    """Columns of a contract as features, in their order."""
+    return [_kind(name, column) for name, column in declared.items()]
 
 
 def _kind(name: str, column: Column) -> Kind:

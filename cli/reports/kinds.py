@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..show import Part
-from . import lookalike, overlap, tables
+from . import lookalike, model, overlap, tables
 
 REPORTS: dict[str, Callable[[Mapping[str, Any]], list[Part]]] = {
     "lookalike": lookalike.parts,
+    "model": model.parts,
     "overlap": overlap.parts,
     "aggregate": tables.parts,
     "reach": tables.parts,

@@ -15,12 +15,14 @@ class Shape:
     """A statistic as declared columns fix it, before any data is touched.
 
     cells: how many numbers. bits: one lattice unit is 2^-bits. l2_squared: in lattice units, of one row that comes or
-    goes; what one record moves is priced from it (`policies.price`).
+    goes; what one record moves is priced from it (`policies.price`). query: SHA-256 of all that says what is counted,
+    where the name of the statistic does not fix l2_squared.
     """
 
     cells: int
     bits: int
     l2_squared: int
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +54,6 @@ def with_noise(spec: Specification, rho: Rho) -> Specification:
 
 def shaped(spec: Specification, shape: Shape) -> Specification:
     """The statistic with a shape put in."""
-    return replace(spec, cells=shape.cells, bits=shape.bits, l2_squared=shape.l2_squared)
+    return replace(
+        spec, cells=shape.cells, bits=shape.bits, l2_squared=shape.l2_squared, query=shape.query or spec.query
+    )

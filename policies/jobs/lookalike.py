@@ -27,7 +27,7 @@ FEWEST_PEOPLE = 200
 LEARNABLE = ("number", "category", "set")
 """Kinds of columns that features are made of."""
 
-MOMENTS, SCORES = "seed-moments@1", "score-histogram@1"
+MOMENTS, SCORES = "seed-moments@2", "score-histogram@1"
 
 
 class AudienceSize(Strict):
@@ -54,12 +54,7 @@ class LookalikeJob(PairJob):
 
     def columns_of(self, contract: Contract) -> tuple[str, ...]:
         """The job's columns in the contract's order, whatever order the job names them in."""
-        declared = self._learnable(contract)
-        return tuple(name for name in declared if self.columns is None or name in self.columns)
-
-    def _learnable(self, contract: Contract) -> list[str]:
-        """Columns that a model learns from, in the contract's order."""
-        return [name for name, held in contract.dataset[self.people].columns.items() if held.kind in LEARNABLE]
+        return tuple(name for name in learnable(contract, self.people) if self.columns is None or name in self.columns)
 
     def fewest_rows(self, contract: Contract, dataset: str) -> int:
         """Of the people: as many as it needs, and as the audience it asks for."""
@@ -69,7 +64,10 @@ class LookalikeJob(PairJob):
         super().refuse(contract, submitted)
         self._refuse_sizes(contract, submitted[self.people].rows)
         self._refuse_readers(contract)
-        self._refuse_columns(contract)
+        refuse_columns(contract, self.people, self.columns)
+        if contract.dataset[self.people].id is None:
+            clause = f"dataset.{self.people}.id"
+            raise Refused(clause, "without own IDs there is no audience to hand out", "name the ID column")
 
     def _refuse_sizes(self, contract: Contract, people: int) -> None:
         asked, least = self.audience.size, contract.rules.smallest_audience
@@ -103,18 +101,6 @@ class LookalikeJob(PairJob):
                 'agree on protects = "membership" for the seed',
             )
 
-    def _refuse_columns(self, contract: Contract) -> None:
-        declared, clause = self._learnable(contract), f"dataset.{self.people}"
-        if not declared:
-            raise Refused(f"{clause}.columns", "it has no columns to learn from", "declare some in the contract")
-        if contract.dataset[self.people].id is None:
-            raise Refused(f"{clause}.id", "without own IDs there is no audience to hand out", "name the ID column")
-        unknown = [name for name in self.columns or [] if name not in declared]
-        if unknown:
-            raise Refused("columns", f"{names(unknown)} is not declared", f"use some of {names(declared)}")
-        if len(self.columns_of(contract)) > MOST_COLUMNS:
-            raise Refused("columns", f"a lookalike learns from at most {MOST_COLUMNS} columns", "name some in columns")
-
     def draws(self, contract: Contract, base: Specification, rho: Rho, shape_of: ShapeOf) -> tuple[Draw, ...]:
         """The moments pay; the histogram, on the other part of the people, is covered by them."""
         columns = tuple(f"{self.people}.{name}" for name in self.columns_of(contract))
@@ -147,3 +133,20 @@ class LookalikeJob(PairJob):
 
     def made(self) -> dict[str, Json]:
         return {**super().made(), "size": self.audience.size}
+
+
+def learnable(contract: Contract, dataset: str) -> list[str]:
+    """Columns that a model learns from, in the contract's order."""
+    return [name for name, held in contract.dataset[dataset].columns.items() if held.kind in LEARNABLE]
+
+
+def refuse_columns(contract: Contract, dataset: str, columns: list[str] | None) -> None:
+    """Columns to learn from that are declared, and not too many. columns: None for all of them. Errors: Refused."""
+    declared = learnable(contract, dataset)
+    if not declared:
+        raise Refused(f"dataset.{dataset}.columns", "it has no columns to learn from", "declare some in the contract")
+    unknown = [name for name in columns or [] if name not in declared]
+    if unknown:
+        raise Refused("columns", f"{names(unknown)} is not declared", f"use some of {names(declared)}")
+    if len(declared if columns is None else columns) > MOST_COLUMNS:
+        raise Refused("columns", f"a model learns from at most {MOST_COLUMNS} columns", "name some in columns")

@@ -1,0 +1,164 @@
+"""Model: fit under the threat model `person`, evaluate where also who is there is secret (`policies.jobs.model`).
+
+The fit asks step by step, so its noise is opened first and its sums settled after (`dp.ledger`). Killed in between, it
+starts again with the same noise. Two histograms of scores, of held-out seeds and of the others, are drawn beside it.
+
+The code ensures: nothing of a person goes anywhere but into sums that are paid for; bins of columns and of scores
+follow from declarations and noisy sums; what is released follows from the two settled statistics.
+The caller ensures: the split into parts does not depend on who matched (`lookalike.held_out`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED, Statistic
+from ...dp.aggregate import histogram as counted
+from ...dp.entry import Purchase, digest
+from ...dp.ledger import Ledger
+from ...dp.noisy import Noise, Noisy
+from ...dp.scale import SCALE_UNIT
+from ...modelling.design import Block, Design
+from ...modelling.evaluate_noisy import evaluate_noisy, planned_halfwidth
+from ...modelling.features import Encoder
+from ...modelling.grid import BINS, binned, score_ends
+from ...modelling.packed import Packed
+from ...modelling.person import DPGAM, STEPS, blank
+from ...policies.check import Allowed
+from ...policies.contract import Contract
+from ...policies.jobs.draw import Shape
+from ...policies.jobs.job import Job
+from ...policies.jobs.model import FIT, SCORES, ModelJob
+from ..document import Document, Figure, Strict
+from ..matched import read_match
+from ..room import Room
+from .lookalike import HELD_OUT, held_out, kinds_of
+from .measure import Contents, Made, Precision
+
+ASSUMED_RATES = (0.25, 0.5, 1.0)
+ASSUMED_AUC = 0.75
+
+
+class Cut(Strict):
+    """Everybody in the best score bins, as an audience (`modelling.evaluate_noisy.NoisyCut`)."""
+
+    share: Figure
+    gain: Figure
+    lift: Figure
+    precision: Figure
+
+
+class ModelRelease(Document):
+    """What a model is worth on people held out; the model itself is in model.json. rates: best bin first."""
+
+    kind: Literal["model"]
+    held_out: Figure
+    positives: Figure
+    auc: Figure
+    cuts: list[Cut]
+    rates: list[Figure]
+
+
+class ModelMeasure:
+    """One opened statistic, and two histograms beside it."""
+
+    document = ModelRelease
+    files: frozenset[str] = frozenset({"model.json"})
+
+    def statistics(self, document: Mapping[str, Any]) -> tuple[str, ...]:
+        del document
+        return (FIT, SCORES)
+
+    def shape(self, contract: Contract, job: Job, statistic: str) -> Shape:
+        """Of the scores: a record that goes leaves one of two histograms, and may enter the other."""
+        encoder = _encoder(contract, _asked(job))
+        query = digest({"encoder": encoder.digest, "bins": BINS, "steps": STEPS})
+        if statistic == SCORES:
+            return Shape(2 * BINS, COUNT_BITS, 2 * COUNT_L2_SQUARED, query)
+        empty = blank(_blocks(encoder))
+        return Shape(len(empty.values), empty.bits, empty.l2_squared, query)
+
+    def make(self, room: Room, allowed: Allowed, ledger: Ledger) -> Made:
+        """`matched` goes into sums that are settled or paid for, and no further."""
+        job, held = _asked(allowed.request.job), room.datasets()
+        people, (first, second) = held[job.people], allowed.purchases
+        matched = read_match(room, people, held[job.seed])
+        table = room.read(people)
+        out = held_out(table.column("k").to_numpy(), room.store.derive("split"))
+        encoder = _encoder(room.contract, job)
+        design = encoder.encode(table)
+        sums = ledger.paid(first) or _settled(ledger, first, design.take(~out), matched[~out])
+        model = DPGAM().refit(_blocks(encoder), encoder.digest, sums)
+        cells = binned(model.score(design.take(out)), score_ends(_blocks(encoder), sums.values, sums.scale, model))
+        scores = ledger.paid(second) or ledger.pay(second, _histograms(cells, matched[out]))
+        return Made((sums, scores), Contents(_figures(scores), {"model.json": model.to_json().encode()}))
+
+    def figures(self, document: Mapping[str, Any], noisy: Sequence[Noisy]) -> dict[str, object]:
+        del document
+        return _figures(noisy[1])
+
+    def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
+        del room, allowed
+        return ("sizes are noisy too: a reader may not know who is there",)
+
+    def precision(self, room: Room, allowed: Allowed) -> tuple[Precision, ...]:
+        """Half widths of the AUC for some match rates: the real one is secret."""
+        job, spec = _asked(allowed.request.job), allowed.purchases[-1].specification
+        sigma = spec.scale / SCALE_UNIT / 2**spec.bits
+        rows = {name: held.rows for name, held in room.submitted().items()}
+        people, seeds = round(HELD_OUT * rows[job.people]), HELD_OUT * rows[job.seed]
+        return tuple(
+            (
+                "auc",
+                f"{rate:.0%} of {job.seed} are among {job.people}, auc {ASSUMED_AUC}",
+                planned_halfwidth(round(seeds * rate), people, sigma, ASSUMED_AUC),
+            )
+            for rate in ASSUMED_RATES
+            if 1 <= round(seeds * rate) < people
+        )
+
+
+def _settled(ledger: Ledger, purchase: Purchase, people: Design, matched: NDArray[np.bool_]) -> Noisy:
+    """Open the noise, fit with it, and put the noisy sums in its place."""
+    packed = Packed.of(people)
+    noise = ledger.open(purchase, blank(packed.columns))
+    if not isinstance(noise, Noise):  # settled before, for other readers
+        return noise
+    _, values = DPGAM().fit_opened(packed, matched, noise)
+    return ledger.settle(purchase, values)
+
+
+def _histograms(cells: NDArray[np.int64], matched: NDArray[np.bool_]) -> Statistic:
+    """Held-out seeds in each score bin, and then the others there."""
+    both = [counted(cells, each, BINS).values for each in (matched, ~matched)]
+    return Statistic(np.concatenate(both), COUNT_BITS, 2 * COUNT_L2_SQUARED)
+
+
+def _figures(noisy: Noisy) -> dict[str, object]:
+    found = evaluate_noisy(noisy.real[:BINS], noisy.real[BINS:], noisy.sigma)
+    figures = ("share", "gain", "lift", "precision")
+    return {
+        "held_out": found.people.as_json(),
+        "positives": found.positives.as_json(),
+        "auc": found.auc.as_json(),
+        "cuts": [{name: getattr(cut, name).as_json() for name in figures} for cut in found.cuts],
+        "rates": [rate.as_json() for rate in found.rates],
+    }
+
+
+def _encoder(contract: Contract, job: ModelJob) -> Encoder:
+    declared = contract.dataset[job.people].columns
+    return Encoder.from_declared(kinds_of({name: declared[name] for name in job.columns_of(contract)}))
+
+
+def _blocks(encoder: Encoder) -> tuple[Block, ...]:
+    return tuple(column.block for column in encoder.columns)
+
+
+def _asked(job: Job) -> ModelJob:
+    assert isinstance(job, ModelJob)  # noqa: S101 - MEASURES dispatches on the kind
+    return job

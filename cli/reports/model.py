@@ -1,0 +1,30 @@
+"""What a model says: how well its columns tell the seed from other people, held out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..show import Bars, Part, Table, interval
+
+
+def parts(document: Mapping[str, Any]) -> list[Part]:
+    """AUC, and what the best score bins would give as an audience."""
+    numbers = [
+        ("auc", interval(document["auc"])),
+        ("people held out", interval(document["held_out"], 0)),
+        ("seeds held out", interval(document["positives"], 0)),
+    ]
+    header = ("best share of people", "lift", "gain: share of seeds in it", "rate of seeds in it")
+    rows = [
+        (interval(cut["share"]), interval(cut["lift"], 2), interval(cut["gain"], 2), interval(cut["precision"]))
+        for cut in document["cuts"][::2]
+    ]
+    highest = max((cut["lift"]["estimate"] for cut in document["cuts"]), default=1.0) or 1.0
+    best = [(cut["share"]["estimate"], cut["lift"]["estimate"]) for cut in document["cuts"]]
+    bars = [(f"{share:.1%}", max(0.0, lift / highest), f"{lift:.2f}") for share, lift in best]
+    return [
+        Table(("number", "estimate  [95 % interval: noise and sampling]"), numbers, right=(1,)),
+        Table(header, rows, right=(0, 1, 2, 3), title="held-out people, by score bin"),
+        Bars("lift by best share of people", bars),
+    ]

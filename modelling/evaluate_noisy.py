@@ -1,0 +1,164 @@
+"""How good a model is, where also the people in each score bin are secret: from two noisy histograms.
+
+positives: seeds in each bin of the held-out people; rest: the others there. Both carry the same Gaussian noise. Every
+figure q is the zero of a statistic T(q) of both histograms (a share: T = part - q whole; the AUC: T = U - q P N, with U
+the pairs that are in order). Its interval is every q of a fine grid with T(q)² <= 1.96² var T(q), as Fieller inverted a
+test in 1954: it widens to all that is possible where the denominator is lost in the noise.
+
+var T, from the gradient g of T in the counts c: of noise σ² |g|², less σ⁴ Σ(second derivatives)² that noise itself puts
+into |g|²; of who was held out, Σ c g², as counts of a multinomial (T is homogeneous, so its mean gradient is 0 at q).
+
+The code ensures: every interval lies in the possible range and holds its estimate; no figure is NaN or infinite.
+The caller ensures: the histograms are of people the model was not fitted on; bins were made without looking at them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..dp.noisy import Z95, Estimate
+from .design import Float, Int
+from .grid import BINS, REACH
+
+COVERS = "noise and sampling"
+STEPS = 2_001
+
+Gradient = tuple[Float, Float, Float, Float]
+"""T, its gradient in positives and in the rest, and the sum of its squared mixed second derivatives; a row each q."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoisyCut:
+    """Everybody who scores in the best bins, as an audience. share: of all people. The rest as `evaluate.Cut`."""
+
+    share: Estimate
+    gain: Estimate
+    lift: Estimate
+    precision: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class NoisyEvaluation:
+    """What a model is worth on people it did not see. rates: of positives in each bin, best first."""
+
+    people: Estimate
+    positives: Estimate
+    auc: Estimate
+    cuts: tuple[NoisyCut, ...]
+    rates: tuple[Estimate, ...]
+
+
+def evaluate_noisy(positives: Float, rest: Float, sigma: float) -> NoisyEvaluation:
+    """Read two noisy histograms. positives, rest: (bins,), best bin first, in people. sigma: noise of each cell."""
+    if positives.shape != rest.shape or positives.ndim != 1 or len(positives) < 2:
+        raise ValueError("there are two histograms, of the same bins")
+    counts = _Counts(positives, rest, sigma)
+    bins = len(positives)
+    return NoisyEvaluation(
+        people=_number(float(positives.sum() + rest.sum()), sigma * (2 * bins) ** 0.5),
+        positives=_number(float(positives.sum()), sigma * bins**0.5),
+        auc=counts.zero(counts.auc, 1.0, 0.5),
+        cuts=tuple(counts.cut(best) for best in range(1, bins)),
+        rates=tuple(counts.rate(at) for at in range(bins)),
+    )
+
+
+def planned_halfwidth(positives: int, held_out: int, sigma: float, auc: float) -> float:
+    """Half the width the AUC's interval should have, from assumed sizes only; scores normal in both groups."""
+    from scipy.special import ndtr, ndtri
+
+    ends = np.linspace(*REACH[::-1], BINS - 1)
+    apart, share = float(np.sqrt(2) * ndtri(auc)), positives / held_out
+    above = [np.append(ndtr(middle - ends), 1.0) for middle in (apart * (1 - share), -apart * share)]
+    p, m = (n * np.diff(each, prepend=0.0) for n, each in zip((positives, held_out - positives), above, strict=True))
+    expected = evaluate_noisy(p, m, sigma).auc
+    return (expected.high - expected.low) / 2
+
+
+def _number(value: float, sigma: float) -> Estimate:
+    return Estimate(value, value - Z95 * sigma, value + Z95 * sigma)
+
+
+class _Counts:
+    """Both histograms. sigma: noise of each cell."""
+
+    def __init__(self, positives: Float, rest: Float, sigma: float) -> None:
+        self.p, self.m, self.sigma = positives, rest, sigma
+        self.held = np.maximum(positives, 0.0), np.maximum(rest, 0.0)
+        bins = len(positives)
+        self.above = np.triu(np.ones((bins, bins)), 1) + 0.5 * np.eye(bins)
+        """How much of a pair is in order: a positive of bin b outranks the rest of bin c."""
+
+    def cut(self, best: int) -> NoisyCut:
+        """The figures of the best so many bins."""
+        inside = (np.arange(len(self.p)) < best).astype(np.float64)
+        share = self._share(inside, inside)
+        gain = self.zero(lambda q: self._linear(q, inside, np.zeros_like(inside), positives_only=True), 1.0, 0.5)
+        precision = self.zero(lambda q: self._of(q, inside), 1.0, 0.5)
+        most = min(1e3, 1 / max(share.low, 1e-3))
+        return NoisyCut(share, gain, self.zero(lambda q: self._lift(q, inside), most, 1.0), precision)
+
+    def rate(self, at: int) -> Estimate:
+        """Share of positives in one bin."""
+        alone = (np.arange(len(self.p)) == at).astype(np.float64)
+        return self.zero(lambda q: self._of(q, alone), 1.0, 0.5)
+
+    def _share(self, of_positives: Float, of_rest: Float) -> Estimate:
+        return self.zero(lambda q: self._linear(q, of_positives, of_rest, positives_only=False), 1.0, 0.5)
+
+    def _linear(self, q: Float, p: Float, m: Float, *, positives_only: bool) -> Gradient:
+        """T = what lies inside - q of all (of all positives)."""
+        gp, gm = p - q[:, None], m - q[:, None] * (0.0 if positives_only else 1.0)
+        return gp @ self.p + gm @ self.m, gp, gm, np.zeros(len(q))
+
+    def _of(self, q: Float, inside: Float) -> Gradient:
+        """T = positives inside - q of everybody inside."""
+        gp, gm = (1 - q)[:, None] * inside, -q[:, None] * inside
+        return gp @ self.p + gm @ self.m, gp, gm, np.zeros(len(q))
+
+    def auc(self, q: Float) -> Gradient:
+        """T = U - q P N."""
+        gp = self.above @ self.m - q[:, None] * self.m.sum()
+        gm = self.p @ self.above - q[:, None] * self.p.sum()
+        second = ((self.above[None] - q[:, None, None]) ** 2).sum(axis=(1, 2))
+        return gp @ self.p, gp, gm, second
+
+    def _lift(self, q: Float, inside: Float) -> Gradient:
+        """T = positives inside x everybody - q x positives x everybody inside, without what noise adds to squares."""
+        p_in, everybody = float(inside @ self.p), float(self.p.sum() + self.m.sum())
+        p_all, all_in = float(self.p.sum()), float(inside @ (self.p + self.m))
+        gp = inside * everybody + p_in - q[:, None] * (all_in + p_all * inside)
+        gm = p_in - q[:, None] * p_all * inside
+        t = p_in * everybody - q * p_all * all_in - self.sigma**2 * float(inside.sum()) * (1 - q)
+        return t, gp, gm + np.zeros_like(gp), 2.0 * len(self.p) * float(inside.sum()) * (1 + q**2)
+
+    def zero(self, figure: Callable[[Float], Gradient], most: float, otherwise: float) -> Estimate:
+        """The q from 0 to `most` at which T is no further than 1.96 standard deviations from 0."""
+        q = np.linspace(0.0, most, STEPS)
+        t, gp, gm, second = figure(q)
+        noise = self.sigma**2 * ((gp**2).sum(axis=1) + (gm**2).sum(axis=1))
+        noise = np.maximum(noise - self.sigma**4 * second, noise / 2)
+        luck = gp**2 @ self.held[0] + gm**2 @ self.held[1]
+        beyond = t**2 - Z95**2 * (noise + luck)
+        falls = np.flatnonzero((t[:-1] >= 0) & (t[1:] < 0))
+        inside = np.flatnonzero(beyond <= 0)
+        if not len(inside) and not len(falls):
+            return Estimate(otherwise, 0.0, most, COVERS)
+        middle = _crossing(q, t, int(falls[0])) if len(falls) else float(q[inside].mean())
+        low, high = (_end(q, beyond, inside, side) for side in (0, -1)) if len(inside) else (middle, middle)
+        return Estimate(min(max(middle, low), high), low, high, COVERS)
+
+
+def _end(q: Float, beyond: Float, inside: Int, side: int) -> float:
+    """Where the accepted values begin (side 0) or end (side -1), between two points of the grid."""
+    at = int(inside[side])
+    first = at - 1 if side == 0 else at
+    return float(q[at]) if not 0 <= first < len(q) - 1 else _crossing(q, beyond, first)
+
+
+def _crossing(q: Float, t: Float, at: int) -> float:
+    """Where a straight line between two points of the grid passes 0."""
+    return float(q[at] + (q[at + 1] - q[at]) * t[at] / (t[at] - t[at + 1]))

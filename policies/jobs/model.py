@@ -1,0 +1,69 @@
+"""Model: what tells the seed from other people, for readers who own neither side alone (threat model `person`).
+
+A `lookalike` rests on exact knowledge of the features, so only their owner may read it. A model protects everything
+about a person, features, membership and being there, on either side; so anybody may read it for whom its data sets
+pay. It hands out no people: effects of columns, and how good the model is on people held out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from ...dp.budget import Rho
+from ...dp.entry import Specification
+from ...dp.scale import price
+from ..contract import Contract, Name
+from ..refused import Refused, Submitted
+from .draw import Draw, shaped, with_noise
+from .job import ShapeOf, each_once
+from .lookalike import FEWEST_PEOPLE, learnable, refuse_columns
+from .pair import PairJob
+
+FIT, SCORES = "person-fit@1", "person-scores@1"
+
+
+class ModelJob(PairJob):
+    """columns: the features used, in any order; all of the contract's where it is left out."""
+
+    kind: Literal["model"]
+    columns: Annotated[list[Name], Field(min_length=1)] | None = None
+
+    _columns_once = field_validator("columns")(each_once)
+
+    def columns_of(self, contract: Contract) -> tuple[str, ...]:
+        """The job's columns in the contract's order, whatever order the job names them in."""
+        return tuple(name for name in learnable(contract, self.people) if self.columns is None or name in self.columns)
+
+    def fewest_rows(self, contract: Contract, dataset: str) -> int:
+        return contract.rules.smallest_seed if dataset == self.seed else FEWEST_PEOPLE
+
+    def refuse(self, contract: Contract, submitted: Mapping[str, Submitted]) -> None:
+        super().refuse(contract, submitted)
+        people = submitted[self.people].rows
+        if people < FEWEST_PEOPLE:
+            rule = f"{self.people} has {people} rows, a model needs {FEWEST_PEOPLE}"
+            raise Refused("people", rule, "submit more people")
+        refuse_columns(contract, self.people, self.columns)
+
+    def draws(self, contract: Contract, base: Specification, rho: Rho, shape_of: ShapeOf) -> tuple[Draw, ...]:
+        """All the noise of the fit at once, opened and settled; two histograms on the other part are covered by it."""
+        columns = tuple(f"{self.people}.{name}" for name in self.columns_of(contract))
+        fit = shaped(replace(base, statistic=FIT, part="train", columns=columns), shape_of(contract, self, FIT))
+        fit = with_noise(fit, rho)
+        scores = replace(base, statistic=SCORES, part="held-out", columns=columns, follows=fit.key)
+        scores = with_noise(shaped(scores, shape_of(contract, self, SCORES)), price(fit.l2_squared, fit.scale))
+        return (Draw(fit, opened=True), Draw(scores, beside=fit.key))
+
+    def learns(self, contract: Contract, readers: str) -> tuple[str, ...]:
+        learn = "learn" if ", " in readers else "learns"
+        owner = contract.dataset[self.people].owner
+        return (
+            f"{readers} {learn} which columns of {self.people} tell {self.seed} from other people, and how well, with "
+            f"noise (ε {self.epsilon:g})",
+            f"everything about one person is protected, of {owner}'s people as of {self.seed}: a reader who knows all "
+            "others could hardly tell whether that person is there, or what its columns say",
+        )

@@ -1,0 +1,275 @@
+"""A model that others than the features' owner may read: everything about a person is protected, and paid for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from passbox.cleanroom import opening
+from passbox.cleanroom.log import log_of, write_log
+from passbox.cleanroom.measure import model as measure
+from passbox.cleanroom.submit import submit
+from passbox.dp.entry import Purchase
+from passbox.dp.ledger import Ledger
+from passbox.dp.noisy import Noise, Noisy, Receipt
+from passbox.modelling.evaluate_noisy import evaluate_noisy
+from passbox.modelling.lookalike import Model
+from passbox.modelling.person import DPGAM
+from passbox.policies.check import Refused
+from passbox.policies.jobs.model import FIT, SCORES
+
+if TYPE_CHECKING:
+    from conftest import World
+
+BOTH = ["publisher", "advertiser"]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def agreed(signed: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Under a contract that allows models to both sides; submitted and matched. Not to be changed: copy it."""
+    from conftest import copy, prepare_all
+
+    from passbox.cleanroom import job
+    from passbox.cleanroom.samples import generated
+
+    world = copy(signed, tmp_path_factory.mktemp("model"))
+    allow = '{ job = "model", ask = ["publisher", "advertiser"], recipients = ["publisher", "advertiser"] },\n]'
+    text = world.contract.read_text()
+    world = world.under(text[: text.rindex("]")] + "  " + allow + text[text.rindex("]") + 1 :])
+    sample = generated.write(3_000, 600, world.folder / "p", world.folder / "a", world.folder / "truth")
+    for path in world.folder.glob("*.bundle"):
+        path.unlink()
+    for path in (*world.folder.glob("*.ids"), *world.folder.glob("*.made")):
+        path.unlink()
+    bundles = prepare_all(world, {"visitors": sample.publisher, "buyers": sample.advertiser})
+    for bundle in bundles.values():
+        submit(world.room(), bundle)
+    job.match(world.room())
+    return world
+
+
+@pytest.fixture
+def world(agreed: World, copied: Callable[[World], World]) -> World:
+    return copied(agreed)
+
+
+def test_both_sides_pay_and_both_may_read(world: World) -> None:
+    before = world.spent()
+    ran = world.run("model", recipients=BOTH, epsilon=1.0)
+    after = world.spent()
+    assert ran.charged
+    assert all(after[name] > before[name] for name in ("publisher/record", "advertiser/record"))
+    documents = [
+        opening.open_release(ran.release.path, world.keys(reader).seal_identity(), None).document for reader in BOTH
+    ]
+    assert documents[0] == documents[1]
+    auc = documents[0]["auc"]
+    assert 0 <= auc["low"] <= auc["estimate"] <= auc["high"] <= 1  # type: ignore[index]
+
+
+def test_the_noise_is_opened_settled_and_forgotten(world: World) -> None:
+    ran = world.run("model", recipients=BOTH)
+    with world.room().ledger() as ledger:
+        kinds = [json.loads(leaf)["kind"] for leaf in ledger.leaves()]
+        assert [kind for kind in kinds if kind != "cap"] == ["open", "outcome", "release"]
+        assert isinstance(ledger.open(ran.plan.allowed.purchases[0], measure.blank(_blocks(world))), Noisy)
+
+
+def _blocks(world: World) -> Any:
+    request = world.request("model", recipients=BOTH)
+    return measure._blocks(measure._encoder(world.agreement.contract, measure._asked(request.job)))
+
+
+def test_the_same_job_gives_the_same_file_and_costs_nothing_more(world: World) -> None:
+    first = world.run("model", recipients=BOTH)
+    spent = world.spent()
+    again = world.run("model", recipients=BOTH)
+    assert (again.release.id, again.charged, world.spent()) == (first.release.id, False, spent)
+
+
+def test_killed_while_it_fits_it_goes_on_with_the_same_noise(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(DPGAM, "fit_opened", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            world.run("model", recipients=BOTH)
+    spent, noise = world.spent(), _opened(world)
+    assert max(spent.values()) > 0
+    ran = world.run("model", recipients=BOTH)
+    assert world.spent() == spent
+    with world.room().ledger() as ledger:
+        settled = ledger.paid(ran.plan.allowed.purchases[0])
+    assert settled is not None
+    exact = settled.values - noise
+    assert np.abs(exact[:2]).max() < 2**62
+    assert noise.any()
+
+
+def _opened(world: World) -> np.ndarray:
+    """The noise in store, as only a test looks at it."""
+    with world.room().ledger() as ledger:
+        (key, seq, body), *_ = ledger._storage.rows("select key, seq, body from release order by seq")
+        plain = ledger._vault.open(body, key.encode())
+    del seq
+    return np.frombuffer(plain[32:], dtype="<i8").astype(np.int64)
+
+
+def test_three_verifiers_accept_it(world: World) -> None:
+    world.run("model", recipients=BOTH)
+    world.verify()
+    export = world.folder / "out"
+    write_log(log_of(world.room()), export)
+    page = ROOT / "cleanroom/verifier/verify_ledger.py"
+    done = subprocess.run([sys.executable, page, export, world.contract], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("OK"), done.stdout
+
+
+def test_the_model_follows_from_its_noisy_sums(world: World) -> None:
+    """Whoever has the receipt fits it again, without anybody's data."""
+    ran = world.run("model", recipients=BOTH)
+    opened = opening.open_release(ran.release.path, world.keys("advertiser").seal_identity(), None)
+    item = opened.document["receipt"]["entries"][0]  # type: ignore[index]
+    spec = json.loads(item["entry"])["specification"]
+    noisy = Noisy(np.array(item["values"]), spec["scale"] / 2**20, 20, Receipt("", 0, b"", ""))
+    request = world.request("model", recipients=BOTH)
+    encoder = measure._encoder(world.agreement.contract, measure._asked(request.job))
+    again = DPGAM().refit(measure._blocks(encoder), encoder.digest, noisy)
+    assert again.to_json() == Model.from_json(opened.files["model.json"].decode()).to_json()
+
+
+@pytest.mark.parametrize("change", ["label", "person"])
+def test_one_record_moves_no_more_than_the_specification_says(
+    world: World, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """Exact replay: the noise held at nothing, first with everybody, then without one record; with the weights of each
+    step held too, since what is asked next may follow from what came back."""
+    moved = _replayed(world, monkeypatch, change)
+    assert 0 < moved[FIT] <= 1
+    assert moved[SCORES] <= 1
+
+
+def test_a_planted_fit_that_counts_a_person_twice_is_caught(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from passbox.modelling.packed import Packed
+
+    honest = Packed.margins
+    monkeypatch.setattr(Packed, "margins", lambda packed, matched: 6 * honest(packed, matched))
+    with pytest.raises(AssertionError):
+        test_one_record_moves_no_more_than_the_specification_says(world, monkeypatch, "person")
+
+
+def _replayed(world: World, monkeypatch: pytest.MonkeyPatch, change: str) -> dict[str, float]:
+    """The squared move of each statistic, over what its specification says one record moves at most."""
+    from passbox.cleanroom import matched as kept
+    from passbox.modelling.packed import Packed
+
+    asked: list[tuple[float, list[np.ndarray]]] = []
+    honest_pull, honest_margins = Packed.pull, Packed.margins
+    answers: dict[str, list[np.ndarray]] = {}
+    world_of: list[str] = ["all"]
+
+    def pull(packed: Packed, matched: np.ndarray, intercept: float, effects: Any) -> np.ndarray:
+        """The second world is asked what the first was."""
+        step = len(answers.setdefault(world_of[0], [])) - 1
+        if world_of[0] == "all":
+            asked.append((intercept, [np.array(each) for each in effects]))
+        else:
+            intercept, effects = asked[step]
+        answers[world_of[0]].append(honest_pull(packed, matched, intercept, effects))
+        return answers["all"][step + 1]
+
+    def margins(packed: Packed, matched: np.ndarray) -> np.ndarray:
+        answers[world_of[0]] = [honest_margins(packed, matched)]
+        return answers["all"][0]
+
+    scores: dict[str, np.ndarray] = {}
+    specs: dict[str, Any] = {}
+
+    def open_(_: Ledger, purchase: Purchase, blank: Any) -> Noise:
+        specs[FIT] = purchase.specification
+        return Noise(blank.values, 1.0, blank.bits)
+
+    def settle(_: Ledger, purchase: Purchase, values: np.ndarray) -> Noisy:
+        return Noisy(values, purchase.specification.scale / 2**20, purchase.specification.bits, _receipt())
+
+    def pay(_: Ledger, purchase: Purchase, statistic: Any) -> Noisy:
+        specs[SCORES], scores[world_of[0]] = purchase.specification, statistic.values
+        return Noisy(statistic.values, purchase.specification.scale / 2**20, purchase.specification.bits, _receipt())
+
+    room, request = world.room(), world.request("model", recipients=BOTH)
+    held = room.datasets()
+    matched = kept.read_match(room, held["visitors"], held["buyers"])
+    table = room.read(held["visitors"])
+    out = measure.held_out(table.column("k").to_numpy(), room.store.derive("split"))
+    row = int(np.flatnonzero(matched & ~out)[3])
+    monkeypatch.setattr(Packed, "pull", pull)
+    monkeypatch.setattr(Packed, "margins", margins)
+    monkeypatch.setattr(Ledger, "open", open_)
+    monkeypatch.setattr(Ledger, "settle", settle)
+    monkeypatch.setattr(Ledger, "pay", pay)
+    monkeypatch.setattr(Ledger, "paid", lambda *_: None)
+    allowed = _allowed(world, request)
+    with room.ledger() as ledger:
+        measure.ModelMeasure().make(room, allowed, ledger)
+        world_of[0] = "without"
+        less = matched.copy()
+        less[row] = False
+        keep = np.arange(len(matched)) != row
+        monkeypatch.setattr(measure, "read_match", lambda *_: less if change == "label" else matched[keep])
+        if change == "person":
+            monkeypatch.setattr(type(room), "read", lambda *_: table.filter(keep))
+        measure.ModelMeasure().make(room, allowed, ledger)
+    parts = zip(answers["all"], answers["without"], strict=True)
+    fit = sum(int(step) ** 2 for one, other in parts for step in (one - other).tolist())
+    apart = sum(int(step) ** 2 for step in (scores["all"] - scores["without"]).tolist())
+    return {FIT: fit / specs[FIT].l2_squared, SCORES: apart / specs[SCORES].l2_squared}
+
+
+def _receipt() -> Receipt:
+    return Receipt("", 0, b"", "")
+
+
+def _allowed(world: World, request: Any) -> Any:
+    from passbox.cleanroom.job import plan
+
+    return plan(world.room(), request).allowed
+
+
+@pytest.mark.parametrize(
+    ("changes", "clause"),
+    [
+        ({"columns": ["shoe"]}, "columns"),
+        ({"recipients": ["officer"]}, "rules.allow"),
+        ({"people": "buyers", "seed": "visitors"}, "people"),
+    ],
+)
+def test_what_a_model_is_refused_for(world: World, changes: dict[str, Any], clause: str) -> None:
+    with pytest.raises(Refused) as caught:
+        world.run("model", **{"recipients": BOTH, **changes})
+    assert caught.value.clause in (clause, "dataset.buyers.columns")
+
+
+def test_intervals_hold_the_truth_in_about_95_of_100(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2,000 evaluations. Were coverage 95 %, fewer than 93.5 or more than 96.7 % come up once in 500 runs a figure."""
+    del monkeypatch
+    rng = np.random.default_rng(3)
+    rest, seeds = np.array([50, 200, 500, 900, 1500, 2000, 1500, 700]), np.array([40, 90, 120, 110, 80, 40, 15, 5])
+    everybody = int(rest.sum() + seeds.sum())
+    odds = np.concatenate([seeds, rest]) / everybody
+    above = np.triu(np.ones((8, 8)), 1) + 0.5 * np.eye(8)
+    truth = {"auc": seeds @ above @ rest / seeds.sum() / rest.sum(), "gain": seeds[:3].sum() / seeds.sum()}
+    truth["precision"] = seeds[:3].sum() / (seeds[:3].sum() + rest[:3].sum())
+    held = dict.fromkeys(truth, 0)
+    for _ in range(2_000):
+        noisy = rng.multinomial(everybody, odds) + rng.normal(0, 8.0, 16)
+        found = evaluate_noisy(noisy[:8], noisy[8:], 8.0)
+        for name, value in truth.items():
+            figure = found.auc if name == "auc" else getattr(found.cuts[2], name)
+            held[name] += figure.low <= value <= figure.high
+    assert all(0.935 * 2_000 <= hits <= 0.967 * 2_000 for hits in held.values()), held
