@@ -139,7 +139,7 @@ class Privatised:
 
 def statement_path(out: Path) -> Path:
     """Where the statement about a privatised file lies."""
-    return out.with_name(f"{out.name}.statement.json")
+    return out.parent / f"{out.name}.statement.json"  # of a folder too, which is refused later
 
 
 def privatise(source: Path, out: Path, columns: Mapping[str, Columnwise], progress: Progress) -> Privatised:
