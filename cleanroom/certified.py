@@ -132,6 +132,8 @@ def faults(columns: Sequence[PrivateColumn], rule: DatasetRule) -> Sequence[str]
             wrong.append(f"{each.column}: its certificate is about other values than the contract declares")
         elif each.tokens is None or each.tokens < declared[each.column][1]:
             wrong.append(f"{each.column}: its certificate does not cover every value a person may have")
+        elif rule.rows_a_person > 1:
+            wrong.append(f"{each.column}: a person has up to {rule.rows_a_person} rows here, each drawn by itself")
     return wrong
 
 

@@ -16,6 +16,7 @@ from ..dp.scale import smallest_scale
 from ..policies.check import Allowed, Refused, check
 from ..policies.price import delta_of_job
 from ..policies.request import Request
+from ..policies.sentences import names
 from .measure.kinds import MEASURES, shape_of
 from .room import Room
 
@@ -118,6 +119,7 @@ def plan(room: Room, request: Request) -> Plan:
     allowed = check(room.agreement, request, room.submitted(), shape_of, room.today())
     with room.ledger() as ledger:
         _refuse_used(ledger, allowed)
+        _refuse_other_readers(ledger, allowed)
         accounts = ledger.accounts()
         due = _due(ledger, allowed)
         paid = all(ledger.paid(purchase) is not None for purchase in allowed.purchases)
@@ -142,6 +144,20 @@ def _refuse_used(ledger: Ledger, allowed: Allowed) -> None:
         serial = allowed.request.job.serial + 1
         raise Refused(
             "serial", "this signed job was run on earlier submissions", f"write serial = {serial} in it and sign again"
+        )
+
+
+def _refuse_other_readers(ledger: Ledger, allowed: Allowed) -> None:
+    """Two parts that one charge pays for have the same readers, from the first time on. Errors: Refused."""
+    for purchase in allowed.purchases:
+        asked = purchase.context.recipients
+        first = ledger.first_readers(purchase.beside) if purchase.beside else None
+        if first is None or asked == first or set(asked) <= set(ledger.first_readers(purchase.key) or ()):
+            continue
+        raise Refused(
+            "recipients",
+            f"this was asked for {names(first)} before, and one charge pays for both of its parts for the same readers",
+            f"ask another epsilon for all of {names({*first, *asked})} together",
         )
 
 

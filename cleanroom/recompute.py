@@ -46,6 +46,7 @@ CLAUSES = frozenset(
         "recipients",
         "report",
         "rules.allow",
+        "rules.at_least",
         "rules.smallest_audience",
         "rules.smallest_seed",
         "serial",

@@ -100,8 +100,9 @@ class Paid(TypedDict):
 
 
 class Released(TypedDict):
-    """What the ledger reads back of a release's entry."""
+    """What the ledger reads back of a release's entry. kind: release, open or outcome."""
 
+    kind: str
     specification: Leaf
     recipients: list[str]
     charges: list[Paid]

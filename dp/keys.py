@@ -66,6 +66,8 @@ class Category:
         column = column_of(rows, self.name)
         if column.dtype not in (pl.String, pl.Enum, pl.Categorical, pl.Boolean):
             raise InvalidQuery(self.name, "it holds no values of a declared list", "declare bins for numbers and days")
+        if column.dtype == pl.Boolean:
+            column = column.replace_strict({True: "yes", False: "no"}, return_dtype=pl.String)
         if column.dtype == pl.Enum(self.values):
             known = column
         else:

@@ -240,6 +240,11 @@ class Ledger:
             stored = None if self._due(purchase) else self._stored(purchase)
             return None if self._new_readers(purchase) else stored
 
+    def first_readers(self, key: str) -> tuple[str, ...] | None:
+        """For whom a statistic was drawn, or its noise opened; None where it was not."""
+        row = self._row(key)
+        return tuple(row[2]["recipients"]) if row else None
+
     def due(self, purchase: Purchase) -> tuple[Charge, ...]:
         """What is still to be paid for it: nothing, where only readers are new to whom nobody is newly exposed."""
         return self._due(purchase)
@@ -264,7 +269,7 @@ class Ledger:
         blank: zeros, one for each number that noise will be added to. Where it was settled before, for other readers,
         what came of it is shared with these. Errors: as of `pay`.
         """
-        if not purchase.opened or blank.values.any():
+        if not purchase.opened or purchase.veil or blank.values.any():
             raise SpecificationMismatch
         kept = self._bought(purchase, blank, "open")
         return kept if self._settled(purchase.key) else Noise(kept.values, kept.scale, kept.bits)
@@ -280,6 +285,7 @@ class Ledger:
         with self._storage.writing():
             if self._due(purchase) or self._new_readers(purchase) or self._row(purchase.key) is None:
                 raise UnpaidPart("its noise was not opened for these readers")
+            self._stored(purchase)  # refuses what was not opened
             return (self._settled(purchase.key) and self._stored(purchase)) or self._kept(purchase, values)
 
     def _bought(self, purchase: Purchase, statistic: Statistic, kind: str) -> Noisy:
@@ -471,6 +477,8 @@ class Ledger:
         if row is None:
             return None
         seq, sealed, first = row
+        if (first["kind"] != "release") != purchase.opened:  # opened noise is not a release, nor a release noise
+            raise SpecificationMismatch
         refuse_other_cover(purchase, first)
         if not sealed:
             raise NoiseLost

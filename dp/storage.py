@@ -51,6 +51,7 @@ PRAGMAS = (
     "fullfsync = on",  # macOS: flush the disk's own cache as well
     "foreign_keys = on",
     "trusted_schema = off",
+    "secure_delete = on",  # noise that was settled is overwritten, and not only let go
     "cell_size_check = on",
     "temp_store = memory",
 )

@@ -104,7 +104,10 @@ def _totals(job: AggregateJob, tables: Tables) -> tuple[Column, ...]:
     found: list[Column] = []
     for name, asked in job.measure.items():
         if isinstance(asked, PeopleAsked):
-            found.append(Plain(name, ALL_TABLE, name) if ALL_TABLE in tables else Plain(name, PEOPLE_TABLE, name, True))
+            if ALL_TABLE in tables:
+                found.append(Plain(name, ALL_TABLE, name))
+            elif tables[PEOPLE_TABLE].totals:
+                found.append(Plain(name, PEOPLE_TABLE, name, True))
         elif not isinstance(asked, MeanAsked | QuantilesAsked) and tables[COUNTS_TABLE].totals:
             found.append(Plain(name, COUNTS_TABLE, name, True))
     return tuple(found)

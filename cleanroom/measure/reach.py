@@ -39,7 +39,7 @@ class ReachMeasure(TableMeasure):
         by = short([each.name for each in first.by], job.dataset)
         columns = tuple[Column, ...](Plain(what, what, what) for what in whats)
         views = [View("by key" if by else "in all", by, first.labels, columns, enough(terms, first))]
-        if by:
+        if f"{PEOPLE}{ALL}" in tables:
             totals = tuple[Column, ...](Plain(what, f"{what}{ALL}", what) for what in whats)
             views.append(View("in all", (), [()], totals, enough(terms, tables[f"{PEOPLE}{ALL}"])))
         return views
@@ -48,7 +48,7 @@ class ReachMeasure(TableMeasure):
         said = bounds_said(job, terms)
         if isinstance(job, ReachJob) and job.households:
             said.append("a person is counted in one household, of all it was seen in by a keyed draw")
-        if job.by:
+        if job.by and terms.at_least is None:
             said.append("whoever is in several keys is counted in each, and once in all: keys do not add up to that")
         return said
 

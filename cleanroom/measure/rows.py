@@ -145,8 +145,11 @@ def kept(rows: pl.DataFrame, filters: Sequence[Kept]) -> pl.DataFrame:
 
 
 def exploded(rows: pl.DataFrame, topics: Chosen, secret: bytes) -> pl.DataFrame:
-    """One row for each value of a set, at most so many of each set by a keyed hash."""
-    each = rows.with_row_index("\0row").explode(topics.column).drop_nulls(topics.column)
+    """One row for each value of a set, at most so many of each set by a keyed hash; of a category, each row."""
+    each = rows.with_row_index("\0row")
+    if isinstance(rows.schema[topics.column], pl.List):
+        each = each.explode(topics.column)
+    each = each.drop_nulls(topics.column)
     ranked = each.with_columns(_order([K, topics.column], secret).alias("\0order")).sort("\0row", "\0order")
     place = pl.int_range(pl.len()).over("\0row")
     return ranked.filter(place < topics.at_most).drop("\0row", "\0order")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -77,6 +77,8 @@ class AggregateJob(TableJob):
     largest number of this measure are shown.
     """
 
+    sets_are_keys: ClassVar[bool] = True
+
     kind: Literal["aggregate"]
     measure: Annotated[dict[Name, Asked], Field(min_length=1, max_length=20)]
     totals: bool = False
@@ -142,7 +144,7 @@ class AggregateJob(TableJob):
             groups.append(
                 GroupBy(PEOPLE_TABLE, by, keys, tuple(m.People(n) for n in people), totals=((),) if alone else ())
             )
-            if self.totals and by and not alone:
+            if totals and not alone:
                 groups.append(GroupBy(ALL_TABLE, (), 1, tuple(m.People(name) for name in people)))
         counts = tuple(
             measured(terms, self.dataset, name, asked, rows)

@@ -32,7 +32,8 @@ class ReachJob(TableJob):
         by = self.dimensions(terms)
         groups, recipes = list[GroupBy](), list[Recipe]()
         for what, recipe in self._recipes(terms):
-            for name, keyed in ((what, by), (f"{what}{ALL}", ())) if by else ((what, by),):
+            beside = by and terms.at_least is None  # a total less its parts would show what is hidden
+            for name, keyed in ((what, by), (f"{what}{ALL}", ())) if beside else ((what, by),):
                 groups.append(_counted(self, terms, name, what, keyed))
                 recipes.append(recipe)
         judges = {group.name: group.name.replace(HOUSEHOLDS, PEOPLE) for group in groups}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from itertools import pairwise
-from typing import Annotated, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import Field, field_validator
 
@@ -15,7 +15,17 @@ from ...dp.budget import Rho
 from ...dp.entry import Specification
 from ...dp.keys import Dimension
 from ...dp.scale import SCALE_UNIT
-from ..contract import CategoryColumn, Contract, DatasetRule, DateColumn, FlagColumn, Name, NumberColumn, Value
+from ..contract import (
+    CategoryColumn,
+    Contract,
+    DatasetRule,
+    DateColumn,
+    FlagColumn,
+    Name,
+    NumberColumn,
+    SetColumn,
+    Value,
+)
 from ..refused import Refused, Submitted
 from ..sentences import names
 from .draw import Draw, Shape, shaped, with_noise
@@ -37,6 +47,9 @@ class TableJob(Job):
     from the first to the last of two numbers or days. among: only people who stand in these data sets, too.
     keys_per_person: the most keys one person adds to; all that its rows can reach, where it is left out.
     """
+
+    sets_are_keys: ClassVar[bool] = False
+    """Whether a row may be counted under each value of a set."""
 
     dataset: Name
     by: Annotated[list[ColumnName], Field(max_length=6)] = Field(default_factory=list)
@@ -130,6 +143,9 @@ class TableJob(Job):
         for cut in (*self.bins, *self.windows):
             if cut not in self.by:
                 raise Refused("by", f"{cut} is cut, but by does not name it", f"add {cut} to by, or leave it out")
+        for name in self.by:
+            if not self.sets_are_keys and isinstance(terms.column(terms.named(name, self.dataset)), SetColumn):
+                raise Refused("by", f"{name} holds several values of one row", f"ask an aggregate by {name}")
         return tuple(dimension(terms, terms.named(name, self.dataset), self._edges(terms, name)) for name in self.by)
 
     def _edges(self, terms: Terms, name: str) -> tuple[float, ...] | None:

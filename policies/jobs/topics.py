@@ -49,6 +49,9 @@ class TopicsJob(TableJob):
         return f"how {self.topics} and {self.response} go together"
 
     def query(self, terms: Terms) -> Query:
+        if terms.at_least is not None:
+            rule = "lift needs sums beside the pairs, which would show a pair that is hidden for having too few people"
+            raise Refused("rules.at_least", rule, "ask an aggregate, or agree on a contract without it")
         topic, response, history = self._topic(terms), self._response(terms), self._history(terms)
         topics, responses = self.most(terms)
         plain = Recipe(self.dataset, self.filters(terms), self.joined(terms), tuple(self.among))

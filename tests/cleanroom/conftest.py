@@ -154,6 +154,10 @@ class World:
 
     # -- data
 
+    def prepared(self, sources: dict[str, Path]) -> dict[str, Path]:
+        """Every owner's bundle, by `prepare`."""
+        return prepare_all(self, sources)
+
     def bundle(self, dataset: str, table: pa.Table, name: str = "", **label: Any) -> Path:
         """A bundle of a hand-made table, signed by its owner."""
         owner = self.agreement.contract.dataset[dataset].owner

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from passbox.cleanroom import opening
+from passbox.cleanroom import job, opening
 from passbox.cleanroom.log import log_of, write_log
 from passbox.cleanroom.measure import model as measure
+from passbox.cleanroom.samples import generated
 from passbox.cleanroom.submit import submit
 from passbox.dp.entry import Purchase
 from passbox.dp.ledger import Ledger
@@ -35,12 +38,9 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def agreed(signed: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     """Under a contract that allows models to both sides; submitted and matched. Not to be changed: copy it."""
-    from conftest import copy, prepare_all
-
-    from passbox.cleanroom import job
-    from passbox.cleanroom.samples import generated
-
-    world = copy(signed, tmp_path_factory.mktemp("model"))
+    folder = tmp_path_factory.mktemp("model")
+    shutil.copytree(signed.folder, folder, dirs_exist_ok=True, symlinks=True)
+    world = replace(signed, folder=folder)
     allow = '{ job = "model", ask = ["publisher", "advertiser"], recipients = ["publisher", "advertiser"] },\n]'
     text = world.contract.read_text()
     world = world.under(text[: text.rindex("]")] + "  " + allow + text[text.rindex("]") + 1 :])
@@ -49,7 +49,7 @@ def agreed(signed: World, tmp_path_factory: pytest.TempPathFactory) -> World:
         path.unlink()
     for path in (*world.folder.glob("*.ids"), *world.folder.glob("*.made")):
         path.unlink()
-    bundles = prepare_all(world, {"visitors": sample.publisher, "buyers": sample.advertiser})
+    bundles = world.prepared({"visitors": sample.publisher, "buyers": sample.advertiser})
     for bundle in bundles.values():
         submit(world.room(), bundle)
     job.match(world.room())
@@ -119,6 +119,27 @@ def _opened(world: World) -> np.ndarray:
         plain = ledger._vault.open(body, key.encode())
     del seq
     return np.frombuffer(plain[32:], dtype="<i8").astype(np.int64)
+
+
+def test_other_readers_are_told_to_ask_together_before_anything_is_paid(world: World) -> None:
+    world.run("model", recipients=["advertiser"])
+    spent = world.spent()
+    with pytest.raises(Refused) as caught:
+        world.run("model", recipients=["publisher"])
+    assert (caught.value.clause, world.spent()) == ("recipients", spent)
+    world.run("model", recipients=BOTH, epsilon=0.5)
+    world.verify()
+
+
+def test_other_readers_cannot_take_over_a_fit_that_was_killed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(DPGAM, "fit_opened", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            world.run("model", recipients=["advertiser"])
+    spent = world.spent()
+    with pytest.raises(Refused):
+        world.run("model", recipients=BOTH)
+    assert world.spent() == spent
 
 
 def test_three_verifiers_accept_it(world: World) -> None:

@@ -86,3 +86,8 @@ def test_no_categories_or_edges_are_ever_taken_from_data() -> None:
         text = Path(str(module.__file__)).read_text()
         for word in (".cut(", ".qcut(", "get_categories", ".rank(", "np.histogram", "np.quantile", "Float32"):
             assert word not in text
+
+
+def test_a_flag_is_a_key_of_yes_and_no() -> None:
+    rows = pl.DataFrame({"clicked": [True, False, None, True]})
+    assert Category("clicked", ("no", "yes")).codes(rows).tolist() == [1, 0, OUTSIDE, 1]

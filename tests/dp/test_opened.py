@@ -136,6 +136,36 @@ def test_noise_is_opened_on_zeros_only_and_not_bought_as_a_release(desk: Any) ->
         assert kinds(ledger) == []
 
 
+def test_opened_noise_never_comes_back_as_a_release(desk: Any) -> None:
+    """Before it is settled it would be the noise itself; after, a way to the exact numbers."""
+    with desk.create() as ledger:
+        opened(ledger, steps(desk))
+        plain = replace(steps(desk), opened=False)
+        for ask in (ledger.paid, lambda purchase: ledger.pay(purchase, BLANK)):
+            with pytest.raises(SpecificationMismatch):
+                ask(plain)
+
+
+def test_a_release_is_not_opened_and_settled_afterwards(desk: Any) -> None:
+    with desk.create() as ledger:
+        plain = replace(steps(desk), opened=False)
+        ledger.pay(plain, replace(BLANK, values=EXACT))
+        with pytest.raises(SpecificationMismatch):
+            ledger.open(steps(desk), BLANK)
+        with pytest.raises(SpecificationMismatch):
+            ledger.settle(steps(desk), EXACT)
+        assert kinds(ledger) == ["release"]
+
+
+def test_settled_noise_is_overwritten_in_the_file(desk: Any) -> None:
+    with desk.create() as ledger:
+        opened(ledger, steps(desk))
+        ((body,),) = ledger._storage.rows("select body from release")
+        settled(ledger, steps(desk))
+        assert ledger._storage.row("pragma secure_delete") == (1,)
+    assert body not in desk.path.read_bytes()
+
+
 def test_it_is_refused_like_any_charge(desk: Any) -> None:
     with desk.create() as ledger:
         for name in "xyz":

@@ -146,3 +146,6 @@ def test_where_people_are_asked_for_every_key_has_a_judge() -> None:
         assert [(each.start, each.stop) for each in veil.judged] == [(block.start, block.stop) for block in keyed]
         assert all((each.stop - each.start) % each.many == 0 and each.least > 49 for each in veil.judged)
         assert not any(group.totals for group in asked.groups)
+        assert all(group.by for group in asked.groups), (
+            "a total, less the parts that are shown, is the part that is hidden"
+        )
