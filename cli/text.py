@@ -50,22 +50,20 @@ def calibrate(
     from ..dp.text.calibration import sample
     from ..dp.text.mechanism import certify
     from ..dp.text.mechanism import mechanism as make
+    from .words import epsilons
 
+    asked = epsilons(epsilon) if epsilon else []
     lexicon = _lexicon(vectors, table)
     sampled = sample(len(lexicon.table), words)
     found: list[tuple[Certificate, Calibrated]] = []
-    for each in _grid(epsilon, mechanism, lexicon):
+    for each in asked or _grid(mechanism, lexicon):
         with measuring(f"ε {each:g}") as progress:
             made = certify(lexicon.vocabulary, lexicon.table, _wanted(mechanism, each, reach, crowd), progress)
             found.append((made, tried(make(made, lexicon.vocabulary, lexicon.table), sampled)))
     say(_calibrated(found, len(sampled)), as_json)
 
 
-def _grid(text: str, mechanism: str, lexicon: Lexicon) -> list[float]:
-    from .words import epsilons
-
-    if text:
-        return epsilons(text)
+def _grid(mechanism: str, lexicon: Lexicon) -> list[float]:
     if mechanism == "hyperbolic":
         return [lexicon.vocabulary.dimensions - 1 + extra for extra in (0.01, 0.03, 0.1, 0.3, 1.0)]
     return [2.0, 5.0, 10.0, 15.0, 20.0] if mechanism == "euclidean" else [2.0, 3.0, 4.0, 6.0, 8.0]

@@ -276,9 +276,8 @@ def test_what_a_model_is_refused_for(world: World, changes: dict[str, Any], clau
     assert caught.value.clause in (clause, "dataset.buyers.columns")
 
 
-def test_intervals_hold_the_truth_in_about_95_of_100(monkeypatch: pytest.MonkeyPatch) -> None:
-    """2,000 evaluations. Were coverage 95 %, fewer than 93.5 or more than 96.7 % come up once in 500 runs a figure."""
-    del monkeypatch
+def test_intervals_hold_the_truth_in_about_95_of_100() -> None:
+    """1,000 evaluations. Were coverage 95 %, fewer than 92.8 or more than 97.2 % come up once in 500 runs a figure."""
     rng = np.random.default_rng(3)
     rest, seeds = np.array([50, 200, 500, 900, 1500, 2000, 1500, 700]), np.array([40, 90, 120, 110, 80, 40, 15, 5])
     everybody = int(rest.sum() + seeds.sum())
@@ -287,10 +286,10 @@ def test_intervals_hold_the_truth_in_about_95_of_100(monkeypatch: pytest.MonkeyP
     truth = {"auc": seeds @ above @ rest / seeds.sum() / rest.sum(), "gain": seeds[:3].sum() / seeds.sum()}
     truth["precision"] = seeds[:3].sum() / (seeds[:3].sum() + rest[:3].sum())
     held = dict.fromkeys(truth, 0)
-    for _ in range(2_000):
+    for _ in range(1_000):
         noisy = rng.multinomial(everybody, odds) + rng.normal(0, 8.0, 16)
         found = evaluate_noisy(noisy[:8], noisy[8:], 8.0)
         for name, value in truth.items():
             figure = found.auc if name == "auc" else getattr(found.cuts[2], name)
             held[name] += figure.low <= value <= figure.high
-    assert all(0.935 * 2_000 <= hits <= 0.967 * 2_000 for hits in held.values()), held
+    assert all(0.928 * 1_000 <= hits <= 0.972 * 1_000 for hits in held.values()), held

@@ -164,13 +164,13 @@ def _remembers(keys: Keys, data: bytes) -> bool:
 
 def unfit(folder: Path) -> Iterator[str]:
     """Bundles that are torn, or fit nothing at home, or whose people their owner does not remember."""
-    from passbox.cleanroom.bundle import open_bundle, sealed_data
+    from passbox.cleanroom.bundle import open_bundle, refuse_changed
     from passbox.cleanroom.home import read_home
 
     for path in sorted(folder.glob("*/[!.]*.bundle")):
         try:
             bundle = open_bundle(path)
-            sealed_data(bundle)
+            refuse_changed(bundle)
             homes = [read_home(path.with_suffix(suffix)) for suffix in sorted(KEPT_AT_HOME)]
         except Exception as error:  # noqa: BLE001 - torn in whatever way
             yield f"{path.name} is torn: {type(error).__name__}"
