@@ -52,7 +52,7 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
     for path in (*export.glob("requests/*.toml"), *export.glob("manifests/*.json")):
         require(sha256(path.read_bytes()).hexdigest() == path.stem, "a job or manifest was changed")
     hashes, older = [sha256(b"\0" + entry).digest() for entry in entries], terms.get("continues", [])
-    vkey, host = terms["room"]["checkpoint"], {terms["room"]["operator"]} & {*owner.values()}
+    vkey, host, k = terms["room"]["checkpoint"], {terms["room"]["operator"]} & {*owner.values()}, len(of["keys"]) ** 2
     size, *_ = [head(path, vkey, hashes) for path in (export / "checkpoint", *seen, *export.glob("witnesses/[!.]*"))]
     for at, place[0], text in ((at, f"entry {at}", leaf.decode("latin-1")) for at, leaf in enumerate(entries)):
         entry, above = decode(text), "~" if kind == "closed" else hour
@@ -83,7 +83,7 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
             by = *map(spec.get, ("mechanism", "rule", "scale_unit", "unit")), len(spec), worded or len(spec["datasets"])
             ok = by == ("discrete-gaussian", of["rule"], "1/1048576", "record", 14 + worded, worded or 2)
             one = L2.get(f"{spec['statistic'].replace('by-tier', 'count')} {spec['lattice']}", l2 * worded)
-            ok &= spec["scale"] > 2**21 and 0 < l2 in {one * n * m * m for n in (1, 2) for m in (1, len(of["keys"]))}
+            ok &= spec["scale"] > 2**21 and 0 < l2 in (one, one * 2, one * k, one * k * 2)
             require(ok, "its noise is none")
             cost = -(-l2 * 2**40 * 10**12 // (2 * (spec["scale"] ** 2 - 2**42)))
             due = [(beside or key, f"{owner[it]}/record") for it in spec["datasets"] if {*readers, *host} - {owner[it]}]
