@@ -46,6 +46,10 @@ class Proposal:
     left_out: dict[str, str]
 
 
+LONG = 10**6
+"""Numbers from here on may be somebody's: a phone, an account."""
+
+
 def propose(path: Path, kind: str, scheme: str, arrives: str) -> Proposal:
     """Look at a CSV or Parquet file.
 
@@ -142,6 +146,8 @@ def _column(name: str, series: pl.Series) -> ProposedColumn | str:
     numbers = text.cast(pl.Float64, strict=False).drop_nulls()
     numbers = numbers.filter(numbers.is_finite())
     if len(numbers) and len(numbers) >= 0.99 * len(text) and numbers.n_unique() > FEW_NUMBERS:
+        if _tells_apart(numbers):
+            return "its long numbers tell people apart, as phones and account numbers do: they stay at home"
         return _number(name, numbers.sort())
     return _category(name, text)
 
@@ -153,6 +159,12 @@ def _holds_bars(series: pl.Series) -> bool:
 
 def _is_personal(text: pl.Series) -> bool:
     return bool(text.str.contains(_PERSONAL).any())
+
+
+def _tells_apart(numbers: pl.Series) -> bool:
+    """Whole numbers of seven digits or more, which hardly two people share."""
+    long = ((numbers.abs() >= LONG) & (numbers == numbers.floor())).mean()
+    return isinstance(long, float) and long > 0.5 and numbers.n_unique() > 0.5 * len(numbers)
 
 
 def _number(name: str, ordered: pl.Series) -> ProposedColumn | str:

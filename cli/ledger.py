@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,7 +39,10 @@ def show(
     from ..cleanroom.statement import Filter, ahead_of, statement
 
     log = _log(where)
+    _refuse_no_time(since, until)
     said = statement(log.entries, Filter(dataset, party, purpose, since, until), ahead_of(log))
+    _refuse_nobody(log.entries, dataset, party)
+    asked = _asked(log.requests)
     words = private_columns(log.manifests)
     caps = {line.account: line.rho_cap for line in said.accounts}
     columns = ("#", "hour (UTC)", "what", "asked by", "read by", "charged, of the cap")
@@ -49,7 +54,7 @@ def show(
                 "words": [{"dataset": name, **each.model_dump()} for name, each in words],
             },
             [
-                Table(columns, [_row(entry, caps) for entry in said.entries], right=(0,), whole=(0, 1)),
+                Table(columns, [_row(entry, caps, asked) for entry in said.entries], right=(0,), whole=(0, 1)),
                 _accounts(said),
                 Bars("left of each cap, day by day", _burn_down(said)),
                 "ε does not add up: two jobs of ε 1 spend less than ε 2. Shares of the cap do.",
@@ -59,6 +64,37 @@ def show(
         ),
         as_json,
     )
+
+
+def _refuse_no_time(*times: str) -> None:
+    """Errors: NoRole."""
+    from .words import NoRole
+
+    for text in times:
+        if text and not re.fullmatch(r"\d{4}(-\d\d(-\d\d(T\d\d(:00Z)?)?)?)?", text):
+            raise NoRole("that is no time of a ledger", "write it as 2026-11, 2026-11-22 or 2026-11-22T09")
+
+
+def _refuse_nobody(leaves: Sequence[bytes], dataset: str, party: str) -> None:
+    """A name that stands nowhere would look like one that spent nothing. Errors: NoRole."""
+    from .words import NoRole
+
+    entries = [json.loads(leaf) for leaf in leaves]
+    sets = {name for each in entries for name in each.get("specification", {}).get("datasets", {})}
+    parties = {each.get(part) for each in entries for part in ("owner", "asker")}
+    parties |= {name for each in entries for name in each.get("recipients", [])}
+    for what, name, known in (("data set", dataset, sets), ("party", party, parties - {None})):
+        if name and known and name not in known:
+            raise NoRole(f"no entry names that {what}", f"these are named: {', '.join(sorted(map(str, known)))}")
+
+
+def _asked(requests: Mapping[str, bytes]) -> dict[str, str]:
+    """What each signed job asks, by its digest; nothing where its file cannot be read."""
+    found = {}
+    for name, data in requests.items():
+        if name.endswith(".toml") and (kind := re.search(rb'^kind = "([a-z]{3,20})"', data, re.MULTILINE)):
+            found[name.removesuffix(".toml")] = kind[1].decode()
+    return found
 
 
 def _words(private: Sequence[tuple[str, PrivateColumn]]) -> list[Part]:
@@ -101,7 +137,7 @@ STATISTICS = {
 }
 
 
-def _row(entry: dict[str, Any], caps: Mapping[str, int]) -> tuple[str, ...]:
+def _row(entry: dict[str, Any], caps: Mapping[str, int], asked: Mapping[str, str]) -> tuple[str, ...]:
     head = (str(entry["seq"]), entry["time"].replace("T", " ").removesuffix(":00Z") + "h")
     if entry["kind"] == "cap":
         return (*head, f"cap ε {float(entry['epsilon']):g}", "", "", entry["owner"])
@@ -117,6 +153,8 @@ def _row(entry: dict[str, Any], caps: Mapping[str, int]) -> tuple[str, ...]:
     charged = [f"{item['dataset']} {item['rho'] / caps[item['account']]:.1%}" for item in entry["charges"]]
     covered = [f"{item['dataset']}, covered" for item in entry["covered"]]
     what, readers = STATISTICS.get(statistic, statistic), ", ".join(entry["recipients"])
+    if statistic == "table@1" and entry["job"] in asked:
+        what = f"{asked[entry['job']]} of {', '.join(entry['specification']['columns']) or 'people'}"
     what += {"open": ", noise paid ahead", "outcome": ", settled"}.get(entry["kind"], "")
     return (*head, what, entry["asker"], readers, ", ".join(charged or covered) or "nothing")
 

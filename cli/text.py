@@ -213,6 +213,9 @@ def privatise(
         raise NoRole("no column is named", "say which with `--columns query,title`")
     how: dict[str, Columnwise] = {}
     free = [name for name in chosen if name not in declared]
+    if contract is not None and free:
+        known = ", ".join(declared) or "none"
+        raise NoRole(f"the contract declares no such category or set: {', '.join(free)}", f"it declares {known}")
     if free:
         how |= dict.fromkeys(free, _texts(vectors, table, wanted, certificate, (length, leave_out)))
     for name in chosen:

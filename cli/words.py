@@ -167,7 +167,7 @@ def bundle_path(out: Path | None, dataset: str) -> Path:
 def audience_path(out: Path | None, release: Path, tokens: bool) -> Path:
     """Where an audience goes, as CSV or Parquet. tokens: not yet turned into own IDs. Errors: NoRole."""
     if out is None:
-        return release.with_suffix(".tokens.csv" if tokens else ".csv")
+        return release.parent / f"{release.stem}{'.tokens.csv' if tokens else '.csv'}"
     if out.suffix not in (".csv", ".parquet"):
         raise NoRole("an audience is written as CSV or Parquet", f"name it such as `--out {out.with_suffix('.csv')}`")
     return out

@@ -116,9 +116,9 @@ class TableMeasure(ABC):
 
         Errors: ValueError where they are not.
         """
-        job = self.job.model_validate_json(json.dumps(document["asked"]))
         declared = Declared.model_validate_json(json.dumps(document["declared"], default=str))
         terms = Terms(declared.dataset, declared.at_least)
+        job = self.job.revived(document["asked"], terms)
         query = job.query(terms)
         entry = json.loads(document["receipt"]["entries"][0]["entry"])
         if entry["specification"]["query"] != query.digest(query.layout(), terms):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from itertools import pairwise
-from typing import Annotated, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 from pydantic import Field, field_validator
 
@@ -72,6 +72,16 @@ class TableJob(Job):
         return {name: item for name, item in value.items() if name not in inner} | flat
 
     _among_once = field_validator("among")(each_once)
+
+    @classmethod
+    def revived(cls, asked: Mapping[str, Any], terms: Terms) -> Self:
+        """A job from its JSON, in which days are text. Errors: ValueError, Refused."""
+        of = {part: asked.get(part, {}) for part in ("windows", "where")}
+        days = {
+            part: {name: _days(terms, asked["dataset"], name, items) for name, items in filters.items()}
+            for part, filters in of.items()
+        }
+        return cls.model_validate({**asked, **{part: filters for part, filters in days.items() if part in asked}})
 
     @abstractmethod
     def query(self, terms: Terms) -> Query:
@@ -228,3 +238,10 @@ def _refuse_outside(column: NumberColumn | DateColumn, name: str, low: object, h
     if low > last or high < first:  # type: ignore[operator]
         rule = f"nothing of {name} can lie there: it is declared from {first} to {last}"
         raise Refused("where", rule, f"choose ends from {first} to {last}")
+
+
+def _days(terms: Terms, dataset: str, name: str, items: list[Any]) -> list[Any]:
+    """Text of days as days, where the column holds days."""
+    if not isinstance(terms.column(terms.named(name, dataset)), DateColumn):
+        return items
+    return [date.fromisoformat(item) for item in items]

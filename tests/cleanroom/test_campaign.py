@@ -291,6 +291,17 @@ def test_a_release_that_says_something_else_does_not_open(opened: dict[str, Any]
         check_receipt(Path("x"), document)
 
 
+DAYS = [date(2027, 1, 1), date(2027, 2, 1), date(2027, 3, 31)]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "topics"])
+@pytest.mark.parametrize("part", ["windows", "where"])
+def test_a_release_about_days_opens(kind: str, part: str, world: CampaignWorld) -> None:
+    changes = {"by": ["day"], "windows": {"day": DAYS}} if part == "windows" else {"where": {"day": DAYS[::2]}}
+    ran = world.run(kind, "advertiser", **asked(kind, **changes))
+    assert world.open(ran.release).document["kind"] == kind
+
+
 # -- k beside noise ----------------------------------------------------------------------------------------------------
 
 

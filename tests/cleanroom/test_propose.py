@@ -237,3 +237,13 @@ def test_the_draft_of_real_looking_people_holds_no_rare_value(signed: Any, tmp_p
     columns = tomllib.loads(drafted.text)["dataset"]["visitors"]["columns"]
     assert columns["age"]["bounds"] == [10, 100]
     assert (columns["region"]["values"], columns["topics"]["values"]) == (["north", "south"], ["cars", "travel"])
+
+
+@pytest.mark.parametrize("form", ["+1415{:07d}", "1415{:07d}", "{:08d}0"])
+def test_numbers_that_tell_people_apart_are_no_columns(form: str, tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    rows = [f"p{at}@example.org,{form.format(2_000_000 + 7 * at)},{20 + at % 50}" for at in range(400)]
+    path.write_text("email,phone,age\n" + "\n".join(rows) + "\n")
+    found = propose(path, "email", "uid2@1", "raw")
+    assert [column.name for column in found.columns] == ["age"]
+    assert "stay at home" in found.left_out["phone"]
