@@ -190,15 +190,18 @@ def _table(causes: list[Cause], rate: Observed | None) -> Table:
 
 
 def _gain(cause: Cause, rate: Observed | None) -> str:
-    from ..matching.doctor import gain
+    from ..matching.doctor import gain, refuted
 
     won = gain(cause, rate)
     if won is None:
         return "nothing"
+    if rate is not None and refuted(cause, rate):
+        return "nothing: more rows match"
     maybe = "" if cause.certain else "if so, "
     if rate is None:
         return f"{maybe}{won.high:.1%} of the rows"
-    return f"{maybe}{100 * won.low:.1f} to {100 * won.high:.1f} points"
+    low, high = f"{100 * won.low:.1f}", f"{100 * won.high:.1f}"
+    return f"{maybe}{high} points" if low == high else f"{maybe}{low} to {high} points"
 
 
 def _verdict(best: list[Cause], rate: Observed | None) -> list[Part]:

@@ -112,7 +112,13 @@ def gain(cause: Cause, observed: Observed | None) -> Gain | None:
         return None
     if observed is None:
         return Gain(0.0, cause.share)
-    return Gain(*(_won(cause.share, rate) for rate in (observed.low, observed.high)))
+    ends = sorted(min(_won(cause.share, rate), max(0.0, 1 - rate)) for rate in (observed.low, observed.high))
+    return Gain(*ends)
+
+
+def refuted(cause: Cause, observed: Observed) -> bool:
+    """Whether more rows match than could if the cause held: none of those it concerns would."""
+    return cause.share > 1 - observed.low + SAME
 
 
 def likely(causes: Sequence[Cause], observed: Observed) -> list[Cause]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passbox.matching.doctor import Cause, Observed, differing, examine, gain, likely, recipes
+from passbox.matching.doctor import Cause, Observed, differing, examine, gain, likely, recipes, refuted
 from passbox.matching.hashing import MatchKey, SchemeMismatch, handles
 from passbox.matching.identifiers import NotText, digests
 from passbox.matching.schemes import KINDS, known, load
@@ -211,3 +211,13 @@ def test_no_cause_holds_a_value() -> None:
     values: list[str | None] = ["canary.7f3a@gmail.com", "canary-7f3a", "canary7f3a@gmаil.com", None]
     told = repr(examine(column(values), "uid2@1", "email", "raw"))
     assert "7f3a" not in told
+
+
+def test_nothing_is_won_beyond_what_does_not_match_yet() -> None:
+    cause = Cause("form", "what", 651, 1_000, "remedy", certain=False)
+    observed = Observed(0.86, 0.874, 0.89)
+    won = gain(cause, observed)
+    assert won is not None
+    assert won.high <= 1 - observed.low
+    assert refuted(cause, observed)
+    assert not refuted(cause, Observed(0.2, 0.3, 0.4))
