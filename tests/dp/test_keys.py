@@ -19,11 +19,6 @@ def test_values_have_their_declared_place_and_all_others_none() -> None:
         assert REGION.codes(column).tolist() == [1, 0, -1, -1, 2, -1, -1, -1, -1][: column.height]
 
 
-def test_yes_and_no_are_values_too() -> None:
-    rows = pl.DataFrame({"clicked": [True, None, False]})
-    assert Category("clicked", ("false", "true")).codes(rows).tolist() == [1, OUTSIDE, 0]
-
-
 @pytest.mark.parametrize(
     "column",
     [pl.Series([1]), pl.Series([1.5]), pl.Series([date(2026, 1, 1)]), pl.Series([b"\xff"]), pl.Series([["a"]])],
