@@ -285,8 +285,8 @@ class Ledger:
         with self._storage.writing():
             if self._due(purchase) or self._new_readers(purchase) or self._row(purchase.key) is None:
                 raise UnpaidPart("its noise was not opened for these readers")
-            self._stored(purchase)  # refuses what was not opened
-            return (self._settled(purchase.key) and self._stored(purchase)) or self._kept(purchase, values)
+            stored = self._stored(purchase)  # refuses what was not opened
+            return stored if stored and self._settled(purchase.key) else self._kept(purchase, values)
 
     def _bought(self, purchase: Purchase, statistic: Statistic, kind: str) -> Noisy:
         refuse_unpaid(purchase)
