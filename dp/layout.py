@@ -29,7 +29,7 @@ The code ensures: everything here follows from declarations.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -93,7 +93,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where each number lies, how fine its lattice is, and what one person moves of it all. Made by `of` alone."""
+    """Where each number lies, how fine its lattice is, and what one person moves of it all. Made by `of` and `over`."""
 
     groups: tuple[GroupBy, ...]
     blocks: tuple[Block, ...] = field(repr=False)
@@ -112,6 +112,18 @@ class Layout:
         if start > keys.MOST_CELLS:
             raise InvalidQuery("tables", f"together they have {start:,} cells", f"ask at most {keys.MOST_CELLS:,}")
         return cls(tuple(groups), tuple(blocks))
+
+    def over(self, found: Sequence[str]) -> Layout:
+        """The same with the keys that are there, or show, in the place of a column whose values nobody listed.
+
+        Multipliers stay, and so does what one person moves: neither follows from keys.
+        """
+        blocks, start = list[Block](), 0
+        groups = {group.name: _opened(group, tuple(found)) for group in self.groups}
+        for block in self.blocks:
+            blocks.append(replace(block, group=groups[block.group.name], start=start))
+            start = blocks[-1].stop
+        return Layout(tuple(groups.values()), tuple(blocks))
 
     @property
     def cells(self) -> int:
@@ -209,6 +221,11 @@ def _l2_squared(group: GroupBy, measure: Measure, kept: tuple[str, ...] | None) 
     if isinstance(measure, Cut):
         return 1
     return group.l2_squared(measure) if kept is None else group.most(measure) ** 2
+
+
+def _opened(group: GroupBy, found: tuple[str, ...]) -> GroupBy:
+    by = (replace(each, found=found) if isinstance(each, keys.Open) else each for each in group.by)
+    return replace(group, by=tuple(by))
 
 
 def _unit(group: GroupBy, measure: Measure) -> int:
