@@ -90,7 +90,9 @@ class AggregateJob(TableJob):
 
     def query(self, terms: Terms) -> Query:
         by = self.dimensions(terms)
-        rule, recipe = terms.dataset[self.dataset], self.recipe(terms, by)
+        rule, recipe, selection = terms.dataset[self.dataset], self.recipe(terms, by), self.selected(terms, by)
+        if selection:
+            self._refuse_beside()
         try:
             groups = self._groups(terms, rule, by)
         except InvalidQuery as invalid:
@@ -107,9 +109,6 @@ class AggregateJob(TableJob):
                 if not isinstance(asked, PeopleAsked) and asked.of
             ]
         )
-        selection = self.selected(terms, by)
-        if selection:
-            self._refuse_beside()
         stakes = {} if selection else {COUNTS_TABLE: self._stakes(terms, rule)}
         groups = [with_cuts(group, stakes.get(group.name, {})) for group in groups]
         judges = {group.name: PEOPLE_TABLE for group in groups if group.name != ALL_TABLE}
