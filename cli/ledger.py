@@ -230,6 +230,30 @@ def export(
     )
 
 
+@app.command("terms")
+def terms(
+    contract: Annotated[Path, typer.Argument(metavar="CONTRACT", help="your own copy of contract.toml")],
+    earlier: Annotated[list[Path] | None, typer.Option(help="the contract of an earlier ledger it continues")] = None,
+    out: Annotated[Path, typer.Option(help="where to write it")] = Path("terms.json"),
+    as_json: JsonFlag = False,
+) -> None:
+    """Write what a contract says for `verify_ledger.mjs`, which reads no TOML."""
+    from ..cleanroom.files import write_new
+    from ..cleanroom.terms import terms_of
+    from ..policies.agreement import read_contract
+
+    said = terms_of(read_contract(contract)[1], [read_contract(path)[1] for path in earlier or []])
+    written = write_new(out, json.dumps(said, indent=1).encode() + b"\n", same_is_fine=True)
+    say(
+        Result(
+            {"terms": str(out), "written": written},
+            [f"wrote `{out}`" if written else f"`{out}` is here already, nothing changed"],
+            f"`node verify_ledger.mjs EXPORT {out}`",
+        ),
+        as_json,
+    )
+
+
 @app.command("cosign")
 def cosign(
     export_: Annotated[Path, typer.Argument(metavar="EXPORT", help="an exported ledger")],
