@@ -60,6 +60,10 @@ class Category:
     def labels(self) -> tuple[str, ...]:
         return self.values
 
+    @property
+    def many(self) -> int:
+        return len(self.values)
+
     def codes(self, rows: pl.DataFrame) -> Int:
         """Which declared value each row has, or `OUTSIDE`."""
         import polars as pl
@@ -106,6 +110,10 @@ class Bins:
     def labels(self) -> tuple[str, ...]:
         return tuple(f"{a:g} to {b:g}" for a, b in zip(self.edges, self.edges[1:], strict=False))
 
+    @property
+    def many(self) -> int:
+        return len(self.edges) - 1
+
     def codes(self, rows: pl.DataFrame) -> Int:
         """Which bin each row is in, or `OUTSIDE`."""
         x = numbers_of(rows, self.name)
@@ -133,6 +141,10 @@ class Open:
     @property
     def labels(self) -> tuple[str, ...]:
         return ("each key",) if self.found is None else self.found
+
+    @property
+    def many(self) -> int:
+        return 1 if self.found is None else len(self.found)
 
     def texts(self, rows: pl.DataFrame) -> pl.Series:
         """The column as text. Errors: InvalidQuery where it holds none: a matter of the schema, not of a row."""
@@ -175,7 +187,7 @@ Dimension: TypeAlias = Category | Bins | Open
 
 def sizes(by: Sequence[Dimension]) -> tuple[int, ...]:
     """How many values each dimension has."""
-    return tuple(len(dimension.labels) for dimension in by)
+    return tuple(dimension.many for dimension in by)
 
 
 def cells(by: Sequence[Dimension]) -> int:
@@ -199,7 +211,7 @@ def codes(by: Sequence[Dimension], rows: pl.DataFrame) -> Int:
     for dimension in by:
         one = dimension.codes(rows)
         outside |= one == OUTSIDE
-        code *= len(dimension.labels)
+        code *= dimension.many
         code += one
     code[outside] = OUTSIDE
     return code

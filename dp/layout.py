@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -101,17 +102,7 @@ class Layout:
     @classmethod
     def of(cls, groups: Sequence[GroupBy], importance: Mapping[tuple[str, str], float] | None = None) -> Layout:
         """importance: (table, measure) to how much its variance counts, 1 where not named. Errors: InvalidQuery."""
-        if not groups or len({group.name for group in groups}) != len(groups):
-            raise InvalidQuery("tables", "they must be some, of different names", "name each once")
-        parts = [(g, measure, kept) for g in groups for measure in g.measures for kept in _places(g, measure)]
-        weights = _weights(parts, importance or {})
-        blocks, start = list[Block](), 0
-        for (group, measure, kept), multiplier in zip(parts, _multipliers(parts, weights), strict=True):
-            blocks.append(Block(group, measure, kept, start, multiplier))
-            start = blocks[-1].stop
-        if start > keys.MOST_CELLS:
-            raise InvalidQuery("tables", f"together they have {start:,} cells", f"ask at most {keys.MOST_CELLS:,}")
-        return cls(tuple(groups), tuple(blocks))
+        return cls(*_laid_out(tuple(groups), tuple(sorted((importance or {}).items()))))
 
     def over(self, found: Sequence[str]) -> Layout:
         """The same with the keys that are there, or show, in the place of a column whose values nobody listed.
@@ -201,6 +192,24 @@ class Layout:
         for block in self.blocks:
             steps[block.group.name].append(block.multiplier)
         return [{**group.as_json(), "steps": steps[group.name]} for group in self.groups]
+
+
+@lru_cache(maxsize=16)
+def _laid_out(
+    groups: tuple[GroupBy, ...], importance: tuple[tuple[tuple[str, str], float], ...]
+) -> tuple[tuple[GroupBy, ...], tuple[Block, ...]]:
+    """A layout's parts: of immutable values alone, and asked several times for one job. Errors: InvalidQuery."""
+    if not groups or len({group.name for group in groups}) != len(groups):
+        raise InvalidQuery("tables", "they must be some, of different names", "name each once")
+    parts = [(g, measure, kept) for g in groups for measure in g.measures for kept in _places(g, measure)]
+    weights = _weights(parts, dict(importance))
+    blocks, start = list[Block](), 0
+    for (group, measure, kept), multiplier in zip(parts, _multipliers(parts, weights), strict=True):
+        blocks.append(Block(group, measure, kept, start, multiplier))
+        start = blocks[-1].stop
+    if start > keys.MOST_CELLS:
+        raise InvalidQuery("tables", f"together they have {start:,} cells", f"ask at most {keys.MOST_CELLS:,}")
+    return groups, tuple(blocks)
 
 
 _Part: TypeAlias = tuple[GroupBy, Measure, tuple[str, ...] | None]

@@ -95,8 +95,7 @@ class TableMeasure(ABC):
         terms = Terms.of(room.contract, job.datasets())
         query = job.query(terms)
         noisy = ledger.paid(purchase) or _bought(ledger, room, query, purchase)
-        rows = {name: held.rows for name, held in room.submitted().items() if name in job.datasets()}
-        return Made((noisy,), Contents(self.values(job, terms, rows, noisy), {}))
+        return Made((noisy,), Contents(self.values(job, terms, allowed.rows, noisy), {}))
 
     def values(self, job: TableJob, terms: Terms, rows: Mapping[str, int], noisy: Noisy) -> dict[str, object]:
         """What a release holds beside its receipt."""
@@ -144,8 +143,7 @@ class TableMeasure(ABC):
         terms = Terms.of(room.contract, job.datasets())
         layout = job.query(terms).layout()
         tables = layout.read(only_noise(layout, spec.scale / SCALE_UNIT))
-        rows = {name: held.rows for name, held in room.submitted().items()}
-        found = [row for view in self.views(job, terms, tables, rows) for row in view.planned(tables)]
+        found = [row for view in self.views(job, terms, tables, allowed.rows) for row in view.planned(tables)]
         return tuple(dict.fromkeys(found))
 
 
