@@ -19,6 +19,7 @@ from ..policies.price import delta_of_job
 from ..policies.request import Request
 from ..policies.sentences import names
 from .measure.kinds import MEASURES, shape_of
+from .measure.measure import Planned
 from .room import Room
 
 EXPLAINED_EPSILONS = (1.0, 4.0, 8.0)
@@ -125,16 +126,16 @@ _COSIGN = "`passbox ledger export`, `ledger cosign`, `ledger accept`"
 class Plan:
     """What a job would cost and how exact it would be. paid: every part was paid before, so it costs nothing.
 
-    precision: rows of (what, assumption, half width of a 95 % interval). worst_case: the best test for one person's
-    presence, as its AUC, at this job's ε and at others. largest: the largest ε at which a job of this kind fits now;
-    largest_cosigned: the same once a witness has cosigned all there is; None where the contract names no witness.
-    notes: what the numbers leave out, by the bounds that were declared and asked. selections: what showing keys that
-    nobody listed costs, of the accounts that pay.
+    precision: of each number, under an assumption, the half width of a 95 % interval. worst_case: the best test for one
+    person's presence, as its AUC, at this job's ε and at others. largest: the largest ε at which a job of this kind
+    fits now; largest_cosigned: the same once a witness has cosigned all there is; None where the contract names no
+    witness. notes: what the numbers leave out, by the bounds that were declared and asked. selections: what showing
+    keys that nobody listed costs, of the accounts that pay.
     """
 
     allowed: Allowed
     costs: tuple[Cost, ...]
-    precision: tuple[tuple[str, str, float], ...]
+    precision: tuple[Planned, ...]
     worst_case: tuple[tuple[float, float], ...]
     largest: float
     largest_cosigned: float | None

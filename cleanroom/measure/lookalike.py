@@ -40,7 +40,7 @@ from ...policies.jobs.lookalike import MOMENTS, SCORES, LookalikeJob
 from ..document import Count, Document, Figure, Share, Strict
 from ..matched import read_match
 from ..room import Dataset, Room
-from .measure import Contents, Made, Precision
+from .measure import Contents, Made, Planned
 
 HELD_OUT = 0.2
 """Share of the people whose seeds are kept for evaluation."""
@@ -117,14 +117,14 @@ class LookalikeMeasure:
         del room, allowed
         return ()
 
-    def precision(self, room: Room, allowed: Allowed) -> tuple[Precision, ...]:
+    def precision(self, room: Room, allowed: Allowed) -> tuple[Planned, ...]:
         """Half widths of the AUC for some match rates: the real one is secret."""
         job, spec = _asked(allowed.request.job), allowed.purchases[-1].specification
         sigma = spec.scale / SCALE_UNIT / 2**spec.bits
         rows = {name: held.rows for name, held in room.submitted().items()}
         people, seeds = round(HELD_OUT * rows[job.people]), rows[job.seed]
         return tuple(
-            (
+            Planned(
                 "auc",
                 f"{rate:.0%} of {job.seed} are among {job.people}, auc {ASSUMED_AUC}",
                 planned_auc_halfwidth(round(HELD_OUT * seeds * rate), people, sigma, ASSUMED_AUC),

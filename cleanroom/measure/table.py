@@ -36,7 +36,7 @@ from ...policies.jobs.query import Query, Terms
 from ...policies.jobs.table import KEYS, TABLE, TableJob
 from ..document import Count, Document, Strict
 from ..room import Room
-from .measure import Contents, Made, Precision
+from .measure import Contents, Made, Planned
 from .rows import tables as rows_of
 from .shown import Tables, TableShown, View, cuts, figures_of
 
@@ -137,7 +137,7 @@ class TableMeasure(ABC):
         notes = self.notes(job, Terms.of(room.contract, job.datasets()))
         return (*notes, *(note for purchase in allowed.purchases for note in selection_said(purchase)))
 
-    def precision(self, room: Room, allowed: Allowed) -> tuple[Precision, ...]:
+    def precision(self, room: Room, allowed: Allowed) -> tuple[Planned, ...]:
         """Of the planned noise alone: numbers as they will be, ratios for assumed sizes."""
         job, spec = table_job(allowed.request.job), allowed.purchases[0].specification
         terms = Terms.of(room.contract, job.datasets())
