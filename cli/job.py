@@ -193,13 +193,16 @@ def _delta(units: int) -> str:
 
 
 def _precision(planned: Plan) -> Table:
-    """Which table a number stands in is said where there are several."""
-    several = len({row.table for row in planned.precision}) > 1
-    rows = [
-        (*((row.table,) if several else ()), row.number, row.given, f"±{_width(row.half)}") for row in planned.precision
-    ]
-    header = (*(("table",) if several else ()), "number", "if", "95 % interval")
-    return Table(header, rows, right=(len(header) - 1,), whole=(len(header) - 3, len(header) - 1))
+    """Which table a number stands in is said where not all stand in the same."""
+    places: dict[tuple[str, str, str], list[str]] = {}
+    for row in planned.precision:
+        places.setdefault((row.number, row.given, f"±{_width(row.half)}"), []).append(row.table)
+    several = len({tuple(tables) for tables in places.values()}) > 1
+    rows = [(*([", ".join(dict.fromkeys(tables))] if several else []), *row) for row, tables in places.items()]
+    header = (*(["table"] if several else []), "number", "if", "95 % interval")
+    everywhere = list(dict.fromkeys(row.table for row in planned.precision if row.table))
+    title = f"in each table: {', '.join(everywhere)}" if len(everywhere) > 1 and not several else ""
+    return Table(header, rows, title, right=(len(header) - 1,), whole=(len(header) - 3, len(header) - 1))
 
 
 def _width(half: float) -> str:

@@ -32,18 +32,16 @@ def _table(table: Mapping[str, Any]) -> list[Part]:
     columns, keys = table["columns"], table["keys"]
     if len(keys) == 1 or not table["by"]:
         rows = [(column["name"], cell(column, 0)) for column in columns] if keys else []
-        return [Table(("number", "estimate"), rows, title=_title(table, columns), right=(1,), whole=(1,))]
+        covers = [column["covers"] for column in columns]
+        return [Table(("number", "estimate"), rows, table["name"], right=(1,), whole=(1,), covers=covers)]
     rows = [(*key, *(cell(column, at) for column in columns)) for at, key in enumerate(keys[:MOST_SHOWN])]
     header = (*table["by"], *(column["name"] for column in columns))
     right = tuple(range(len(table["by"]), len(header)))
-    wide = Table(header, rows, title=_title(table, columns), right=right, whole=right, keys=len(table["by"]))
+    many = len(table["by"])
+    covers = [*[""] * many, *(column["covers"] for column in columns)]
+    wide = Table(header, rows, table["name"], right=right, whole=right, keys=many, covers=covers)
     more = [f"{len(keys) - MOST_SHOWN} more keys: `--out FILE` writes them all"] if len(keys) > MOST_SHOWN else []
     return [wide, *more]
-
-
-def _title(table: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -> str:
-    covers = ", ".join(dict.fromkeys(column["covers"] for column in columns))
-    return f"{table['name']}  [95 % interval: {covers}]"
 
 
 def _hidden(table: Mapping[str, Any]) -> list[Part]:
