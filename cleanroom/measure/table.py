@@ -82,18 +82,18 @@ class TableMeasure(ABC):
 
     def statistics(self, document: Mapping[str, Any]) -> tuple[str, ...]:
         job, terms = self._asked(document)
-        return (KEYS if job.query(terms).selection else TABLE,)
+        return (KEYS if job.tables(terms).selection else TABLE,)
 
     def shape(self, contract: Contract, job: Job, statistic: str) -> Shape:
         del statistic
-        query = table_job(job).query(Terms.of(contract, job.datasets()))
+        query = table_job(job).tables(Terms.of(contract, job.datasets()))
         layout = query.layout()
         return Shape(layout.cells, 0, query.l2_squared(layout))
 
     def make(self, room: Room, allowed: Allowed, ledger: Ledger) -> Made:
         job, purchase = table_job(allowed.request.job), allowed.purchases[0]
         terms = Terms.of(room.contract, job.datasets())
-        query = job.query(terms)
+        query = job.tables(terms)
         noisy = ledger.paid(purchase) or _bought(ledger, room, query, purchase)
         return Made((noisy,), Contents(self.values(job, terms, allowed.rows, noisy), {}))
 
@@ -108,7 +108,7 @@ class TableMeasure(ABC):
         }
 
     def _read(self, job: TableJob, terms: Terms, rows: Mapping[str, int], noisy: Noisy) -> dict[str, object]:
-        query = job.query(terms)
+        query = job.tables(terms)
         layout = query.layout() if noisy.keys is None else query.layout().over(noisy.keys)
         tables = layout.read(noisy)
         views = [*self.views(job, terms, tables, rows), *cuts(query.stakes)]
@@ -121,7 +121,7 @@ class TableMeasure(ABC):
         Errors: ValueError where they are not.
         """
         job, terms = self._asked(document)
-        query = job.query(terms)
+        query = job.tables(terms)
         entry = json.loads(document["receipt"]["entries"][0]["entry"])
         if entry["specification"]["query"] != query.digest(query.layout(), terms):
             raise ValueError("what was paid for is another query")
@@ -136,13 +136,13 @@ class TableMeasure(ABC):
     def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
         job, spec = table_job(allowed.request.job), allowed.purchases[0].specification
         terms = Terms.of(room.contract, job.datasets())
-        return (*self.notes(job, terms), *selection_said(job.query(terms), terms, spec.scale / SCALE_UNIT))
+        return (*self.notes(job, terms), *selection_said(job.tables(terms), terms, spec.scale / SCALE_UNIT))
 
     def precision(self, room: Room, allowed: Allowed) -> tuple[Planned, ...]:
         """Of the planned noise alone: numbers as they will be, ratios for assumed sizes."""
         job, spec = table_job(allowed.request.job), allowed.purchases[0].specification
         terms = Terms.of(room.contract, job.datasets())
-        layout = job.query(terms).layout()
+        layout = job.tables(terms).layout()
         tables = layout.read(only_noise(layout, spec.scale / SCALE_UNIT))
         found = [row for view in self.views(job, terms, tables, allowed.rows) for row in view.planned(tables)]
         return tuple(dict.fromkeys(found))
