@@ -10,7 +10,7 @@ purpose recipients, release asker beside charges commitment covered job key libr
 KINDS = {each.split()[0]: {*each.split()[1:], "contract", "kind", "seq", "time", "v"} for each in PARTS.split(",")}
 KINDS |= dict.fromkeys(("open", "outcome"), KINDS["release"])
 STATES = {"open 00", "open 10", "outcome 10", "release 00", "release 01", "release 11"}
-decode, place = json.JSONDecoder(parse_float=str, parse_constant=str).decode, ["log"]
+decode, place, OWN = json.JSONDecoder(parse_float=str, parse_constant=str).decode, ["log"], (ValueError, OSError)
 canonical, sha256 = json.JSONEncoder(check_circular=False, sort_keys=True, separators=(",", ":")).encode, hashlib.sha256
 
 
@@ -95,5 +95,5 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.excepthook = lambda kind, what, _: print(f"FAIL {place[0]}: {what if kind is ValueError else repr(what)[:90]}")
-    verify(*map(Path, sys.argv[1:]))
+    sys.excepthook = lambda kind, why, _: print(f"FAIL {place[0]}: {why if issubclass(kind, OWN) else repr(why)[:90]}")
+    verify(*map(Path, sys.argv[1:])) if len(sys.argv) > 2 else sys.exit(__doc__)
