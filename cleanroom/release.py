@@ -182,6 +182,7 @@ def _receipt(ledger: Ledger, noisy: Sequence[Noisy]) -> dict[str, object]:
                 "proof": [node.hex() for node in inclusion_proof(hashes, item.receipt.sequence)],
                 "nonce": item.receipt.nonce.hex(),
                 "values": item.values.tolist(),
+                **({} if item.keys is None else {"keys": [*item.keys]}),
             }
             for item in noisy
         ],

@@ -15,6 +15,7 @@ and in all of them "v", "seq", "kind", "time" (rounded down to the hour, UTC; ne
 where the clock was set back) and "contract" (SHA-256 of its bytes).
 A release's "key" is the SHA-256 of its canonical specification. "commitment" is SHA-256(nonce || the noisy integers as
 a canonical list): only who holds the 32-byte nonce, that is a reader, can check it, so no guess can be tested with it.
+Where keys were selected (`dp.selection`) it is SHA-256(nonce || {"keys": those that show, "values": the integers}).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .selection import Selection
     from .veil import Veil
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
@@ -71,9 +73,14 @@ def digest(value: Json | Mapping[str, Json]) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
-def commitment_to(nonce: bytes, values: NDArray[np.int64]) -> str:
-    """Ties the log to noisy integers, and hides them from whoever lacks the nonce. nonce: 32 bytes."""
-    return hashlib.sha256(nonce + canonical(values.tolist())).hexdigest()
+def commitment_to(nonce: bytes, values: NDArray[np.int64], keys: tuple[str, ...] | None = None) -> str:
+    """Ties the log to noisy integers, and hides them from whoever lacks the nonce. nonce: 32 bytes.
+
+    keys: that were selected, where the integers are about keys that nobody listed.
+    """
+    numbers = values.tolist()
+    said = canonical(numbers if keys is None else {"keys": [*keys], "values": numbers})
+    return hashlib.sha256(nonce + said).hexdigest()
 
 
 def hour(time: datetime) -> str:
@@ -83,7 +90,7 @@ def hour(time: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What one account pays for one release. rho: whole units of 10^-12."""
+    """What one account pays for one release. rho: whole units of 10^-12; where an account counts δ, of 10^-18."""
 
     account: str
     dataset: str
@@ -142,6 +149,8 @@ class Specification:
     cells, bits, l2_squared, scale: shape, lattice, sensitivity and noise (`dp.scale`).
     follows: key of the release whose noisy bytes shaped this one (score bins follow from a model), or "".
     query: SHA-256 of all that says what is counted, for statistics that a job words itself; "" for the others.
+    selection: δ with which keys are selected that nobody listed, in whole units of 10^-18; 0 where keys are listed.
+    `cells` are then those of one key.
     """
 
     statistic: str
@@ -156,9 +165,11 @@ class Specification:
     scale: Scale
     follows: str = ""
     query: str = ""
+    selection: int = 0
 
     def as_json(self) -> Leaf:
         asked: Leaf = {"query": self.query} if self.query else {}
+        asked |= {"selection": self.selection} if self.selection else {}
         return asked | {
             "statistic": self.statistic,
             "datasets": dict(self.datasets),
@@ -186,7 +197,8 @@ class Specification:
 class Purchase:
     """A release decided on and priced, before data is touched.
 
-    charges: what it costs every account whose owner is not its only reader.
+    charges: what it costs every account whose owner is not its only reader. selecting: what it costs their accounts of
+    selections, in the same order. selection: which keys show, where nobody listed them.
     beside: key of the release whose charge covers this one as well, because the two look at disjoint parts of the
     same people (parallel composition); "" where it pays for itself.
     opened: its noise is drawn ahead, and used step by step (`Ledger.open`, `Ledger.settle`).
@@ -199,7 +211,14 @@ class Purchase:
     beside: str = ""
     opened: bool = False
     veil: Veil | None = None
+    selection: Selection | None = None
+    selecting: tuple[Charge, ...] = ()
 
     @property
     def key(self) -> str:
         return self.specification.key
+
+    @property
+    def dues(self) -> tuple[Charge, ...]:
+        """Everything that it is charged, in ρ and in δ."""
+        return self.charges + self.selecting
