@@ -29,7 +29,8 @@ import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 import pyrage
 
-from ..dp.entry import commitment_to, digest
+from ..dp.canonical import digest
+from ..dp.entry import commitment_to
 from ..dp.noisy import Noisy, Receipt
 from ..dp.note import BadNote, parse_note, verify_checkpoint, verify_note
 from ..dp.scale import SCALE_UNIT

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from ..dp.budget import Rho
+from ..dp.canonical import Json, canonical
 from ..dp.carry import Carried
-from ..dp.entry import Json, Purchase, canonical
+from ..dp.entry import Purchase
 from ..policies.agreement import Agreement
 from ..policies.check import Allowed, Refused, Submitted, check
 from ..policies.contract import Contract

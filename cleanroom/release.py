@@ -31,7 +31,7 @@ from typing import Annotated, TypeVar
 import pyrage
 from pydantic import AfterValidator, BaseModel, ValidationError
 
-from ..dp.entry import Json, digest
+from ..dp.canonical import Json, digest
 from ..dp.ledger import Ledger
 from ..dp.noisy import Noisy
 from ..dp.tree import inclusion_proof, leaf_hash

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from ..dp.accounting import epsilon_of, largest_job
 from ..dp.budget import DELTA_UNIT, Delta, Rho
-from ..dp.entry import canonical
+from ..dp.canonical import canonical
 from ..dp.note import BadNote, parse_note
 from ..dp.window import Window
 from ..policies.contract import InvalidContract, parse

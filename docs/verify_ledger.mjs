@@ -209,7 +209,7 @@ function isNoteSigned(note, name, kind, key) {
 function roomKey(vkey) {
   const [name, keyId, ...rest] = vkey.split("+");
   const raw = unbase64(rest.join("+"));
-  require(raw.length === 33 && raw[0] === 1 && sha256(`${name}\n`, raw).subarray(0, 4).toString("hex") === keyId, "no vkey");
+  require(raw.length === 33 && raw[0] === 1 && sha256(`${name}\n`, raw).subarray(0, 4).toString("hex") === keyId, "VKEY is no verifier key, and no file");
   return { name, key: raw.subarray(1) };
 }
 
@@ -598,7 +598,7 @@ if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.me
   try {
     main(process.argv.slice(2));
   } catch (error) {
-    const rule = error instanceof Broken ? error.message : String(error);
+    const rule = error instanceof Broken || error.code === "ENOENT" ? error.message : String(error);
     console.log(`FAIL ${rule.startsWith("entry ") ? "" : "log: "}${rule.split("\n")[0]}`);
     process.exitCode = 1;
   }

@@ -21,14 +21,14 @@ Where keys were selected (`dp.selection`) it is SHA-256(nonce || {"keys": those 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from .budget import Rho
+from .canonical import Leaf, canonical, digest
 from .scale import SCALE_UNIT, Scale
 
 if TYPE_CHECKING:
@@ -37,40 +37,6 @@ if TYPE_CHECKING:
 
     from .selection import Selection
     from .veil import Veil
-
-Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
-Leaf: TypeAlias = dict[str, Json]
-
-
-def canonical(value: Json | Mapping[str, Json]) -> bytes:
-    """The one spelling of a JSON value. Errors: TypeError on what has several: floats, names that are no strings."""
-    _refuse_ambiguous(value)
-    return _encode(value).encode()
-
-
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
-_PLAIN = frozenset((str, int, bool, type(None)))
-
-
-def _refuse_ambiguous(value: object) -> None:
-    if type(value) in _PLAIN:  # most are, and a spend looks at a hundred of them
-        return
-    if type(value) is dict and _PLAIN.issuperset(map(type, value.values())) and set(map(type, value)) <= {str}:
-        return
-    if isinstance(value, float):
-        raise TypeError("an entry holds no floats")
-    if isinstance(value, Mapping):
-        if not all(isinstance(name, str) for name in value):
-            raise TypeError("names in an entry are strings")
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        for item in value:
-            _refuse_ambiguous(item)
-
-
-def digest(value: Json | Mapping[str, Json]) -> str:
-    """SHA-256 of the canonical spelling, in hex."""
-    return hashlib.sha256(canonical(value)).hexdigest()
 
 
 def commitment_to(nonce: bytes, values: NDArray[np.int64], keys: tuple[str, ...] | None = None) -> str:

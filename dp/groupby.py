@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import keys
-from .entry import Leaf
+from .canonical import Leaf
 from .keys import Dimension, InvalidQuery
 from .measures import LARGEST_BOUND, Amount, Cut, Measure, People, total_bound
 from .running import MOST_BINS, longest_column

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import polars as pl
 
-    from .entry import Leaf
+    from .canonical import Leaf
 
 Int = NDArray[np.int64]
 

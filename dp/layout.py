@@ -37,8 +37,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import keys
+from .canonical import Json
 from .consistency import Agreed, add_up
-from .entry import Json
 from .groupby import GroupBy as GroupBy
 from .keys import Dimension, InvalidQuery
 from .measures import LARGEST_BOUND, Cut, Measure

@@ -47,9 +47,10 @@ from . import mechanisms
 from .account import Account, BudgetExceeded, Cap
 from .aggregate import Statistic
 from .budget import Rho
+from .canonical import Json, Leaf, canonical
 from .carry import Carried, Closed
 from .cover import UnpaidPart, charges_of, refuse_other_cover, refuse_uncovered, refuse_unpaid
-from .entry import Charge, Context, Json, Leaf, Purchase, Released, canonical, commitment_to, hour
+from .entry import Charge, Context, Purchase, Released, commitment_to, hour
 from .head import Head, head_of, read_leaf, seen_by
 from .noisy import Noise, Noisy, Receipt
 from .note import NoteKey, sign_checkpoint

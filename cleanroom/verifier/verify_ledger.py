@@ -9,7 +9,7 @@ PARTS = """cap account delta epsilon owner rho unit, carry charges from statemen
 purpose recipients, release asker beside charges commitment covered job key library purpose recipients specification"""
 KINDS = {each.split()[0]: {*each.split()[1:], "contract", "kind", "seq", "time", "v"} for each in PARTS.split(",")}
 STATES = {"open 00", "open 10", "outcome 10", "release 00", "release 01", "release 11"}
-decode, place = json.JSONDecoder(parse_float=str, parse_constant=str).decode, ["log"]
+decode, place, OWN = json.JSONDecoder(parse_float=str, parse_constant=str).decode, ["log"], (ValueError, OSError)
 canonical, sha256 = json.JSONEncoder(check_circular=False, sort_keys=True, separators=(",", ":")).encode, hashlib.sha256
 
 
@@ -46,14 +46,14 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
     terms, digest = tomllib.loads(contract.read_bytes().decode()), sha256(contract.read_bytes()).hexdigest()
     of, owner = terms["match"], {name: held["owner"] for name, held in terms["dataset"].items()}
     log = b"".join(path.read_bytes() for path in sorted(export.glob("tile/entries/**/[0-9]*")) if path.is_file())
-    caps, spent, paid, first, met, covers, end, hour, kind = {}, {}, {}, {}, {}, {}, 0, "", ""
-    entries = [log[end + 2 : (end := end + 2 + int.from_bytes(log[end : end + 2]))] for _ in log if end < len(log)]
+    caps, spent, paid, first, met, covers, to, hour, kind = {}, {}, {}, {}, {}, {}, 0, "", ""
+    rows = [log[to + 2 : (to := to + 2 + int.from_bytes(log[to : to + 2]))] for _ in iter(lambda: to < len(log), 0)]
     for path in (*export.glob("requests/*.toml"), *export.glob("manifests/*.json")):
         require(sha256(path.read_bytes()).hexdigest() == path.stem, "a job or manifest was changed")
-    hashes, older = [sha256(b"\0" + entry).digest() for entry in entries], terms.get("continues", [])
+    hashes, older = [sha256(b"\0" + entry).digest() for entry in rows], terms.get("continues", [])
     vkey, host, k = terms["room"]["checkpoint"], {terms["room"]["operator"]} & {*owner.values()}, len(of["keys"]) ** 2
     size, *_ = [head(path, vkey, hashes) for path in (export / "checkpoint", *seen, *export.glob("witnesses/[!.]*"))]
-    for at, place[0], text in ((at, f"entry {at}", leaf.decode("latin-1")) for at, leaf in enumerate(entries)):
+    for at, place[0], text in ((at, f"entry {at}", leaf.decode("latin-1")) for at, leaf in enumerate(rows)):
         entry, above = decode(text), "~" if kind == "closed" else hour
         kind, hour, key, spec = entry["kind"], entry["time"], entry.get("key", at), entry.get("specification", {})
         stands = f"{entry['v']} {entry['seq']} {entry['contract']}" == f"1 {at} {digest}" and above <= hour
@@ -95,5 +95,5 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.excepthook = lambda kind, what, _: print(f"FAIL {place[0]}: {what if kind is ValueError else repr(what)[:90]}")
-    verify(*map(Path, sys.argv[1:]))
+    sys.excepthook = lambda kind, why, _: print(f"FAIL {place[0]}: {why if issubclass(kind, OWN) else repr(why)[:90]}")
+    verify(*map(Path, sys.argv[1:])) if len(sys.argv) > 2 else sys.exit(__doc__)

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from ...dp.entry import Json, digest
+from ...dp.canonical import Json, digest
 from ...dp.keys import Bins, Category, Dimension, InvalidQuery, Open
 from ...dp.layout import Block, GroupBy, Layout
 from ...dp.measures import Cut, People

@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from passbox.cleanroom.measure.kinds import shape_of
 from passbox.dp.budget import Rho
+from passbox.dp.canonical import canonical, digest
 from passbox.dp.carry import Carried
-from passbox.dp.entry import Purchase, canonical, digest
+from passbox.dp.entry import Purchase
 from passbox.dp.note import COSIGNER, NoteKey, add_line, cosign, sign_checkpoint
 from passbox.dp.scale import price
 from passbox.dp.tree import bundle_entries, hash_tiles, leaf_hash, root_of
