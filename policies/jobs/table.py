@@ -181,9 +181,11 @@ class TableJob(Job):
         dataset = next((name for name, rule in held.items() if rule.rows == "events"), next(iter(held)))
         category = next((n for n, c in held[dataset].columns.items() if isinstance(c, CategoryColumn)), None)
         by = f'["{category}"]' if category else "[]"
+        text = next((n for n, c in held[dataset].columns.items() if isinstance(c, TextColumn) and cls.takes_text), None)
         return [
             f'dataset = "{dataset}"',
             f"by = {by}  # columns that make the keys; days need `windows`, numbers `bins`",
+            *([f'# by = ["{text}"]  # text: only what many people share shows; `selection` is its δ'] if text else []),
         ]
 
     # -- what kinds share ------------------------------------------------------------------------------------------
