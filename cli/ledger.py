@@ -132,6 +132,8 @@ STATISTICS = {
     "table@1": "table of numbers",
     "seed-moments@2": "lookalike fit",
     "score-histogram@1": "lookalike evaluation",
+    "attribute-moments@1": "completion",
+    "answer-counts@1": "completion evaluation",
     "person-fit@1": "model fit",
     "person-scores@1": "model evaluation",
 }
