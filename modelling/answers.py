@@ -207,7 +207,7 @@ class _Told:
 
 def planned(people: float, sigma: float) -> float:
     """Half the width of the interval of right answers, from assumed sizes only: of so many held-out people seven in ten
-    are answered, eight in ten of those right, and cells are in use from .8 on.
+    are answered, eight in ten of those right, in all strata, at .8.
     """
     answered, right = max(0.7 * people, 1e-9), 0.8
     noise = sigma**2 * STRATA * 3 * (right**2 + (1 - right) ** 2)

@@ -47,12 +47,14 @@ class Own(Strict):
 
 
 class Asked(Strict):
-    """A question as the reader's own people answer it. predicted: mean probability in each tenth, highest first."""
+    """A question as the reader's own people answer it. levels: share that is answered at each `confident`. predicted:
+    mean probability in each tenth, highest first."""
 
     name: str
     target: str
     values: list[str]
     answered: Share
+    levels: list[Share]
     strata: list[Own]
     predicted: list[Share | None]
 
@@ -133,6 +135,7 @@ def _own(
         "target": done.question.target.name,
         "values": list(done.question.values),
         "answered": float(answered.mean()),
+        "levels": [float(done.answered(level).mean()) for level in answers.GRID],
         "strata": strata,
         "predicted": list(Ranks.of(done).predicted),
     }

@@ -89,26 +89,25 @@ class CompletionMeasure:
         return {"quality": quality_of(document["questions"], document["confident"], noisy)}
 
     def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
-        """Whether so few people can teach anything, and that people without answers are not left out."""
+        """Whether so few people can teach anything, from public sizes alone."""
         job, spec = _asked(allowed.request.job), allowed.purchases[0].specification
         rows = room.submitted()[job.attributes].rows
         sigma, most = spec.scale / SCALE_UNIT / 2**spec.bits, round((1 - HELD_OUT) * rows)
         few = round(LEARNABLE * sigma)
-        found = [
-            "a person whose answer would be less sure than `confident` gets an abstention, and is counted as one; how "
-            "right answers are is told by how many columns are known of a person",
-        ]
+        told = "how right answers are is told by how sure they are, and by how many columns are known of a person"
         if most < few:
-            found.append(
+            return (
+                told,
                 f"too little to learn from: at most {most:,} people of {job.attributes} train, and at this noise some "
-                f"{few:,} are needed for answers better than what is usual: ask fewer targets or a larger epsilon"
+                f"{few:,} are needed before answers are better than what is usual: ask fewer targets, or more epsilon",
             )
-        elif most < 4 * few:
-            found.append(
-                f"{few:,} people are needed for answers better than what is usual, and at most {most:,} of "
-                f"{job.attributes} train: where few of them match, nearly all will be abstentions"
+        if most < 4 * few:
+            return (
+                told,
+                f"at this noise some {few:,} people must train before answers are better than what is usual, and at "
+                f"most {most:,} of {job.attributes} do: where few of them match, nearly all will be abstentions",
             )
-        return tuple(found)
+        return (told,)
 
     def precision(self, room: Room, allowed: Allowed) -> tuple[Precision, ...]:
         """Half widths of how right answers are, for some numbers of known people: the real one may be secret."""
@@ -117,14 +116,16 @@ class CompletionMeasure:
         rows = {name: held.rows for name, held in room.submitted().items()}
         own = job.own_columns(room.contract)
         most = HELD_OUT * (rows[job.attributes] if own else min(rows[job.attributes], rows[job.people]))
-        targets = targets_of(room.contract, job)
+        sets = {max(1, len(each.values) if each.at_most else 1) for each in targets_of(room.contract, job)}
         return tuple(
             (
-                f"right answers: {target.name}",
-                f"{rate:.0%} of {job.attributes} are known so, .7 of them answered, .8 of these right",
-                answers.planned(rate * most / max(1, len(target.values) if target.at_most else 1), sigma),
+                "right answers" if values == 1 else f"right answers, of a set of {values} values",
+                f"all of {job.attributes} are known, .8 right"
+                if own
+                else f"{rate:.0%} of {job.attributes} match, .8 right",
+                answers.planned(rate * most / values, sigma),
             )
-            for target in targets
+            for values in sorted(sets)
             for rate in ((1.0,) if own else ASSUMED_RATES)
         )
 
