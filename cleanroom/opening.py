@@ -30,7 +30,8 @@ import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 import pyrage
 
-from ..dp.entry import commitment_to, digest
+from ..dp.canonical import digest
+from ..dp.entry import commitment_to
 from ..dp.noisy import Noisy, Receipt
 from ..dp.note import BadNote, parse_note, verify_checkpoint, verify_note
 from ..dp.scale import SCALE_UNIT
@@ -161,21 +162,22 @@ def _noisy(document: Mapping[str, Any], receipt: Mapping[str, Any]) -> Iterator[
         entry, leaf = json.loads(item["entry"]), leaf_hash(item["entry"].encode())
         spec, values = entry["specification"], np.array(item["values"], dtype=np.int64)
         nonce, proof = bytes.fromhex(item["nonce"]), [bytes.fromhex(node) for node in item["proof"]]
+        keys = None if item.get("keys") is None else tuple(item["keys"])
         fits = (
             verify_inclusion(leaf, item["sequence"], size, proof, root)
             and entry["seq"] == item["sequence"]
-            and entry["commitment"] == commitment_to(nonce, values)
+            and entry["commitment"] == commitment_to(nonce, values, keys)
             and entry["key"] == digest(spec)
             and entry["contract"] == document["contract"]["sha256"]
             and values.tolist() == item["values"]
-            and values.shape == (spec["cells"],)
+            and values.shape == (spec["cells"] * (1 if keys is None else len(keys)),)
+            and (keys is None) is ("selection" not in spec)
         )
         if not fits:
             raise _Unfit("its receipt does not fit its numbers")
         bits = int(spec["lattice"].removeprefix("2^-"))
-        yield Noisy(
-            values, spec["scale"] / SCALE_UNIT, bits, Receipt(entry["key"], entry["seq"], nonce, entry["commitment"])
-        )
+        made = Receipt(entry["key"], entry["seq"], nonce, entry["commitment"])
+        yield Noisy(values, spec["scale"] / SCALE_UNIT, bits, made, keys)
 
 
 def _head(checkpoint: str) -> tuple[int, bytes]:

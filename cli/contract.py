@@ -273,6 +273,8 @@ def _domain(column: Column) -> str:
         return "yes or no"
     if column.kind == "household":
         return "a household, such as an IP address; keyed before it leaves"
+    if column.kind == "text":
+        return "text, of which only what many people share can show"
     if column.kind == "category":
         return f"one of {', '.join(column.values)}"
     return f"up to {column.at_most} of {', '.join(column.values)}"

@@ -408,6 +408,7 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
     "NoTarget": _simple("target", "{e.rule}", "{e.remedy}", USAGE),
     "EpsilonTooSmall": _simple("refused", "no noise keeps to so small an epsilon", "ask a larger one", REFUSED),
     "Unaffordable": _budget,
+    "SelectionSpent": _budget,
     "BudgetExceeded": _simple(
         "budget", "the account {e.account} does not hold what this costs", "`passbox ledger show`", BUDGET
     ),

@@ -117,7 +117,7 @@ def plan(
     opened = open_room(room)
     planned = price(opened, read_request(opened, job))
     found = epsilon_for(opened.contract, planned, wanted[1], wanted[0]) if wanted else None
-    parts: list[Part] = [_costs(planned), _precision(planned)]
+    parts: list[Part] = [_costs(planned), *_selections(planned), _precision(planned)]
     parts += [f"- {sentence}" for sentence in (*planned.allowed.learns, *_words(opened), *planned.notes)]
     parts += _verdict(planned)
     parts += [_needed(found)] if found else []
@@ -170,6 +170,28 @@ def _costs(planned: Plan) -> Table:
     return Table(header, rows, right=(2, 3, 4, 5))
 
 
+def _selections(planned: Plan) -> list[Part]:
+    """What showing keys that nobody listed costs beside."""
+    rows = [
+        (
+            cost.dataset,
+            cost.owner,
+            _delta(cost.asked),
+            f"{_delta(cost.spent)} of {_delta(cost.cap)}",
+            _delta(cost.spent + cost.asked),
+        )
+        for cost in planned.selections
+    ]
+    header = ("charged to", "owner", "δ for keys that nobody listed", "δ spent now", "δ spent then")
+    return [Table(header, rows, right=(2, 3, 4))] if rows else []
+
+
+def _delta(units: int) -> str:
+    from ..dp.budget import DELTA_UNIT
+
+    return f"{units / DELTA_UNIT:g}"
+
+
 def _precision(planned: Plan) -> Table:
     rows = [(what, assumed, f"±{_width(half)}") for what, assumed, half in planned.precision]
     return Table(("number", "if", "95 % interval"), rows, right=(2,))
@@ -198,6 +220,8 @@ def _explained(planned: Plan) -> list[Part]:
 
 
 def _plan_json(planned: Plan) -> dict[str, Any]:
+    from ..dp.budget import DELTA_UNIT
+
     return {
         "kind": planned.allowed.request.job.kind,
         "asker": planned.allowed.request.asker,
@@ -220,6 +244,17 @@ def _plan_json(planned: Plan) -> dict[str, Any]:
                 "rho_left_before_cosigning": cost.now,
             }
             for cost in planned.costs
+        ],
+        "selections": [
+            {
+                "dataset": cost.dataset,
+                "owner": cost.owner,
+                "delta": cost.asked / DELTA_UNIT,
+                "spent": cost.spent / DELTA_UNIT,
+                "cap": cost.cap / DELTA_UNIT,
+                "fits": cost.fits,
+            }
+            for cost in planned.selections
         ],
         "precision": [{"number": what, "if": given, "half_width": half} for what, given, half in planned.precision],
         "worst_case": [{"epsilon": epsilon, "auc": auc} for epsilon, auc in planned.worst_case],

@@ -260,6 +260,13 @@ def _identifier_problems(where: str, identifiers: Raw, kinds: list[str]) -> Iter
 
 def _owners(raw: Raw) -> Iterator[Problem]:
     owners, datasets = _data_owners(raw), _tables(raw, "dataset")
+    for owner in sorted(owners):
+        kept = {
+            str(_table(rule, "budget").get("selection")) for rule in datasets.values() if _text(rule, "owner") == owner
+        }
+        if len(kept) > 1:
+            rule = f"the data sets of {owner} share one account, and name different selections"
+            yield Problem("dataset", rule, "write the same budget.selection for each, or for none")
     if datasets and len(owners) == 1 and all("owner" in rule for rule in datasets.values()):
         yield Problem("dataset", "all data are of one party", "a match needs data sets of two parties")
 
@@ -312,6 +319,11 @@ def _budget_problems(where: str, budget: Raw) -> Iterator[Problem]:
     epsilon, delta = budget.get("epsilon"), budget.get("delta")
     if not isinstance(epsilon, int | float) or not isinstance(delta, float):
         return
+    selection = budget.get("selection")
+    if isinstance(selection, float) and selection > delta / 2:
+        yield Problem(
+            f"{where}.selection", "it is more than half of delta, and noise needs the rest", "such as a tenth"
+        )
     if 0 < epsilon <= 64 and 1e-100 <= delta < 1 and rho_within(Budget(Epsilon(float(epsilon)), Delta(delta))) < 1:
         yield Problem(where, "it is too small for any release", "raise epsilon")
 

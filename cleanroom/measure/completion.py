@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...dp.aggregate import COUNT_BITS, Statistic
-from ...dp.entry import digest
+from ...dp.canonical import digest
 from ...dp.ledger import Ledger
 from ...dp.noisy import Noisy
 from ...dp.scale import SCALE_UNIT

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from ...dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED, Statistic
 from ...dp.aggregate import histogram as counted
-from ...dp.entry import Purchase, digest
+from ...dp.canonical import digest
+from ...dp.entry import Purchase
 from ...dp.ledger import Ledger
 from ...dp.noisy import Noise, Noisy
 from ...dp.scale import SCALE_UNIT

@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...dp.aggregate import Statistic
-from ...dp.grouped import aggregate
+from ...dp.budget import DELTA_UNIT
+from ...dp.entry import Purchase
+from ...dp.grouped import aggregate, candidates
 from ...dp.layout import Layout
 from ...dp.ledger import Ledger
 from ...dp.measures import People
@@ -31,7 +33,7 @@ from ...policies.contract import AtLeast, Contract, DatasetRule
 from ...policies.jobs.draw import Shape
 from ...policies.jobs.job import Job
 from ...policies.jobs.query import Query, Terms
-from ...policies.jobs.table import TABLE, TableJob
+from ...policies.jobs.table import KEYS, TABLE, TableJob
 from ..document import Count, Document, Strict
 from ..room import Room
 from .measure import Contents, Made, Precision
@@ -79,8 +81,8 @@ class TableMeasure(ABC):
         return bounds_said(job, terms)
 
     def statistics(self, document: Mapping[str, Any]) -> tuple[str, ...]:
-        del document
-        return (TABLE,)
+        job, terms = self._asked(document)
+        return (KEYS if job.query(terms).selection else TABLE,)
 
     def shape(self, contract: Contract, job: Job, statistic: str) -> Shape:
         del statistic
@@ -92,9 +94,8 @@ class TableMeasure(ABC):
         job, purchase = table_job(allowed.request.job), allowed.purchases[0]
         terms = Terms.of(room.contract, job.datasets())
         query = job.query(terms)
-        noisy = ledger.paid(purchase) or ledger.pay(purchase, exact(room, query, purchase.key))
-        rows = {name: held.rows for name, held in room.submitted().items() if name in job.datasets()}
-        return Made((noisy,), Contents(self.values(job, terms, rows, noisy), {}))
+        noisy = ledger.paid(purchase) or _bought(ledger, room, query, purchase)
+        return Made((noisy,), Contents(self.values(job, terms, allowed.rows, noisy), {}))
 
     def values(self, job: TableJob, terms: Terms, rows: Mapping[str, int], noisy: Noisy) -> dict[str, object]:
         """What a release holds beside its receipt."""
@@ -107,8 +108,10 @@ class TableMeasure(ABC):
         }
 
     def _read(self, job: TableJob, terms: Terms, rows: Mapping[str, int], noisy: Noisy) -> dict[str, object]:
-        tables = job.query(terms).layout().read(noisy)
-        views = [*self.views(job, terms, tables, rows), *cuts(job.query(terms).stakes)]
+        query = job.query(terms)
+        layout = query.layout() if noisy.keys is None else query.layout().over(noisy.keys)
+        tables = layout.read(noisy)
+        views = [*self.views(job, terms, tables, rows), *cuts(query.stakes)]
         return {"tables": figures_of([view.read(tables) for view in views]), "notes": self.notes(job, terms)}
 
     def figures(self, document: Mapping[str, Any], noisy: Sequence[Noisy]) -> dict[str, object]:
@@ -116,18 +119,23 @@ class TableMeasure(ABC):
 
         Errors: ValueError where they are not.
         """
-        declared = Declared.model_validate_json(json.dumps(document["declared"], default=str))
-        terms = Terms(declared.dataset, declared.at_least)
-        job = self.job.revived(document["asked"], terms)
+        job, terms = self._asked(document)
         query = job.query(terms)
         entry = json.loads(document["receipt"]["entries"][0]["entry"])
         if entry["specification"]["query"] != query.digest(query.layout(), terms):
             raise ValueError("what was paid for is another query")
         return self._read(job, terms, document["rows"], noisy[0])
 
+    def _asked(self, document: Mapping[str, Any]) -> tuple[TableJob, Terms]:
+        """The job and the declarations that a release states. Errors: ValueError, Refused."""
+        declared = Declared.model_validate_json(json.dumps(document["declared"], default=str))
+        terms = Terms(declared.dataset, declared.at_least)
+        return self.job.revived(document["asked"], terms), terms
+
     def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
         job = table_job(allowed.request.job)
-        return tuple(self.notes(job, Terms.of(room.contract, job.datasets())))
+        notes = self.notes(job, Terms.of(room.contract, job.datasets()))
+        return (*notes, *(note for purchase in allowed.purchases for note in selection_said(purchase)))
 
     def precision(self, room: Room, allowed: Allowed) -> tuple[Precision, ...]:
         """Of the planned noise alone: numbers as they will be, ratios for assumed sizes."""
@@ -135,14 +143,33 @@ class TableMeasure(ABC):
         terms = Terms.of(room.contract, job.datasets())
         layout = job.query(terms).layout()
         tables = layout.read(only_noise(layout, spec.scale / SCALE_UNIT))
-        rows = {name: held.rows for name, held in room.submitted().items()}
-        found = [row for view in self.views(job, terms, tables, rows) for row in view.planned(tables)]
+        found = [row for view in self.views(job, terms, tables, allowed.rows) for row in view.planned(tables)]
         return tuple(dict.fromkeys(found))
 
 
 def table_job(job: Job) -> TableJob:
     assert isinstance(job, TableJob)  # noqa: S101 - MEASURES dispatches on the kind
     return job
+
+
+def _bought(ledger: Ledger, room: Room, query: Query, purchase: Purchase) -> Noisy:
+    if purchase.selection is None:
+        return ledger.pay(purchase, exact(room, query, purchase.key))
+    layout, secret = query.layout(), room.store.derive(f"rows {purchase.key}")
+    found = candidates(layout, purchase.selection.judge, rows_of(room, query, secret), secret)
+    return ledger.select(purchase, found)
+
+
+def selection_said(purchase: Purchase) -> list[str]:
+    """From how many people on a key shows that nobody listed, and how often one of a single person does."""
+    selection = purchase.selection
+    if selection is None:
+        return []
+    people, once = selection.threshold(purchase.specification.scale) / selection.steps, DELTA_UNIT / selection.delta
+    return [
+        f"keys show from a noisy count of {people:,.0f} people on: one that so many have shows half of the time; what "
+        f"only one person has shows at most once in {once:,.0f} releases; what does not show is counted nowhere"
+    ]
 
 
 def exact(room: Room, query: Query, key: str) -> Statistic:

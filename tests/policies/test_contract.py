@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passbox.dp.note import NoteKey
@@ -268,7 +268,7 @@ def _paths(raw: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [at, *(path for key, value in items for path in _paths(value, (*at, key)))]
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, deadline=None)
 @given(data=st.data())
 def test_no_shape_of_toml_is_a_crash(data: st.DataObject, people: Any) -> None:
     raw: Any = tomllib.loads(people.text)
@@ -283,7 +283,7 @@ def test_no_shape_of_toml_is_a_crash(data: st.DataObject, people: Any) -> None:
         assert each.rule
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_no_bytes_are_a_crash(data: st.DataObject, people: Any) -> None:
     raw = bytearray(people.text.encode())
