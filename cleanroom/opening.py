@@ -96,7 +96,8 @@ def _audience(path: Path, document: Mapping[str, Any], name: str, data: bytes) -
     try:
         file = pq.ParquetFile(io.BytesIO(data))
         rows = file.metadata.num_rows
-        if rows != size or rows > len(data) or file.schema_arrow != schema:
+        doubled = len(set(schema.names)) < len(schema.names)
+        if doubled or rows != size or rows > len(data) or file.schema_arrow != schema:
             raise _not_whole(path)
         audience = file.read()
     except (pa.ArrowException, OSError, KeyError, TypeError):

@@ -1,13 +1,14 @@
 """What a completion gives its reader: a file with answers for its own people, and figures that follow from the receipt.
 
-completed.parquet has a row a person and, for each question, these columns:
+completed.parquet has a row a person and, for each wanted attribute, these columns:
 
     NAME                the answer; empty for an abstention
     NAME.likeliest      the likeliest value, answered or not
     NAME.probability    its probability, and `low`, `high`: the ends of its 95 % interval (noise and sampling)
     NAME.abstained      whether it is less sure than was asked for
 
-A wanted set has a question a value, `NAME: VALUE`, answered with yes or no.
+A wanted set has such columns for each of its values, answered with yes or no: `NAME: VALUE`, `NAME.low: VALUE`. No two
+are spelled alike, since a name holds neither dot nor colon.
 
 The code ensures: `quality` follows from the noisy integers and the number of values alone, so that its reader can make
 it again; all the rest is the reader's own people as the model sees them.
@@ -17,12 +18,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from functools import partial
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ...dp.noisy import Noisy
 from ...modelling import answers
@@ -30,7 +33,7 @@ from ...modelling.answers import Ranks, quality, stratum_ends, stratum_of
 from ...modelling.completion import Completed, known_columns, parents
 from ...modelling.design import Design
 from ...policies.contract import Contract
-from ...policies.jobs.completion import CompletionJob
+from ...policies.jobs.completion import MOST_VALUES, CompletionJob
 from ..document import Count, Document, Figure, Share, Strict
 from .measure import Contents
 
@@ -55,8 +58,8 @@ class Asked(Strict):
     values: list[str]
     answered: Share
     levels: list[Share]
-    strata: list[Own]
-    predicted: list[Share | None]
+    strata: Annotated[list[Own], Field(max_length=answers.STRATA)]
+    predicted: Annotated[list[Share | None], Field(max_length=answers.RANKS)]
 
 
 class Level(Strict):
@@ -94,7 +97,7 @@ class CompletionRelease(Document):
     secret: Literal["membership", "person"]
     confident: float
     known: list[str]
-    questions: list[Asked]
+    questions: Annotated[list[Asked], Field(min_length=1, max_length=MOST_VALUES)]
     quality: list[Quality]
 
 
@@ -146,27 +149,32 @@ def _written(tokens: NDArray[np.uint64], done: Sequence[Completed], confident: f
     order = np.argsort(tokens)
     columns: dict[str, pa.Array] = {"token": pa.array(tokens[order])}
     for each in done:
-        name, likeliest = each.question.name, each.likeliest[order]
+        name, target, likeliest = each.question.name, each.question.target.name, each.likeliest[order]
         left = ~each.answered(confident)[order]
         values = pa.array(each.question.values, pa.string())
         columns[name] = values.take(pa.array(likeliest, mask=left))
-        columns[f"{name}.likeliest"] = values.take(pa.array(likeliest))
+        columns[_figure(name, target, "likeliest")] = values.take(pa.array(likeliest))
         for figure, numbers in (("probability", each.highest), ("low", each.low), ("high", each.high)):
-            columns[f"{name}.{figure}"] = pa.array(np.round(numbers[order], 4))
-        columns[f"{name}.abstained"] = pa.array(left)
+            columns[_figure(name, target, figure)] = pa.array(np.round(numbers[order], 4))
+        columns[_figure(name, target, "abstained")] = pa.array(left)
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer)
     return buffer.getvalue()
+
+
+def _figure(name: str, target: str, figure: str) -> str:
+    """A column beside an answer's. name: of the question, which begins with its target's."""
+    return f"{target}.{figure}{name[len(target) :]}"
 
 
 def schema(document: Mapping[str, Any]) -> pa.Schema:
     """The columns of a file of answers, as its document names the questions."""
     fields = [("token", pa.uint64())]
     for question in document["questions"]:
-        name = question["name"]
-        fields += [(name, pa.string()), (f"{name}.likeliest", pa.string())]
-        fields += [(f"{name}.{figure}", pa.float64()) for figure in ("probability", "low", "high")]
-        fields.append((f"{name}.abstained", pa.bool_()))
+        spelled = partial(_figure, question["name"], question["target"])
+        fields += [(question["name"], pa.string()), (spelled("likeliest"), pa.string())]
+        fields += [(spelled(figure), pa.float64()) for figure in ("probability", "low", "high")]
+        fields.append((spelled("abstained"), pa.bool_()))
     return pa.schema(fields)
 
 

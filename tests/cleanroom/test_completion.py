@@ -176,11 +176,13 @@ def test_every_visitor_gets_an_answer_or_an_abstention_under_its_own_id(world: W
     assert table["visitor_id"].is_sorted()
     assert table["visitor_id"].n_unique() == PEOPLE
     for name in ("garden", "plan", "likes: cars"):
-        left = table[f"{name}.abstained"]
+        target, colon, value = name.partition(": ")
+        left = table[f"{target}.abstained{colon}{value}"]
         assert (table[name].is_null() == left).all()
-        assert (table[f"{name}.low"] <= table[f"{name}.probability"]).all()
-        assert (table[f"{name}.probability"] <= table[f"{name}.high"]).all()
-        assert (table.filter(~left)[f"{name}.probability"] >= 0.8).all()
+        low, chance, high = (table[f"{target}.{each}{colon}{value}"] for each in ("low", "probability", "high"))
+        assert (low <= chance).all()
+        assert (chance <= high).all()
+        assert (chance.filter(~left) >= 0.8).all()
     said = pl.read_csv(world.folder / "files" / "visitors.csv").join(table, on="visitor_id")
     old = said.filter((pl.col("age") > 60) & ~pl.col("garden.abstained"))
     assert old.height > 100
