@@ -42,6 +42,8 @@ ACTIVITIES = {
     "seed-moments@2": "sums of features over the seed, with noise (lookalike)",
     "person-fit@1": "sums over people, one step after another, with noise (model)",
     "person-scores@1": "histograms of scores over seeds and over others, with noise (model)",
+    "attribute-moments@1": "sums of features over people by attribute, with noise (completion)",
+    "answer-counts@1": "counts of right and wrong guesses, with noise (completion)",
     "score-histogram@1": "histogram of scores over the seed, with noise (lookalike)",
 }
 

@@ -215,7 +215,7 @@ def _width(half: float) -> str:
 def _explained(planned: Plan) -> list[Part]:
     rows = [(f"{epsilon:g}", f"{auc:.2f}") for epsilon, auc in planned.worst_case]
     kind = planned.allowed.request.job.kind
-    crafts = "crafts a feature for one person and " if kind == "lookalike" else ""
+    crafts = "crafts a feature for one person and " if kind in ("lookalike", "completion") else ""
     what = "is on the list" if kind in ("lookalike", "overlap") else "is in the data, with all of that person's rows,"
     of = "who is on it and one who is not" if kind in ("lookalike", "overlap") else "who is in it and one who is not"
     return [

@@ -135,6 +135,8 @@ STATISTICS = {
     "keys@1": "numbers of keys that nobody listed",
     "seed-moments@2": "lookalike fit",
     "score-histogram@1": "lookalike evaluation",
+    "attribute-moments@1": "completion",
+    "answer-counts@1": "completion evaluation",
     "person-fit@1": "model fit",
     "person-scores@1": "model evaluation",
 }

@@ -81,6 +81,8 @@ const NOISE = {
   "score-histogram@1": { lattice: "2^-10", l2: 2n ** 20n },
   "person-fit@1": { lattice: "2^-20", query: true }, // what columns there are decides how far one record moves these two
   "person-scores@1": { lattice: "2^-10", query: true },
+  "attribute-moments@1": { lattice: "2^-20", query: true }, // and here, how many attributes are asked for
+  "answer-counts@1": { lattice: "2^-10", query: true },
   "table@1": { lattice: "2^-0", query: true }, // worded by a job: `query` says what it asks, and so how far one record moves it
   "keys@1": { lattice: "2^-0", query: true, selects: true }, // the same, of keys that nobody listed: they cost δ as well
 };

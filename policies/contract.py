@@ -65,7 +65,9 @@ Count = Annotated[int, Field(ge=1, le=10**9)]
 Role = Literal["publisher", "advertiser", "officer", "operator"]
 Arrives = Literal["raw", "sha256", "sha1"]
 Protects = Literal["person", "membership"]
-JobKind = Literal["lookalike", "model", "overlap", "aggregate", "reach", "frequency", "campaign", "topics"]
+JobKind = Literal[
+    "lookalike", "model", "completion", "overlap", "aggregate", "reach", "frequency", "campaign", "topics"
+]
 RowsAre = Literal["people", "events"]
 
 

@@ -356,20 +356,20 @@ def _allowances(raw: Raw) -> Iterator[Problem]:
         for key in ("ask", "recipients"):
             if _repeats(_texts(item, key)):
                 yield Problem(f"{where}.{key}", "a name stands twice", "name each once")
-        if item.get("job") == "lookalike":
-            yield from _lookalike_problems(where, raw, _texts(item, "recipients"))
+        if item.get("job") in ("lookalike", "completion"):
+            yield from _exact_problems(where, raw, str(item["job"]), _texts(item, "recipients"))
 
 
-def _lookalike_problems(where: str, raw: Raw, recipients: list[str]) -> Iterator[Problem]:
-    """What a lookalike gives rests on exact features: only their owner may read it."""
+def _exact_problems(where: str, raw: Raw, kind: str, recipients: list[str]) -> Iterator[Problem]:
+    """What a lookalike or a completion gives rests on exact features of people: only their owner may read it."""
     owners, operator = _data_owners(raw), _text(_table(raw, "room"), "operator")
     people = [rule for rule in _tables(raw, "dataset").values() if rule.get("rows") != "events"]
     featured = {_text(rule, "owner") for rule in people if _table(rule, "columns")}
     if len(set(recipients)) > 1 or not set(recipients) <= (featured or owners):
-        rule = "a lookalike may be read only by the one party whose columns it learns from"
+        rule = f"a {kind} may be read only by the one party whose people's columns it is made from"
         yield Problem(f"{where}.recipients", rule, "name that party only")
     elif recipients and operator in owners and operator not in recipients:
-        rule = f"{operator} operates the room and owns data, so it would read this lookalike too"
+        rule = f"{operator} operates the room and owns data, so it would read this {kind} too"
         yield Problem(f"{where}.recipients", rule, "let the reader, or a party without data, operate the room")
 
 

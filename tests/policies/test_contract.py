@@ -153,6 +153,12 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
         "rules.allow.0.recipients",
         "may be read only",
     ),
+    "a completion for two": (
+        '{ job = "lookalike", ask = ["publisher"], recipients = ["publisher"] }',
+        '{ job = "completion", ask = ["publisher"], recipients = ["publisher", "advertiser"] }',
+        "rules.allow.0.recipients",
+        "completion may be read only",
+    ),
     "a lookalike the operator would read": (
         'operator = "host"',
         'operator = "advertiser"',
