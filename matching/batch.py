@@ -93,13 +93,14 @@ _TRIMS = {
 _SHAPES = {"one-at": ONE_AT, "dotted-domain": DOTTED_DOMAIN}
 
 
-def digest_rows(plan: Plan, data: Bytes, offsets: Offsets, secret: bytes | None = None) -> tuple[Bytes, Bytes]:
-    """SHA-256 of each normalised row, (rows, 32), zeros where left; and of each row LEFT, ANSWERED or TEST_VALUE.
+def digest_rows(plan: Plan, data: Bytes, offsets: Offsets, out: Bytes, secret: bytes | None = None) -> Bytes:
+    """Of each row LEFT, ANSWERED or TEST_VALUE.
 
-    secret: where given, HMAC-SHA256 under it.
+    out: (rows, 32); SHA-256 of each normalised row is written there, zeros where left. secret: where given, it is
+    HMAC-SHA256 under it.
     """
     rows = len(offsets) - 1
-    out, found = np.zeros((rows, 32), np.uint8), np.zeros(rows, np.uint8)
+    found = np.zeros(rows, np.uint8)
     domains = [_domains(names) for names in (plan.suffix, plan.dots, plan.tests, plan.test_tlds)]
     kernels = _kernels()
     states = [_primed(secret, pad, b"") for pad in (0x36, 0x5C)] if secret is not None else []
@@ -112,23 +113,23 @@ def digest_rows(plan: Plan, data: Bytes, offsets: Offsets, secret: bytes | None 
         hashes(text, ends, some, out[start:stop], np.zeros(WORDS, np.uint64), *states)
 
     _each_block(rows, work)
-    return out, found
+    return found
 
 
-def decode_rows(data: Bytes, offsets: Offsets, size: int) -> tuple[Bytes, Bytes]:
-    """The bytes of each row that is a hash in hex digits of one case, zeros where left; and DIGITS, LOWER or UPPER.
+def decode_rows(data: Bytes, offsets: Offsets, out: Bytes) -> Bytes:
+    """Of each row LEFT, or DIGITS, LOWER or UPPER where it is a hash in hex digits of one case.
 
-    size: bytes of a hash.
+    out: (rows, bytes of a hash); the bytes are written there, zeros where left.
     """
     rows = len(offsets) - 1
-    out, found = np.zeros((rows, size), np.uint8), np.zeros(rows, np.uint8)
+    found = np.zeros(rows, np.uint8)
     kernel = _kernels().decode
 
     def work(start: int, stop: int) -> None:
         kernel(data, offsets[start : stop + 1], out[start:stop], found[start:stop])
 
     _each_block(rows, work)
-    return out, found
+    return found
 
 
 def are_within(offsets: Offsets, size: int) -> bool:
@@ -211,7 +212,8 @@ def available() -> bool:
     plan = Plan(TRIM_SPACES, ONE_AT, ("b.example",), ("b.example",))
     text = b" A.b+c@B.EXAMPLE  d@e.f"
     try:
-        made, found = digest_rows(plan, np.frombuffer(text, np.uint8), np.array([0, 17, len(text)], np.int64))
+        made = np.empty((2, 32), np.uint8)
+        found = digest_rows(plan, np.frombuffer(text, np.uint8), np.array([0, 17, len(text)], np.int64), made)
     except (RuntimeError, nb.errors.NumbaError):
         return False
     wanted = [hashlib.sha256(clean).digest() for clean in (b"ab@b.example", b"d@e.f")]
@@ -430,6 +432,8 @@ def _hash_rows(text, ends, found, out, state):  # type: ignore[no-untyped-def]
             _init(context)
             _update(context, source + ends[each], ends[each + 1] - ends[each])
             _final(digest + 32 * each, context)
+        else:
+            out[each, :] = 0
 
 
 @_compiled
@@ -443,12 +447,15 @@ def _hmac_rows(text, ends, found, out, state, inner, outer):  # type: ignore[no-
             _copy(outer, state)
             _update(context, digest + 32 * each, 32)
             _final(digest + 32 * each, context)
+        else:
+            out[each, :] = 0
 
 
 @_compiled
 def _decode_rows(data, offsets, out, found):  # type: ignore[no-untyped-def]
     size = out.shape[1]
     for each in range(len(found)):
+        out[each, :] = 0
         start, stop = offsets[each], offsets[each + 1]
         while start < stop and _is_white(data[start], False):
             start += 1
