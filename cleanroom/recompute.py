@@ -39,6 +39,7 @@ CLAUSES = frozenset(
         "dataset",
         "epsilon",
         "expires",
+        "learners",
         "membership",
         "name",
         "people",

@@ -132,6 +132,7 @@ STATISTICS = {
     "table@1": "table of numbers",
     "seed-moments@2": "lookalike fit",
     "score-histogram@1": "lookalike evaluation",
+    "seed-groups@1": "comparison of learners",
     "person-fit@1": "model fit",
     "person-scores@1": "model evaluation",
 }

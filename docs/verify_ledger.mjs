@@ -80,6 +80,7 @@ const NOISE = {
   "score-histogram@1": { lattice: "2^-10", l2: 2n ** 20n },
   "person-fit@1": { lattice: "2^-20", query: true }, // what columns there are decides how far one record moves these two
   "person-scores@1": { lattice: "2^-10", query: true },
+  "seed-groups@1": { lattice: "2^-10", query: true }, // how people are dealt into groups
   "table@1": { lattice: "2^-0", query: true }, // worded by a job: `query` says what it asks, and so how far one record moves it
 };
 
