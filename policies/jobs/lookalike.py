@@ -153,9 +153,10 @@ class LookalikeJob(PairJob):
     def _compared(self) -> tuple[str, ...]:
         if not self.compares:
             return ()
+        listed = ", ".join(self.learners)
         return (
             f"a quarter of the price buys noisy counts of {self.seed} by groups of like people, on which "
-            f"{names(self.learners)} are compared; who was held out is looked at once, for the winner",
+            f"{listed} are compared; who was held out is looked at once, for the winner",
         )
 
     @classmethod
@@ -165,7 +166,11 @@ class LookalikeJob(PairJob):
         if asked < least:
             rule = f"an audience of {asked} is asked, at least {least} are needed"
             raise Refused("rules.smallest_audience", rule, f"say `--size {least}` or more")
-        return [*super().draft(contract, size), f"audience = {{ size = {asked} }}  # another size later costs nothing"]
+        return [
+            *super().draft(contract, size),
+            f"audience = {{ size = {asked} }}  # another size later costs nothing",
+            '# learners = ["glm", "naive-bayes", "boosting"]  # compared, the best one chooses',
+        ]
 
     def made(self) -> dict[str, Json]:
         compared: dict[str, Json] = {"learners": [*self.learners]} if self.compares else {}
