@@ -163,6 +163,7 @@ def plan(room: Room, request: Request) -> Plan:
     with room.ledger() as ledger:
         _refuse_used(ledger, allowed)
         _refuse_other_readers(ledger, allowed)
+        _refuse_other_learners(ledger, allowed)
         accounts = ledger.accounts()
         due, selections = _due(ledger, allowed), _selections(room, ledger, allowed, accounts)
         paid = all(ledger.paid(purchase) is not None for purchase in allowed.purchases)
@@ -205,13 +206,27 @@ def _refuse_other_readers(ledger: Ledger, allowed: Allowed) -> None:
         )
 
 
+def _refuse_other_learners(ledger: Ledger, allowed: Allowed) -> None:
+    """One charge pays for one look at those held out: of the model that was best then. Errors: Refused."""
+    for purchase in allowed.purchases:
+        looked = ledger.covered_by(purchase.beside) if purchase.beside else None
+        if looked not in (None, purchase.key):
+            raise Refused(
+                "learners",
+                "other learners were compared at this epsilon before, and one charge pays for one look at the held out",
+                "name the same learners in the same order, or ask another epsilon",
+            )
+
+
 def _due(ledger: Ledger, allowed: Allowed) -> list[tuple[Charge, Rho]]:
-    """Every charge of a job, and what of it is still to be paid: a new reader pays only for what is newly exposed."""
-    return [
-        (charge, charge.rho if charge in ledger.due(purchase) else Rho(0))
-        for purchase in allowed.purchases
-        for charge in purchase.charges
-    ]
+    """What of a job is still to be paid by each account: a new reader pays only for what is newly exposed."""
+    due: dict[str, tuple[Charge, Rho]] = {}
+    for purchase in allowed.purchases:
+        owed = ledger.due(purchase)
+        for charge in purchase.charges:
+            before = due.get(charge.account, (charge, Rho(0)))[1]
+            due[charge.account] = charge, Rho(before + (charge.rho if charge in owed else 0))
+    return list(due.values())
 
 
 def _selections(

@@ -392,7 +392,7 @@ def _is_shaped(row, size, ats, at, shape):  # type: ignore[no-untyped-def]
     if at < 1 or at == size - 1:
         return False
     if shape == DOTTED_DOMAIN:
-        for place in range(at + 2, size - 1):
+        for place in range(at + 2, size - 1):  # noqa: SIM110 - compiled: a loop, no generator
             if _byte(row + place) == 46:
                 return True
         return False
