@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
 from pydantic import ValidationError
 
 from ..dp.text import certificate as certificates
@@ -16,10 +15,11 @@ from ..dp.text.certificate import Certificate, CertificateUnreadable, table_dige
 from ..dp.text.mechanism import Wanted, certify, mechanism
 from ..dp.text.neighbours import Progress
 from ..dp.text.statement import PrivateColumn, Statement
-from ..dp.text.table import Table, of_values
+from ..dp.text.table import Table, of_values, without_neighbours
 from ..dp.text.vocabulary import Vocabulary
 from ..policies.contract import CategoryColumn, DatasetRule, SetColumn
 from .bundle import Manifest
+from .files import FileInTheWay, refuse_unwritable
 from .lexicon import vocabulary_of
 from .privatise import Values, middle_of, statement_path
 
@@ -44,6 +44,24 @@ def read_certificate(path: Path) -> Certificate:
         return certificates.parse(path.read_bytes())
     except CertificateUnreadable as error:
         raise BadCertificate(path, error.rule, _MAKE) from None
+
+
+def refuse_other_certificate(path: Path, wanted: Wanted) -> None:
+    """What writing a certificate would meet, before all pairs are measured: one that was asked for alike may be there.
+
+    Errors: FileInTheWay, OSError.
+    """
+    if not path.is_file():
+        refuse_unwritable(path)
+        return
+    try:
+        there = read_certificate(path)
+    except BadCertificate:
+        raise FileInTheWay(path) from None
+    score = there.score
+    asked = (there.mechanism, float(there.epsilon), score and score.reach, score and score.crowd)
+    if asked != (wanted.mechanism, wanted.epsilon, score and wanted.reach, score and wanted.crowd):
+        raise FileInTheWay(path)
 
 
 def read_statement(path: Path) -> Statement:
@@ -84,9 +102,7 @@ def lexicon_for(
             raise BadCertificate(named, "it is about declared values", "say `--contract contract.toml --dataset NAME`")
         return of_values(declared[0], vocabulary)
     del progress
-    words = vocabulary.outputs(certificate.size)
-    nothing = np.zeros((len(words), 0))
-    return vocabulary, Table(vocabulary.digest, words, nothing.astype(np.int32), nothing)
+    return vocabulary, without_neighbours(vocabulary, certificate.size)
 
 
 def values_for(
