@@ -384,7 +384,7 @@ def _declared(contract: Path | None, dataset: str) -> Mapping[str, tuple[tuple[s
 
     if contract is None:
         return {}
-    from ..cleanroom.certified import declared_values
+    from ..cleanroom.private import declared_values
     from ..policies.agreement import read_contract
 
     if not dataset:
