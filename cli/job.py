@@ -138,7 +138,7 @@ def _needed(found: Target, planned: Plan) -> str:
 
 def _words(room: Room) -> list[str]:
     """What columns that came privatised mean; nothing where there are none."""
-    from ..cleanroom.certified import spoken
+    from ..cleanroom.private import spoken
 
     held = room.datasets()
     return [sentence for name, item in held.items() for sentence in spoken(name, item.manifest.private)]
