@@ -187,7 +187,7 @@ class CompletionJob(Job):
         secret = (
             f"everything about one of {other}'s people is protected, its columns too"
             if self.own_columns(contract)
-            else f"whom {other} knows is protected, and what it knows of each, all of {names(self.targets)} together"
+            else f"whom {other} knows is protected, and all that it knows of each of them"
         )
         return (
             f"{owner} gets a guess of {names(self.targets)} for each of its own people, from their columns and from "
