@@ -27,6 +27,8 @@ SIZES = (4, 16)
 RATE, MOST_TREES, PATIENCE = 0.1, 100, 10
 RIDGE, FEWEST = 5.0, 10.0
 """By how many people a leaf is shrunk, and how few it holds, without noise; both grow as noise does."""
+MOST_PEOPLE = 100_000
+"""Trees are grown on every k-th person, so many at most: what a count says of a group shows in any of its people."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,10 +55,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grown:
-    """A boosted model. unseen: of each person, the probability by trees grown without its group."""
+    """A boosted model. expected: seeds of each group, by trees grown without it."""
 
     model: Boosted
-    unseen: Float
+    expected: Float
 
 
 def boost(design: Design, base: Model, ordered: Sequence[bool], counts: Counts) -> Grown:
@@ -67,7 +69,7 @@ def boost(design: Design, base: Model, ordered: Sequence[bool], counts: Counts) 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Validated:
-    """gain: in squared loss, of so many trees of so many leaves. unseen: as of `Grown`."""
+    """gain: in squared loss, of so many trees of so many leaves. unseen: of each person, by trees without its group."""
 
     gain: float
     trees: int
@@ -75,26 +77,34 @@ class _Validated:
     unseen: Float
 
     def grown(self, booster: _Booster) -> Grown:
-        return Grown(booster.model(self.trees, self.leaves), self.unseen)
+        return Grown(booster.model(self.trees, self.leaves), booster.expected(self.unseen))
 
 
 class _Booster:
-    """People, what each is taken to be, and in which order levels are cut."""
+    """The people that trees are grown on, what each is taken to be, and in which order levels are cut."""
 
     def __init__(self, design: Design, base: Model, ordered: Sequence[bool], counts: Counts) -> None:
-        self.base, self.level = base, levels_of(design)
+        everyone, step = base.probability(design), -(-design.rows // MOST_PEOPLE)
+        self.base, self.counts, self.whole = base, counts, counts.expected(everyone)
+        self.group, self.level, self.start = counts.group[::step], levels_of(design)[::step], everyone[::step]
+        self.target, self.fold = counts.spread(everyone)[::step], self.group % FOLDS
         self.width = int(self.level.max(initial=0)) + 1
         self.flat = self.level + self.width * np.arange(self.level.shape[1])
-        self.start = base.probability(design)
-        self.target, self.fold = counts.spread(self.start), counts.group % FOLDS
         person = counts.variance * len(counts.seeds) / max(design.rows, 1)
-        noisier = 1 + person / max(float(np.mean(self.start * (1 - self.start))), 0.02)
-        self.ridge, self.fewest = RIDGE * noisier, FEWEST * noisier
+        noisier = (1 + person / max(float(np.mean(self.start * (1 - self.start))), 0.02)) / step
+        self.ridge, self.fewest = RIDGE * noisier, max(1.0, FEWEST * noisier)
         stands = ordered_views(design, ordered)
         self.order = np.tile(np.arange(self.width), (len(stands), 1))
         for view, effects in enumerate(effects_of(design, base)):
             if not stands[view]:
                 self.order[view, : len(effects)] = np.argsort(effects, kind="stable")[: self.width]
+
+    def expected(self, unseen: Float) -> Float:
+        """Seeds of each group: by the model that trees start from, and what trees add to the people seen of it."""
+        groups = len(self.counts.seeds)
+        seen = np.maximum(np.bincount(self.group, minlength=groups), 1)
+        more = np.bincount(self.group, unseen - self.start, minlength=groups) / seen
+        return np.asarray(self.whole + more * self.counts.people, dtype=np.float64)
 
     def model(self, many: int, leaves: int) -> Boosted:
         score, trees = self.start.copy(), []

@@ -61,20 +61,19 @@ def contest(
         model: Learnt = glm
         if learner == "boosting":
             grown = boost(design, glm, ordered, counts)
-            models[learner] = grown.model, grown.unseen
+            models[learner] = grown.model, grown.expected
             continue
         model = naive_bayes(design, sums) if learner == "naive-bayes" else glm
-        models[learner] = model, model.probability(design)
+        models[learner] = model, counts.expected(model.probability(design))
     return _standings(counts, models)
 
 
 def _standings(counts: Counts, models: Mapping[Learner, tuple[Learnt, Float]]) -> list[Standing]:
-    rate = float(np.mean([probability.mean() for _, probability in models.values()]))
+    rate = float(np.mean([expected.sum() for _, expected in models.values()])) / len(counts.group)
     spread = counts.people * rate * (1 - rate) + counts.variance
     nobody = (counts.seeds - counts.people * rate) ** 2
     gains = {
-        learner: (nobody - (counts.seeds - counts.expected(probability)) ** 2) / (2 * spread)
-        for learner, (_, probability) in models.items()
+        learner: (nobody - (counts.seeds - expected) ** 2) / (2 * spread) for learner, (_, expected) in models.items()
     }
     best, leads = next(iter(gains)), dict[Learner, Estimate]()
     for learner in list(gains)[1:]:

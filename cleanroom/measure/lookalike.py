@@ -29,7 +29,7 @@ from ...dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED, Statistic, histogram
 from ...dp.canonical import digest
 from ...dp.entry import Purchase
 from ...dp.ledger import Ledger
-from ...dp.noisy import Noisy
+from ...dp.noisy import Z95, Noisy
 from ...dp.scale import SCALE_UNIT
 from ...modelling.audience import choose
 from ...modelling.boosting import Counts
@@ -132,9 +132,17 @@ class LookalikeMeasure:
         return reread(noisy[-1], document["calibration"])
 
     def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
-        """Everybody counts."""
-        del room, allowed
-        return ()
+        """Everybody counts. Where learners are compared: on how many groups, as far as public sizes tell."""
+        job = _asked(allowed.request.job)
+        if not job.compares:
+            return ()
+        people = round((1 - HELD_OUT) * room.submitted()[job.people].rows)
+        variance = variance_of(allowed.purchases[1])
+        many = how_many(people, variance)
+        return (
+            f"learners are compared on about {many:,} groups of {people // many:,} people; noise in a group's count is "
+            f"within ±{Z95 * variance**0.5:,.1f} nineteen times in twenty",
+        )
 
     def precision(self, room: Room, allowed: Allowed) -> tuple[Planned, ...]:
         """Half widths of the AUC for some match rates: the real one is secret."""

@@ -34,8 +34,8 @@ Learner = Literal["glm", "naive-bayes", "boosting"]
 _ALONE: list[Learner] = ["glm"]
 GROUPS_SHARE = 4
 """One part in so many of a job's price buys the counts that learners are compared by."""
-MOST_BOOSTED = 10**7
-"""So many people times columns may boosting take on: its trees are grown many times over."""
+MOST_BOOSTED = 100
+"""So many columns may boosting take on: its trees are grown hundreds of times over all of them."""
 
 
 class AudienceSize(Strict):
@@ -81,7 +81,7 @@ class LookalikeJob(PairJob):
         self._refuse_sizes(contract, submitted[self.people].rows)
         self._refuse_readers(contract)
         refuse_columns(contract, self.people, self.columns)
-        self._refuse_boosting(contract, submitted[self.people].rows)
+        self._refuse_boosting(contract)
         if contract.dataset[self.people].id is None:
             clause = f"dataset.{self.people}.id"
             raise Refused(clause, "without own IDs there is no audience to hand out", "name the ID column")
@@ -100,11 +100,11 @@ class LookalikeJob(PairJob):
         if asked > people:
             raise Refused("audience", f"{self.people} has only {people} rows", "ask a smaller audience")
 
-    def _refuse_boosting(self, contract: Contract, people: int) -> None:
+    def _refuse_boosting(self, contract: Contract) -> None:
         columns = len(self.columns_of(contract))
-        if "boosting" in self.learners and people * columns > MOST_BOOSTED:
-            rule = f"boosting takes on at most {MOST_BOOSTED:,} people times columns, here are {people * columns:,}"
-            raise Refused("learners", rule, 'name fewer columns, or leave "boosting" out')
+        if "boosting" in self.learners and columns > MOST_BOOSTED:
+            rule = f"boosting takes on at most {MOST_BOOSTED} columns, here are {columns}"
+            raise Refused("learners", rule, 'name fewer in columns, or leave "boosting" out')
 
     def _refuse_readers(self, contract: Contract) -> None:
         owner = contract.dataset[self.people].owner

@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from passbox.dp.aggregate import histogram
 from passbox.dp.noisy import Noisy, Receipt
+from passbox.modelling import boosting
 from passbox.modelling.bayes import naive_bayes
 from passbox.modelling.boosting import Counts, boost
 from passbox.modelling.contest import LEARNERS, contest
@@ -76,6 +77,18 @@ def test_trees_find_what_columns_say_together_and_win() -> None:
     assert [each.won for each in standings] == [False, False, True]
     assert auc["boosting"] > auc["glm"] + 0.1
     assert auc["boosting"] > 0.7
+
+
+def test_trees_grown_on_some_of_the_people_are_nearly_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    design, matched = together(1)
+    sums = noisy_moments(design, matched, NOISE, 2)
+    counts, base = counts_of(design, matched, sums, 3), fit(design, sums)
+    whole = boost(design, base, ORDERED, counts)
+    monkeypatch.setattr(boosting, "MOST_PEOPLE", PEOPLE // 4)
+    some = boost(design, base, ORDERED, counts)
+    auc = [roc_auc_score(matched, each.model.score(design)) for each in (whole, some)]
+    assert auc[1] > auc[0] - 0.02
+    assert np.corrcoef(whole.expected, some.expected)[0, 1] > 0.9
 
 
 def test_trees_are_not_believed_where_columns_add_up() -> None:
