@@ -249,6 +249,11 @@ class Ledger:
         row = self._row(key)
         return tuple(row[2]["recipients"]) if row else None
 
+    def covered_by(self, key: str) -> str | None:
+        """The release that the charge of this one pays for as well; None where there is none yet."""
+        row = self._storage.row("select key from release where beside = ?", key)
+        return str(row[0]) if row else None
+
     def due(self, purchase: Purchase) -> tuple[Charge, ...]:
         """What is still to be paid for it: nothing, where only readers are new to whom nobody is newly exposed."""
         return self._due(purchase)

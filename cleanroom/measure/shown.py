@@ -18,7 +18,7 @@ from pydantic import Field
 from ...dp.intervals import Estimates, ratios
 from ...dp.table import Table
 from ..document import Strict
-from .measure import Precision
+from .measure import Planned, Precision
 
 Tables: TypeAlias = Mapping[str, Table]
 Bools: TypeAlias = NDArray[np.bool_]
@@ -222,8 +222,8 @@ class View:
             hidden=len(self.labels) - len(at),
         )
 
-    def planned(self, tables: Tables) -> tuple[Precision, ...]:
-        return tuple(row for column in self.columns for row in column.planned(tables))
+    def planned(self, tables: Tables) -> tuple[Planned, ...]:
+        return tuple(Planned(*row, self.name) for column in self.columns for row in column.planned(tables))
 
 
 def numbers_of(name: str, found: Estimates) -> Numbers:

@@ -25,7 +25,7 @@ from ...dp.layout import Layout
 from ...dp.ledger import Ledger
 from ...dp.measures import People
 from ...dp.noisy import Noisy, Receipt
-from ...dp.scale import SCALE_UNIT
+from ...dp.scale import SCALE_UNIT, Scale
 from ...dp.table import Table
 from ...dp.veil import is_hidden
 from ...policies.check import Allowed
@@ -36,7 +36,7 @@ from ...policies.jobs.query import Query, Terms
 from ...policies.jobs.table import KEYS, TABLE, TableJob
 from ..document import Count, Document, Strict
 from ..room import Room
-from .measure import Contents, Made, Precision
+from .measure import Contents, Made, Planned
 from .rows import tables as rows_of
 from .shown import Tables, TableShown, View, cuts, figures_of
 
@@ -82,18 +82,18 @@ class TableMeasure(ABC):
 
     def statistics(self, document: Mapping[str, Any]) -> tuple[str, ...]:
         job, terms = self._asked(document)
-        return (KEYS if job.query(terms).selection else TABLE,)
+        return (KEYS if job.tables(terms).selection else TABLE,)
 
     def shape(self, contract: Contract, job: Job, statistic: str) -> Shape:
         del statistic
-        query = table_job(job).query(Terms.of(contract, job.datasets()))
+        query = table_job(job).tables(Terms.of(contract, job.datasets()))
         layout = query.layout()
         return Shape(layout.cells, 0, query.l2_squared(layout))
 
     def make(self, room: Room, allowed: Allowed, ledger: Ledger) -> Made:
         job, purchase = table_job(allowed.request.job), allowed.purchases[0]
         terms = Terms.of(room.contract, job.datasets())
-        query = job.query(terms)
+        query = job.tables(terms)
         noisy = ledger.paid(purchase) or _bought(ledger, room, query, purchase)
         return Made((noisy,), Contents(self.values(job, terms, allowed.rows, noisy), {}))
 
@@ -108,11 +108,12 @@ class TableMeasure(ABC):
         }
 
     def _read(self, job: TableJob, terms: Terms, rows: Mapping[str, int], noisy: Noisy) -> dict[str, object]:
-        query = job.query(terms)
+        query = job.tables(terms)
         layout = query.layout() if noisy.keys is None else query.layout().over(noisy.keys)
         tables = layout.read(noisy)
         views = [*self.views(job, terms, tables, rows), *cuts(query.stakes)]
-        return {"tables": figures_of([view.read(tables) for view in views]), "notes": self.notes(job, terms)}
+        notes = [*self.notes(job, terms), *selection_said(query, terms, noisy.scale)]
+        return {"tables": figures_of([view.read(tables) for view in views]), "notes": notes}
 
     def figures(self, document: Mapping[str, Any], noisy: Sequence[Noisy]) -> dict[str, object]:
         """Once more, from the job and the declarations that the release states; they must be those that were paid for.
@@ -120,7 +121,7 @@ class TableMeasure(ABC):
         Errors: ValueError where they are not.
         """
         job, terms = self._asked(document)
-        query = job.query(terms)
+        query = job.tables(terms)
         entry = json.loads(document["receipt"]["entries"][0]["entry"])
         if entry["specification"]["query"] != query.digest(query.layout(), terms):
             raise ValueError("what was paid for is another query")
@@ -133,15 +134,15 @@ class TableMeasure(ABC):
         return self.job.revived(document["asked"], terms), terms
 
     def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
-        job = table_job(allowed.request.job)
-        notes = self.notes(job, Terms.of(room.contract, job.datasets()))
-        return (*notes, *(note for purchase in allowed.purchases for note in selection_said(purchase)))
+        job, spec = table_job(allowed.request.job), allowed.purchases[0].specification
+        terms = Terms.of(room.contract, job.datasets())
+        return (*self.notes(job, terms), *selection_said(job.tables(terms), terms, spec.scale / SCALE_UNIT))
 
-    def precision(self, room: Room, allowed: Allowed) -> tuple[Precision, ...]:
+    def precision(self, room: Room, allowed: Allowed) -> tuple[Planned, ...]:
         """Of the planned noise alone: numbers as they will be, ratios for assumed sizes."""
         job, spec = table_job(allowed.request.job), allowed.purchases[0].specification
         terms = Terms.of(room.contract, job.datasets())
-        layout = job.query(terms).layout()
+        layout = job.tables(terms).layout()
         tables = layout.read(only_noise(layout, spec.scale / SCALE_UNIT))
         found = [row for view in self.views(job, terms, tables, allowed.rows) for row in view.planned(tables)]
         return tuple(dict.fromkeys(found))
@@ -160,12 +161,14 @@ def _bought(ledger: Ledger, room: Room, query: Query, purchase: Purchase) -> Noi
     return ledger.select(purchase, found)
 
 
-def selection_said(purchase: Purchase) -> list[str]:
-    """From how many people on a key shows that nobody listed, and how often one of a single person does."""
-    selection = purchase.selection
+def selection_said(query: Query, terms: Terms, scale: float) -> list[str]:
+    """From how many people on a key shows that nobody listed, and how often one of a single person does. scale: of the
+    noise, in lattice steps."""
+    selection = query.selects(query.layout(), scale, terms.at_least)
     if selection is None:
         return []
-    people, once = selection.threshold(purchase.specification.scale) / selection.steps, DELTA_UNIT / selection.delta
+    people = selection.threshold(Scale(round(scale * SCALE_UNIT))) / selection.steps
+    once = DELTA_UNIT / selection.delta
     return [
         f"keys show from a noisy count of {people:,.0f} people on: one that so many have shows half of the time; what "
         f"only one person has shows at most once in {once:,.0f} releases; what does not show is counted nowhere"

@@ -177,9 +177,12 @@ class AggregateJob(TableJob):
         return [
             *super().draft(contract, size),
             "totals = true",
-            "[measure]  # people, count, sum, mean and quantiles; at_most bounds what one person adds",
+            "[measure]  # any of these, under names of your own; at_most bounds what one person adds",
             'people = { kind = "people" }',
-            'rows = { kind = "count" }',
+            'rows = { kind = "count" }  # at_most = 20; of = "FLAG" counts rows that say yes',
+            '# spend = { kind = "sum", of = "NUMBER", at_most = 50 }',
+            '# price = { kind = "mean", of = "NUMBER", rows_per_key = 5 }',
+            '# middle = { kind = "quantiles", of = "NUMBER", shares = [0.5], bins = 20 }',
         ]
 
 

@@ -9,7 +9,7 @@ from datetime import date
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
-from pydantic import Field, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from ...dp.budget import Rho, delta_units
 from ...dp.entry import Specification
@@ -68,6 +68,8 @@ class TableJob(Job):
     keys_per_person: Annotated[int, Field(ge=1, le=10**6)] | None = None
     selection: Annotated[float, Field(ge=1e-18, le=MOST_SELECTION)] | None = None
 
+    _made: tuple[dict[str, Any], Terms, Query] | None = PrivateAttr(default=None)
+
     _columns_once = field_validator("by")(each_once)
 
     @field_validator("bins", "windows", "where", mode="before")
@@ -96,6 +98,12 @@ class TableJob(Job):
     def query(self, terms: Terms) -> Query:
         """The tables it asks. Errors: Refused."""
 
+    def tables(self, terms: Terms) -> Query:
+        """The same, made once: one job is checked, priced and planned of the same fields and terms. Errors: Refused."""
+        if self._made is None or self._made[:2] != (self.__dict__, terms):
+            self._made = (dict(self.__dict__), terms, self.query(terms))
+        return self._made[2]
+
     def own_datasets(self) -> tuple[str, ...]:
         """Data sets that the kind names beside `dataset`."""
         return ()
@@ -108,7 +116,7 @@ class TableJob(Job):
         for name in self.datasets():
             refuse_short(contract, name, submitted)
         identifier_of(contract, self.datasets())
-        query = self.query(Terms.of(contract, self.datasets()))
+        query = self.tables(Terms.of(contract, self.datasets()))
         query.layout()
         self._refuse_free(contract)
         self._refuse_unselected(contract, query, submitted)
@@ -142,7 +150,7 @@ class TableJob(Job):
         """One draw over all tables."""
         del shape_of
         terms = Terms.of(contract, self.datasets())
-        query = self.query(terms)
+        query = self.tables(terms)
         layout = query.layout()
         spec = replace(base, statistic=TABLE, columns=query.columns, query=query.digest(layout, terms))
         shape = Shape(layout.cells, 0, query.l2_squared(layout))
@@ -173,9 +181,11 @@ class TableJob(Job):
         dataset = next((name for name, rule in held.items() if rule.rows == "events"), next(iter(held)))
         category = next((n for n, c in held[dataset].columns.items() if isinstance(c, CategoryColumn)), None)
         by = f'["{category}"]' if category else "[]"
+        text = next((n for n, c in held[dataset].columns.items() if isinstance(c, TextColumn) and cls.takes_text), None)
         return [
             f'dataset = "{dataset}"',
             f"by = {by}  # columns that make the keys; days need `windows`, numbers `bins`",
+            *([f'# by = ["{text}"]  # text: only what many people share shows; `selection` is its δ'] if text else []),
         ]
 
     # -- what kinds share ------------------------------------------------------------------------------------------

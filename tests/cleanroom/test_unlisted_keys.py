@@ -116,7 +116,7 @@ def test_what_many_share_shows_with_its_numbers_and_what_few_have_does_not(world
     table = document["tables"][0]
     column = next(each for each in table["columns"] if each["name"] == "people")
     half = (column["high"][0] - column["low"][0]) / 2
-    planned = {what: width for what, given, width in ran.plan.precision if given == "whatever it is"}
+    planned = {row.number: row.half for row in ran.plan.precision if row.given == "whatever it is"}
     assert half == pytest.approx(planned["people"], rel=1e-9)
     for key, real in truth(world, "device").items():
         assert abs(people[key] - real) < 3 * half  # 6 sigma: once in 10^9
