@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..dp.accounting import epsilon_of
-from ..dp.budget import Delta, Rho
+from ..dp.budget import DELTA_UNIT, Rho
 from ..policies.contract import Contract
-from ..policies.price import account
+from ..policies.price import account, counts_delta
 from .cells import harmless
 
 COLUMNS = (
@@ -38,9 +38,12 @@ ACTIVITIES = {
     "matched-count@1": "count of records in both data sets, with noise",
     "matched-by-tier@1": "counts of records in both data sets by the key they match by, with noise",
     "table@1": "counts and sums by the keys that a signed job declares, with noise",
+    "keys@1": "counts and sums by values that nobody listed, of those that many people share, with noise",
     "seed-moments@2": "sums of features over the seed, with noise (lookalike)",
     "person-fit@1": "sums over people, one step after another, with noise (model)",
     "person-scores@1": "histograms of scores over seeds and over others, with noise (model)",
+    "attribute-moments@1": "sums of features over people by attribute, with noise (completion)",
+    "answer-counts@1": "counts of right and wrong guesses, with noise (completion)",
     "score-histogram@1": "histogram of scores over the seed, with noise (lookalike)",
 }
 
@@ -91,7 +94,10 @@ def _safeguards(entry: Mapping[str, Any], contract: Contract) -> str:
     said = []
     for charge in entry["charges"]:
         rule = contract.dataset[charge["dataset"]].budget
-        epsilon = epsilon_of(Rho(charge["rho"]), Delta(rule.delta))
+        if counts_delta(charge["account"]):
+            said.append(f"{charge['dataset']}: delta {charge['rho'] / DELTA_UNIT:g} for values that nobody listed")
+            continue
+        epsilon = epsilon_of(Rho(charge["rho"]), rule.budget().delta)
         said.append(
             f"{charge['dataset']}: epsilon {epsilon:.4g} at delta {rule.delta:g} of {account_cap(contract, charge)}"
         )

@@ -215,12 +215,15 @@ def _nothing_left(error: Any) -> Explanation:
 
 
 def _missing_columns(error: Any) -> Explanation:
+    from ..matching.schemes import KINDS
+
     alike, first = f"; it has `{', '.join(error.alike)}`" if error.alike else "", error.columns[0]
+    known = f"the contract names it, as `columns.{first} = ...` or `id = ...`: rename the file's column to {first}"
+    held = f"say which column holds the {first}: `--column {first}=COLUMN`, or rename it to {first}"
     return Explanation(
         "columns",
         f"{error.path or 'the file'}: it has no column {', '.join(error.columns)} among its {error.found}{alike}",
-        f"rename a column to {first}, or name it with `--column {first}=COLUMN` where it is the identifier; the name "
-        f"of an ID or a feature stands in the contract's line `id = ...` or `columns.{first} = ...`",
+        held if first in KINDS else known,
         BAD_INPUT,
     )
 
@@ -408,6 +411,7 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
     "NoTarget": _simple("target", "{e.rule}", "{e.remedy}", USAGE),
     "EpsilonTooSmall": _simple("refused", "no noise keeps to so small an epsilon", "ask a larger one", REFUSED),
     "Unaffordable": _budget,
+    "SelectionSpent": _budget,
     "BudgetExceeded": _simple(
         "budget", "the account {e.account} does not hold what this costs", "`passbox ledger show`", BUDGET
     ),

@@ -40,7 +40,7 @@ from ...policies.jobs.lookalike import MOMENTS, SCORES, LookalikeJob
 from ..document import Count, Document, Figure, Share, Strict
 from ..matched import read_match
 from ..room import Dataset, Room
-from .measure import Contents, Made, Precision
+from .measure import Contents, Made, Planned
 
 HELD_OUT = 0.2
 """Share of the people whose seeds are kept for evaluation."""
@@ -117,14 +117,14 @@ class LookalikeMeasure:
         del room, allowed
         return ()
 
-    def precision(self, room: Room, allowed: Allowed) -> tuple[Precision, ...]:
+    def precision(self, room: Room, allowed: Allowed) -> tuple[Planned, ...]:
         """Half widths of the AUC for some match rates: the real one is secret."""
         job, spec = _asked(allowed.request.job), allowed.purchases[-1].specification
         sigma = spec.scale / SCALE_UNIT / 2**spec.bits
         rows = {name: held.rows for name, held in room.submitted().items()}
         people, seeds = round(HELD_OUT * rows[job.people]), rows[job.seed]
         return tuple(
-            (
+            Planned(
                 "auc",
                 f"{rate:.0%} of {job.seed} are among {job.people}, auc {ASSUMED_AUC}",
                 planned_auc_halfwidth(round(HELD_OUT * seeds * rate), people, sigma, ASSUMED_AUC),
@@ -196,12 +196,12 @@ def crowd_of(room: Room, job: LookalikeJob, people: Dataset) -> Crowd:
     table = room.read(people)
     design = Encoder.from_owner(table, declared_kinds(room.contract, job)).encode(table)
     keys = table.column("k").to_numpy()
-    return Crowd(design, held_out(keys, room.store.derive("split")), _keyed(keys, room.store.derive("ties")))
+    return Crowd(design, held_out(keys, room.store.derive("split")), keyed_hash(keys, room.store.derive("ties")))
 
 
 def held_out(handles: NDArray[np.uint64], key: bytes) -> NDArray[np.bool_]:
     """Whose seeds are kept for evaluation. Every row is in one part, whoever else is there."""
-    return _keyed(handles, key) < np.uint64(HELD_OUT * 2**64)
+    return keyed_hash(handles, key) < np.uint64(HELD_OUT * 2**64)
 
 
 def moments(crowd: Crowd, matched: NDArray[np.bool_], cells: int) -> Statistic:
@@ -227,7 +227,7 @@ def fitted(room: Room, allowed: Allowed, ledger: Ledger, people: Dataset, matche
     return Fitted(model, scores, crowd.tiebreak, crowd.held_out, bins, evaluation, (sums, counts))
 
 
-def _keyed(handles: NDArray[np.uint64], key: bytes) -> NDArray[np.uint64]:
+def keyed_hash(handles: NDArray[np.uint64], key: bytes) -> NDArray[np.uint64]:
     """A keyed hash of every handle, uniform on 64 bits, independent of who matched."""
     data = handles.astype("<u8").tobytes()
     hashed = (hashlib.blake2b(data[at : at + 8], key=key, digest_size=8).digest() for at in range(0, len(data), 8))

@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from ...dp.budget import Rho
-from ...dp.entry import Json, Specification
+from ...dp.canonical import Json
+from ...dp.entry import Specification
 from ...dp.scale import price
 from ..contract import Contract, Name
 from ..refused import Refused, Submitted

@@ -21,7 +21,7 @@ from passbox.cleanroom.log import BadLog, Log, log_of, read_log, write_log
 from passbox.cleanroom.measure.kinds import shape_of
 from passbox.cleanroom.room import open_room
 from passbox.cleanroom.submit import submit
-from passbox.dp.entry import canonical, digest
+from passbox.dp.canonical import canonical, digest
 from passbox.dp.note import NoteKey, sign_checkpoint
 from passbox.dp.scale import price
 from passbox.dp.tree import leaf_hash, root_of

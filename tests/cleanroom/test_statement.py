@@ -13,7 +13,7 @@ import pytest
 from passbox.cleanroom.cells import harmless
 from passbox.cleanroom.processing import COLUMNS, processing_csv
 from passbox.cleanroom.statement import Filter, NotAnEntry, statement
-from passbox.dp.entry import canonical
+from passbox.dp.canonical import canonical
 
 
 def cap(owner: str, rho: int) -> bytes:
