@@ -392,10 +392,10 @@ def _is_shaped(row, size, ats, at, shape):  # type: ignore[no-untyped-def]
     if at < 1 or at == size - 1:
         return False
     if shape == DOTTED_DOMAIN:
+        dotted = False
         for place in range(at + 2, size - 1):
-            if _byte(row + place) == 46:
-                return True
-        return False
+            dotted = dotted or _byte(row + place) == 46
+        return dotted
     return ats == 1
 
 
