@@ -99,8 +99,8 @@ class Brought:
 class Records:
     """Records as they go into a bundle, in order. own: the owner's IDs, if it has any; columns: as declared.
 
-    handles: the columns of the keys. people: how many people they are of. best: gives the digest of each one's best identifier, which stays at home:
-    (people, 32) uint8, piece by piece.
+    handles: the columns of the keys. people: how many people they are of. best: gives the digest of each one's best
+    identifier, which stays at home: (people, 32) uint8, piece by piece.
     """
 
     handles: pa.Table
