@@ -48,7 +48,7 @@ def explain(error: BaseException, contract: str = "", *, pays: bool = True) -> E
 
 
 def _said(words: Explanation, contract: str, pays: bool) -> Explanation:
-    hint = words.hint if pays else words.hint.replace(_AGAIN, "type it again")
+    hint = words.hint if pays else words.hint.replace(f"; if you {_AGAIN}", "").replace(_AGAIN, "type it again")
     return replace(words, hint=hint.replace("contract.toml", contract) if contract else hint)
 
 
