@@ -493,6 +493,9 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
         "`{e.folder}` is half done: remove it and type the same again, or choose another folder with `--out`",
         STOPPED,
     ),
+    "PipeStopped": _simple(
+        "interrupted", "stopped", "lines that went out count: drawn again, the same texts tell more", STOPPED
+    ),
     "KeyboardInterrupt": _simple("interrupted", "stopped", _AGAIN, STOPPED),
     "Abort": _simple("interrupted", "stopped", _AGAIN, STOPPED),
 }

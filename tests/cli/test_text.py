@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -125,6 +126,24 @@ def test_a_line_goes_out_before_the_next_one_comes(folder: Path) -> None:
             assert len(running.stdout.readline().split()) == words  # would wait for ever for a whole block
         running.stdin.close()
         assert running.wait() == 0
+
+
+def test_a_pipe_that_is_stopped_says_what_went_out_and_nothing_of_charges(folder: Path) -> None:
+    command = [sys.executable, "-m", "passbox", *PIPE]
+    given = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=folder, text=True, **given) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        running.stdin.write("aaaqx baaqx\n")
+        running.stdin.flush()
+        assert len(running.stdout.readline().split()) == 2
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate()
+    assert (running.returncode, out) == (130, "")
+    assert err.splitlines() == [
+        "2 words drawn at ε 3; none stood in for",
+        "stopped; lines that went out count: drawn again, the same texts tell more",
+    ]
 
 
 def test_a_pipe_ends_in_peace_where_nobody_reads(folder: Path) -> None:
