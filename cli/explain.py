@@ -48,7 +48,7 @@ def explain(error: BaseException, contract: str = "", *, pays: bool = True) -> E
 
 
 def _said(words: Explanation, contract: str, pays: bool) -> Explanation:
-    hint = words.hint if pays else words.hint.replace(_AGAIN, "type it again")
+    hint = words.hint if pays else words.hint.replace(f"; if you {_AGAIN}", "").replace(_AGAIN, "type it again")
     return replace(words, hint=hint.replace("contract.toml", contract) if contract else hint)
 
 
@@ -492,6 +492,9 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
         "stopped",
         "`{e.folder}` is half done: remove it and type the same again, or choose another folder with `--out`",
         STOPPED,
+    ),
+    "PipeStopped": _simple(
+        "interrupted", "stopped", "lines that went out count: drawn again, the same texts tell more", STOPPED
     ),
     "KeyboardInterrupt": _simple("interrupted", "stopped", _AGAIN, STOPPED),
     "Abort": _simple("interrupted", "stopped", _AGAIN, STOPPED),
