@@ -38,6 +38,7 @@ from ..dp.noisy import Noise, Noisy
 from .descent import DAMPING, Descent, Margins, Pull
 from .design import BITS, Block, Design, Float, Int, Mask
 from .draw import Draw
+from .effects import ColumnEffect, Held, explained
 from .lookalike import DesignMismatch, Model
 from .packed import PEOPLE_UNIT, POSITIVES_UNIT, Packed, level_unit, step_l2_squared
 
@@ -66,8 +67,8 @@ class DPGAM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         Errors: what `draw` raises; DesignMismatch where noise of another shape comes back.
         """
         packed = people if isinstance(people, Packed) else Packed.of(people)
-        self.model_, _ = self.fit_opened(packed, matched, draw(blank(packed.columns, self.steps)))
-        return self.model_
+        model, _ = self.fit_opened(packed, matched, draw(blank(packed.columns, self.steps)))
+        return model
 
     def fit_opened(self, people: Packed, matched: Mask, noise: Noisy | Noise) -> tuple[Model, Int]:
         """The model, and the noisy sums that it follows from, in the noise's own order: what a ledger settles.
@@ -93,8 +94,16 @@ class DPGAM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         sigma = float(np.ldexp(noise.scale, -noise.bits))
         with threadpool_limits(limits=1, user_api="blas"):
             margins = margins_of(columns, sums.margins(slice(0, _first(columns))), noise.scale)
-            descent = Descent(columns, margins, sigma**2 / self.steps, self.steps, self.damping)
-            return descent.model(_pull(columns, sums), digest)
+            self._descent = Descent(columns, margins, sigma**2 / self.steps, self.steps, self.damping)
+            self.model_ = self._descent.model(_pull(columns, sums), digest)
+        return self.model_
+
+    def explained(self) -> tuple[ColumnEffect, ...]:
+        """What the last model's columns add, with intervals, as if columns were independent (`effects`)."""
+        descent, model = self._descent, self.model_
+        pairs = zip(descent.columns, descent.margins.counts, strict=True)
+        held = [Held.alone(block, counts, descent.margins.people) for block, counts in pairs]
+        return explained(descent.columns, held, [effects.values for effects in model.columns], descent.known(model))
 
 
 def _first(columns: Sequence[Block]) -> int:

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -29,9 +29,11 @@ from ...dp.noisy import Noisy
 from ...dp.scale import SCALE_UNIT
 from ...modelling.audience import choose
 from ...modelling.design import BITS, MOMENTS_L2_SQUARED, Design
+from ...modelling.effects import ColumnEffect
 from ...modelling.evaluate import MOST_BINS, Evaluation, ScoreBins, evaluate, planned_auc_halfwidth
 from ...modelling.features import Category, Encoder, Kind, Number, Topics, most_cells
-from ...modelling.lookalike import Model, fit
+from ...modelling.lookalike import SeedGLM
+from ...modelling.scorer import Scorer
 from ...policies.check import Allowed
 from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn, SetColumn
 from ...policies.jobs.draw import Shape
@@ -40,6 +42,7 @@ from ...policies.jobs.lookalike import MOMENTS, SCORES, LookalikeJob
 from ..document import Count, Document, Figure, Share, Strict
 from ..matched import read_match
 from ..room import Dataset, Room
+from .effects import Effect, effects_json
 from .measure import Contents, Made, Precision
 
 HELD_OUT = 0.2
@@ -84,6 +87,7 @@ class Lookalike(Document):
     auc: Figure
     cuts: list[Cut]
     calibration: list[Bin]
+    effects: list[Effect] = []
 
 
 class LookalikeMeasure:
@@ -146,7 +150,8 @@ class Fitted:
     scores: log-odds. held_out: (rows,) bool. bins: of the held-out people by score. noisy: the two paid statistics.
     """
 
-    model: Model
+    scorer: Scorer
+    effects: tuple[ColumnEffect, ...]
     scores: NDArray[np.float64]
     tiebreak: NDArray[np.uint64]
     held_out: NDArray[np.bool_]
@@ -182,6 +187,7 @@ class Crowd:
     held_out: (rows,) bool, one in five by a keyed hash; the others train. tiebreak: a keyed hash.
     """
 
+    encoder: Encoder
     design: Design
     held_out: NDArray[np.bool_]
     tiebreak: NDArray[np.uint64]
@@ -194,9 +200,14 @@ class Crowd:
 def crowd_of(room: Room, job: LookalikeJob, people: Dataset) -> Crowd:
     """Read the people's table, and split it without looking at who matched."""
     table = room.read(people)
-    design = Encoder.from_owner(table, declared_kinds(room.contract, job)).encode(table)
+    encoder = Encoder.from_owner(table, declared_kinds(room.contract, job))
     keys = table.column("k").to_numpy()
-    return Crowd(design, held_out(keys, room.store.derive("split")), _keyed(keys, room.store.derive("ties")))
+    return Crowd(
+        encoder,
+        encoder.encode(table),
+        held_out(keys, room.store.derive("split")),
+        _keyed(keys, room.store.derive("ties")),
+    )
 
 
 def held_out(handles: NDArray[np.uint64], key: bytes) -> NDArray[np.bool_]:
@@ -214,17 +225,34 @@ def positives(crowd: Crowd, bins: ScoreBins, matched: NDArray[np.bool_], cells: 
     return histogram(bins.cell, matched[crowd.held_out], cells)
 
 
+Asked: TypeAlias = Callable[[Callable[[], Statistic]], Noisy]
+"""Finds a paid statistic, or makes the exact one and pays for its noisy twin."""
+
+
 def fitted(room: Room, allowed: Allowed, ledger: Ledger, people: Dataset, matched: NDArray[np.bool_]) -> Fitted:
     """Pay for the two statistics, or find them paid, and make of them what follows."""
-    crowd = crowd_of(room, _asked(allowed.request.job), people)
     first, second = allowed.purchases
-    sums = ledger.paid(first) or ledger.pay(first, moments(crowd, matched, first.specification.cells))
-    model = _fit(crowd.training, sums)
-    scores = model.score(crowd.design)
+    cells = first.specification.cells, second.specification.cells
+    return fitted_to(
+        crowd_of(room, _asked(allowed.request.job), people),
+        matched,
+        cells,
+        lambda exact: ledger.paid(first) or ledger.pay(first, exact()),
+        lambda exact: ledger.paid(second) or ledger.pay(second, exact()),
+    )
+
+
+def fitted_to(crowd: Crowd, matched: NDArray[np.bool_], cells: tuple[int, int], first: Asked, second: Asked) -> Fitted:
+    """`matched` goes into the two statistics, and no further."""
+    sums = first(lambda: moments(crowd, matched, cells[0]))
+    learner = _fit(crowd.training, sums)
+    scores = learner.model_.score(crowd.design)
     bins = ScoreBins.of(scores[crowd.held_out], crowd.tiebreak[crowd.held_out])
-    counts = ledger.paid(second) or ledger.pay(second, positives(crowd, bins, matched, second.specification.cells))
+    counts = second(lambda: positives(crowd, bins, matched, cells[1]))
     evaluation = evaluate(counts, bins.totals, bins.predicted)
-    return Fitted(model, scores, crowd.tiebreak, crowd.held_out, bins, evaluation, (sums, counts))
+    scorer = Scorer(crowd.encoder, learner.model_)
+    noisy = sums, counts
+    return Fitted(scorer, learner.explained(), scores, crowd.tiebreak, crowd.held_out, bins, evaluation, noisy)
 
 
 def _keyed(handles: NDArray[np.uint64], key: bytes) -> NDArray[np.uint64]:
@@ -245,10 +273,12 @@ def _padded(sums: Statistic, cells: int) -> Statistic:
     return Statistic(values, sums.bits, sums.l2_squared)
 
 
-def _fit(design: Design, sums: Noisy) -> Model:
+def _fit(design: Design, sums: Noisy) -> SeedGLM:
     """Fit on the cells that the owner's bins fill; the noise in the others is thrown away."""
     used = np.r_[0 : design.cells, len(sums.values) - 1]
-    return fit(design, Noisy(sums.values[used], sums.scale, sums.bits, sums.receipt))
+    learner = SeedGLM()
+    learner.fit_noisy(design, Noisy(sums.values[used], sums.scale, sums.bits, sums.receipt))
+    return learner
 
 
 def contents(fit: Fitted, tokens: NDArray[np.uint64], size: int) -> Contents:
@@ -257,7 +287,8 @@ def contents(fit: Fitted, tokens: NDArray[np.uint64], size: int) -> Contents:
     audience = io.BytesIO()
     pq.write_table(pa.table({"token": chosen}), audience)
     values = {"people": len(fit.scores), "audience": {"size": len(chosen)}, **_figures(fit.evaluation)}
-    return Contents(values, {"audience.parquet": audience.getvalue(), "model.json": fit.model.to_json().encode()})
+    values["effects"] = effects_json(fit.effects)
+    return Contents(values, {"audience.parquet": audience.getvalue(), "model.json": fit.scorer.to_json().encode()})
 
 
 def reread(counts: Noisy, calibration: Sequence[Mapping[str, Any]]) -> dict[str, object]:

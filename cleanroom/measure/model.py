@@ -28,6 +28,7 @@ from ...modelling.features import Encoder
 from ...modelling.grid import BINS, binned, score_ends
 from ...modelling.packed import Packed
 from ...modelling.person import DPGAM, STEPS, blank
+from ...modelling.scorer import Scorer
 from ...policies.check import Allowed
 from ...policies.contract import Contract
 from ...policies.jobs.draw import Shape
@@ -36,6 +37,7 @@ from ...policies.jobs.model import FIT, SCORES, ModelJob
 from ..document import Document, Figure, Strict
 from ..matched import read_match
 from ..room import Room
+from .effects import Effect, effects_json
 from .lookalike import HELD_OUT, held_out, kinds_of
 from .measure import Contents, Made, Precision
 
@@ -61,6 +63,7 @@ class ModelRelease(Document):
     auc: Figure
     cuts: list[Cut]
     rates: list[Figure]
+    effects: list[Effect] = []
 
 
 class ModelMeasure:
@@ -92,10 +95,12 @@ class ModelMeasure:
         encoder = _encoder(room.contract, job)
         design = encoder.encode(table)
         sums = ledger.paid(first) or _settled(ledger, first, design.take(~out), matched[~out])
-        model = DPGAM().refit(_blocks(encoder), encoder.digest, sums)
+        learner = DPGAM()
+        model = learner.refit(_blocks(encoder), encoder.digest, sums)
         cells = binned(model.score(design.take(out)), score_ends(_blocks(encoder), sums.values, sums.scale, model))
         scores = ledger.paid(second) or ledger.pay(second, _histograms(cells, matched[out]))
-        return Made((sums, scores), Contents(_figures(scores), {"model.json": model.to_json().encode()}))
+        values = {**_figures(scores), "effects": effects_json(learner.explained())}
+        return Made((sums, scores), Contents(values, {"model.json": Scorer(encoder, model).to_json().encode()}))
 
     def figures(self, document: Mapping[str, Any], noisy: Sequence[Noisy]) -> dict[str, object]:
         del document

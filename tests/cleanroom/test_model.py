@@ -23,8 +23,8 @@ from passbox.dp.entry import Purchase
 from passbox.dp.ledger import Ledger
 from passbox.dp.noisy import Noise, Noisy, Receipt
 from passbox.modelling.evaluate_noisy import evaluate_noisy
-from passbox.modelling.lookalike import Model
 from passbox.modelling.person import DPGAM
+from passbox.modelling.scorer import Scorer
 from passbox.policies.check import Refused
 from passbox.policies.jobs.model import FIT, SCORES
 
@@ -162,7 +162,7 @@ def test_the_model_follows_from_its_noisy_sums(world: World) -> None:
     request = world.request("model", recipients=BOTH)
     encoder = measure._encoder(world.agreement.contract, measure._asked(request.job))
     again = DPGAM().refit(measure._blocks(encoder), encoder.digest, noisy)
-    assert again.to_json() == Model.from_json(opened.files["model.json"].decode()).to_json()
+    assert again.to_json() == Scorer.from_json(opened.files["model.json"].decode()).model.to_json()
 
 
 @pytest.mark.parametrize("change", ["label", "person"])
