@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import contract, demo, doctor, identifiers, job, keys, ledger, prepare, recovery, release, room, text
+from . import audit, contract, demo, doctor, identifiers, job, keys, ledger, prepare, recovery, release, room, text
 from .help import built, help_of, path_of
 
 EXIT_CODES = (
@@ -42,6 +42,7 @@ app.add_typer(ledger.app, name="ledger")
 room.app.command("close")(recovery.close)
 ledger.app.command("recover")(recovery.recover)
 ledger.app.command("approve")(recovery.approve)
+app.add_typer(audit.app, name="audit")
 app.add_typer(text.app, name="text")
 app.add_typer(doctor.app, name="doctor")
 

@@ -290,7 +290,7 @@ class Ledger:
 
     def _bought(self, purchase: Purchase, statistic: Statistic, kind: str) -> Noisy:
         refuse_unpaid(purchase)
-        _refuse_mismatch(purchase, statistic)
+        refuse_mismatch(purchase, statistic)
         purchase.key  # noqa: B018 - digested once, and not while others wait
         with self._storage.writing():
             stored = self._stored(purchase)
@@ -522,7 +522,7 @@ def _release(purchase: Purchase, taken: list[Json], covered: Sequence[Charge], c
     }
 
 
-def _refuse_mismatch(purchase: Purchase, statistic: Statistic) -> None:
+def refuse_mismatch(purchase: Purchase, statistic: Statistic) -> None:
     """What a plan promised of a statistic holds, and its charges are whole. Errors: SpecificationMismatch."""
     spec, values = purchase.specification, statistic.values
     cost = price(spec.l2_squared, spec.scale)

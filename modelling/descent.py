@@ -258,7 +258,7 @@ def _floored(matrix: Float, floor: float = FLOOR) -> Float:
 
 
 def _known(bent: Float, along: Float, weights: Float, pulls: Float, noise: float) -> Known:
-    """A column's likelihood from its noisy pulls near some weights. What lies along its mean belongs to the intercept."""
+    """A column's likelihood from its noisy pulls near some weights. What lies along its mean is the intercept's."""
     unit = along / max(float(np.linalg.norm(along)), 1e-12)
     seen = bent @ weights + pulls - unit * float(unit @ pulls)
     through = np.linalg.solve(bent + noise * np.eye(len(bent)), np.column_stack([bent, seen]))

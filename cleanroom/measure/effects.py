@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ...modelling.effects import ColumnEffect
+from ...modelling.features import Encoder, Number, Ordinal
 from ..document import Figure, Strict
 
 
@@ -20,18 +21,22 @@ class Level(Strict):
 
 
 class Effect(Strict):
-    """matters: standard deviation over people of what the column adds (`modelling.effects`)."""
+    """matters: standard deviation over people of what the column adds (`modelling.effects`). ordered: whether its
+    levels stand in order."""
 
     column: str
+    ordered: bool
     matters: Figure
     levels: list[Level]
 
 
-def effects_json(found: Sequence[ColumnEffect]) -> list[dict[str, object]]:
+def effects_json(found: Sequence[ColumnEffect], encoder: Encoder) -> list[dict[str, object]]:
     """Levels that nobody has are left out."""
+    ordered = {column.kind.name for column in encoder.columns if isinstance(column.kind, Number | Ordinal)}
     return [
         {
             "column": column.name,
+            "ordered": column.name in ordered,
             "matters": column.matters.as_json(),
             "levels": [
                 {"level": level.level, "share": level.share, "effect": level.effect.as_json()}

@@ -16,12 +16,13 @@ import hashlib
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ...dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED, Statistic, histogram
 from ...dp.ledger import Ledger
@@ -87,7 +88,7 @@ class Lookalike(Document):
     auc: Figure
     cuts: list[Cut]
     calibration: list[Bin]
-    effects: list[Effect] = []
+    effects: Annotated[list[Effect], Field(default_factory=list)]
 
 
 class LookalikeMeasure:
@@ -287,7 +288,7 @@ def contents(fit: Fitted, tokens: NDArray[np.uint64], size: int) -> Contents:
     audience = io.BytesIO()
     pq.write_table(pa.table({"token": chosen}), audience)
     values = {"people": len(fit.scores), "audience": {"size": len(chosen)}, **_figures(fit.evaluation)}
-    values["effects"] = effects_json(fit.effects)
+    values["effects"] = effects_json(fit.effects, fit.scorer.encoder)
     return Contents(values, {"audience.parquet": audience.getvalue(), "model.json": fit.scorer.to_json().encode()})
 
 

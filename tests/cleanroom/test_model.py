@@ -85,7 +85,7 @@ def test_the_noise_is_opened_settled_and_forgotten(world: World) -> None:
 
 def _blocks(world: World) -> Any:
     request = world.request("model", recipients=BOTH)
-    return measure._blocks(measure._encoder(world.agreement.contract, measure._asked(request.job)))
+    return measure._blocks(measure.encoder_of(world.agreement.contract, measure._asked(request.job)))
 
 
 def test_the_same_job_gives_the_same_file_and_costs_nothing_more(world: World) -> None:
@@ -160,7 +160,7 @@ def test_the_model_follows_from_its_noisy_sums(world: World) -> None:
     spec = json.loads(item["entry"])["specification"]
     noisy = Noisy(np.array(item["values"]), spec["scale"] / 2**20, 20, Receipt("", 0, b"", ""))
     request = world.request("model", recipients=BOTH)
-    encoder = measure._encoder(world.agreement.contract, measure._asked(request.job))
+    encoder = measure.encoder_of(world.agreement.contract, measure._asked(request.job))
     again = DPGAM().refit(measure._blocks(encoder), encoder.digest, noisy)
     assert again.to_json() == Scorer.from_json(opened.files["model.json"].decode()).model.to_json()
 
