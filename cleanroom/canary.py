@@ -83,7 +83,7 @@ class Audit:
 
 
 def job_to_audit(contract: Contract, data: bytes, rule: Allowance, epsilon: float) -> LookalikeJob | ModelJob:
-    """The job that `rule` allows, as `passbox job new` drafts it, whatever caps would say. rule: of a kind that learns."""
+    """The job that `rule` allows, as `passbox job new` drafts it, whatever caps say. rule: of a kind that learns."""
     lines = KINDS[rule.job].draft(contract, None)
     job = parse_job(job_text(rule.job, digest(data), lines, rule.recipients, epsilon).encode())
     assert isinstance(job, LookalikeJob | ModelJob)  # noqa: S101 - the caller ensures it

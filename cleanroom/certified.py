@@ -18,7 +18,7 @@ from ..dp.text.neighbours import Progress
 from ..dp.text.statement import PrivateColumn, Statement
 from ..dp.text.table import Table, of_values
 from ..dp.text.vocabulary import Vocabulary
-from ..policies.contract import CategoryColumn, DatasetRule, SetColumn
+from ..policies.contract import ChoiceColumn, DatasetRule, SetColumn
 from .bundle import Manifest
 from .lexicon import vocabulary_of
 from .privatise import Values, middle_of, statement_path
@@ -66,7 +66,7 @@ def declared_values(rule: DatasetRule) -> Mapping[str, Declared]:
     return {
         name: (tuple(column.values), column.at_most if isinstance(column, SetColumn) else 1)
         for name, column in rule.columns.items()
-        if isinstance(column, CategoryColumn | SetColumn)
+        if isinstance(column, ChoiceColumn | SetColumn)
     }
 
 

@@ -8,7 +8,22 @@ from typing import Annotated
 
 import typer
 
-from . import audit, contract, demo, doctor, identifiers, job, keys, ledger, prepare, recovery, release, room, text
+from . import (
+    audit,
+    contract,
+    demo,
+    doctor,
+    identifiers,
+    job,
+    keys,
+    ledger,
+    model,
+    prepare,
+    recovery,
+    release,
+    room,
+    text,
+)
 from .help import built, help_of, path_of
 
 EXIT_CODES = (
@@ -38,6 +53,7 @@ app.add_typer(job.app, name="job")
 app.command("plan", short_help="Say what a job would cost, and whether it fits.")(job.plan)
 app.command("run", short_help="Run a signed job: check, pay, release, seal.")(job.run)
 app.add_typer(release.app, name="release")
+app.add_typer(model.app, name="model")
 app.add_typer(ledger.app, name="ledger")
 room.app.command("close")(recovery.close)
 ledger.app.command("recover")(recovery.recover)

@@ -275,6 +275,8 @@ def _domain(column: Column) -> str:
         return "a household, such as an IP address; keyed before it leaves"
     if column.kind == "category":
         return f"one of {', '.join(column.values)}"
+    if column.kind == "ordinal":
+        return f"one of {' < '.join(column.values)}"
     return f"up to {column.at_most} of {', '.join(column.values)}"
 
 

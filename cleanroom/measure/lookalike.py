@@ -32,11 +32,11 @@ from ...modelling.audience import choose
 from ...modelling.design import BITS, MOMENTS_L2_SQUARED, Design
 from ...modelling.effects import ColumnEffect
 from ...modelling.evaluate import MOST_BINS, Evaluation, ScoreBins, evaluate, planned_auc_halfwidth
-from ...modelling.features import Category, Encoder, Kind, Number, Topics, most_cells
+from ...modelling.features import Category, Encoder, Kind, Number, Ordinal, Topics, most_cells
 from ...modelling.lookalike import SeedGLM
 from ...modelling.scorer import Scorer
 from ...policies.check import Allowed
-from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn, SetColumn
+from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn, OrdinalColumn, SetColumn
 from ...policies.jobs.draw import Shape
 from ...policies.jobs.job import Job
 from ...policies.jobs.lookalike import MOMENTS, SCORES, LookalikeJob
@@ -177,6 +177,8 @@ def _kind(name: str, column: Column) -> Kind:
         return Number(name, *column.bounds)
     if isinstance(column, CategoryColumn):
         return Category(name, tuple(column.values))
+    if isinstance(column, OrdinalColumn):
+        return Ordinal(name, tuple(column.values))
     assert isinstance(column, SetColumn)  # noqa: S101 - the job names no column of another kind (`LEARNABLE`)
     return Topics(name, tuple(column.values), column.at_most)
 

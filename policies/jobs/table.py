@@ -16,7 +16,7 @@ from ...dp.entry import Specification
 from ...dp.keys import Dimension
 from ...dp.scale import SCALE_UNIT
 from ..contract import (
-    CategoryColumn,
+    ChoiceColumn,
     Contract,
     DatasetRule,
     DateColumn,
@@ -139,7 +139,7 @@ class TableJob(Job):
         del size
         held = contract.dataset
         dataset = next((name for name, rule in held.items() if rule.rows == "events"), next(iter(held)))
-        category = next((n for n, c in held[dataset].columns.items() if isinstance(c, CategoryColumn)), None)
+        category = next((n for n, c in held[dataset].columns.items() if isinstance(c, ChoiceColumn)), None)
         by = f'["{category}"]' if category else "[]"
         return [
             f'dataset = "{dataset}"',
@@ -217,7 +217,7 @@ def _kept(terms: Terms, whole: str, wanted: Filter) -> Kept:
     """One filter, as declared. Errors: Refused."""
     column, name = terms.column(whole), whole.partition(".")[2]
     clause = f"where {name}"
-    if isinstance(column, CategoryColumn | FlagColumn):
+    if isinstance(column, ChoiceColumn | FlagColumn):
         known = ["no", "yes"] if isinstance(column, FlagColumn) else column.values
         unknown = [value for value in wanted if value not in known]
         if unknown:
