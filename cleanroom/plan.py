@@ -17,6 +17,7 @@ from ..policies.check import Allowed, Refused, check
 from ..policies.price import delta_of_job
 from ..policies.request import Request
 from ..policies.sentences import names
+from .few import too_few
 from .measure.kinds import MEASURES, shape_of
 from .room import Room
 
@@ -90,7 +91,8 @@ class Plan:
     precision: rows of (what, assumption, half width of a 95 % interval). worst_case: the best test for one person's
     presence, as its AUC, at this job's ε and at others. largest: the largest ε at which a job of this kind fits now;
     largest_cosigned: the same once a witness has cosigned all there is; None where the contract names no witness.
-    notes: what the numbers leave out, by the bounds that were declared and asked.
+    notes: what the numbers leave out, by the bounds that were declared and asked. warnings: what deserves a second look
+    before it is run.
     """
 
     allowed: Allowed
@@ -101,6 +103,7 @@ class Plan:
     largest_cosigned: float | None
     paid: bool
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def unaffordable(self) -> Unaffordable | None:
         """Why it does not fit, first by what no cosigning would mend; None where it fits."""
@@ -134,7 +137,12 @@ def plan(room: Room, request: Request) -> Plan:
         _largest(room, allowed, cosigned) if room.contract.window() else None,
         paid,
         MEASURES[allowed.request.job.kind].said(room, allowed),
+        (*allowed.warnings, *_few(room, allowed)),
     )
+
+
+def _few(room: Room, allowed: Allowed) -> tuple[str, ...]:
+    return too_few(room.contract, allowed, {name: held.rows for name, held in room.submitted().items()})
 
 
 def _refuse_used(ledger: Ledger, allowed: Allowed) -> None:

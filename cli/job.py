@@ -125,7 +125,7 @@ def plan(
         parts += _explained(planned)
     then = "" if planned.unaffordable() else f"`passbox run {room} {job}`"
     data = _plan_json(planned) | ({"target": asdict(found)} if found else {})
-    say(Result(data, parts, then, warnings=planned.allowed.warnings), as_json)
+    say(Result(data, parts, then, warnings=planned.warnings), as_json)
 
 
 def _needed(found: Target) -> str:
@@ -225,7 +225,7 @@ def _plan_json(planned: Plan) -> dict[str, Any]:
         "worst_case": [{"epsilon": epsilon, "auc": auc} for epsilon, auc in planned.worst_case],
         "learns": list(planned.allowed.learns),
         "notes": list(planned.notes),
-        "warnings": list(planned.allowed.warnings),
+        "warnings": list(planned.warnings),
     }
 
 
