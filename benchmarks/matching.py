@@ -190,7 +190,7 @@ def ours_csv(folder: Path) -> Work:
     key = keyer("passbox@1", MatchKey(bytes(range(32))), bytes(32))
 
     def side(name: str) -> Handles:
-        made = records(Brought(folder / f"{name}.csv", contract, name), key).handles
+        made = records(Brought(folder / f"{name}.csv", contract, name), key, bytes(32)).handles
         return Handles(made.column("k").to_numpy(), made.column("k2").to_numpy())
 
     return lambda: int((look_up(side("seeds"), side("people")) >= 0).sum())  # both ascend, as they are submitted

@@ -6,7 +6,8 @@
 CPU seconds of one process, the median of some rounds, each round raw and ours in turn: quote ratios. "Ours" is the
 whole path: rows to exact integers, then the real draw of noise. The last part draws 10,000 releases and holds their
 errors against the Gaussian that (ε, δ) asks for at the least. Large: 10 M rows x 100,000 keys, in a process of its own,
-so that its memory can be told.
+so that its memory can be told. Plans: check and plan of the campaign demo's jobs in its room, each time at another ε,
+so that nothing of a plan before it is of use but how its tables are laid out; the first is told apart.
 """
 
 from __future__ import annotations
@@ -88,6 +89,29 @@ def large() -> dict[str, float]:
     return {"cpu": ours, "raw": bare, "allowed": limit, "of_allowed": ours / limit, "rss_gib": memory}
 
 
+def planned(rounds: int = 20) -> dict[str, float]:
+    """CPU milliseconds of check and plan together, for each job of the demo."""
+    from passbox.cleanroom.job import plan, read_request
+    from passbox.cleanroom.room import open_room
+    from passbox.policies.request import Request
+
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        demo = [sys.executable, "-m", "passbox", "demo", "--campaign", "--json", "--out", f"{folder}/demo"]
+        subprocess.run(demo, check=True, capture_output=True)
+        room = open_room(Path(folder, "demo", "operator", "spring"))
+        for kind in ("reach", "frequency", "campaign", "topics"):
+            asked = read_request(room, Path(folder, "demo", "operator", f"{kind}.toml"))
+            taken = []
+            for at in range(rounds):
+                job = asked.job.model_copy(update={"epsilon": 0.1 + at / 1000})
+                start = time.process_time()
+                plan(room, Request(job, asked.data, asked.asker, asked.signature))
+                taken.append(1000 * (time.process_time() - start))
+            found |= {kind: statistics.median(taken), f"{kind} first": taken[0]}
+    return found
+
+
 def errors(releases: int = 10_000) -> dict[str, float]:
     """Noise of three measures of one request against the least that a Gaussian may have at this (ε, δ)."""
     measures = (People(), Count("views", 20), Sum("spend", "v", 0, 500, parts=100, at_most=800))
@@ -131,6 +155,7 @@ def measured(rows: int, peers: dict[str, str]) -> dict[str, object]:
             result[f"peer {name}"] = {"cpu": cpu, "times ours": cpu / ours_bounded} if cpu else "did not run"
     done = subprocess.run([sys.executable, __file__, "--large"], capture_output=True, text=True, check=True)
     result["10 M rows, 100,000 keys"] = json.loads(done.stdout)
+    result["plan and check, CPU ms"] = planned()
     result["error against the best Gaussian, 10,000 draws"] = errors()
     return result
 

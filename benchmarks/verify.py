@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT / "tests/vectors/ledger"))
 
 from pen import Files, Pen  # noqa: E402
 
-from passbox.dp.entry import canonical, digest  # noqa: E402
+from passbox.dp.canonical import canonical, digest  # noqa: E402
 
 PAGE, NODE = ROOT / "cleanroom/verifier/verify_ledger.py", ROOT / "docs/verify_ledger.mjs"
 

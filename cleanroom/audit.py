@@ -39,7 +39,7 @@ from .recompute import NOT_CARRIED, read_entry
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """One account at the end of a verified log."""
+    """One account at the end of a verified log. cap, rho: of one that counts δ, in whole units of 10^-18."""
 
     account: str
     epsilon: float

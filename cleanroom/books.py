@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from ..dp.account import Cap
+from ..dp.canonical import Json, canonical
 from ..dp.carry import Carried
-from ..dp.entry import Json, canonical
 from ..policies.agreement import Agreement
 from .bundle import Manifest
 from .log import Log

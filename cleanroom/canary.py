@@ -116,7 +116,7 @@ def audit(
 def _of_lookalike(
     contract: Contract, job: LookalikeJob, bought: tuple[Purchase, ...], runs: int, progress: Progress
 ) -> tuple[list[Finding], tuple[str, ...]]:
-    first, second = bought
+    first, *_, second = bought
     kinds, moves = lookalike.declared_kinds(contract, job), job.rows_moved(contract)
     crowd, canaries = _crowd(kinds, moves)
     listed = _coins(len(canaries), SEEDS) & ~canaries
@@ -126,7 +126,7 @@ def _of_lookalike(
     findings = [
         Finding("fit", "the longest row there can be, on the list or not", not fit.leaks, fit),
         Finding("scores", "one seed more in a score bin", not scores.leaks, scores),
-        Finding("audience", "it follows from the noisy numbers alone, whoever is on the list", _follows(crowd, bought)),
+        Finding("audience", "it follows from the noisy numbers, whoever is on the list", _follows(crowd, job, bought)),
     ]
     cells = first.specification.cells
     if cells < FEWEST_COORDINATES:
@@ -166,29 +166,22 @@ def _on_scores(
     return moved(lambda statistic: rehearsed(purchase, statistic), outside, inside)
 
 
-def _follows(crowd: lookalike.Crowd, bought: tuple[Purchase, ...]) -> bool:
+def _follows(crowd: lookalike.Crowd, job: LookalikeJob, bought: tuple[Purchase, ...]) -> bool:
     """The audience and every other file, from held noisy bytes and other labels."""
-    rows, cells = crowd.design.rows, (bought[0].specification.cells, bought[1].specification.cells)
-    tokens = np.arange(rows, dtype=np.uint64)
-    held: dict[int, Noisy] = {}
+    rows = crowd.design.rows
+    tokens, held = np.arange(rows, dtype=np.uint64), dict[str, Noisy]()
 
-    def asked(which: int) -> lookalike.Asked:
-        def ask(exact: Callable[[], Statistic]) -> Noisy:
-            statistic = exact()
-            if which not in held:
-                held[which] = rehearsed(bought[which], statistic)
-            return held[which]
-
-        return ask
+    def pay(purchase: Purchase, exact: Callable[[], Statistic]) -> Noisy:
+        statistic = exact()
+        return held.setdefault(purchase.key, rehearsed(purchase, statistic))
 
     def given(_noisy: Noisy, label: NDArray[np.bool_]) -> NDArray[np.int64]:
-        fit = lookalike.fitted_to(crowd, label, cells, asked(0), asked(1))
-        made = lookalike.contents(fit, tokens, rows // 10)
+        made = lookalike.contents(lookalike.fitted_to(crowd, label, job, bought, pay), tokens, rows // 10)
         return np.frombuffer(b"".join([repr(made.values).encode(), *made.files.values()]), dtype=np.uint8).astype("i8")
 
     labels = [_coins(rows, 0.2) for _ in range(LABELS)]
-    given(rehearsed(bought[0], lookalike.moments(crowd, labels[0], cells[0])), labels[0])
-    return follows_from(given, held[0], labels)
+    first = pay(bought[0], lambda: lookalike.moments(crowd, labels[0], bought[0].specification.cells))
+    return follows_from(given, first, labels)
 
 
 def _many(kinds: list[Kind], purchase: Purchase, canaries: int, epsilon: float, delta: float) -> Audited:

@@ -26,10 +26,15 @@ from ..policies.contract import (
     HouseholdColumn,
     NumberColumn,
     SetColumn,
+    TextColumn,
 )
 
 _EPOCH = date(1970, 1, 1)
 _HOUSEHOLD = b"passbox household\0"
+LONGEST_VALUE = 200
+"""Characters of a value that nobody listed."""
+_UNPLAIN = r"[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}]"
+"""Control characters, and marks that turn or hide what follows."""
 _YES, _NO = ("yes", "true", "1"), ("no", "false", "0")
 
 
@@ -121,6 +126,8 @@ def _read(name: str, column: pa.ChunkedArray, declared: Column, key: bytes) -> t
         return (*_days(name, column, declared), 0)
     if isinstance(declared, HouseholdColumn):
         return (_households(name, column, key), {}, 0)
+    if isinstance(declared, TextColumn):
+        return (*_texts(name, column), 0)
     return _sets(name, column, declared)
 
 
@@ -148,6 +155,16 @@ def _categories(name: str, column: pa.ChunkedArray, declared: ChoiceColumn) -> t
     series = _text(name, column)
     unknown = (series.is_not_null() & ~series.is_in(declared.values)).to_numpy()
     return series.to_arrow().cast(pa.string()), {"value not declared": unknown}
+
+
+def _texts(name: str, column: pa.ChunkedArray) -> tuple[pa.Array, Faults]:
+    """Short text of one line, as it is."""
+    series = _text(name, column)
+    there = series.is_not_null()
+    long = (series.str.len_chars() > LONGEST_VALUE).fill_null(value=False)
+    hidden = (there & series.str.contains(_UNPLAIN)).fill_null(value=False)
+    faults = {f"longer than {LONGEST_VALUE} characters": long.to_numpy(), "invisible characters": hidden.to_numpy()}
+    return series.to_arrow().cast(pa.string()), faults
 
 
 def _flags(name: str, column: pa.ChunkedArray) -> tuple[pa.Array, Faults]:
@@ -258,6 +275,10 @@ def _faults(values: pa.ChunkedArray, declared: Column, name: str) -> Iterator[st
     """Looks at the values where they lie: a room copies nothing that it may yet refuse."""
     if isinstance(declared, HouseholdColumn):
         return
+    if isinstance(declared, TextColumn):
+        found = _texts(name, values)[1]
+        yield from (f"{name}: {fault}" for fault, rows in found.items() if rows.any())
+        return
     if isinstance(declared, FlagColumn):
         if not _all(pc.or_(pc.equal(values, 0.0), pc.equal(values, 1.0))):
             yield f"{name}: not yes or no"
@@ -302,4 +323,5 @@ _TYPES = {
     "flag": pa.float64(),
     "date": pa.float64(),
     "household": pa.uint64(),
+    "text": pa.string(),
 }

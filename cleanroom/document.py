@@ -43,13 +43,17 @@ class Under(Strict):
 
 
 class ReceiptEntry(Strict):
-    """A noisy statistic: its entry as logged, where that stands in the log, and what it commits to."""
+    """A noisy statistic: its entry as logged, where that stands in the log, and what it commits to.
+
+    keys: those that show, where nobody listed them. Then there may be none, and no values.
+    """
 
     sequence: Count
     entry: str
     proof: list[Hex]
     nonce: Hex
-    values: Annotated[list[Integer], Field(min_length=1)]
+    values: list[Integer]
+    keys: list[str] | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Paid(Strict):

@@ -25,10 +25,14 @@ def doubts(contract: Contract, dataset: str, rows: int) -> tuple[str, ...]:
 
 
 def _too_few(contract: Contract, dataset: str, rows: int) -> list[str]:
-    """As jobs count (`policies.jobs`): an overlap looks at both lists, a lookalike at the seed."""
+    """As jobs count (`policies.jobs`): an overlap looks at both lists, a lookalike at the seed, a completion at who
+    knows attributes."""
     kinds = {rule.job for rule in contract.rules.allow}
     least, has_features = contract.rules.smallest_seed, bool(contract.dataset[dataset].columns)
-    looking = [kind for kind in sorted(kinds) if kind == "overlap" or not has_features]
+    knows = has_features and contract.dataset[dataset].id is None
+    looking = [
+        kind for kind in sorted(kinds) if kind == "overlap" or (knows if kind == "completion" else not has_features)
+    ]
     said = []
     if looking and rows < least:
         said.append(f"{_rows(rows)} fewer than smallest_seed = {least}: {' and '.join(looking)} will be refused")

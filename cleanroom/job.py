@@ -26,6 +26,7 @@ from .matched import match as match
 from .matched import read_match as read_match
 from .measure.kinds import MEASURES
 from .plan import Plan as Plan
+from .plan import SelectionSpent as SelectionSpent
 from .plan import Unaffordable as Unaffordable
 from .plan import plan as plan
 from .release import Listed, publish, published, release_id
@@ -71,9 +72,9 @@ class Ran:
 def run(room: Room, request: Request) -> Ran:
     """Check, pay, make the release, seal it. The same job gives the same release and costs nothing more.
 
-    Errors: Refused and Unaffordable (both logged as denials, but for a contract that has expired: where the clock was
-    wrong, a later hour would stand above all that follows), NotMatched, and those of the ledger. Nothing is
-    half-applied: killed after it paid, it goes on from the stored noise.
+    Errors: Refused, Unaffordable and SelectionSpent (all logged as denials, but for a contract that has expired: where
+    the clock was wrong, a later hour would stand above all that follows), NotMatched, and those of the ledger. Nothing
+    is half-applied: killed after it paid, it goes on from the stored noise.
     """
     room.refuse_expired()
     with room.changing():
@@ -93,7 +94,7 @@ def _planned(room: Room, request: Request) -> Plan:
     try:
         planned = plan(room, request)
         planned.refuse_unaffordable()
-    except (Refused, Unaffordable) as refusal:
+    except (Refused, Unaffordable, SelectionSpent) as refusal:
         clause = refusal.clause if isinstance(refusal, Refused) else "budget"
         with room.ledger() as ledger:
             ledger.deny(context_of(room.agreement, request), clause)

@@ -25,11 +25,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 import pyrage
 
-from ..dp.entry import commitment_to, digest
+from ..dp.canonical import digest
+from ..dp.entry import commitment_to
 from ..dp.noisy import Noisy, Receipt
 from ..dp.note import BadNote, parse_note, verify_checkpoint, verify_note
 from ..dp.scale import SCALE_UNIT
@@ -37,10 +39,13 @@ from ..dp.tree import leaf_hash, verify_inclusion
 from ..policies.agreement import read_contract
 from .cells import harmless
 from .files import write_new
+from .measure.completed import schema as completed
 from .measure.kinds import MEASURES
 from .release import NOTE, BadRelease, note_text, read_document
 
-LARGEST = {"release.json": 2**26, "audience.parquet": 2**32, "model.json": 2**28, NOTE: 2**16}
+PEOPLE = ("audience.parquet", "completed.parquet")
+"""Files with a row a person, by token."""
+LARGEST = {"release.json": 2**26, **dict.fromkeys(PEOPLE, 2**32), "model.json": 2**28, NOTE: 2**16}
 """Members of a release and their bytes, unpacked, above which it is refused."""
 
 _ZIP_FAULTS = (
@@ -60,7 +65,8 @@ AUDIENCE = pa.schema([("token", pa.uint64())])
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A release as its reader has it. document: release.json. audience: own IDs, or tokens without the `.ids` file."""
+    """A release as its reader has it. document: release.json. audience: people by own IDs, or by tokens without the
+    `.ids` file; what is said of each stands beside."""
 
     document: dict[str, object]
     audience: pa.Table | None
@@ -76,25 +82,27 @@ def open_release(path: Path, identity: str, ids: Path | None) -> Opened:
     check_receipt(path, document)
     if set(files) - {NOTE, "release.json"} != MEASURES[str(document["kind"])].files:
         raise _not_whole(path)
-    audience = _audience(path, document, files) if "audience.parquet" in files else None
+    audience = next((_audience(path, document, name, files[name]) for name in PEOPLE if name in files), None)
     if audience is not None and ids is not None:
         audience = _own_ids(path, audience, ids)
     return Opened(document, audience, files)
 
 
-def _audience(path: Path, document: Mapping[str, Any], files: Mapping[str, bytes]) -> pa.Table:
+def _audience(path: Path, document: Mapping[str, Any], name: str, data: bytes) -> pa.Table:
     """As many tokens as the release says. How many there are is looked up before any is read, and random tokens do not
     compress: a small file that holds many unpacks without end."""
-    data = files["audience.parquet"]
+    chosen = name == PEOPLE[0]
+    schema, size = (AUDIENCE, document["audience"]["size"]) if chosen else (completed(document), document["people"])
     try:
         file = pq.ParquetFile(io.BytesIO(data))
         rows = file.metadata.num_rows
-        if rows != document["audience"]["size"] or rows > len(data) or file.schema_arrow != AUDIENCE:
+        doubled = len(set(schema.names)) < len(schema.names)
+        if doubled or rows != size or rows > len(data) or file.schema_arrow != schema:
             raise _not_whole(path)
         audience = file.read()
     except (pa.ArrowException, OSError, KeyError, TypeError):
         raise _not_whole(path) from None
-    if audience.num_rows != document["audience"]["size"]:
+    if audience.num_rows != size:
         raise _not_whole(path)
     return audience
 
@@ -155,21 +163,22 @@ def _noisy(document: Mapping[str, Any], receipt: Mapping[str, Any]) -> Iterator[
         entry, leaf = json.loads(item["entry"]), leaf_hash(item["entry"].encode())
         spec, values = entry["specification"], np.array(item["values"], dtype=np.int64)
         nonce, proof = bytes.fromhex(item["nonce"]), [bytes.fromhex(node) for node in item["proof"]]
+        keys = None if item.get("keys") is None else tuple(item["keys"])
         fits = (
             verify_inclusion(leaf, item["sequence"], size, proof, root)
             and entry["seq"] == item["sequence"]
-            and entry["commitment"] == commitment_to(nonce, values)
+            and entry["commitment"] == commitment_to(nonce, values, keys)
             and entry["key"] == digest(spec)
             and entry["contract"] == document["contract"]["sha256"]
             and values.tolist() == item["values"]
-            and values.shape == (spec["cells"],)
+            and values.shape == (spec["cells"] * (1 if keys is None else len(keys)),)
+            and (keys is None) is ("selection" not in spec)
         )
         if not fits:
             raise _Unfit("its receipt does not fit its numbers")
         bits = int(spec["lattice"].removeprefix("2^-"))
-        yield Noisy(
-            values, spec["scale"] / SCALE_UNIT, bits, Receipt(entry["key"], entry["seq"], nonce, entry["commitment"])
-        )
+        made = Receipt(entry["key"], entry["seq"], nonce, entry["commitment"])
+        yield Noisy(values, spec["scale"] / SCALE_UNIT, bits, made, keys)
 
 
 def _head(checkpoint: str) -> tuple[int, bytes]:
@@ -225,14 +234,14 @@ def _own_ids(path: Path, audience: pa.Table, ids: Path) -> pa.Table:
         with ids.open("rb") as file:
             own = pq.read_table(file)
         name = next(column for column in own.column_names if column != "token")
-        joined = audience.join(
-            own.append_column("known", pa.repeat(True, own.num_rows)), "token", join_type="left outer"
-        )
+        place = pc.index_in(audience.column("token"), value_set=own.column("token").combine_chunks())
     except (pa.ArrowException, StopIteration, KeyError):
         raise BadRelease(ids, "it is not the .ids file that `passbox prepare` left", "use that file") from None
-    if joined.num_rows != audience.num_rows or joined.column("known").null_count:
+    if place.null_count:
         raise BadRelease(path, "its tokens are not in this .ids file", "use the .ids file of the submitted bundle")
-    return joined.select([name]).sort_by(name)
+    said = {each: audience.column(each) for each in audience.column_names if each != "token"}
+    spelled = name if name not in said else f"{name} (own ID)"
+    return pa.table({spelled: own.column(name).take(place), **said}).sort_by(spelled)
 
 
 def write_audience(table: pa.Table, path: Path) -> None:

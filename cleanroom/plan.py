@@ -5,11 +5,12 @@ Read are the contract, public sizes and the ledger's totals; no table, no match.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..dp.account import Account
 from ..dp.accounting import attack_auc, epsilon_of, largest_job, rho_within
-from ..dp.budget import Budget, Delta, Epsilon, Rho
+from ..dp.budget import DELTA_UNIT, Budget, Epsilon, Rho
 from ..dp.entry import Charge
 from ..dp.ledger import Ledger
 from ..dp.scale import smallest_scale
@@ -19,6 +20,7 @@ from ..policies.request import Request
 from ..policies.sentences import names
 from .few import too_few
 from .measure.kinds import MEASURES, shape_of
+from .measure.measure import Planned
 from .room import Room
 
 EXPLAINED_EPSILONS = (1.0, 4.0, 8.0)
@@ -81,6 +83,43 @@ class Unaffordable(Exception):
         return f"at most {self.cosigned:g} once a witness has cosigned: {_COSIGN}"
 
 
+@dataclass(frozen=True, slots=True)
+class SelectionCost:
+    """What a job means for the δ that an owner keeps for keys that nobody listed. Whole units of 10^-18.
+
+    asked: still to be paid. now: what of the rest may be spent before the next cosigning.
+    """
+
+    dataset: str
+    owner: str
+    asked: int
+    spent: int
+    cap: int
+    now: int
+
+    @property
+    def fits(self) -> bool:
+        return self.asked <= self.now
+
+
+class SelectionSpent(Exception):
+    """What is kept for keys that nobody listed does not hold a job's δ. Public figures alone; nothing was charged.
+
+    largest: the largest δ that fits now.
+    """
+
+    def __init__(self, cost: SelectionCost) -> None:
+        super().__init__(cost)
+        self.dataset, self.largest = cost.dataset, cost.now / DELTA_UNIT
+        self.message = (
+            f"{cost.dataset} keeps δ {cost.cap / DELTA_UNIT:g} for keys that nobody listed, and has spent "
+            f"{cost.spent / DELTA_UNIT:g} of it; this job asks {cost.asked / DELTA_UNIT:g}"
+        )
+        window = ", and more once a witness has cosigned" if cost.now < cost.cap - cost.spent else ""
+        first = f"write selection = {self.largest:g} in the job{window}; or " if cost.now else ""
+        self.hint = f"{first}list the values in a contract, or agree on one that keeps more"
+
+
 _COSIGN = "`passbox ledger export`, `ledger cosign`, `ledger accept`"
 
 
@@ -88,31 +127,34 @@ _COSIGN = "`passbox ledger export`, `ledger cosign`, `ledger accept`"
 class Plan:
     """What a job would cost and how exact it would be. paid: every part was paid before, so it costs nothing.
 
-    precision: rows of (what, assumption, half width of a 95 % interval). worst_case: the best test for one person's
-    presence, as its AUC, at this job's ε and at others. largest: the largest ε at which a job of this kind fits now;
-    largest_cosigned: the same once a witness has cosigned all there is; None where the contract names no witness.
-    notes: what the numbers leave out, by the bounds that were declared and asked. warnings: what deserves a second look
-    before it is run.
+    precision: of each number, under an assumption, the half width of a 95 % interval. worst_case: the best test for one
+    person's presence, as its AUC, at this job's ε and at others. largest: the largest ε at which a job of this kind
+    fits now; largest_cosigned: the same once a witness has cosigned all there is; None where the contract names no
+    witness. notes: what the numbers leave out, by the bounds that were declared and asked. selections: what showing
+    keys that nobody listed costs, of the accounts that pay. warnings: what deserves a second look before it is run.
     """
 
     allowed: Allowed
     costs: tuple[Cost, ...]
-    precision: tuple[tuple[str, str, float], ...]
+    precision: tuple[Planned, ...]
     worst_case: tuple[tuple[float, float], ...]
     largest: float
     largest_cosigned: float | None
     paid: bool
     notes: tuple[str, ...] = ()
+    selections: tuple[SelectionCost, ...] = ()
     warnings: tuple[str, ...] = ()
 
-    def unaffordable(self) -> Unaffordable | None:
+    def unaffordable(self) -> Unaffordable | SelectionSpent | None:
         """Why it does not fit, first by what no cosigning would mend; None where it fits."""
         short = sorted((cost for cost in self.costs if not cost.fits), key=lambda cost: cost.fits_cosigned)
-        asked = self.allowed.request.job.epsilon
-        return Unaffordable(short[0], asked, self.largest, self.largest_cosigned or 0.0) if short else None
+        if short:
+            asked = self.allowed.request.job.epsilon
+            return Unaffordable(short[0], asked, self.largest, self.largest_cosigned or 0.0)
+        return next((SelectionSpent(cost) for cost in self.selections if not cost.fits), None)
 
     def refuse_unaffordable(self) -> None:
-        """Errors: Unaffordable."""
+        """Errors: Unaffordable, SelectionSpent."""
         if (error := self.unaffordable()) is not None:
             raise error
 
@@ -123,8 +165,9 @@ def plan(room: Room, request: Request) -> Plan:
     with room.ledger() as ledger:
         _refuse_used(ledger, allowed)
         _refuse_other_readers(ledger, allowed)
+        _refuse_other_learners(ledger, allowed)
         accounts = ledger.accounts()
-        due = _due(ledger, allowed)
+        due, selections = _due(ledger, allowed), _selections(room, ledger, allowed, accounts)
         paid = all(ledger.paid(purchase) is not None for purchase in allowed.purchases)
     charged = [accounts[charge.account] for charge, _ in due]
     cosigned = min(_cosigned(room, account) for account in charged)
@@ -137,6 +180,7 @@ def plan(room: Room, request: Request) -> Plan:
         _largest(room, allowed, cosigned) if room.contract.window() else None,
         paid,
         MEASURES[allowed.request.job.kind].said(room, allowed),
+        selections,
         (*allowed.warnings, *_few(room, allowed)),
     )
 
@@ -169,18 +213,46 @@ def _refuse_other_readers(ledger: Ledger, allowed: Allowed) -> None:
         )
 
 
+def _refuse_other_learners(ledger: Ledger, allowed: Allowed) -> None:
+    """One charge pays for one look at those held out: of the model that was best then. Errors: Refused."""
+    for purchase in allowed.purchases:
+        looked = ledger.covered_by(purchase.beside) if purchase.beside else None
+        if looked not in (None, purchase.key):
+            raise Refused(
+                "learners",
+                "other learners were compared at this epsilon before, and one charge pays for one look at the held out",
+                "name the same learners in the same order, or ask another epsilon",
+            )
+
+
 def _due(ledger: Ledger, allowed: Allowed) -> list[tuple[Charge, Rho]]:
-    """Every charge of a job, and what of it is still to be paid: a new reader pays only for what is newly exposed."""
-    return [
-        (charge, charge.rho if charge in ledger.due(purchase) else Rho(0))
-        for purchase in allowed.purchases
-        for charge in purchase.charges
-    ]
+    """What of a job is still to be paid by each account: a new reader pays only for what is newly exposed."""
+    due: dict[str, tuple[Charge, Rho]] = {}
+    for purchase in allowed.purchases:
+        owed = ledger.due(purchase)
+        for charge in purchase.charges:
+            before = due.get(charge.account, (charge, Rho(0)))[1]
+            due[charge.account] = charge, Rho(before + (charge.rho if charge in owed else 0))
+    return list(due.values())
+
+
+def _selections(
+    room: Room, ledger: Ledger, allowed: Allowed, accounts: Mapping[str, Account]
+) -> tuple[SelectionCost, ...]:
+    """What every account of selections is still charged."""
+    found = []
+    for purchase in allowed.purchases:
+        due = ledger.due(purchase)
+        for charge in purchase.selecting:
+            account, owner = accounts[charge.account], room.contract.dataset[charge.dataset].owner
+            asked = charge.rho if charge in due else 0
+            found.append(SelectionCost(charge.dataset, owner, asked, account.spent, account.cap, account.now))
+    return tuple(found)
 
 
 def _cost(room: Room, allowed: Allowed, charge: Charge, rho: Rho, account: Account) -> Cost:
     rule = room.contract.dataset[charge.dataset]
-    delta = Delta(rule.budget.delta)
+    delta = rule.budget.budget().delta
     return Cost(
         charge.dataset,
         rule.owner,

@@ -29,7 +29,7 @@ from ..dp.text.table import StandsFor, Table
 from ..dp.text.tokens import Tokeniser, joined
 from ..dp.text.vocabulary import Kind, Vocabulary
 from .columns import ColumnUnreadable, refuse_missing
-from .files import FileInTheWay, replacing, write_new
+from .files import refuse_unwritable, replacing, write_new
 from .source import BadSource, header
 
 _BLOCK = 8 << 20
@@ -147,12 +147,8 @@ def privatise(source: Path, out: Path, columns: Mapping[str, Columnwise], progre
 
     Errors: BadSource, ColumnMissing, ColumnUnreadable, FileInTheWay, OSError.
     """
-    names = header(source)
-    refuse_missing(tuple(columns), names, source)
+    names = refuse_unready(source, out, tuple(columns))
     beside = statement_path(out)
-    for path in (out, beside):
-        if path.exists():
-            raise FileInTheWay(path, "what two draws of the same texts tell adds up: keep the first, or name another")
     rows = 0
     with replacing(out) as temporary:
         with _writer(temporary, source) as write, _blocks(source, names) as blocks:
@@ -167,6 +163,18 @@ def privatise(source: Path, out: Path, columns: Mapping[str, Columnwise], progre
         made = Statement(file=digest, columns=tuple(each.stated(name) for name, each in columns.items()))
         write_new(beside, made.spelled())
     return Privatised(out, beside, rows)
+
+
+def refuse_unready(source: Path, out: Path, columns: tuple[str, ...]) -> Sequence[str]:
+    """What stands in the way of privatising a file, before anything is measured. Returns the names of its columns.
+
+    Errors: BadSource, ColumnMissing, FileInTheWay, OSError.
+    """
+    names = header(source)
+    refuse_missing(columns, names, source)
+    for path in (out, statement_path(out)):
+        refuse_unwritable(path, "what two draws of the same texts tell adds up: keep the first, or name another")
+    return names
 
 
 def lines(texts: Sequence[str], how: Texts) -> list[str]:

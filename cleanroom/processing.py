@@ -8,14 +8,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..dp.accounting import epsilon_of
-from ..dp.budget import Delta, Rho
+from ..dp.budget import DELTA_UNIT, Rho
 from ..policies.contract import Contract
-from ..policies.price import account
+from ..policies.price import account, counts_delta
 from .cells import harmless
+from .private import Words, words_of
 
 COLUMNS = (
     "entry",
@@ -31,6 +32,7 @@ COLUMNS = (
     "third_country_transfers",
     "erasure_by",
     "safeguards",
+    "words_privatised_before",
     "signed_request_sha256",
     "contract_sha256",
 )
@@ -38,26 +40,31 @@ ACTIVITIES = {
     "matched-count@1": "count of records in both data sets, with noise",
     "matched-by-tier@1": "counts of records in both data sets by the key they match by, with noise",
     "table@1": "counts and sums by the keys that a signed job declares, with noise",
+    "keys@1": "counts and sums by values that nobody listed, of those that many people share, with noise",
     "seed-moments@2": "sums of features over the seed, with noise (lookalike)",
+    "seed-groups@1": "counts of the seed by groups of like people, with noise (lookalike)",
     "person-fit@1": "sums over people, one step after another, with noise (model)",
     "person-scores@1": "histograms of scores over seeds and over others, with noise (model)",
+    "attribute-moments@1": "sums of features over people by attribute, with noise (completion)",
+    "answer-counts@1": "counts of right and wrong guesses, with noise (completion)",
     "score-histogram@1": "histogram of scores over the seed, with noise (lookalike)",
 }
 
 
-def processing_csv(entries: tuple[bytes, ...], contract: Contract) -> str:
-    """The record as CSV, oldest first."""
+def processing_csv(entries: tuple[bytes, ...], contract: Contract, manifests: Mapping[str, bytes]) -> str:
+    """The record as CSV, oldest first. manifests: what the copy of the log holds of them, by file name."""
+    words = words_of(entries, manifests)
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for data in entries:
         entry = json.loads(data)
         if entry["kind"] in ("release", "open", "outcome", "denial"):
-            writer.writerow({name: harmless(text) for name, text in _row(entry, contract).items()})
+            writer.writerow({name: harmless(text) for name, text in _row(entry, contract, words).items()})
     return out.getvalue()
 
 
-def _row(entry: Mapping[str, Any], contract: Contract) -> dict[str, str]:
+def _row(entry: Mapping[str, Any], contract: Contract, words: Sequence[Words]) -> dict[str, str]:
     spec = entry.get("specification")
     names = sorted(spec["datasets"]) if spec else []
     return {
@@ -74,6 +81,7 @@ def _row(entry: Mapping[str, Any], contract: Contract) -> dict[str, str]:
         "third_country_transfers": "not recorded here",
         "erasure_by": contract.expires.isoformat(),
         "safeguards": _safeguards(entry, contract) if spec else "nothing was released",
+        "words_privatised_before": "; ".join(each.in_a_line() for each in words if entry["seq"] in each.entries),
         "signed_request_sha256": entry["job"],
         "contract_sha256": entry["contract"],
     }
@@ -91,7 +99,10 @@ def _safeguards(entry: Mapping[str, Any], contract: Contract) -> str:
     said = []
     for charge in entry["charges"]:
         rule = contract.dataset[charge["dataset"]].budget
-        epsilon = epsilon_of(Rho(charge["rho"]), Delta(rule.delta))
+        if counts_delta(charge["account"]):
+            said.append(f"{charge['dataset']}: delta {charge['rho'] / DELTA_UNIT:g} for values that nobody listed")
+            continue
+        epsilon = epsilon_of(Rho(charge["rho"]), rule.budget().delta)
         said.append(
             f"{charge['dataset']}: epsilon {epsilon:.4g} at delta {rule.delta:g} of {account_cap(contract, charge)}"
         )

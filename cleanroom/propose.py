@@ -212,7 +212,8 @@ def _set(name: str, series: pl.Series) -> ProposedColumn | str:
 def _few(values: tuple[str, ...]) -> str:
     if not values:
         return f"it has no value that {FEWEST} people share"
-    return f"it has more than {MOST_VALUES} values" if len(values) > MOST_VALUES else ""
+    many = f'it has more than {MOST_VALUES} values; kind = "text" counts by those that many people share'
+    return many if len(values) > MOST_VALUES else ""
 
 
 def _frequent(text: pl.Series) -> tuple[tuple[str, ...], int]:

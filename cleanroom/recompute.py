@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from ..dp.budget import Rho
+from ..dp.canonical import Json, canonical
 from ..dp.carry import Carried
-from ..dp.entry import Json, Purchase, canonical
+from ..dp.entry import Purchase
 from ..policies.agreement import Agreement
 from ..policies.check import Allowed, Refused, Submitted, check
 from ..policies.contract import Contract
@@ -26,6 +27,7 @@ from .measure.kinds import shape_of
 COMMITMENT = re.compile("[0-9a-f]{64}")
 LIBRARY = re.compile(r"opendp \d{1,3}(\.\d{1,3}){1,3}")
 HOUR = re.compile(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):00Z", re.ASCII)
+_PARTS = ("protects", "columns", "budget.delta", "budget.selection", "id")
 NOT_CARRIED = "what was spent under a contract that it continues was not carried over"
 
 CLAUSES = frozenset(
@@ -39,6 +41,8 @@ CLAUSES = frozenset(
         "dataset",
         "epsilon",
         "expires",
+        "known",
+        "learners",
         "membership",
         "name",
         "people",
@@ -49,7 +53,9 @@ CLAUSES = frozenset(
         "rules.at_least",
         "rules.smallest_audience",
         "rules.smallest_seed",
+        "selection",
         "serial",
+        "targets",
         "tiers",
         "top",
         "where",
@@ -147,9 +153,7 @@ def _denial(books: Books, entry: Entry) -> dict[str, Json]:
 
 def _clauses(contract: Contract) -> set[str]:
     """Every clause that can refuse: a closed list, so that a refusal carries no message of its own."""
-    each = {
-        f"dataset.{name}.{part}" for name in contract.dataset for part in ("protects", "columns", "budget.delta", "id")
-    }
+    each = {f"dataset.{name}.{part}" for name in contract.dataset for part in _PARTS}
     return each | CLAUSES
 
 
@@ -234,7 +238,7 @@ def _charges(books: Books, purchase: Purchase) -> list[Json]:
     """What is charged now: whoever has not paid for this draw yet. Moves the balances on."""
     paid = books.paid.setdefault(purchase.key, set())
     due: list[Json] = []
-    for charge in purchase.charges:
+    for charge in purchase.dues:
         if charge.account not in paid:
             require(charge.account in books.caps, "it charges an account that has no cap")
             before = books.spent[charge.account]

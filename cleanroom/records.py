@@ -180,7 +180,7 @@ def records(brought: Brought, key: Keyer, secret: bytes) -> Records:
     )
     table = _handle_columns(brought.layout, keyed, found, at)
     own = None if own is None else own.take(rows)
-    return Records(table, own, read.table.take(rows), lambda: _best_digests(hashed, found, at), report)
+    return Records(table, own, read.table.take(rows), lambda: _best_digests(hashed, keyed, found, at), report)
 
 
 def _events(
@@ -216,12 +216,10 @@ def _events(
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Keyed:
-    """The handles of one kind, of rows that count. row: ascending. at: of every row of the file, where it is in
-    `handles`, -1 where it has none."""
+    """The handles of one kind, of rows that count. row: whose they are, ascending."""
 
     row: NDArray[np.int64]
     handles: Handles
-    at: NDArray[np.int64]
 
     @classmethod
     def of(cls, hashed: Digests, key: Keyer, counts: NDArray[np.bool_]) -> _Keyed:
@@ -229,9 +227,7 @@ class _Keyed:
         if not (fine := counts[row]).all():
             kept = np.flatnonzero(fine)
             row, made = row[kept], made.take(kept)
-        at = np.full(len(counts), -1, dtype=np.int64)
-        at[row] = np.arange(len(row))
-        return cls(row, made, at)
+        return cls(row, made)
 
 
 def _digests(brought: Brought, source: pa.Table, kind: str) -> Digests:
@@ -262,13 +258,15 @@ def _refused_rows(every: Mapping[str, Digests], known: NDArray[np.bool_]) -> int
     return min(int((~known).sum()), spoiled)
 
 
-def _best_digests(hashed: Mapping[str, Digests], found: Persons, at: NDArray[np.int64]) -> NDArray[np.uint8]:
+def _best_digests(
+    hashed: Mapping[str, Digests], keyed: Mapping[str, _Keyed], found: Persons, at: NDArray[np.int64]
+) -> NDArray[np.uint8]:
     best = np.zeros((len(at), 32), dtype=np.uint8)
     known = np.zeros(len(at), dtype=np.bool_)
     for kind, each in hashed.items():
-        row = found.handle[kind][at]
-        mine = (row >= 0) & ~known
-        best[mine, : each.values.shape[1]] = each.values[row[mine]]
+        place = found.place[kind][at]
+        mine = (place >= 0) & ~known
+        best[mine, : each.values.shape[1]] = each.values[keyed[kind].row[place[mine]]]
         known |= mine
     return best
 
@@ -290,8 +288,7 @@ def _persons(
     keys = [Held(kind, place[each.row], each.handles.k) for kind, each in keyed.items()]
     links = [_numbered(own, rows)] if own is not None else []
     found = persons(keys, links, len(rows), match.repeats, match.largest_person)
-    back = {kind: np.where(kept < 0, -1, rows[np.maximum(kept, 0)]) for kind, kept in found.handle.items()}
-    return replace(found, first=rows[found.first], handle=back)
+    return replace(found, first=rows[found.first])
 
 
 def _numbered(own: pa.ChunkedArray, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -335,9 +332,9 @@ def _order(layout: Layout, keyed: Mapping[str, _Keyed], found: Persons, named: N
     best = np.zeros(int(named.sum()), dtype=np.uint64)
     known = np.zeros(len(best), dtype=np.bool_)
     for kind, each in keyed.items():
-        row = found.handle[kind][named]
-        mine = (row >= 0) & ~known
-        best[mine] = each.handles.k[each.at[row[mine]]]
+        place = found.place[kind][named]
+        mine = (place >= 0) & ~known
+        best[mine] = each.handles.k[place[mine]]
         known |= mine
     return ascending(best)
 
@@ -345,9 +342,8 @@ def _order(layout: Layout, keyed: Mapping[str, _Keyed], found: Persons, named: N
 def _handle_columns(layout: Layout, keyed: Mapping[str, _Keyed], found: Persons, at: NDArray[np.int64]) -> pa.Table:
     columns: dict[str, pa.Array] = {}
     for kind, each in keyed.items():
-        row = found.handle[kind][at]
-        missing = row < 0 if layout.several else None
-        place = each.at[np.maximum(row, 0) if layout.several else row]
+        place = found.place[kind] if len(at) == len(found.first) and not layout.several else found.place[kind][at]
+        missing = place < 0 if layout.several else None
         place = np.maximum(place, 0) if layout.several else place
         for name, half in zip(layout.handle(kind), (each.handles.k, each.handles.k2), strict=True):
             values = half[place] if len(half) else np.zeros(len(at), dtype=np.uint64)

@@ -31,7 +31,7 @@ from typing import Annotated, TypeVar
 import pyrage
 from pydantic import AfterValidator, BaseModel, ValidationError
 
-from ..dp.entry import Json, digest
+from ..dp.canonical import Json, digest
 from ..dp.ledger import Ledger
 from ..dp.noisy import Noisy
 from ..dp.tree import inclusion_proof, leaf_hash
@@ -182,6 +182,7 @@ def _receipt(ledger: Ledger, noisy: Sequence[Noisy]) -> dict[str, object]:
                 "proof": [node.hex() for node in inclusion_proof(hashes, item.receipt.sequence)],
                 "nonce": item.receipt.nonce.hex(),
                 "values": item.values.tolist(),
+                **({} if item.keys is None else {"keys": [*item.keys]}),
             }
             for item in noisy
         ],

@@ -174,6 +174,10 @@ class Room:
         """One partition of a data set's rows, or of the handles of one of its keys."""
         return self.store.read_table(part, self._place(part), columns)
 
+    def read_pieces(self, part: Path, columns: list[str]) -> Iterator[pa.Table]:
+        """The same, as much at once as was written at once."""
+        return self.store.read_pieces(part, self._place(part), columns)
+
     def rows_of(self, part: Path) -> int:
         """How many rows a partition has."""
         return self.store.rows(part, self._place(part))
@@ -220,9 +224,11 @@ class Room:
 
     def keep_match(self, people: Dataset, seed: Dataset, tier: NDArray[np.uint8]) -> None:
         """Store by which key each row matched, eight rows a number. The file's size depends on public sizes alone."""
-        padded = np.zeros(-(-len(tier) // 8) * 8, dtype=np.uint8)
-        padded[: len(tier)] = tier
-        self.keep_plain(self.match_path(people, seed), pa.table({"tiers": padded.view("<u8").astype(np.uint64)}))
+        whole = len(tier) // 8 * 8
+        rest = np.zeros(8 if len(tier) > whole else 0, dtype=np.uint8)
+        rest[: len(tier) - whole] = tier[whole:]
+        eights = [each.view("<u8").astype(np.uint64, copy=False) for each in (tier[:whole], rest)]
+        self.keep_plain(self.match_path(people, seed), pa.table({"tiers": pa.chunked_array(eights)}))
 
     def read_match(self, people: Dataset, seed: Dataset) -> NDArray[np.uint8]:
         stored = self.read_part(self.match_path(people, seed)).column("tiers").to_numpy()

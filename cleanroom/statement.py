@@ -15,11 +15,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from ..dp.accounting import epsilon_of, largest_job
-from ..dp.budget import Delta, Rho
-from ..dp.entry import canonical
+from ..dp.budget import DELTA_UNIT, Delta, Rho
+from ..dp.canonical import canonical
 from ..dp.note import BadNote, parse_note
 from ..dp.window import Window
 from ..policies.contract import InvalidContract, parse
+from ..policies.price import counts_delta
 from .log import Log
 
 
@@ -73,7 +74,7 @@ class _Entry(_Shape):
 class _Cap(_Entry):
     account: str
     owner: str
-    epsilon: Annotated[float, Field(strict=False, gt=0, le=64)]
+    epsilon: Annotated[float, Field(strict=False, ge=0, le=64)]
     delta: Annotated[float, Field(strict=False, ge=1e-100, lt=1)]
     rho: Annotated[int, Field(ge=1, le=MOST)]
 
@@ -183,6 +184,16 @@ class AccountLine:
 
 
 @dataclass(frozen=True, slots=True)
+class SelectionLine:
+    """One account of δ, kept for keys that nobody listed. spent, cap: δ."""
+
+    account: str
+    owner: str
+    spent: float
+    cap: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ahead:
     """How far spending may run ahead of the witnesses, and how many entries they vouch for."""
 
@@ -213,11 +224,12 @@ class Burn:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """accounts: over the whole ledger. entries: those the filter lets through, as they were logged."""
+    """accounts, selections: over the whole ledger. entries: those the filter lets through, as they were logged."""
 
     accounts: tuple[AccountLine, ...]
     entries: tuple[dict[str, Any], ...]
     burns: tuple[Burn, ...]
+    selections: tuple[SelectionLine, ...] = ()
 
 
 def statement(leaves: Sequence[bytes], chosen: Filter, ahead: Ahead | None = None) -> Statement:
@@ -228,11 +240,24 @@ def statement(leaves: Sequence[bytes], chosen: Filter, ahead: Ahead | None = Non
     entries = [shown(leaf, place) for place, leaf in enumerate(leaves)]
     caps = [entry for entry in entries if entry["kind"] == "cap"]
     _refuse_uncapped(entries, {cap["account"] for cap in caps})
+    of_delta = [cap for cap in caps if counts_delta(cap["account"])]
     return Statement(
-        tuple(_account(cap, entries, ahead) for cap in caps),
+        tuple(_account(cap, entries, ahead) for cap in caps if cap not in of_delta),
         tuple(entry for entry in entries if chosen.lets(entry)),
         tuple(burn for cap in caps for burn in _burns(cap, entries)),
+        tuple(_selection(cap, entries) for cap in of_delta),
     )
+
+
+def _selection(cap: dict[str, Any], entries: Sequence[dict[str, Any]]) -> SelectionLine:
+    spent = sum(_charged(entry, cap["account"]) for entry in entries)
+    return SelectionLine(cap["account"], cap["owner"], spent / DELTA_UNIT, cap["rho"] / DELTA_UNIT)
+
+
+def caps_of_log(leaves: Sequence[bytes]) -> dict[str, int]:
+    """What each account was capped at, as logged. Errors: NotAnEntry."""
+    entries = (shown(leaf, place) for place, leaf in enumerate(leaves))
+    return {entry["account"]: entry["rho"] for entry in entries if entry["kind"] == "cap"}
 
 
 def _refuse_uncapped(entries: Sequence[dict[str, Any]], capped: set[str]) -> None:

@@ -44,7 +44,8 @@ class NoTarget(Exception):
 
 
 def target(contract: Contract, planned: Plan, within: float, number: str = "") -> Target:
-    """The ε at which a number is ±within. number: its name; the first of the plan where it is left out.
+    """The ε at which a number is ±within. number: its name, after "TABLE: " where several tables have it; the first of
+    the plan where it is left out.
 
     Errors: NoTarget.
     """
@@ -67,8 +68,10 @@ def target(contract: Contract, planned: Plan, within: float, number: str = "") -
 
 
 def _found(planned: Plan, number: str) -> tuple[str, float]:
-    fixed = {what: half for what, given, half in reversed(planned.precision) if given == ANY_SIZE}
+    known = [row for row in planned.precision if row.given == ANY_SIZE]
+    fixed = {row.number: row.half for row in reversed(known)}
     names = ", ".join(reversed(fixed))
+    fixed = {f"{row.table}: {row.number}": row.half for row in known if row.table} | fixed
     if not fixed:
         raise NoTarget("how exact it is depends on sizes that are secret", "read the plan's table for some of them")
     if number and number not in fixed:

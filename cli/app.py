@@ -101,6 +101,8 @@ def run(arguments: list[str]) -> int:
 HELP = {"--help", "-h"}
 STOPPED = 130
 """What the parser makes of Ctrl-C."""
+PAYING = ("demo", "room", "run", "ledger")
+"""Verbs that may charge an account, or carry what was charged before; all others have no charge to speak of."""
 
 
 def _failed(error: BaseException, arguments: list[str], as_json: bool) -> int:
@@ -112,7 +114,7 @@ def _failed(error: BaseException, arguments: list[str], as_json: bool) -> int:
         return USAGE
     if hasattr(error, "format_message"):
         return tell(usage(error, path_of(app, arguments)), as_json)
-    return tell(explain(error, _contract(arguments)), as_json)
+    return tell(explain(error, _contract(arguments), pays=arguments[0] in PAYING), as_json)
 
 
 def _contract(words: Sequence[str]) -> str:

@@ -129,7 +129,7 @@ def _meaning(contract: Contract) -> list[str]:
     """A contract's consequences in sentences, for who signs it."""
     from ..policies.sentences import matching, operator_sentence
 
-    said = [_cap(name, rule) for name, rule in contract.dataset.items()]
+    said = [*(_cap(name, rule) for name, rule in contract.dataset.items()), *_shared(contract)]
     said += [
         f"{_and(rule.ask)} may ask for {rule.job}; only {_and(rule.recipients)} may read it"
         for rule in contract.rules.allow
@@ -160,6 +160,24 @@ def _cap(name: str, rule: DatasetRule) -> str:
         f"{spent}, on {what}; {together}when it is all spent, the best test has an AUC of {worst:.2f}: of one person "
         f"who is in it and one who is not, it tells which is which {worst:.0%} of the time (a coin: 50%)"
     )
+
+
+def _shared(contract: Contract) -> list[str]:
+    """What an owner's data sets have together: one account, and what it keeps for keys that nobody listed."""
+    from ..policies.price import caps_of
+
+    said = []
+    for cap in caps_of(contract, ""):
+        held = [name for name, rule in contract.dataset.items() if rule.owner == cap.owner]
+        if cap.account.endswith("/selection"):
+            keys = (
+                f"of its δ, {cap.owner} keeps {float(cap.delta):g} for showing keys of {_and(held)} that nobody listed"
+            )
+            said.append(f"{keys}: so often, in all, one person may make one show")
+        elif len(held) > 1:
+            share = f"{_and(held)} share one account of {cap.owner}: together at most ε {float(cap.epsilon):g} is spent"
+            said.append(f"{share}, and what is spent on one is spent of all")
+    return said
 
 
 def _continued(contract: Contract) -> list[str]:
@@ -273,6 +291,8 @@ def _domain(column: Column) -> str:
         return "yes or no"
     if column.kind == "household":
         return "a household, such as an IP address; keyed before it leaves"
+    if column.kind == "text":
+        return "text, of which only what many people share can show"
     if column.kind == "category":
         return f"one of {', '.join(column.values)}"
     if column.kind == "ordinal":

@@ -35,16 +35,21 @@ class Explanation:
         return {"error": {"rule": self.rule, "message": self.message, "hint": self.hint, "exit": self.exit}}
 
 
-def explain(error: BaseException, contract: str = "") -> Explanation:
+def explain(error: BaseException, contract: str = "", *, pays: bool = True) -> Explanation:
     """The words for an error. Looks errors up by their class's name, so that nothing heavy is imported for them.
 
-    contract: the contract's file as it was typed, to stand in the hint; "" where none was.
+    contract: the contract's file as it was typed, to stand in the hint; "" where none was. pays: whether the command
+    can charge an account; the words for one that cannot do not speak of charges.
     """
     for kind in type(error).__mro__:
         if kind.__name__ in _WORDS:
-            words = _WORDS[kind.__name__](error)
-            return replace(words, hint=words.hint.replace("contract.toml", contract)) if contract else words
-    return _internal(error)
+            return _said(_WORDS[kind.__name__](error), contract, pays)
+    return _said(_internal(error), "", pays)
+
+
+def _said(words: Explanation, contract: str, pays: bool) -> Explanation:
+    hint = words.hint if pays else words.hint.replace(_AGAIN, "type it again")
+    return replace(words, hint=hint.replace("contract.toml", contract) if contract else hint)
 
 
 def _internal(error: BaseException) -> Explanation:
@@ -215,12 +220,15 @@ def _nothing_left(error: Any) -> Explanation:
 
 
 def _missing_columns(error: Any) -> Explanation:
+    from ..matching.schemes import KINDS
+
     alike, first = f"; it has `{', '.join(error.alike)}`" if error.alike else "", error.columns[0]
+    known = f"the contract names it, as `columns.{first} = ...` or `id = ...`: rename the file's column to {first}"
+    held = f"say which column holds the {first}: `--column {first}=COLUMN`, or rename it to {first}"
     return Explanation(
         "columns",
         f"{error.path or 'the file'}: it has no column {', '.join(error.columns)} among its {error.found}{alike}",
-        f"rename a column to {first}, or name it with `--column {first}=COLUMN` where it is the identifier; the name "
-        f"of an ID or a feature stands in the contract's line `id = ...` or `columns.{first} = ...`",
+        held if first in KINDS else known,
         BAD_INPUT,
     )
 
@@ -287,6 +295,12 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
     "NotAModel": _simple("bad-model", "it is no model", "name a .model.json that `release open` wrote", BAD_INPUT),
     "OnnxMissing": _simple(
         "no-onnx", "ONNX files need the extra `onnx`", "`pip install 'passbox[onnx]'`, then type it again", USAGE
+    ),
+    "NotAdditive": _simple(
+        "not-additive",
+        "trees won over the additive model, and are not written as ONNX",
+        "score with the JSON file, or ask a lookalike with the learner glm alone",
+        BAD_INPUT,
     ),
     "NameTaken": _simple(
         "name-taken", "a column is called like an output, log_odds or probability", "score with JSON", BAD_INPUT
@@ -416,6 +430,7 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
     "NoTarget": _simple("target", "{e.rule}", "{e.remedy}", USAGE),
     "EpsilonTooSmall": _simple("refused", "no noise keeps to so small an epsilon", "ask a larger one", REFUSED),
     "Unaffordable": _budget,
+    "SelectionSpent": _budget,
     "BudgetExceeded": _simple(
         "budget", "the account {e.account} does not hold what this costs", "`passbox ledger show`", BUDGET
     ),

@@ -117,10 +117,10 @@ def plan(
     opened = open_room(room)
     planned = price(opened, read_request(opened, job))
     found = epsilon_for(opened.contract, planned, wanted[1], wanted[0]) if wanted else None
-    parts: list[Part] = [_costs(planned), _precision(planned)]
+    parts: list[Part] = [_costs(planned), *_selections(planned), _precision(planned)]
     parts += [f"- {sentence}" for sentence in (*planned.allowed.learns, *_words(opened), *planned.notes)]
     parts += _verdict(planned)
-    parts += [_needed(found)] if found else []
+    parts += [_needed(found, planned)] if found else []
     if explain:
         parts += _explained(planned)
     then = "" if planned.unaffordable() else f"`passbox run {room} {job}`"
@@ -128,17 +128,17 @@ def plan(
     say(Result(data, parts, then, warnings=planned.warnings), as_json)
 
 
-def _needed(found: Target) -> str:
-    fits = "it fits" if found.fits else "that does not fit now"
-    return (
-        f"{found.number} within ±{found.within:g} needs epsilon = {found.epsilon:g}, which gives "
-        f"±{found.half_width:,.4g}; {fits}. Write it into the job, and sign it again"
-    )
+def _needed(found: Target, planned: Plan) -> str:
+    number, gives = f"{found.number} within ±{found.within:g}", f"which gives ±{found.half_width:,.4g}"
+    needs = f"{number} needs epsilon = {found.epsilon:g}, {gives}"
+    if found.fits:
+        return f"{needs}; it fits. Write it into the job, and sign it again"
+    return f"{needs}; that does not fit now: the largest that does is epsilon = {planned.largest:g}"
 
 
 def _words(room: Room) -> list[str]:
     """What columns that came privatised mean; nothing where there are none."""
-    from ..cleanroom.certified import spoken
+    from ..cleanroom.private import spoken
 
     held = room.datasets()
     return [sentence for name, item in held.items() for sentence in spoken(name, item.manifest.private)]
@@ -170,9 +170,39 @@ def _costs(planned: Plan) -> Table:
     return Table(header, rows, right=(2, 3, 4, 5))
 
 
+def _selections(planned: Plan) -> list[Part]:
+    """What showing keys that nobody listed costs beside."""
+    rows = [
+        (
+            cost.dataset,
+            cost.owner,
+            _delta(cost.asked),
+            f"{_delta(cost.spent)} of {_delta(cost.cap)}",
+            _delta(cost.spent + cost.asked),
+        )
+        for cost in planned.selections
+    ]
+    header = ("charged to", "owner", "δ for keys that nobody listed", "δ spent now", "δ spent then")
+    return [Table(header, rows, right=(2, 3, 4))] if rows else []
+
+
+def _delta(units: int) -> str:
+    from ..dp.budget import DELTA_UNIT
+
+    return f"{units / DELTA_UNIT:g}"
+
+
 def _precision(planned: Plan) -> Table:
-    rows = [(what, assumed, f"±{_width(half)}") for what, assumed, half in planned.precision]
-    return Table(("number", "if", "95 % interval"), rows, right=(2,))
+    """Which table a number stands in is said where not all stand in the same."""
+    places: dict[tuple[str, str, str], list[str]] = {}
+    for row in planned.precision:
+        places.setdefault((row.number, row.given, f"±{_width(row.half)}"), []).append(row.table)
+    several = len({tuple(tables) for tables in places.values()}) > 1
+    rows = [(*([", ".join(dict.fromkeys(tables))] if several else []), *row) for row, tables in places.items()]
+    header = (*(["table"] if several else []), "number", "if", "95 % interval")
+    everywhere = list(dict.fromkeys(row.table for row in planned.precision if row.table))
+    title = f"in each table: {', '.join(everywhere)}" if len(everywhere) > 1 and not several else ""
+    return Table(header, rows, title, right=(len(header) - 1,), whole=(len(header) - 3, len(header) - 1))
 
 
 def _width(half: float) -> str:
@@ -185,7 +215,7 @@ def _width(half: float) -> str:
 def _explained(planned: Plan) -> list[Part]:
     rows = [(f"{epsilon:g}", f"{auc:.2f}") for epsilon, auc in planned.worst_case]
     kind = planned.allowed.request.job.kind
-    crafts = "crafts a feature for one person and " if kind == "lookalike" else ""
+    crafts = "crafts a feature for one person and " if kind in ("lookalike", "completion") else ""
     what = "is on the list" if kind in ("lookalike", "overlap") else "is in the data, with all of that person's rows,"
     of = "who is on it and one who is not" if kind in ("lookalike", "overlap") else "who is in it and one who is not"
     return [
@@ -198,6 +228,8 @@ def _explained(planned: Plan) -> list[Part]:
 
 
 def _plan_json(planned: Plan) -> dict[str, Any]:
+    from ..dp.budget import DELTA_UNIT
+
     return {
         "kind": planned.allowed.request.job.kind,
         "asker": planned.allowed.request.asker,
@@ -221,7 +253,21 @@ def _plan_json(planned: Plan) -> dict[str, Any]:
             }
             for cost in planned.costs
         ],
-        "precision": [{"number": what, "if": given, "half_width": half} for what, given, half in planned.precision],
+        "selections": [
+            {
+                "dataset": cost.dataset,
+                "owner": cost.owner,
+                "delta": cost.asked / DELTA_UNIT,
+                "spent": cost.spent / DELTA_UNIT,
+                "cap": cost.cap / DELTA_UNIT,
+                "fits": cost.fits,
+            }
+            for cost in planned.selections
+        ],
+        "precision": [
+            {"table": row.table, "number": row.number, "if": row.given, "half_width": row.half}
+            for row in planned.precision
+        ],
         "worst_case": [{"epsilon": epsilon, "auc": auc} for epsilon, auc in planned.worst_case],
         "learns": list(planned.allowed.learns),
         "notes": list(planned.notes),

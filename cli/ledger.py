@@ -15,8 +15,8 @@ from .show import Bars, JsonFlag, Part, Result, Table, say, working
 
 if TYPE_CHECKING:
     from ..cleanroom.log import Log
+    from ..cleanroom.private import Words
     from ..cleanroom.statement import Statement
-    from ..dp.text.statement import PrivateColumn
     from ..policies.agreement import Agreement
 
 app = typer.Typer(help="Show, export and verify the ledger; cosign, accept and recover it.", no_args_is_help=True)
@@ -35,27 +35,29 @@ def show(
     """Show what was spent, on what and why."""
     from dataclasses import asdict
 
-    from ..cleanroom.certified import private_columns
-    from ..cleanroom.statement import Filter, ahead_of, statement
+    from ..cleanroom.private import words_of
+    from ..cleanroom.statement import Filter, ahead_of, caps_of_log, statement
 
     log = _log(where)
     _refuse_no_time(since, until)
     said = statement(log.entries, Filter(dataset, party, purpose, since, until), ahead_of(log))
     _refuse_nobody(log.entries, dataset, party)
     asked = _asked(log.requests)
-    words = private_columns(log.manifests)
-    caps = {line.account: line.rho_cap for line in said.accounts}
+    words = words_of(log.entries, log.manifests)
+    caps = caps_of_log(log.entries)
     columns = ("#", "hour (UTC)", "what", "asked by", "read by", "charged, of the cap")
     say(
         Result(
             {
                 "accounts": [asdict(line) for line in said.accounts],
+                "selections": [asdict(line) for line in said.selections],
                 "entries": list(said.entries),
-                "words": [{"dataset": name, **each.model_dump()} for name, each in words],
+                "words": [each.as_json() for each in words],
             },
             [
                 Table(columns, [_row(entry, caps, asked) for entry in said.entries], right=(0,), whole=(0, 1)),
                 _accounts(said),
+                *_selections(said),
                 Bars("left of each cap, day by day", _burn_down(said)),
                 "ε does not add up: two jobs of ε 1 spend less than ε 2. Shares of the cap do.",
                 *_words(words),
@@ -97,32 +99,36 @@ def _asked(requests: Mapping[str, bytes]) -> dict[str, str]:
     return found
 
 
-def _words(private: Sequence[tuple[str, PrivateColumn]]) -> list[Part]:
+def _words(private: Sequence[Words]) -> list[Part]:
     """Metric differential privacy has a table of its own, and is in no account."""
     if not private:
         return []
     rows = [
         (
-            f"{name}.{each.column}",
-            each.certificate.mechanism,
-            each.certificate.vocabulary[:16],
-            each.certificate.epsilon,
-            "differs" if each.tokens is None else str(each.tokens),
-            "no bound" if each.any_two_texts is None else str(each.any_two_texts),
+            f"{each.dataset}.{each.column.column}",
+            each.as_json()["metric"],
+            each.column.certificate.vocabulary[:16],
+            each.column.certificate.epsilon,
+            "differs" if each.column.tokens is None else str(each.column.tokens),
+            "no bound" if each.column.any_two_texts is None else str(each.column.any_two_texts),
+            "none" if each.charged is None else f"#{each.charged}",
         )
-        for name, each in private
+        for each in private
     ]
-    header = ("words", "mechanism", "vocabulary", "ε a unit of distance", "words a person", "any two people")
-    return [Table(header, rows, right=(3, 4, 5)), "words are privatised by their owners; no account pays for them"]
+    header = ("words", "metric", "vocabulary", "ε a unit", "words a person", "any two people", "first charge")
+    return [
+        Table(header, rows, right=(3, 4, 5, 6)),
+        "ε of words is their owners' own noise, by the metric; no account pays for it, and it is added to none",
+    ]
 
 
 def _burn_down(said: Statement) -> list[tuple[str, float, str]]:
     """The last days of each account; one that was never charged is whole."""
     bars = []
-    for line in said.accounts:
-        burns = [burn for burn in said.burns if burn.account == line.account][-10:]
-        bars += [(f"{line.account} {burn.day}", burn.left, f"{burn.left:.1%}") for burn in burns]
-        bars += [] if burns else [(line.account, 1.0, "100.0%")]
+    for account in [*(line.account for line in said.accounts), *(line.account for line in said.selections)]:
+        burns = [burn for burn in said.burns if burn.account == account][-10:]
+        bars += [(f"{account} {burn.day}", burn.left, f"{burn.left:.1%}") for burn in burns]
+        bars += [] if burns else [(account, 1.0, "100.0%")]
     return bars
 
 
@@ -130,8 +136,12 @@ STATISTICS = {
     "matched-count@1": "overlap count",
     "matched-by-tier@1": "overlap by key",
     "table@1": "table of numbers",
+    "keys@1": "numbers of keys that nobody listed",
     "seed-moments@2": "lookalike fit",
     "score-histogram@1": "lookalike evaluation",
+    "attribute-moments@1": "completion",
+    "answer-counts@1": "completion evaluation",
+    "seed-groups@1": "comparison of learners",
     "person-fit@1": "model fit",
     "person-scores@1": "model evaluation",
 }
@@ -139,6 +149,8 @@ STATISTICS = {
 
 def _row(entry: dict[str, Any], caps: Mapping[str, int], asked: Mapping[str, str]) -> tuple[str, ...]:
     head = (str(entry["seq"]), entry["time"].replace("T", " ").removesuffix(":00Z") + "h")
+    if entry["kind"] == "cap" and entry["account"].endswith("/selection"):
+        return (*head, f"cap δ {float(entry['delta']):g} for keys that nobody listed", "", "", entry["owner"])
     if entry["kind"] == "cap":
         return (*head, f"cap ε {float(entry['epsilon']):g}", "", "", entry["owner"])
     if entry["kind"] == "closed":
@@ -150,13 +162,27 @@ def _row(entry: dict[str, Any], caps: Mapping[str, int], asked: Mapping[str, str
     if entry["kind"] == "denial":
         return (*head, f"refused: {entry['clause']}", entry["asker"], "", "nothing")
     statistic = entry["specification"]["statistic"]
-    charged = [f"{item['dataset']} {item['rho'] / caps[item['account']]:.1%}" for item in entry["charges"]]
+    charged = [_charged(item, caps) for item in entry["charges"]]
     covered = [f"{item['dataset']}, covered" for item in entry["covered"]]
     what, readers = STATISTICS.get(statistic, statistic), ", ".join(entry["recipients"])
-    if statistic == "table@1" and entry["job"] in asked:
+    if statistic in ("table@1", "keys@1") and entry["job"] in asked:
         what = f"{asked[entry['job']]} of {', '.join(entry['specification']['columns']) or 'people'}"
     what += {"open": ", noise paid ahead", "outcome": ", settled"}.get(entry["kind"], "")
     return (*head, what, entry["asker"], readers, ", ".join(charged or covered) or "nothing")
+
+
+def _charged(item: Mapping[str, Any], caps: Mapping[str, int]) -> str:
+    """One charge: whose, and which part of its cap."""
+    of = " of δ" if item["account"].endswith("/selection") else ""
+    return f"{item['dataset']} {item['rho'] / caps[item['account']]:.1%}{of}"
+
+
+def _selections(said: Statement) -> list[Part]:
+    """What was spent on showing keys that nobody listed; nothing where no contract keeps δ for it."""
+    rows = [
+        (line.account, f"{line.spent:g} of {line.cap:g}", f"{line.spent / line.cap:.1%}") for line in said.selections
+    ]
+    return [Table(("account", "δ spent", "of the cap"), rows, right=(1, 2))] if rows else []
 
 
 def _accounts(said: Statement) -> Table:
@@ -194,7 +220,7 @@ def export(
     write_log(log, target)
     if csv is not None:
         sweep_of(csv)
-        write(csv, processing_csv(log.entries, opened.contract).encode())
+        write(csv, processing_csv(log.entries, opened.contract, log.manifests).encode())
     record = [f"wrote `{csv}`, a record of processing to be filed"] if csv else []
     say(
         Result(
@@ -206,6 +232,30 @@ def export(
             },
             [f"wrote `{target}/`, {len(log.entries)} entries; it holds no release and no identifier", *record],
             f"send it to all; `passbox ledger verify {target} --contract contract.toml` needs nothing else",
+        ),
+        as_json,
+    )
+
+
+@app.command("terms")
+def terms(
+    contract: Annotated[Path, typer.Argument(metavar="CONTRACT", help="your own copy of contract.toml")],
+    earlier: Annotated[list[Path] | None, typer.Option(help="the contract of an earlier ledger it continues")] = None,
+    out: Annotated[Path, typer.Option(help="where to write it")] = Path("terms.json"),
+    as_json: JsonFlag = False,
+) -> None:
+    """Write what a contract says for `verify_ledger.mjs`, which reads no TOML."""
+    from ..cleanroom.files import write_new
+    from ..cleanroom.terms import terms_of
+    from ..policies.agreement import read_contract
+
+    said = terms_of(read_contract(contract)[1], [read_contract(path)[1] for path in earlier or []])
+    written = write_new(out, json.dumps(said, indent=1).encode() + b"\n", same_is_fine=True)
+    say(
+        Result(
+            {"terms": str(out), "written": written},
+            [f"wrote `{out}`" if written else f"`{out}` is here already, nothing changed"],
+            f"`node verify_ledger.mjs EXPORT {out}`",
         ),
         as_json,
     )
@@ -295,12 +345,14 @@ def verify(
     """Recompute a ledger against the contract, offline. Names the first entry that does not hold."""
     from ..cleanroom.audit import verify_log
     from ..dp.accounting import epsilon_of
-    from ..dp.budget import Delta
+    from ..dp.budget import DELTA_UNIT, Delta
+    from ..policies.price import counts_delta
 
     agreement = _agreement(contract)
     with working("verifying"):
         kept = [path.read_bytes().decode("utf-8", "replace") for path in seen or []]
         found = verify_log(_log(where), agreement, kept)
+    of_delta = [item for item in found.accounts if counts_delta(item.account)]
     accounts = [
         {
             "account": item.account,
@@ -310,8 +362,13 @@ def verify(
             "rho_cap": item.cap,
         }
         for item in found.accounts
+        if item not in of_delta
     ]
-    rows = [(item["account"], f"{item['spent']:.3f} of {item['cap']:g}") for item in accounts]
+    selections = [
+        {"account": item.account, "spent": item.rho / DELTA_UNIT, "cap": item.cap / DELTA_UNIT} for item in of_delta
+    ]
+    rows = [(item["account"], f"ε {item['spent']:.3f} of {item['cap']:g}") for item in accounts]
+    rows += [(item["account"], f"δ {item['spent']:g} of {item['cap']:g}") for item in selections]
     say(
         Result(
             {
@@ -321,11 +378,12 @@ def verify(
                 "denials": found.denials,
                 "root": found.root,
                 "accounts": accounts,
+                "selections": selections,
                 "witnessed": dict(found.witnessed),
             },
             [
                 f"verified: {found.entries} entries, {found.releases} noisy statistics, {found.denials} refusals",
-                Table(("account", "ε spent"), rows, right=(1,)),
+                Table(("account", "spent"), rows, right=(1,)),
                 *(f"{name} has cosigned the first {size} entries" for name, size in found.witnessed.items()),
                 f"root {found.root}",
             ],

@@ -76,7 +76,8 @@ def show(folder: RoomFolder, as_json: JsonFlag = False) -> None:
     ]
     listed, matched = releases(room), _is_matched(room)
     log = log_of(room)
-    accounts = statement(log.entries, Filter(), ahead_of(log)).accounts
+    said = statement(log.entries, Filter(), ahead_of(log))
+    accounts, kept = said.accounts, [(line.account, f"{line.spent:g} of {line.cap:g}") for line in said.selections]
     spent = [(line.account, f"{line.spent:.3f} of {line.cap:g}", largest(line)) for line in accounts]
     say(
         Result(
@@ -87,6 +88,7 @@ def show(folder: RoomFolder, as_json: JsonFlag = False) -> None:
                 "datasets": {name: {"rows": item.rows, "manifest": item.manifest} for name, item in held.items()},
                 "matched": matched,
                 "accounts": [asdict(line) for line in accounts],
+                "selections": [asdict(line) for line in said.selections],
                 "releases": [item.id for item in listed],
             },
             [
@@ -94,6 +96,7 @@ def show(folder: RoomFolder, as_json: JsonFlag = False) -> None:
                 Table(("data set", "owner", "rows"), rows, right=(2,)),
                 "matched" if matched else "not matched yet",
                 Table(("account", "ε spent", "largest job that fits, ε"), spent, right=(1, 2)),
+                *([Table(("account", "δ spent on keys that nobody listed"), kept, right=(1,))] if kept else []),
                 counted(len(listed), "release"),
             ],
             _next(folder, room),

@@ -32,13 +32,24 @@ def clean(text: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under a header. right: columns set to the right. whole: columns whose cells are never broken."""
+    """Rows under a header. right: columns set to the right. whole: columns whose cells are never broken.
+
+    keys: how many of the first columns say what a row is. Where the others do not fit beside each other, they stand in
+    several tables, each with these before them. 0 for one table, however narrow the terminal. covers: of each column,
+    what its intervals account for, which is said beside the title.
+    """
 
     header: Sequence[str]
     rows: Sequence[Sequence[object]]
     title: str = ""
     right: Sequence[int] = ()
     whole: Sequence[int] = ()
+    keys: int = 0
+    covers: Sequence[str] = ()
+
+    def titled(self) -> str:
+        said = ", ".join(dict.fromkeys(filter(None, self.covers)))
+        return f"{self.title}  [95 % interval: {said}]" if said else self.title
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +153,42 @@ def draw(console: Console, part: Part) -> None:
     elif isinstance(part, Verbatim):
         console.print(clean(part.text), soft_wrap=True)
     elif isinstance(part, Table):
-        _draw_table(console, part)
+        for piece in _pieces(part, console.width):
+            _draw_table(console, piece)
     else:
         _draw_bars(console, part)
+
+
+def _pieces(table: Table, width: int) -> Iterator[Table]:
+    """A table, or several that fit."""
+    cells = [table.header, *table.rows]
+    wide = [max(len(clean(row[at])) for row in cells) + _BETWEEN for at in range(len(table.header))]
+    keys, at = list(range(table.keys)), table.keys
+    if not keys or sum(wide) + 1 <= width:
+        yield table
+        return
+    while at < len(wide):
+        end = at + 1
+        while end < len(wide) and sum(wide[each] for each in (*keys, *range(at, end + 1))) + 1 <= width:
+            end += 1
+        yield _columns(table, [*keys, *range(at, end)])
+        at = end
+
+
+_BETWEEN = 3
+"""Characters that stand between two columns; one more stands at the end."""
+
+
+def _columns(table: Table, kept: Sequence[int]) -> Table:
+    """Some columns of a table."""
+    return Table(
+        [table.header[at] for at in kept],
+        [[row[at] for at in kept] for row in table.rows],
+        table.title,
+        [place for place, at in enumerate(kept) if at in table.right],
+        [place for place, at in enumerate(kept) if at in table.whole],
+        covers=[table.covers[at] for at in kept] if table.covers else (),
+    )
 
 
 def _draw_table(console: Console, table: Table) -> None:
@@ -153,7 +197,7 @@ def _draw_table(console: Console, table: Table) -> None:
     from rich.text import Text
 
     drawn = RichTable(
-        title=Text(clean(table.title)) if table.title else None, box=box.SIMPLE_HEAD, title_justify="left"
+        title=Text(clean(table.titled())) if table.titled() else None, box=box.SIMPLE_HEAD, title_justify="left"
     )
     for position, name in enumerate(table.header):
         drawn.add_column(

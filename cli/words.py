@@ -169,7 +169,8 @@ def audience_path(out: Path | None, release: Path, tokens: bool) -> Path:
     if out is None:
         return release.parent / f"{release.stem}{'.tokens.csv' if tokens else '.csv'}"
     if out.suffix not in (".csv", ".parquet"):
-        raise NoRole("an audience is written as CSV or Parquet", f"name it such as `--out {out.with_suffix('.csv')}`")
+        rule = "audiences and tables are written as CSV or Parquet; spreadsheets open CSV"
+        raise NoRole(rule, f"name it such as `--out {out.with_suffix('.csv')}`")
     return out
 
 

@@ -5,7 +5,7 @@
 // TERMS is the room's verifier key as text, or a JSON file with what your contract says (docs/ledger.md):
 //
 //     {"vkey": "rooms.example/spring+...", "contract": "<SHA-256>", "operator": "host",
-//      "caps": {"publisher/record": 209774829261}, "owners": {"visitors": "publisher"},
+//      "caps": {"publisher/record": 209774829261, "publisher/selection": 1000000000}, "owners": {"visitors": "publisher"},
 //      "parties": {"publisher": "ssh-ed25519 AAAA..."}, "witnesses": ["officer"], "need": 1, "ahead": "0.25",
 //      "continues": ["<SHA-256>"], "before": {"<SHA-256>": {what that earlier contract says}},
 //      "rule": "any", "keys": 2}
@@ -29,15 +29,16 @@ const FORMS = expand({
   CLAUSE: "[a-z0-9_.-]{1,100}",
   TEXT: String.raw`(?:[ !#-\[\]-~]|\\["\\]|\\u(?!00[0-7])[0-9a-f]{4})*`,
   HOUR: String.raw`[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):00Z`,
-  CHARGE: `{"account":"NAME/record","before":COUNT,"dataset":"NAME","rho":COUNT}`,
-  CARRIED: `{"account":"NAME/record","before":COUNT,"rho":COUNT}`,
+  UNIT: "(?:record|selection)",
+  CHARGE: `{"account":"NAME/UNIT","before":COUNT,"dataset":"NAME","rho":COUNT}`,
+  CARRIED: `{"account":"NAME/UNIT","before":COUNT,"rho":COUNT}`,
   HEAD: `{"contract":"HEX","root":"HEX","size":COUNT}`,
   COVERED: `{"account":"NAME/record","dataset":"NAME","rho":COUNT}`,
   READERS: `"purpose":"TEXT","recipients":(?<recipients>LIST<"NAME">)`,
   PLACE: `"seq":(?<seq>COUNT)`,
   TIME: `"time":"(?<time>HOUR)"`,
   cap:
-    `{"account":"(?<account>NAME/record)","contract":"(?<contract>HEX)","delta":"(?<delta>[0-9.e-]+)",` +
+    `{"account":"(?<account>NAME/UNIT)","contract":"(?<contract>HEX)","delta":"(?<delta>[0-9.e-]+)",` +
     `"epsilon":"(?<epsilon>[0-9.e-]+)","kind":"cap","owner":"(?<owner>NAME)","rho":(?<rho>COUNT),PLACE,TIME,` +
     `"unit":"record","v":1}`,
   denial:
@@ -52,7 +53,7 @@ const FORMS = expand({
     String.raw`"follows":"(?:HEX)?","l2_squared":(?<l2>COUNT),"lattice":"(?<lattice>2\^-[0-9]{1,2})",` +
     `"mechanism":"discrete-gaussian","neighbours":"one record replaced by a dummy that matches nobody",` +
     `"part":"(?<part>[a-z-]+)",(?:"query":"(?<query>HEX)",)?"rule":"(?<rule>own-best|fall-through|any)",` +
-    `"scale":(?<scale>[1-9][0-9]{0,15}),"scale_unit":"1/1048576",` +
+    `"scale":(?<scale>[1-9][0-9]{0,15}),"scale_unit":"1/1048576",(?:"selection":(?<selection>[1-9][0-9]{0,15}),)?` +
     `"statistic":"(?<statistic>[a-z-]+@[0-9]+)","unit":"record"}`,
   release:
     `{"asker":"(?<asker>NAME)","beside":"(?<beside>(?:HEX)?)","charges":(?<charges>LIST<CHARGE>),` +
@@ -80,7 +81,11 @@ const NOISE = {
   "score-histogram@1": { lattice: "2^-10", l2: 2n ** 20n },
   "person-fit@1": { lattice: "2^-20", query: true }, // what columns there are decides how far one record moves these two
   "person-scores@1": { lattice: "2^-10", query: true },
+  "attribute-moments@1": { lattice: "2^-20", query: true }, // and here, how many attributes are asked for
+  "answer-counts@1": { lattice: "2^-10", query: true },
+  "seed-groups@1": { lattice: "2^-10", query: true }, // how people are dealt into groups
   "table@1": { lattice: "2^-0", query: true }, // worded by a job: `query` says what it asks, and so how far one record moves it
+  "keys@1": { lattice: "2^-0", query: true, selects: true }, // the same, of keys that nobody listed: they cost δ as well
 };
 
 /**
@@ -207,7 +212,7 @@ function isNoteSigned(note, name, kind, key) {
 function roomKey(vkey) {
   const [name, keyId, ...rest] = vkey.split("+");
   const raw = unbase64(rest.join("+"));
-  require(raw.length === 33 && raw[0] === 1 && sha256(`${name}\n`, raw).subarray(0, 4).toString("hex") === keyId, "no vkey");
+  require(raw.length === 33 && raw[0] === 1 && sha256(`${name}\n`, raw).subarray(0, 4).toString("hex") === keyId, "VKEY is no verifier key, and no file");
   return { name, key: raw.subarray(1) };
 }
 
@@ -313,7 +318,7 @@ class Books {
 
   cap({ account, owner, rho }) {
     const given = this.terms.caps ? this.terms.caps[account] === Number(rho) : Number(rho) > 0;
-    const own = account === `${owner}/record` && !this.caps.has(account);
+    const own = account.split("/")[0] === owner && !this.caps.has(account);
     require(given && own, "the contract gives another cap, or gave it before");
     this.caps.set(account, Number(rho));
     this.spent.set(account, 0);
@@ -389,10 +394,11 @@ class Books {
     const moved = noise.worded ? entry.l2 !== "0" : noise.l2.has(entry.l2);
     require(entry.scale > 2 ** 21 && moved && entry.lattice === noise.lattice, "its noise is none");
     require(noise.worded === (entry.query !== undefined) && (noise.worded || names.length === 2), "its noise is none");
+    require(noise.selects === (entry.selection !== undefined), "its noise is none");
     const cost = this.price(entry.l2, entry.scale);
     this.charge(draw, charges);
     const other = beside ? this.draws.get(beside) : draw;
-    this.requirePayers(other, names, recipients, cost);
+    this.requirePayers(other, names, recipients, { record: cost, selection: BigInt(entry.selection ?? 0) });
     this.requireCover(beside, own, other, JSON.parse(entry.covered), again);
     manifests.forEach(([name, digest]) => this.requireManifest(name, digest));
   }
@@ -410,9 +416,9 @@ class Books {
   noise(rule, statistic) {
     const name = `${rule} ${statistic}`;
     if (!this.noises.has(name)) {
-      const { lattice, l2 = 0n, tiers, query } = Object.hasOwn(NOISE, statistic) ? NOISE[statistic] : {};
+      const { lattice, l2 = 0n, tiers, query, selects } = Object.hasOwn(NOISE, statistic) ? NOISE[statistic] : {};
       const every = squares(this.terms, rule, tiers).map((far) => `${l2 * far}`);
-      this.noises.set(copied(name), { lattice, l2: new Set(every), worded: query === true });
+      this.noises.set(copied(name), { lattice, l2: new Set(every), worded: query === true, selects: selects === true });
     }
     return this.noises.get(name);
   }
@@ -449,7 +455,7 @@ class Books {
   }
 
   /** Every owner who is not the only reader pays; without the owners in TERMS, somebody must. */
-  requirePayers(draw, names, recipients, cost) {
+  requirePayers(draw, names, recipients, cost) { // cost: of the noise, and of showing keys that nobody listed
     const rule = "it is not paid for by all who must";
     const { owners, operator } = this.terms;
     require(draw && draw.paid.length > 0, rule);
@@ -458,7 +464,8 @@ class Books {
     if (Object.values(owners).includes(operator)) readers.add(operator);
     require(names.every((name) => Object.hasOwn(owners, name)), rule);
     const due = names.map((name) => owners[name]).filter((owner) => readers.size > 1 || !readers.has(owner));
-    const hasPaid = (owner) => draw.paid.some(({ account, rho }) => account === `${owner}/record` && rho >= cost);
+    const paid = new Map(draw.paid.map(({ account, rho }) => [account, rho]));
+    const hasPaid = (owner) => Object.entries(cost).every(([unit, much]) => (paid.get(`${owner}/${unit}`) ?? 0) >= much);
     require(due.length > 0 && due.every(hasPaid), rule);
   }
 
@@ -550,8 +557,10 @@ function leftByEarlier(folder, terms) {
 function heirs(terms, earlier, books) {
   const keyOf = ({ parties }, name) => parties[name].split(" ")[1];
   const owners = [...new Set(Object.values(terms.owners))].sort();
-  const spent = new Map([...books.spent].map(([account, rho]) => [keyOf(earlier, account.split("/")[0]), rho]));
-  const due = owners.map((name) => [`${name}/record`, spent.get(keyOf(terms, name)) ?? 0]);
+  const held = [...books.spent].map(([account, rho]) => [account.split("/"), rho]);
+  const spent = new Map(held.map(([[name, unit], rho]) => [`${keyOf(earlier, name)} ${unit}`, rho]));
+  const both = owners.flatMap((name) => ["record", "selection"].map((unit) => [name, unit]));
+  const due = both.map(([name, unit]) => [`${name}/${unit}`, spent.get(`${keyOf(terms, name)} ${unit}`) ?? 0]);
   return due.filter(([, rho]) => rho > 0);
 }
 
@@ -592,7 +601,7 @@ if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.me
   try {
     main(process.argv.slice(2));
   } catch (error) {
-    const rule = error instanceof Broken ? error.message : String(error);
+    const rule = error instanceof Broken || error.code === "ENOENT" ? error.message : String(error);
     console.log(`FAIL ${rule.startsWith("entry ") ? "" : "log: "}${rule.split("\n")[0]}`);
     process.exitCode = 1;
   }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .budget import Rho
-from .entry import Leaf
+from .canonical import Leaf
 
 
 class BudgetExceeded(Exception):

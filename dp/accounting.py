@@ -62,6 +62,7 @@ def rho_within(budget: Budget) -> Rho:
     return Rho(low)
 
 
+@lru_cache(maxsize=256)
 def epsilon_of(rho: Rho, delta: Delta) -> Epsilon:
     """The ε that ρ is worth at δ, rounded up: what was spent.
 
@@ -77,6 +78,7 @@ def epsilon_of(rho: Rho, delta: Delta) -> Epsilon:
     return Epsilon(high)
 
 
+@lru_cache(maxsize=256)
 def largest_job(left: Rho, delta: Delta) -> Epsilon:
     """The largest ε a job may still ask when `left` is unspent, rounded down to 4 digits after the point.
 

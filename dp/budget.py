@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import NewType
 
 Epsilon = NewType("Epsilon", float)
@@ -16,6 +17,17 @@ Rho = NewType("Rho", int)
 
 RHO_UNIT = 10**12
 """How many units of `Rho` make ρ = 1."""
+
+DELTA_UNIT = 10**18
+"""How many units make δ = 1, where δ itself is counted: by accounts of selections (`dp.selection`)."""
+
+
+def delta_units(delta: float) -> int:
+    """A δ as it is written, in whole units of 10^-18. Errors: ValueError where it is none of them."""
+    units = Decimal(repr(delta)) * DELTA_UNIT
+    if units != units.to_integral_value() or units < 1:
+        raise ValueError("δ must be a whole number of 10^-18")
+    return int(units)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .budget import Rho
-from .entry import Json, Leaf
+from .canonical import Json, Leaf
 
 
 class Closed(Exception):

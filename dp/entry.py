@@ -15,65 +15,38 @@ and in all of them "v", "seq", "kind", "time" (rounded down to the hour, UTC; ne
 where the clock was set back) and "contract" (SHA-256 of its bytes).
 A release's "key" is the SHA-256 of its canonical specification. "commitment" is SHA-256(nonce || the noisy integers as
 a canonical list): only who holds the 32-byte nonce, that is a reader, can check it, so no guess can be tested with it.
+Where keys were selected (`dp.selection`) it is SHA-256(nonce || {"keys": those that show, "values": the integers}).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from .budget import Rho
+from .canonical import Leaf, canonical, digest
 from .scale import SCALE_UNIT, Scale
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .selection import Selection
     from .veil import Veil
 
-Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
-Leaf: TypeAlias = dict[str, Json]
 
+def commitment_to(nonce: bytes, values: NDArray[np.int64], keys: tuple[str, ...] | None = None) -> str:
+    """Ties the log to noisy integers, and hides them from whoever lacks the nonce. nonce: 32 bytes.
 
-def canonical(value: Json | Mapping[str, Json]) -> bytes:
-    """The one spelling of a JSON value. Errors: TypeError on what has several: floats, names that are no strings."""
-    _refuse_ambiguous(value)
-    return _encode(value).encode()
-
-
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
-_PLAIN = frozenset((str, int, bool, type(None)))
-
-
-def _refuse_ambiguous(value: object) -> None:
-    if type(value) in _PLAIN:  # most are, and a spend looks at a hundred of them
-        return
-    if type(value) is dict and _PLAIN.issuperset(map(type, value.values())) and set(map(type, value)) <= {str}:
-        return
-    if isinstance(value, float):
-        raise TypeError("an entry holds no floats")
-    if isinstance(value, Mapping):
-        if not all(isinstance(name, str) for name in value):
-            raise TypeError("names in an entry are strings")
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        for item in value:
-            _refuse_ambiguous(item)
-
-
-def digest(value: Json | Mapping[str, Json]) -> str:
-    """SHA-256 of the canonical spelling, in hex."""
-    return hashlib.sha256(canonical(value)).hexdigest()
-
-
-def commitment_to(nonce: bytes, values: NDArray[np.int64]) -> str:
-    """Ties the log to noisy integers, and hides them from whoever lacks the nonce. nonce: 32 bytes."""
-    return hashlib.sha256(nonce + canonical(values.tolist())).hexdigest()
+    keys: that were selected, where the integers are about keys that nobody listed.
+    """
+    numbers = values.tolist()
+    said = canonical(numbers if keys is None else {"keys": [*keys], "values": numbers})
+    return hashlib.sha256(nonce + said).hexdigest()
 
 
 def hour(time: datetime) -> str:
@@ -83,7 +56,7 @@ def hour(time: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What one account pays for one release. rho: whole units of 10^-12."""
+    """What one account pays for one release. rho: whole units of 10^-12; where an account counts δ, of 10^-18."""
 
     account: str
     dataset: str
@@ -142,6 +115,8 @@ class Specification:
     cells, bits, l2_squared, scale: shape, lattice, sensitivity and noise (`dp.scale`).
     follows: key of the release whose noisy bytes shaped this one (score bins follow from a model), or "".
     query: SHA-256 of all that says what is counted, for statistics that a job words itself; "" for the others.
+    selection: δ with which keys are selected that nobody listed, in whole units of 10^-18; 0 where keys are listed.
+    `cells` are then those of one key.
     """
 
     statistic: str
@@ -156,9 +131,11 @@ class Specification:
     scale: Scale
     follows: str = ""
     query: str = ""
+    selection: int = 0
 
     def as_json(self) -> Leaf:
         asked: Leaf = {"query": self.query} if self.query else {}
+        asked |= {"selection": self.selection} if self.selection else {}
         return asked | {
             "statistic": self.statistic,
             "datasets": dict(self.datasets),
@@ -186,7 +163,8 @@ class Specification:
 class Purchase:
     """A release decided on and priced, before data is touched.
 
-    charges: what it costs every account whose owner is not its only reader.
+    charges: what it costs every account whose owner is not its only reader. selecting: what it costs their accounts of
+    selections, in the same order. selection: which keys show, where nobody listed them.
     beside: key of the release whose charge covers this one as well, because the two look at disjoint parts of the
     same people (parallel composition); "" where it pays for itself.
     opened: its noise is drawn ahead, and used step by step (`Ledger.open`, `Ledger.settle`).
@@ -199,7 +177,14 @@ class Purchase:
     beside: str = ""
     opened: bool = False
     veil: Veil | None = None
+    selection: Selection | None = None
+    selecting: tuple[Charge, ...] = ()
 
     @property
     def key(self) -> str:
         return self.specification.key
+
+    @property
+    def dues(self) -> tuple[Charge, ...]:
+        """Everything that it is charged, in ρ and in δ."""
+        return self.charges + self.selecting

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import keys
-from .entry import Leaf
+from .canonical import Leaf
 from .keys import Dimension, InvalidQuery
 from .measures import LARGEST_BOUND, Amount, Cut, Measure, People, total_bound
 from .running import MOST_BINS, longest_column
@@ -50,6 +50,7 @@ class GroupBy:
             raise InvalidQuery(self.name, "rows_per_key must be 1 or more", "declare how many rows count")
         if self.running and not (self.by and keys.sizes(self.by)[-1] <= MOST_BINS):
             raise InvalidQuery(self.name, f"quantiles need a last column of at most {MOST_BINS:,} bins", "declare bins")
+        _refuse_open(self)
         _refuse_totals(self)
         for measure in self.measures:
             self.l2_squared(measure)
@@ -57,6 +58,11 @@ class GroupBy:
     @property
     def cells(self) -> int:
         return keys.cells(self.by)
+
+    @property
+    def open(self) -> keys.Open | None:
+        """The column whose values nobody listed, where it is counted by one."""
+        return next((dimension for dimension in self.by if isinstance(dimension, keys.Open)), None)
 
     @property
     def amounts(self) -> tuple[Amount, ...]:
@@ -71,7 +77,8 @@ class GroupBy:
     def most(self, measure: Measure) -> int:
         """What one person may add over all keys, in parts."""
         total = total_bound(measure)
-        most = min(self.keys_per_person, self.cells) * self.bound(measure)
+        reached = self.keys_per_person if self.open else min(self.keys_per_person, self.cells)
+        most = reached * self.bound(measure)
         return most if total is None else min(total, most)
 
     def bounds(self, measure: Measure) -> tuple[int, int]:
@@ -107,6 +114,13 @@ class GroupBy:
             "totals": [list(kept) for kept in self.totals],
             "measures": [measure.as_json() for measure in self.measures],
         }
+
+
+def _refuse_open(group: GroupBy) -> None:
+    """Keys that nobody listed stand alone: what would show beside them would show them. Errors: InvalidQuery."""
+    if group.open and (len(group.by) > 1 or group.totals or group.running or group.notes_cuts):
+        rule = "keys that nobody listed stand without other columns, totals and quantiles"
+        raise InvalidQuery(group.open.name, rule, "ask these in a job of their own")
 
 
 def _refuse_totals(group: GroupBy) -> None:

@@ -15,6 +15,7 @@ protected are left out; data sets have below 2^32 rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,10 +24,11 @@ from numpy.typing import NDArray
 from . import keys
 from .aggregate import Statistic
 from .bounding import Limits, Rows, Shares, bounded
-from .keys import Int, InvalidQuery
+from .keys import Int, InvalidQuery, Open
 from .layout import Block, GroupBy, Layout
 from .measures import Cut, People, Sum, total_bound
 from .running import encode
+from .selection import Candidates
 
 if TYPE_CHECKING:
     import polars as pl
@@ -52,15 +54,44 @@ def aggregate(layout: Layout, rows: Sequence[pl.DataFrame], secret: bytes) -> St
     return Statistic(values, bits=0, l2_squared=layout.l2_squared)
 
 
+def candidates(layout: Layout, judge: int, rows: Sequence[pl.DataFrame], secret: bytes) -> Candidates:
+    """The exact integers of every key that somebody counts in, of a layout by a column whose values nobody listed.
+
+    judge: the place of the block in which people are counted by key. Which keys there are is secret. Keys of other
+    tables that nobody counts in there are left out. Errors: as of `aggregate`.
+    """
+    place = layout.groups.index(layout.blocks[judge].group)
+    column = layout.groups[place].open
+    if column is None or any(group.open is None for group in layout.groups):
+        raise ValueError("every table is by the column whose values nobody listed")
+    names = column.texts(rows[place]).drop_nulls().unique().sort().to_list()
+    statistic = aggregate(layout.over(names), rows, secret)
+    table = statistic.values.reshape(len(layout.blocks), len(names))
+    there = table[judge] > 0
+    kept = replace(statistic, values=table[:, there].ravel())
+    return Candidates(tuple(name for name, is_there in zip(names, there, strict=True) if is_there), len(table), kept)
+
+
 def _shares(group: GroupBy, table: pl.DataFrame, secret: bytes) -> Shares:
     """What each person adds to each key of a group: one array for each of its `amounts`."""
     limits = [Limits(*group.bounds(m), total_bound(m), isinstance(m, People)) for m in group.amounts]
-    return bounded(_rows(group, table), limits, group.keys_per_person, group.rows_per_key, secret)
+    shares = bounded(_rows(group, table, secret), limits, group.keys_per_person, group.rows_per_key, secret)
+    return _placed(shares, group.open, secret) if group.open else shares
 
 
-def _rows(group: GroupBy, table: pl.DataFrame) -> Rows:
-    """The rows of declared keys, their cells as integers."""
-    key, (person, known) = keys.codes(group.by, table), people_of(table)
+def _placed(shares: Shares, column: Open, secret: bytes) -> Shares:
+    """Keys by their place among those that are there, once it was decided by their names what counts."""
+    named = keys.hashed(column.labels, secret)
+    order = np.argsort(named)
+    place = np.searchsorted(named[order], shares.key)
+    there = np.append(named[order], keys.OUTSIDE)[place] == shares.key
+    return replace(shares, key=order[place[there]], amounts=tuple(each[there] for each in shares.amounts))
+
+
+def _rows(group: GroupBy, table: pl.DataFrame, secret: bytes) -> Rows:
+    """The rows of declared keys, or of any text, their cells as integers."""
+    key = group.open.named(table, secret) if group.open else keys.codes(group.by, table)
+    person, known = people_of(table)
     amounts = [measure.of_rows(table) for measure in group.amounts]
     clips = [measure.clips(table) for measure in group.amounts if group.notes_cuts and isinstance(measure, Sum)]
     clipped = np.logical_or.reduce(clips) if clips else None

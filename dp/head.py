@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from .canonical import Json
 from .carry import Closed
-from .entry import Json
 from .storage import LedgerDamaged, Storage
 from .tree import BadTree, Frontier
 from .window import RolledBack

@@ -11,9 +11,10 @@ The caller ensures: values and edges come from the signed contract or job.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import polars as pl
 
-    from .entry import Leaf
+    from .canonical import Leaf
 
 Int = NDArray[np.int64]
 
@@ -58,6 +59,10 @@ class Category:
     @property
     def labels(self) -> tuple[str, ...]:
         return self.values
+
+    @property
+    def many(self) -> int:
+        return len(self.values)
 
     def codes(self, rows: pl.DataFrame) -> Int:
         """Which declared value each row has, or `OUTSIDE`."""
@@ -105,6 +110,10 @@ class Bins:
     def labels(self) -> tuple[str, ...]:
         return tuple(f"{a:g} to {b:g}" for a, b in zip(self.edges, self.edges[1:], strict=False))
 
+    @property
+    def many(self) -> int:
+        return len(self.edges) - 1
+
     def codes(self, rows: pl.DataFrame) -> Int:
         """Which bin each row is in, or `OUTSIDE`."""
         x = numbers_of(rows, self.name)
@@ -119,12 +128,66 @@ class Bins:
         return {"column": self.name, "edges": [edge.hex() for edge in map(float, self.edges)], "clip": self.clip}
 
 
-Dimension: TypeAlias = Category | Bins
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A column of text whose values nobody listed: which of them show is selected (`dp.selection`).
+
+    found: those that do, or that might; None before anybody looked, when one stands for all.
+    """
+
+    name: str
+    found: tuple[str, ...] | None = field(default=None, repr=False)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return ("each key",) if self.found is None else self.found
+
+    @property
+    def many(self) -> int:
+        return 1 if self.found is None else len(self.found)
+
+    def texts(self, rows: pl.DataFrame) -> pl.Series:
+        """The column as text. Errors: InvalidQuery where it holds none: a matter of the schema, not of a row."""
+        import polars as pl
+
+        column = column_of(rows, self.name)
+        if column.dtype not in (pl.String, pl.Enum, pl.Categorical):
+            raise InvalidQuery(self.name, "it holds no text", "name a column of text")
+        return column.cast(pl.String)
+
+    def codes(self, rows: pl.DataFrame) -> Int:
+        """Which of the values among these rows each row has, or `OUTSIDE`: tells them apart here, and says no more."""
+        import polars as pl
+
+        texts = self.texts(rows)
+        known = texts.cast(pl.Enum(texts.drop_nulls().unique().sort()))
+        return known.to_physical().cast(pl.Int64).fill_null(OUTSIDE).to_numpy()
+
+    def named(self, rows: pl.DataFrame, secret: bytes) -> Int:
+        """A number for each row's value that depends on no other value, or `OUTSIDE`: a new key moves nobody's cuts."""
+        import polars as pl
+
+        texts = self.texts(rows)
+        names = texts.drop_nulls().unique().sort()
+        place = texts.cast(pl.Enum(names)).to_physical().cast(pl.Int64).fill_null(OUTSIDE).to_numpy()
+        return np.where(place == OUTSIDE, OUTSIDE, np.append(hashed(names.to_list(), secret), 0)[place])
+
+    def as_json(self) -> Leaf:
+        return {"column": self.name, "open": True}
+
+
+def hashed(names: Sequence[str], secret: bytes) -> Int:
+    """A keyed number for each name, from 0 to 2^63, that depends on no other name. secret: 16 bytes or more."""
+    digests = (hashlib.blake2b(name.encode(), key=secret[:64], digest_size=8).digest() for name in names)
+    return (np.frombuffer(b"".join(digests), dtype="<u8") >> np.uint64(1)).astype(np.int64)
+
+
+Dimension: TypeAlias = Category | Bins | Open
 
 
 def sizes(by: Sequence[Dimension]) -> tuple[int, ...]:
     """How many values each dimension has."""
-    return tuple(len(dimension.labels) for dimension in by)
+    return tuple(dimension.many for dimension in by)
 
 
 def cells(by: Sequence[Dimension]) -> int:
@@ -132,7 +195,7 @@ def cells(by: Sequence[Dimension]) -> int:
     if len({dimension.name for dimension in by}) != len(by):
         raise InvalidQuery(", ".join(dimension.name for dimension in by), "a column stands twice", "name it once")
     many = math.prod(sizes(by))
-    if many > MOST_CELLS:
+    if many > MOST_CELLS and not any(isinstance(dimension, Open) for dimension in by):
         raise InvalidQuery(
             ", ".join(dimension.name for dimension in by),
             f"that is {many:,} keys, and a table has at most {MOST_CELLS:,}",
@@ -148,7 +211,7 @@ def codes(by: Sequence[Dimension], rows: pl.DataFrame) -> Int:
     for dimension in by:
         one = dimension.codes(rows)
         outside |= one == OUTSIDE
-        code *= len(dimension.labels)
+        code *= dimension.many
         code += one
     code[outside] = OUTSIDE
     return code

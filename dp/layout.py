@@ -29,15 +29,16 @@ The code ensures: everything here follows from declarations.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import keys
+from .canonical import Json
 from .consistency import Agreed, add_up
-from .entry import Json
 from .groupby import GroupBy as GroupBy
 from .keys import Dimension, InvalidQuery
 from .measures import LARGEST_BOUND, Cut, Measure
@@ -93,7 +94,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where each number lies, how fine its lattice is, and what one person moves of it all. Made by `of` alone."""
+    """Where each number lies, how fine its lattice is, and what one person moves of it all. Made by `of` and `over`."""
 
     groups: tuple[GroupBy, ...]
     blocks: tuple[Block, ...] = field(repr=False)
@@ -101,17 +102,19 @@ class Layout:
     @classmethod
     def of(cls, groups: Sequence[GroupBy], importance: Mapping[tuple[str, str], float] | None = None) -> Layout:
         """importance: (table, measure) to how much its variance counts, 1 where not named. Errors: InvalidQuery."""
-        if not groups or len({group.name for group in groups}) != len(groups):
-            raise InvalidQuery("tables", "they must be some, of different names", "name each once")
-        parts = [(g, measure, kept) for g in groups for measure in g.measures for kept in _places(g, measure)]
-        weights = _weights(parts, importance or {})
+        return cls(*_laid_out(tuple(groups), tuple(sorted((importance or {}).items()))))
+
+    def over(self, found: Sequence[str]) -> Layout:
+        """The same with the keys that are there, or show, in the place of a column whose values nobody listed.
+
+        Multipliers stay, and so does what one person moves: neither follows from keys.
+        """
         blocks, start = list[Block](), 0
-        for (group, measure, kept), multiplier in zip(parts, _multipliers(parts, weights), strict=True):
-            blocks.append(Block(group, measure, kept, start, multiplier))
+        groups = {group.name: _opened(group, tuple(found)) for group in self.groups}
+        for block in self.blocks:
+            blocks.append(replace(block, group=groups[block.group.name], start=start))
             start = blocks[-1].stop
-        if start > keys.MOST_CELLS:
-            raise InvalidQuery("tables", f"together they have {start:,} cells", f"ask at most {keys.MOST_CELLS:,}")
-        return cls(tuple(groups), tuple(blocks))
+        return Layout(tuple(groups.values()), tuple(blocks))
 
     @property
     def cells(self) -> int:
@@ -191,6 +194,24 @@ class Layout:
         return [{**group.as_json(), "steps": steps[group.name]} for group in self.groups]
 
 
+@lru_cache(maxsize=16)
+def _laid_out(
+    groups: tuple[GroupBy, ...], importance: tuple[tuple[tuple[str, str], float], ...]
+) -> tuple[tuple[GroupBy, ...], tuple[Block, ...]]:
+    """A layout's parts: of immutable values alone, and asked several times for one job. Errors: InvalidQuery."""
+    if not groups or len({group.name for group in groups}) != len(groups):
+        raise InvalidQuery("tables", "they must be some, of different names", "name each once")
+    parts = [(g, measure, kept) for g in groups for measure in g.measures for kept in _places(g, measure)]
+    weights = _weights(parts, dict(importance))
+    blocks, start = list[Block](), 0
+    for (group, measure, kept), multiplier in zip(parts, _multipliers(parts, weights), strict=True):
+        blocks.append(Block(group, measure, kept, start, multiplier))
+        start = blocks[-1].stop
+    if start > keys.MOST_CELLS:
+        raise InvalidQuery("tables", f"together they have {start:,} cells", f"ask at most {keys.MOST_CELLS:,}")
+    return groups, tuple(blocks)
+
+
 _Part: TypeAlias = tuple[GroupBy, Measure, tuple[str, ...] | None]
 """One measure's own cells (None), or one of its totals, before it is placed."""
 
@@ -209,6 +230,11 @@ def _l2_squared(group: GroupBy, measure: Measure, kept: tuple[str, ...] | None) 
     if isinstance(measure, Cut):
         return 1
     return group.l2_squared(measure) if kept is None else group.most(measure) ** 2
+
+
+def _opened(group: GroupBy, found: tuple[str, ...]) -> GroupBy:
+    by = (replace(each, found=found) if isinstance(each, keys.Open) else each for each in group.by)
+    return replace(group, by=tuple(by))
 
 
 def _unit(group: GroupBy, measure: Measure) -> int:

@@ -5,6 +5,7 @@ noise, adds the Merkle leaf, signs the checkpoint and stores the noisy bytes, se
 commits, and only then returns. The same specification gives the same bytes for ever.
 
     stored bytes    32-byte nonce || noisy integers, 8 bytes each, little-endian: as long as the cells are many
+    of keys         32-byte nonce || size of what follows, 8 bytes || a JSON list of the keys that show || integers
 
 A job whose next question depends on the last noisy answer cannot put one statistic into one `pay`. It *opens*: all the
 noise it will ever add is paid for and drawn at once, on zeros, before a row is looked at, and kept sealed (`open`).
@@ -14,6 +15,7 @@ and in the log (`settle`), and are a release like any other from then on.
 
 The code ensures
 - no noise without a receipt: `dp.mechanisms` is called here and nowhere else;
+- a key that nobody listed passes by `dp.selection` alone, and its δ is charged: what does not show is not stored;
 - no account above its cap: integers, checked here and again by SQLite;
 - one draw a specification: its key is unique, and a replay costs nothing; opened noise is settled once;
 - one set of submissions a signed job: whoever runs the room cannot ask it again of what was submitted anew;
@@ -45,14 +47,16 @@ from . import mechanisms
 from .account import Account, BudgetExceeded, Cap
 from .aggregate import Statistic
 from .budget import Rho
+from .canonical import Json, Leaf, canonical
 from .carry import Carried, Closed
 from .cover import UnpaidPart, charges_of, refuse_other_cover, refuse_uncovered, refuse_unpaid
-from .entry import Charge, Context, Json, Leaf, Purchase, Released, canonical, commitment_to, hour
+from .entry import Charge, Context, Purchase, Released, commitment_to, hour
 from .head import Head, head_of, read_leaf, seen_by
 from .noisy import Noise, Noisy, Receipt
 from .note import NoteKey, sign_checkpoint
 from .restore import add_readers, refill
 from .scale import SCALE_UNIT, price
+from .selection import Candidates, shown
 from .storage import LedgerDamaged, Storage
 from .tree import LARGEST_ENTRY, BadTree, leaf_hash, root_of
 from .window import Forked, RolledBack, Window, WindowFull
@@ -245,6 +249,11 @@ class Ledger:
         row = self._row(key)
         return tuple(row[2]["recipients"]) if row else None
 
+    def covered_by(self, key: str) -> str | None:
+        """The release that the charge of this one pays for as well; None where there is none yet."""
+        row = self._storage.row("select key from release where beside = ?", key)
+        return str(row[0]) if row else None
+
     def due(self, purchase: Purchase) -> tuple[Charge, ...]:
         """What is still to be paid for it: nothing, where only readers are new to whom nobody is newly exposed."""
         return self._due(purchase)
@@ -259,9 +268,15 @@ class Ledger:
         Errors: BudgetExceeded, WindowFull, RolledBack, Closed, UnpaidPart, JobUsed, NoiseLost,
         SpecificationMismatch: nothing was drawn, charged or written.
         """
-        if purchase.opened:
+        if purchase.opened or purchase.selection:
             raise SpecificationMismatch
         return self._bought(purchase, statistic, "release")
+
+    def select(self, purchase: Purchase, found: Candidates) -> Noisy:
+        """As `pay`, about keys that nobody listed: those that show, once and for ever. Errors: as of `pay`."""
+        if purchase.opened or purchase.veil or purchase.selection is None:
+            raise SpecificationMismatch
+        return self._bought(purchase, found, "release")
 
     def open(self, purchase: Purchase, blank: Statistic) -> Noise | Noisy:
         """Pay for all the noise of a job that uses it step by step: the same noise until it is settled.
@@ -269,7 +284,7 @@ class Ledger:
         blank: zeros, one for each number that noise will be added to. Where it was settled before, for other readers,
         what came of it is shared with these. Errors: as of `pay`.
         """
-        if not purchase.opened or purchase.veil or blank.values.any():
+        if not purchase.opened or purchase.veil or purchase.selection or blank.values.any():
             raise SpecificationMismatch
         kept = self._bought(purchase, blank, "open")
         return kept if self._settled(purchase.key) else Noise(kept.values, kept.scale, kept.bits)
@@ -288,13 +303,13 @@ class Ledger:
             stored = self._stored(purchase)  # refuses what was not opened
             return stored if stored and self._settled(purchase.key) else self._kept(purchase, values)
 
-    def _bought(self, purchase: Purchase, statistic: Statistic, kind: str) -> Noisy:
+    def _bought(self, purchase: Purchase, exact: Statistic | Candidates, kind: str) -> Noisy:
         refuse_unpaid(purchase)
-        refuse_mismatch(purchase, statistic)
+        refuse_mismatch(purchase, exact)
         purchase.key  # noqa: B018 - digested once, and not while others wait
         with self._storage.writing():
             stored = self._stored(purchase)
-            due = purchase.charges if stored is None else self._due(purchase)  # nothing is charged but for a release
+            due = purchase.dues if stored is None else self._due(purchase)  # nothing is charged but for a release
             new = set() if stored is None else self._new_readers(purchase)
             if stored is not None and not due and not new:
                 return stored
@@ -303,7 +318,7 @@ class Ledger:
             head = head_of(self._storage)
             taken = self._take(head, due)
             if stored is None:
-                return self._draw(head, purchase, statistic, taken, kind)
+                return self._draw(head, purchase, exact, taken, kind)
             self._share(head, purchase, due, taken, new)
             return stored
 
@@ -348,7 +363,7 @@ class Ledger:
     def _due(self, purchase: Purchase) -> tuple[Charge, ...]:
         """The charges of a purchase that were not yet paid for its key."""
         paid = {account for (account,) in self._storage.rows("select account from charge where key = ?", purchase.key)}
-        return tuple(charge for charge in purchase.charges if charge.account not in paid)
+        return tuple(charge for charge in purchase.dues if charge.account not in paid)
 
     def _new_readers(self, purchase: Purchase) -> set[str]:
         """Who has not read the stored bytes yet; empty where nothing is stored."""
@@ -379,19 +394,18 @@ class Ledger:
         self._storage.rows("update account set spent = spent + ? where id = ?", rho, account.id)
         return {"account": account.id, "dataset": charge.dataset, "rho": rho, "before": account.spent}
 
-    def _draw(self, head: Head, purchase: Purchase, statistic: Statistic, taken: list[Json], kind: str) -> Noisy:
-        """The only call for noise in the product."""
-        spec = purchase.specification
+    def _draw(
+        self, head: Head, purchase: Purchase, exact: Statistic | Candidates, taken: list[Json], kind: str
+    ) -> Noisy:
         covered = self._covered(purchase)
         charged = min(charge.rho for charge in (*purchase.charges, *covered))
-        noisy = mechanisms.gaussian(statistic.values, spec.l2_squared, spec.scale, charged)
-        noisy = purchase.veil.over(noisy) if purchase.veil else noisy
-        seq, receipt, body = self._committed(head, kind, purchase, noisy, taken, covered)
+        noisy, keys = _drawn(purchase, exact, charged)
+        seq, receipt, body = self._committed(head, kind, purchase, noisy, taken, covered, keys)
         readers = canonical(list(purchase.context.recipients)).decode()
         row = (purchase.key, seq, purchase.beside or None, readers, body)
         self._storage.rows("insert into release values(?, ?, ?, ?, ?)", *row)
-        self._record(purchase.key, purchase.charges, seq)
-        return _noisy(purchase, noisy, receipt)
+        self._record(purchase.key, purchase.dues, seq)
+        return _noisy(purchase, noisy, receipt, keys)
 
     def _kept(self, purchase: Purchase, values: NDArray[np.int64]) -> Noisy:
         """Put what came of opened noise in its place."""
@@ -410,12 +424,13 @@ class Ledger:
         values: NDArray[np.int64],
         taken: list[Json],
         covered: Sequence[Charge],
+        keys: tuple[str, ...] | None = None,
     ) -> tuple[int, Receipt, bytes]:
         """An entry that commits to integers under a new nonce: its number, its receipt, and the sealed bytes."""
         nonce = secrets.token_bytes(NONCE_SIZE)
-        commitment = commitment_to(nonce, values)
+        commitment = commitment_to(nonce, values, keys)
         seq = self._append(head, kind, _release(purchase, taken, covered, commitment))
-        body = self._vault.seal(nonce + values.astype("<i8").tobytes(), purchase.key.encode())
+        body = self._vault.seal(nonce + _spelled(keys) + values.astype("<i8").tobytes(), purchase.key.encode())
         return seq, Receipt(purchase.key, seq, nonce, commitment), body
 
     def _share(self, head: Head, purchase: Purchase, due: Sequence[Charge], taken: list[Json], new: set[str]) -> None:
@@ -483,11 +498,12 @@ class Ledger:
         if not sealed:
             raise NoiseLost
         body = self._vault.open(sealed, purchase.key.encode())
-        nonce, values = body[:NONCE_SIZE], np.frombuffer(body[NONCE_SIZE:], dtype="<i8").astype(np.int64)
-        commitment = commitment_to(nonce, values)
+        nonce, (keys, rest) = body[:NONCE_SIZE], _unspelled(body[NONCE_SIZE:], purchase.selection is not None)
+        values = np.frombuffer(rest, dtype="<i8").astype(np.int64)
+        commitment = commitment_to(nonce, values, keys)
         if first["commitment"] != commitment:
             raise LedgerDamaged("stored noise is not what the log commits to")
-        return _noisy(purchase, values, Receipt(purchase.key, seq, nonce, commitment))
+        return _noisy(purchase, values, Receipt(purchase.key, seq, nonce, commitment), keys)
 
     def _released(self, key: str) -> Released:
         row = self._row(key)
@@ -522,22 +538,69 @@ def _release(purchase: Purchase, taken: list[Json], covered: Sequence[Charge], c
     }
 
 
-def refuse_mismatch(purchase: Purchase, statistic: Statistic) -> None:
+def _drawn(
+    purchase: Purchase, exact: Statistic | Candidates, charged: Rho
+) -> tuple[NDArray[np.int64], tuple[str, ...] | None]:
+    """The only call for noise in the product: noisy integers, and the keys that show where nobody listed them."""
+    spec = purchase.specification
+
+    def draw(values: NDArray[np.int64]) -> NDArray[np.int64]:
+        return mechanisms.gaussian(values, spec.l2_squared, spec.scale, charged)
+
+    if isinstance(exact, Candidates):
+        assert purchase.selection is not None  # noqa: S101 - `Ledger.select` looked
+        keys, noisy = shown(purchase.selection, exact, spec.scale, draw)
+        return noisy, keys
+    noisy = draw(exact.values)
+    return (purchase.veil.over(noisy) if purchase.veil else noisy), None
+
+
+def _spelled(keys: tuple[str, ...] | None) -> bytes:
+    """Keys as they are stored before the integers; nothing where they are listed."""
+    if keys is None:
+        return b""
+    text = canonical([*keys])
+    return len(text).to_bytes(8, "little") + text
+
+
+def _unspelled(body: bytes, selected: bool) -> tuple[tuple[str, ...] | None, bytes]:
+    """The keys, and what stands behind them."""
+    if not selected:
+        return None, body
+    end = 8 + int.from_bytes(body[:8], "little")
+    return tuple(json.loads(body[8:end])), body[end:]
+
+
+def refuse_mismatch(purchase: Purchase, exact: Statistic | Candidates) -> None:
     """What a plan promised of a statistic holds, and its charges are whole. Errors: SpecificationMismatch."""
-    spec, values = purchase.specification, statistic.values
-    cost = price(spec.l2_squared, spec.scale)
+    spec, cost = purchase.specification, price(purchase.specification.l2_squared, purchase.specification.scale)
+    statistic, cells = (exact, spec.cells) if isinstance(exact, Statistic) else (exact.statistic, exact.cells)
+    many = cells if isinstance(exact, Statistic) else cells * len(exact.keys)
     holds = (
-        values.dtype == np.int64
-        and values.shape == (spec.cells,)
+        statistic.values.dtype == np.int64
+        and statistic.values.shape == (many,)
+        and cells == spec.cells
         and statistic.bits == spec.bits
         and statistic.l2_squared <= spec.l2_squared
         and all(charge.rho >= cost for charge in purchase.charges)
-        and len({charge.account for charge in purchase.charges}) == len(purchase.charges)
+        and len({charge.account for charge in purchase.dues}) == len(purchase.dues)
+        and _is_selected(purchase)
     )
     if not holds:
         raise SpecificationMismatch
 
 
-def _noisy(purchase: Purchase, values: NDArray[np.int64], receipt: Receipt) -> Noisy:
+def _is_selected(purchase: Purchase) -> bool:
+    """Keys that nobody listed are paid for in δ by whoever pays for their noise; of listed ones there is no δ."""
+    selection, delta = purchase.selection, purchase.specification.selection
+    if selection is None:
+        return not delta and not purchase.selecting
+    paid = all(charge.rho >= delta for charge in purchase.selecting)
+    return selection.delta == delta and paid and len(purchase.selecting) == len(purchase.charges) > 0
+
+
+def _noisy(
+    purchase: Purchase, values: NDArray[np.int64], receipt: Receipt, keys: tuple[str, ...] | None = None
+) -> Noisy:
     spec = purchase.specification
-    return Noisy(values, scale=spec.scale / SCALE_UNIT, bits=spec.bits, receipt=receipt)
+    return Noisy(values, scale=spec.scale / SCALE_UNIT, bits=spec.bits, receipt=receipt, keys=keys)

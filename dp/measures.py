@@ -30,7 +30,7 @@ from .keys import Int, InvalidQuery, column_of, numbers_of
 if TYPE_CHECKING:
     import polars as pl
 
-    from .entry import Leaf
+    from .canonical import Leaf
 
 LARGEST_BOUND = 2**30
 """In parts: what one person may add stays below this, and so does one row, so that 2^32 of them fit int64."""

@@ -64,7 +64,7 @@ class Noisy:
     """A paid statistic: integers on a lattice, with discrete Gaussian noise already in them.
 
     values: int64, one a cell, in lattice units. scale: the noise's standard deviation in lattice units.
-    bits: one lattice unit is 2^-bits of the statistic's own unit.
+    bits: one lattice unit is 2^-bits of the statistic's own unit. keys: that were selected; None where they are listed.
     Only `dp.ledger` makes one: what takes a `Noisy` cannot have skipped the payment.
     """
 
@@ -72,6 +72,7 @@ class Noisy:
     scale: float
     bits: int
     receipt: Receipt
+    keys: tuple[str, ...] | None = field(default=None, repr=False)
 
     @property
     def real(self) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from .entry import canonical
+from .canonical import canonical
 from .storage import Storage
 from .tree import Frontier
 

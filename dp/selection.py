@@ -1,4 +1,4 @@
-"""Keys that nobody declared: shown only where so many people have them that one person cannot have made them appear.
+"""Keys that nobody listed: shown only where so many people have them that one person cannot have made them appear.
 
 Each person counts once in each of at most k of its keys. Every key that is there gets Gaussian noise on its count of
 people; a key is shown where the noisy count is at least T = 1 + σ Φ⁻¹((1 - δ)^(1/k)), and one lattice step more. What
@@ -11,6 +11,12 @@ and any of them with at most 1 - Φ((T - 1)/σ)^k = δ. So with and without the 
 but for an event of probability δ. That is (ε, δ(ε) + δ) for every ε, and over many selections and releases, chosen one
 after the other: μ's add up in squares as ever, and the δ's of selections add up beside them.
 
+**More numbers of a key.** Rows, sums and means of a key are further cells of the same Gaussian release, whose μ counts
+what a person moves in all cells together. Nothing of a key leaves but where its people show it. Their noise is drawn
+for keys that show only: draws are independent of each other, so the others' would be thrown away unseen.
+
+**No more than so many keys.** Of the keys that show, the `most` with the largest noisy counts stay: post-processing.
+
 **How good it is.** Of all ways to show a key by its count that keep to this trade-off, the best shows a key of n + 1
 people with probability Φ(Φ⁻¹(π_n) + μ) + δ, as long as that is possible. The threshold, Φ(Φ⁻¹(π_n) + μ), is less than
 one person behind it from ε 1 on, 1.6 at ε .5 (tests/dp/test_selection.py). A pure (ε, δ) selection (Desfontaines and
@@ -19,104 +25,86 @@ more for everything else it does: caps then hold for mechanisms of any kind only
 
 OpenDP's own threshold constructors are not used: #2922, their δ is understated up to threefold.
 
-The code ensures: which of its keys a person counts in depends on that person alone, on a keyed hash of their names.
-The caller ensures: noise is drawn by the ledger on exactly these counts, δ is charged, and only `shown` keys are kept.
+The code ensures: no number of a key passes but with its people; what one key of one person passes at is at most δ.
+The caller ensures: candidates are all keys that somebody counts in, whoever that is, and which of its keys a person
+counts in depends on that person alone (`dp.grouped.candidates`); `draw` is the ledger's, for all cells of a key
+together; δ is charged.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import NormalDist
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .aggregate import COUNT_BITS, Statistic
-from .bounding import Limits, Rows, bounded
-from .grouped import people_of
-from .keys import Int, InvalidQuery, column_of
+from .aggregate import Statistic
+from .budget import DELTA_UNIT
+from .keys import Int, InvalidQuery
 from .scale import SCALE_UNIT, Scale
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which keys are shown. column: of text. keys_per_person: k. delta: of this selection. Errors: InvalidQuery."""
+    """Which keys are shown. keys_per_person: k. delta: of this selection, in whole units of 10^-18.
 
-    column: str
+    steps: lattice steps of one person. judge: which of a key's cells counts its people. at_least: people that the
+    contract asks for beside, as `dp.threshold.least_shown` makes it, in lattice steps. most: how many keys are shown.
+    Errors: InvalidQuery.
+    """
+
     keys_per_person: int
-    delta: float
+    delta: int
+    steps: int
+    judge: int = 0
+    at_least: int = 0
+    most: int = 2**20
 
     def __post_init__(self) -> None:
-        if self.keys_per_person < 1 or not 0 < self.delta < 0.5:
-            raise InvalidQuery(self.column, "a selection needs keys_per_person and a δ below 1/2", "declare both")
-
-    @property
-    def l2_squared(self) -> int:
-        """The most one person moves the counts: squared L2, in lattice steps of 2^-COUNT_BITS people."""
-        return self.keys_per_person << (2 * COUNT_BITS)
+        if min(self.keys_per_person, self.steps, self.most) < 1 or not 0 < 2 * self.delta < DELTA_UNIT:
+            rule = "a selection needs keys_per_person, and a δ above 0 and below 1/2"
+            raise InvalidQuery("selection", rule, "declare both")
 
     def threshold(self, scale: Scale) -> int:
         """The least noisy count that is shown, in lattice steps. scale: of the noise.
 
         Discrete tails are at most the continuous ones a step before (Canonne, Kamath, Steinke 2020, proposition 25).
         """
-        each = -np.expm1(np.log1p(-self.delta) / self.keys_per_person)
+        each = -np.expm1(np.log1p(-self.delta / DELTA_UNIT) / self.keys_per_person)
         sigma = scale / SCALE_UNIT
-        return int(np.ceil(2**COUNT_BITS + sigma * -NormalDist().inv_cdf(float(each)))) + 1
+        alone = int(np.ceil(self.steps + sigma * -NormalDist().inv_cdf(float(each)))) + 1
+        return max(alone, self.at_least)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """Every key that is there, sorted, and its count of people. Secret: even how many there are."""
+    """Every key that somebody counts in, sorted, and its exact numbers: secret, even how many there are.
+
+    cells: of one key. statistic: the first cell of every key, then the second of every key, and so on.
+    """
 
     keys: tuple[str, ...] = field(repr=False)
+    cells: int
     statistic: Statistic = field(repr=False)
 
     def __repr__(self) -> str:
         return "Candidates(secret)"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Shown:
-    """The keys that may leave, and their noisy counts of people."""
-
-    keys: tuple[str, ...]
-    people: NDArray[np.float64]
-
-
-def candidates(selection: Selection, rows: pl.DataFrame, secret: bytes) -> Candidates:
-    """Distinct people by key, each in at most k of its keys. Errors: InvalidQuery by schema, never by a row."""
-    import polars as pl
-
-    column = column_of(rows, selection.column)
-    if column.dtype not in (pl.String, pl.Enum, pl.Categorical):
-        raise InvalidQuery(selection.column, "it holds no text", "name a column of text")
-    names = sorted(column.cast(pl.String).drop_nulls().unique().to_list())
-    place = column.cast(pl.String).cast(pl.Enum(names)).to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
-    person, known = people_of(rows)
-    there = (place >= 0) & known
-    code = _named(names, secret)
-    row = Rows(person[there], code[place[there]], (None,))
-    shares = bounded(row, [Limits(0, 1, None, once=True)], selection.keys_per_person, None, secret)
-    counts = np.zeros(len(names), dtype=np.int64)
-    order = np.argsort(code)
-    np.add.at(counts, order[np.searchsorted(code[order], shares.key)], shares.amounts[0])
-    return Candidates(tuple(names), Statistic(counts << COUNT_BITS, COUNT_BITS, selection.l2_squared))
-
-
-def shown(selection: Selection, found: Candidates, noisy: Int, scale: Scale) -> Shown:
-    """What is left once noise was drawn on the counts. noisy: in the order of `found.keys`."""
-    stays = noisy >= selection.threshold(scale)
-    keys = tuple(key for key, kept in zip(found.keys, stays, strict=True) if kept)
-    return Shown(keys, np.ldexp(noisy[stays].astype(np.float64), -COUNT_BITS))
-
-
-def _named(names: list[str], secret: bytes) -> Int:
-    """A number for each name that depends on no other name: a new key moves nobody's cuts."""
-    digests = (hashlib.blake2b(name.encode(), key=secret[:64], digest_size=8).digest() for name in names)
-    return np.frombuffer(b"".join(digests), dtype="<i8").astype(np.int64)
+def shown(
+    selection: Selection, found: Candidates, scale: Scale, draw: Callable[[Int], Int]
+) -> tuple[tuple[str, ...], Int]:
+    """What may leave: the keys that show, and their noisy numbers in the order of candidates. draw: integers with noise
+    of that scale."""
+    exact = found.statistic.values.reshape(found.cells, len(found.keys))
+    people = draw(exact[selection.judge])
+    stays = np.flatnonzero(people >= selection.threshold(scale))
+    if len(stays) > selection.most:
+        largest = np.argsort(-people[stays], kind="stable")[: selection.most]
+        stays = stays[np.sort(largest)]
+    noisy = exact[:, stays]
+    others = np.arange(len(exact)) != selection.judge
+    noisy[others] = draw(noisy[others].ravel()).reshape(noisy[others].shape)
+    noisy[selection.judge] = people[stays]
+    return tuple(found.keys[at] for at in stays), noisy.ravel()

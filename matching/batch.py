@@ -93,14 +93,16 @@ _TRIMS = {
 _SHAPES = {"one-at": ONE_AT, "dotted-domain": DOTTED_DOMAIN}
 
 
-def digest_rows(plan: Plan, data: Bytes, offsets: Offsets, secret: bytes | None = None) -> tuple[Bytes, Bytes]:
-    """SHA-256 of each normalised row, (rows, 32), zeros where left; and of each row LEFT, ANSWERED or TEST_VALUE.
+def digest_rows(plan: Plan, data: Bytes, offsets: Offsets, out: Bytes, secret: bytes | None = None) -> Bytes:
+    """Of each row LEFT, ANSWERED or TEST_VALUE.
 
-    secret: where given, HMAC-SHA256 under it.
+    out: (rows, 32); SHA-256 of each normalised row is written there, zeros where left. secret: where given, it is
+    HMAC-SHA256 under it.
     """
     rows = len(offsets) - 1
-    out, found = np.zeros((rows, 32), np.uint8), np.zeros(rows, np.uint8)
-    domains = [_domains(names) for names in (plan.suffix, plan.dots, plan.tests, plan.test_tlds)]
+    found = np.zeros(rows, np.uint8)
+    named = [_Domains.of(names) for names in (plan.suffix, plan.dots, plan.tests, plan.test_tlds)]
+    domains = [each.numbers for each in named]
     kernels = _kernels()
     states = [_primed(secret, pad, b"") for pad in (0x36, 0x5C)] if secret is not None else []
     hashes, spare = kernels.hash if secret is None else kernels.hmac, _Spare()
@@ -112,23 +114,23 @@ def digest_rows(plan: Plan, data: Bytes, offsets: Offsets, secret: bytes | None 
         hashes(text, ends, some, out[start:stop], np.zeros(WORDS, np.uint64), *states)
 
     _each_block(rows, work)
-    return out, found
+    return found
 
 
-def decode_rows(data: Bytes, offsets: Offsets, size: int) -> tuple[Bytes, Bytes]:
-    """The bytes of each row that is a hash in hex digits of one case, zeros where left; and DIGITS, LOWER or UPPER.
+def decode_rows(data: Bytes, offsets: Offsets, out: Bytes) -> Bytes:
+    """Of each row LEFT, or DIGITS, LOWER or UPPER where it is a hash in hex digits of one case.
 
-    size: bytes of a hash.
+    out: (rows, bytes of a hash); the bytes are written there, zeros where left.
     """
     rows = len(offsets) - 1
-    out, found = np.zeros((rows, size), np.uint8), np.zeros(rows, np.uint8)
+    found = np.zeros(rows, np.uint8)
     kernel = _kernels().decode
 
     def work(start: int, stop: int) -> None:
         kernel(data, offsets[start : stop + 1], out[start:stop], found[start:stop])
 
     _each_block(rows, work)
-    return out, found
+    return found
 
 
 def are_within(offsets: Offsets, size: int) -> bool:
@@ -174,13 +176,27 @@ def _each_block(rows: int, work: Callable[[int, int], None]) -> None:
         list(pool.map(lambda start: work(start, min(start + BLOCK, rows)), starts))
 
 
-def _domains(names: tuple[str, ...]) -> tuple[bool, int, Bytes, Offsets]:
-    """All of them or not, a bit for each length there is, the names' bytes, and where each begins."""
-    everywhere = "*" in names
-    raw = [] if everywhere else [name.encode() for name in names]
-    lengths = sum({1 << min(len(name), MOST_BIT) for name in raw})
-    ends = np.cumsum([0, *map(len, raw)], dtype=np.int64)
-    return everywhere, lengths, np.frombuffer(b"".join(raw), np.uint8), ends
+@dataclass(frozen=True)
+class _Domains:
+    """Domains as compiled code takes them: the names' bytes one after the other, and where each begins."""
+
+    everywhere: bool
+    names: Bytes
+    ends: Offsets
+
+    @classmethod
+    def of(cls, names: tuple[str, ...]) -> _Domains:
+        raw = [] if "*" in names else [name.encode() for name in names]
+        ends = np.cumsum([0, *map(len, raw)], dtype=np.int64)
+        return cls("*" in names, np.frombuffer(b"".join(raw) or b"\0", np.uint8), ends)
+
+    @property
+    def numbers(self) -> tuple[bool, int, int, int, int]:
+        """All of them or not, a bit for each length there is, how many, and the addresses of both arrays: compiled code
+        counts references to an array that it hands on, and to a number it does not."""
+        sizes = np.diff(self.ends).tolist()
+        lengths = sum({1 << min(size, MOST_BIT) for size in sizes})
+        return self.everywhere, lengths, len(sizes), self.names.ctypes.data, self.ends.ctypes.data
 
 
 def _primed(secret: bytes, pad: int, prefix: bytes) -> NDArray[np.uint64]:
@@ -211,7 +227,8 @@ def available() -> bool:
     plan = Plan(TRIM_SPACES, ONE_AT, ("b.example",), ("b.example",))
     text = b" A.b+c@B.EXAMPLE  d@e.f"
     try:
-        made, found = digest_rows(plan, np.frombuffer(text, np.uint8), np.array([0, 17, len(text)], np.int64))
+        made = np.empty((2, 32), np.uint8)
+        found = digest_rows(plan, np.frombuffer(text, np.uint8), np.array([0, 17, len(text)], np.int64), made)
     except (RuntimeError, nb.errors.NumbaError):
         return False
     wanted = [hashlib.sha256(clean).digest() for clean in (b"ab@b.example", b"d@e.f")]
@@ -266,6 +283,27 @@ def _store(_typing, _address, _word):  # type: ignore[no-untyped-def]
 
 
 @_intrinsic
+def _byte(_typing, _address):  # type: ignore[no-untyped-def]
+    """The byte at an address."""
+
+    def code(_context, builder, _signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.load(builder.inttoptr(arguments[0], _ir.IntType(8).as_pointer()))
+
+    return _types.uint8(_pointer), code
+
+
+@_intrinsic
+def _put(_typing, _address, _value):  # type: ignore[no-untyped-def]
+    """Puts a byte at an address."""
+
+    def code(context, builder, _signature, arguments):  # type: ignore[no-untyped-def]
+        builder.store(arguments[1], builder.inttoptr(arguments[0], _ir.IntType(8).as_pointer()))
+        return context.get_dummy_value()
+
+    return _types.void(_pointer, _types.uint8), code
+
+
+@_intrinsic
 def _bits(_typing, _word):  # type: ignore[no-untyped-def]
     """How many bits are one."""
     return _types.int64(_types.uint64), lambda _context, builder, _signature, arguments: builder.ctpop(arguments[0])
@@ -285,18 +323,20 @@ def _is_white(byte, spaces_only):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _is_one_of(part, listed):  # type: ignore[no-untyped-def]
-    everywhere, lengths, names, ends = listed
+def _is_one_of(part, size, listed):  # type: ignore[no-untyped-def]
+    """Whether the bytes at an address are one of these domains."""
+    everywhere, lengths, count, names, ends = listed
     if everywhere:
         return True
-    if not (lengths >> min(len(part), MOST_BIT)) & 1:
+    if not (lengths >> min(size, MOST_BIT)) & 1:
         return False
-    for name in range(len(ends) - 1):
-        if ends[name + 1] - ends[name] == len(part):
-            known, same = names[ends[name] : ends[name + 1]], True
-            for at in range(len(part)):
-                same = same and known[at] == part[at]
-            if same:
+    for name in range(count):
+        begin, end = np.int64(_load(ends + 8 * name)), np.int64(_load(ends + 8 * name + 8))
+        if end - begin == size:
+            at = 0
+            while at < size and _byte(names + begin + at) == _byte(part + at):
+                at += 1
+            if at == size:
                 return True
     return False
 
@@ -331,17 +371,17 @@ def _lowered(source, target, size):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _squeezed(source, row, spaces_only, removes):  # type: ignore[no-untyped-def]
+def _squeezed(source, row, read, spaces_only, removes):  # type: ignore[no-untyped-def]
     """The same byte by byte, and without white space where it is removed. Gives the size too."""
     size, ats, last = 0, 0, -1
-    for at in range(len(source)):
-        byte = source[at]
+    for at in range(read):
+        byte = _byte(source + at)
         if not (removes and _is_white(byte, spaces_only)):
             if byte < 32 or byte > 126:
                 return 0, -1, 0
             if byte == 64:
                 ats, last = ats + 1, size
-            row[size] = _small(byte)
+            _put(row + size, _small(byte))
             size += 1
     return ats, last, size
 
@@ -352,10 +392,10 @@ def _is_shaped(row, size, ats, at, shape):  # type: ignore[no-untyped-def]
     if at < 1 or at == size - 1:
         return False
     if shape == DOTTED_DOMAIN:
-        dotted = False
-        for place in range(at + 2, size - 1):
-            dotted = dotted or row[place] == 46
-        return dotted
+        for place in range(at + 2, size - 1):  # noqa: SIM110 - compiled: a loop, no generator
+            if _byte(row + place) == 46:
+                return True
+        return False
     return ats == 1
 
 
@@ -363,9 +403,8 @@ def _is_shaped(row, size, ats, at, shape):  # type: ignore[no-untyped-def]
 def _without_suffix(row, size, at):  # type: ignore[no-untyped-def]
     """Cuts the mailbox at its first +. Gives the new place of the @."""
     for place in range(at):
-        if row[place] == 43:
-            for later in range(size - at):
-                row[place + later] = row[at + later]
+        if _byte(row + place) == 43:
+            _moved(row, at, size, place)
             return place
     return at
 
@@ -374,13 +413,28 @@ def _without_suffix(row, size, at):  # type: ignore[no-untyped-def]
 def _without_dots(row, size, at):  # type: ignore[no-untyped-def]
     kept = 0
     for place in range(at):
-        if row[place] != 46:
-            row[kept] = row[place]
-            kept += 1
+        byte = _byte(row + place)
+        _put(row + kept, byte)
+        kept += byte != 46
     if kept < at:
-        for later in range(size - at):
-            row[kept + later] = row[at + later]
+        _moved(row, at, size, kept)
     return kept
+
+
+@_compiled
+def _moved(row, at, size, to):  # type: ignore[no-untyped-def]
+    """Moves what lies from `at` on to an earlier place."""
+    for later in range(size - at):
+        _put(row + to + later, _byte(row + at + later))
+
+
+@_compiled
+def _last_label(row, begin, end):  # type: ignore[no-untyped-def]
+    """Where the last label of a domain begins."""
+    at = end
+    while at > begin and _byte(row + at - 1) != 46:
+        at -= 1
+    return at
 
 
 @_compiled
@@ -388,33 +442,33 @@ def _normalise_rows(data, offsets, trim, shape, suffix, dots, tests, tlds, text,
     """Writes rows as the rule has them, one after the other. Row i ends at ends[i + 1]; one that is LEFT is empty."""
     spaces_only = trim in (TRIM_SPACES, REMOVE_SPACES)
     removes = trim in (REMOVE_SPACES, REMOVE_WHITESPACE)
-    data_at, text_at, written = data.ctypes.data, text.ctypes.data, 0
-    for each in range(len(offsets) - 1):
+    source, target, written = data.ctypes.data, text.ctypes.data, 0
+    for each in range(len(found)):
         ends[each + 1] = written
         start, stop = offsets[each], offsets[each + 1]
-        while start < stop and _is_white(data[start], spaces_only):
+        while start < stop and _is_white(_byte(source + start), spaces_only):
             start += 1
-        while start < stop and _is_white(data[stop - 1], spaces_only):
+        while start < stop and _is_white(_byte(source + stop - 1), spaces_only):
             stop -= 1
-        size = stop - start
+        size, row = stop - start, target + written
         if size < 3 or size > LONGEST:
             continue
-        row = text[written : written + size]
         if removes or size < 8:
-            ats, at, size = _squeezed(data[start:stop], row, spaces_only, removes)
+            ats, at, size = _squeezed(source + start, row, size, spaces_only, removes)
         else:
-            ats, at = _lowered(data_at + start, text_at + written, size)
+            ats, at = _lowered(source + start, row, size)
         if not _is_shaped(row, size, ats, at, shape):
             continue
-        domain = row[at + 1 : size]
-        cut, dotless = _is_one_of(domain, suffix), _is_one_of(domain, dots)
-        odd = _is_one_of(domain, tests) or _is_one_of(_last_label(domain), tlds)
+        domain, length = row + at + 1, size - at - 1
+        label = _last_label(row, at + 1, size)
+        odd = _is_one_of(domain, length, tests) or _is_one_of(row + label, size - label, tlds)
+        cut, dotless = _is_one_of(domain, length, suffix), _is_one_of(domain, length, dots)
         if cut:
-            moved = _without_suffix(row, size, at)
-            size, at = size - at + moved, moved
+            at = _without_suffix(row, size, at)
+            size = at + 1 + length
         if dotless:
-            moved = _without_dots(row, size, at)
-            size, at = size - at + moved, moved
+            at = _without_dots(row, size, at)
+            size = at + 1 + length
         if at < 1:
             continue
         written += size
@@ -430,6 +484,8 @@ def _hash_rows(text, ends, found, out, state):  # type: ignore[no-untyped-def]
             _init(context)
             _update(context, source + ends[each], ends[each + 1] - ends[each])
             _final(digest + 32 * each, context)
+        else:
+            out[each, :] = 0
 
 
 @_compiled
@@ -443,12 +499,15 @@ def _hmac_rows(text, ends, found, out, state, inner, outer):  # type: ignore[no-
             _copy(outer, state)
             _update(context, digest + 32 * each, 32)
             _final(digest + 32 * each, context)
+        else:
+            out[each, :] = 0
 
 
 @_compiled
 def _decode_rows(data, offsets, out, found):  # type: ignore[no-untyped-def]
     size = out.shape[1]
     for each in range(len(found)):
+        out[each, :] = 0
         start, stop = offsets[each], offsets[each + 1]
         while start < stop and _is_white(data[start], False):
             start += 1
@@ -488,14 +547,6 @@ def _ascend(offsets):  # type: ignore[no-untyped-def]
 def _copy(source, target):  # type: ignore[no-untyped-def]
     for word in range(WORDS):
         target[word] = source[word]
-
-
-@_compiled
-def _last_label(domain):  # type: ignore[no-untyped-def]
-    dot = len(domain) - 1
-    while dot >= 0 and domain[dot] != 46:
-        dot -= 1
-    return domain[dot + 1 :]
 
 
 @_compiled

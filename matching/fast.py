@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .encodings import DIGITS_ONLY, SIZES, known_digests
+from .encodings import DIGITS_ONLY, known_digests
 from .schemes import Rule
 from .suspects import TEST_DOMAINS, TEST_TLDS
 
@@ -22,11 +22,15 @@ WORTH_IT = 20_000
 """Rows from which loading the compiled code pays."""
 
 
+def is_worth_it(rows: int) -> bool:
+    """Whether a column of so many rows, in however many chunks, is for compiled code."""
+    return rows >= WORTH_IT
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Fast:
-    """values: (rows, 32), zeros where nothing was answered. test_values: answered rows at domains of tests."""
+    """Which rows were answered, and which of them are at domains of tests."""
 
-    values: NDArray[np.uint8]
     answered: NDArray[np.bool_]
     test_values: NDArray[np.bool_]
 
@@ -44,12 +48,15 @@ def compiled() -> ModuleType | None:
     return batch if batch.available() else None
 
 
-def answered_fast(chunk: pa.Array, rule: Rule, kind: str, secret: bytes | None = None) -> Fast | None:
-    """What compiled code answers of a column of raw values; None where it reads no such column.
+def answered_fast(
+    chunk: pa.Array, rule: Rule, kind: str, out: NDArray[np.uint8], secret: bytes | None = None
+) -> Fast | None:
+    """Writes what compiled code answers of raw values into `out`; None where it reads no such column.
 
-    secret: where given, the values are HMACs under it.
+    out: (rows, 32); zeros are written where nothing was answered. secret: where given, what is written are HMACs
+    under it.
     """
-    if kind != "email" or rule.hash != "sha256" or len(chunk) < WORTH_IT or not pa.types.is_string(_plain(chunk.type)):
+    if kind != "email" or rule.hash != "sha256" or not pa.types.is_string(_plain(chunk.type)):
         return None
     batch = compiled()
     plan = batch.plan_of(rule, TEST_DOMAINS, TEST_TLDS) if batch is not None else None
@@ -58,41 +65,41 @@ def answered_fast(chunk: pa.Array, rule: Rule, kind: str, secret: bytes | None =
     offsets, data = _buffers(chunk)
     if not batch.are_within(offsets, len(data)):
         raise pa.ArrowInvalid("offsets outside their buffer")
-    values, state = batch.digest_rows(plan, data, offsets, secret)
+    state = batch.digest_rows(plan, data, offsets, out, secret)
     if chunk.null_count:  # what lies under a null is nobody's
         nulls = chunk.is_null().to_numpy(zero_copy_only=False)
-        values[nulls], state[nulls] = 0, 0
-    return Fast(values, state > 0, state == batch.TEST_VALUE)
+        out[nulls], state[nulls] = 0, 0
+    return Fast(state > 0, state == batch.TEST_VALUE)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Decoded:
-    """values: (rows, size), zeros where nothing was answered. encodings: how many answered rows each has."""
+    """Which rows were answered, and how many of them are in each encoding."""
 
-    values: NDArray[np.uint8]
     answered: NDArray[np.bool_]
     encodings: Mapping[str, int]
 
 
-def decoded_fast(chunk: pa.Array, algorithm: str) -> Decoded | None:
-    """The hex digits of a column of hashes; None where compiled code reads no such column.
+def decoded_fast(chunk: pa.Array, algorithm: str, out: NDArray[np.uint8]) -> Decoded | None:
+    """Writes the bytes of hashes in hex digits into `out`; None where compiled code reads no such column.
 
-    Hashes that tell what was hashed are left, so that they are refused with their reason.
+    Hashes that tell what was hashed are left, so that they are refused with their reason. out: (rows, size); zeros
+    are written where nothing was answered.
     """
-    if len(chunk) < WORTH_IT or not pa.types.is_string(_plain(chunk.type)) or (batch := compiled()) is None:
+    if not pa.types.is_string(_plain(chunk.type)) or (batch := compiled()) is None:
         return None
     offsets, data = _buffers(chunk)
     if not batch.are_within(offsets, len(data)):
         raise pa.ArrowInvalid("offsets outside their buffer")
-    values, state = batch.decode_rows(data, offsets, SIZES[algorithm])
+    state = batch.decode_rows(data, offsets, out)
     begins = np.frombuffer(b"".join(each[:4] for each in known_digests(algorithm)), np.uint32)
-    left = np.isin(np.ascontiguousarray(values[:, :4]).view(np.uint32)[:, 0], begins)
+    left = np.isin(np.ascontiguousarray(out[:, :4]).view(np.uint32)[:, 0], begins)
     if chunk.null_count:
         left |= chunk.is_null().to_numpy(zero_copy_only=False)
-    values[left], state[left] = 0, 0
+    out[left], state[left] = 0, 0
     counted = np.bincount(state, minlength=4)
     named = {DIGITS_ONLY: batch.DIGITS, "hex-lower": batch.LOWER, "hex-upper": batch.UPPER}
-    return Decoded(values, state > 0, {name: int(counted[at]) for name, at in named.items() if counted[at]})
+    return Decoded(state > 0, {name: int(counted[at]) for name, at in named.items() if counted[at]})
 
 
 Halves = tuple[NDArray[np.uint64], NDArray[np.uint64]]
@@ -100,7 +107,7 @@ Halves = tuple[NDArray[np.uint64], NDArray[np.uint64]]
 
 def keyed_fast(secret: bytes, prefix: bytes, digests: NDArray[np.uint8]) -> Halves | None:
     """The first and second 8 bytes of HMAC-SHA256(secret, prefix + row); None where compiled code cannot."""
-    if len(digests) < WORTH_IT or (batch := compiled()) is None:
+    if not is_worth_it(len(digests)) or (batch := compiled()) is None:
         return None
     keyed: Halves = batch.key_rows(secret, prefix, digests)
     return keyed

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from .encodings import SIZES, HashReader, decoded, looks_hashed
 from .encodings import MixedEncodings as MixedEncodings
-from .fast import answered_fast, decoded_fast
+from .fast import answered_fast, decoded_fast, is_worth_it
 from .rejects import RejectCode as RejectCode
 from .schemes import Rule, load
 from .schemes.setting import NOTHING_DECLARED, Setting
@@ -120,25 +120,18 @@ def digests(
         raise WrongHash(kind, scheme, rule.hash)
     refuse_other_than_text(column)
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    size = SIZES[rule.hash]
     reader: _Reader = _Raw(rule, kind, setting, suspicious, secret) if arrives == "raw" else HashReader(rule.hash)
-    read = [_read_chunk(chunk, reader, size) for chunk in chunks]
+    values, accepted = np.empty((len(column), SIZES[rule.hash]), np.uint8), np.empty(len(column), np.bool_)
+    rejects, begin = Counter[RejectCode](), 0
+    for chunk in chunks:
+        rows = slice(begin, begin + len(chunk))
+        rejects += _read_chunk(chunk, reader, values[rows], accepted[rows], worth_it=is_worth_it(len(column)))
+        begin = rows.stop
     reader.finish()
-    values = _joined([each.values for each in read], np.empty((0, size), np.uint8))
-    accepted = _joined([each.accepted for each in read], np.empty(0, np.bool_))
-    rejects = sum((each.rejects for each in read), Counter[RejectCode]())
     suspects = {code: count for code, count in reader.suspects.items() if count} if isinstance(reader, _Raw) else {}
     values.setflags(write=False)
     accepted.setflags(write=False)
     return Digests(values, accepted, MappingProxyType(dict(rejects)), kind, scheme, MappingProxyType(suspects))
-
-
-Part = TypeVar("Part", NDArray[np.uint8], NDArray[np.bool_])
-
-
-def _joined(parts: list[Part], none: Part) -> Part:
-    """Without a copy where there is one part: a list of ten million takes 320 MB."""
-    return parts[0] if len(parts) == 1 else np.concatenate([none, *parts])
 
 
 class _Reader(Protocol):
@@ -171,39 +164,40 @@ class _Raw:
         """A raw column has nothing to check as a whole."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Read:
-    values: NDArray[np.uint8]
-    accepted: NDArray[np.bool_]
-    rejects: Counter[RejectCode]
+def _read_chunk(
+    chunk: pa.Array, reader: _Reader, values: NDArray[np.uint8], accepted: NDArray[np.bool_], worth_it: bool
+) -> Counter[RejectCode]:
+    """Puts digests, and which rows were accepted, into their places: first the rows that compiled code answers, then
+    the others one by one. How many were refused, by reason."""
+    if not (worth_it and _answered(chunk, reader, values, accepted)):
+        accepted[:] = False
+    left = np.flatnonzero(~accepted)
+    rest = chunk if len(left) == len(chunk) else chunk.take(pa.array(left))
+    read, fine, rejects = _fill(as_binary(rest).to_pylist(), reader.read, values.shape[1])
+    values[left], accepted[left] = read, fine
+    return rejects
 
 
-def _read_chunk(chunk: pa.Array, reader: _Reader, size: int) -> _Read:
-    """Rows that compiled code answers, then the others one by one."""
-    if isinstance(reader, HashReader) and (hashes := decoded_fast(chunk, reader.algorithm)) is not None:
-        reader.found.update(hashes.encodings)
-        return _with_rest(chunk, reader, hashes.values, hashes.answered)
-    fast = answered_fast(chunk, reader.rule, reader.kind, reader.secret) if isinstance(reader, _Raw) else None
-    if fast is None:
-        return _fill(as_binary(chunk).to_pylist(), reader.read, size)
-    values, accepted = fast.values, fast.answered
-    if isinstance(reader, _Raw):
-        if reader.refuses:
-            accepted = accepted & ~fast.test_values
-        else:
-            reader.suspects[RejectCode.TEST_VALUE] += int(fast.test_values.sum())
-    return _with_rest(chunk, reader, values, accepted)
+def _answered(chunk: pa.Array, reader: _Reader, values: NDArray[np.uint8], accepted: NDArray[np.bool_]) -> bool:
+    """Whether compiled code read the chunk."""
+    if isinstance(reader, HashReader):
+        if (hashes := decoded_fast(chunk, reader.algorithm, values)) is not None:
+            reader.found.update(hashes.encodings)
+            accepted[:] = hashes.answered
+        return hashes is not None
+    if not isinstance(reader, _Raw):
+        return False
+    if (fast := answered_fast(chunk, reader.rule, reader.kind, values, reader.secret)) is None:
+        return False
+    accepted[:] = fast.answered & ~fast.test_values if reader.refuses else fast.answered
+    if not reader.refuses:
+        reader.suspects[RejectCode.TEST_VALUE] += int(fast.test_values.sum())
+    return True
 
 
-def _with_rest(chunk: pa.Array, reader: _Reader, values: NDArray[np.uint8], accepted: NDArray[np.bool_]) -> _Read:
-    """What compiled code left, read one by one into its place."""
-    size, left = values.shape[1], np.flatnonzero(~accepted)
-    rest = _fill(as_binary(chunk.take(pa.array(left))).to_pylist(), reader.read, size)
-    values[left], accepted[left] = rest.values, rest.accepted
-    return _Read(values, accepted, rest.rejects)
-
-
-def _fill(texts: list[bytes | None], read: Callable[[str], bytes | RejectCode], size: int) -> _Read:
+def _fill(
+    texts: list[bytes | None], read: Callable[[str], bytes | RejectCode], size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], Counter[RejectCode]]:
     out, accepted, rejects = bytearray(), bytearray(), Counter[RejectCode]()
     nothing = bytes(size)
     for raw in texts:
@@ -214,7 +208,7 @@ def _fill(texts: list[bytes | None], read: Callable[[str], bytes | RejectCode], 
         out += nothing if isinstance(result, RejectCode) else result
         accepted.append(not refused)
     values = np.frombuffer(out, dtype=np.uint8).reshape(-1, size)
-    return _Read(values, np.frombuffer(accepted, dtype=np.bool_), rejects)
+    return values, np.frombuffer(accepted, dtype=np.bool_), rejects
 
 
 def _read_bytes(raw: bytes | None, read: Callable[[str], bytes | RejectCode]) -> bytes | RejectCode:

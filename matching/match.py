@@ -140,13 +140,15 @@ class Settling:
     def __init__(self, rule: Rule, people_rows: int, seed_rows: int) -> None:
         self._rule, self._people, self._seed = rule, people_rows, seed_rows
         self._tier = np.zeros(people_rows + 1, dtype=np.uint8)  # one place more, for claims on nobody
-        self._claimed = np.zeros(seed_rows + 1, dtype=np.bool_)
+        self._claimed = np.zeros(seed_rows + 1 if rule == "fall-through" else 0, dtype=np.bool_)
 
     def take(self, number: int, claims: Claims) -> None:
         """Claims under the key of that number, from 1."""
         rows = np.where(self._counting(claims), claims.people, self._people)
-        self._tier[rows] = np.where(self._tier[rows] == 0, number, self._tier[rows])
-        self._claimed[np.where(claims.people < self._people, claims.seed, self._seed)] = True
+        held = self._tier[rows]
+        self._tier[rows] = np.where(held == 0, np.uint8(number), held)
+        if self._rule == "fall-through":
+            self._claimed[np.where(claims.people < self._people, claims.seed, self._seed)] = True
 
     def _counting(self, claims: Claims) -> NDArray[np.bool_]:
         """A seed has one claim a key at most, so what was claimed before was claimed by a better key."""

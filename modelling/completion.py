@@ -1,188 +1,247 @@
 """Attributes that only some people's records have, completed for the rest from what is known of everybody.
 
-The reader owns people with known attributes (ABCD). Another party knows further attributes (E to H) of some of them.
-From one noisy release for all wanted attributes the reader gets, for each of its people, P(G = g) and P(H = h), a
-confidence, and an honest "not known".
+The reader owns people with known attributes (ABCD). Another party knows further attributes (E to H) of some people.
+From one noisy release for all wanted attributes (`modelling.attributes`, where the privacy argument stands) the reader
+gets, for each of its people, P(G = g) and P(H = h), an interval, and an honest "not known". All that happens here is
+post-processing of those noisy integers and the reader's own rows.
 
-**Threat model `membership`.** Secret: whom the other party knows, and what it knows of them, all attributes together.
-Known to the reader: its people and their features. Neighbours: one record of the other party replaced by a dummy that
-matches nobody. For each value of each wanted attribute, `moments` is the sum of rows over the matched people who have
-that value. A record has one value of each attribute, so it moves one part of `moments` for each: with k attributes by
-at most sqrt(k (1 + .3^2)) (L2). **The factor for k attributes is sqrt(k) in noise, whatever number of values they
-have.** Everything else is post-processing.
+**Questions.** An attribute with one value each is one question. A set is one question a value: yes or no.
 
-The code ensures: one call of `draw` for all attributes; exact integers; a person without a value of an attribute adds
-nothing to it; no more than one value an attribute and person, by the type of `Known`.
-The caller ensures: matching moves one row for one record; values are declared; the reader owns the features.
-
-**The model.** For each value a membership model (`SeedGLM`) of "is known to have it", and P(value | known) is its
-share of their sum: who is known, and who is not, cancels. A person's probabilities are shrunk to what is known of
-everybody (the parent) by the posterior's spread, which is wide for people of whom little is known. Where even the
-likeliest value's probability, taken at the lower end of its spread, is below `confident`, the answer is an abstention.
+**Answers.** P comes from shares of the known (`modelling.shares`), shrunk to the parent by their prior; of two values
+its mean is taken over the posterior's spread (MacKay 1992).
+The interval is that of 95 % of the posterior: noise, and the luck of who is known. `confidence` is the likeliest
+value's probability, or 0 where its interval begins below 1/2: there another value could be likelier. Below the
+`confident` that is asked for, the answer is an abstention; asking another one is free.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import logsumexp, softmax
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
-from ..dp.aggregate import Statistic
-from ..dp.noisy import Noisy
-from .design import BITS, MOMENTS_L2_SQUARED, Design, Float, Int, Mask
+from ..dp.noisy import Z95, Estimate, Noisy
+from .attributes import YES_NO, Known, Target, cells, moments
+from .design import BITS, COUNT_UNIT, Design, Float, Int, Mask
 from .draw import Draw
 from .lookalike import DesignMismatch, SeedGLM, sigmoid
+from .shares import Among, Share, ShareProblem, fit_share
 
-CONFIDENT = 0.6
+CONFIDENT = 0.8
+ONE_PERSON = COUNT_UNIT / 2**BITS
+"""What a person adds to the count cell, in units of a row's length."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Known:
-    """What the other party knows of an attribute. value: (rows,) int64, a position in `values`, -1 where unknown."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of everybody. topic: position of the value of a set that is asked about."""
 
-    name: str
-    values: tuple[str, ...]
-    value: Int
+    target: Target
+    topic: int | None = None
 
-    def __post_init__(self) -> None:
-        if len(self.values) < 2 or len(set(self.values)) < len(self.values):
-            raise ValueError("an attribute needs two values or more, each once")
-        if self.value.dtype != np.int64 or self.value.ndim != 1:
-            raise TypeError("one int64 a person is needed")
-        if self.value.size and not (int(self.value.min()) >= -1 and int(self.value.max()) < len(self.values)):
-            raise ValueError("a value was not declared")
+    @property
+    def name(self) -> str:
+        return self.target.name if self.topic is None else f"{self.target.name}: {self.target.values[self.topic]}"
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        return self.target.values if self.topic is None else YES_NO
+
+
+def questions(targets: Sequence[Target]) -> list[Question]:
+    """In order, what is asked of everybody."""
+    return [
+        Question(target, topic)
+        for target in targets
+        for topic in (range(len(target.values)) if target.at_most else (None,))
+    ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Completed:
-    """An attribute of everybody. probability: (rows, values). confidence: (rows,), how sure the likeliest value is, at
-    the lower end of its spread. answered: (rows,) bool. parent: (values,), the shares among those who are known."""
+    """A question, answered for everybody. probability: (rows, values). low, high: (rows,), of the likeliest value's.
+    confidence: (rows,). parent: (values,), the shares among those who are known.
+    """
 
-    name: str
-    values: tuple[str, ...]
+    question: Question
     probability: Float
+    low: Float
+    high: Float
     confidence: Float
-    answered: Mask
     parent: Float
 
     @property
     def likeliest(self) -> Int:
-        """Position of the likeliest value, -1 for an abstention."""
-        return np.where(self.answered, np.argmax(self.probability, axis=1), -1).astype(np.int64)
+        """Position of the likeliest value."""
+        return np.asarray(np.argmax(self.probability, axis=1), dtype=np.int64)
+
+    @property
+    def highest(self) -> Float:
+        """Probability of the likeliest value."""
+        return np.asarray(self.probability.max(axis=1))
+
+    def answered(self, confident: float = CONFIDENT) -> Mask:
+        """Who gets an answer; the others an abstention."""
+        return np.asarray(self.confidence >= confident)
 
 
-def l2_squared(attributes: int) -> int:
-    """The most one record moves `moments` (L2, squared, lattice units)."""
-    return int(attributes * MOMENTS_L2_SQUARED)
+@dataclass(frozen=True, slots=True, eq=False)
+class Learnt:
+    """What was learnt for one question. parent: (values,). each: a share of the second of two values, or one each."""
+
+    question: Question
+    parent: Float
+    each: tuple[Share, ...]
+
+    def answer(self, people: Design) -> Completed:
+        """For everybody in a design of the encoder it was learnt with. Errors: DesignMismatch."""
+        with threadpool_limits(limits=1, user_api="blas"):  # more threads would change last bits
+            score = np.stack([one.model.score(people) for one in self.each], axis=1)
+            spread = np.stack([one.doubt.deviation(people) for one in self.each], axis=1)
+        if len(self.each) == 1:
+            p = sigmoid(score / np.sqrt(1 + np.pi / 8 * spread**2))
+            toward = np.where(p > 0.5, score, -score)[:, 0]
+            return _completed(self, np.hstack([1 - p, p]), toward, spread[:, 0])
+        p = softmax(score, axis=1)
+        row, likeliest = np.arange(len(p)), np.argmax(p, axis=1)
+        most = np.clip(p[row, likeliest], 1e-9, 1 - 1e-9)
+        return _completed(self, p, np.log(most / (1 - most)), spread[row, likeliest])
 
 
-def cells(design_cells: int, values: Sequence[int]) -> int:
-    """Cells of `moments` for attributes of so many values."""
-    return (design_cells + 1) * sum(values)
+def complete_drawn(people: Design, known: Sequence[Known], draw: Draw) -> list[Completed]:
+    """Every question of everybody in `people`, for one call of `draw`."""
+    learnt = learn(people, draw(moments(people, known)), [each.target for each in known])
+    return [each.answer(people) for each in learnt]
 
 
-def moments(design: Design, known: Sequence[Known]) -> Statistic:
-    """For each value of each attribute in order, `Design.moments` of the people who are known to have it."""
-    if not known or len({attribute.name for attribute in known}) < len(known):
-        raise ValueError("attributes must be named, each once")
-    parts = [design.moments(attribute.value == v) for attribute in known for v in range(len(attribute.values))]
-    return Statistic(np.concatenate([part.values for part in parts]), BITS, l2_squared(len(known)))
+def learn(trained: Design, noisy: Noisy, targets: Sequence[Target], trainees: int | None = None) -> list[Learnt]:
+    """Every question from paid moments.
 
-
-class Completion:
-    """The learner. confident: abstain where the likeliest value's lower end is below it."""
-
-    def __init__(self, confident: float = CONFIDENT) -> None:
-        self.confident = confident
-
-    def complete_drawn(self, people: Design, known: Sequence[Known], draw: Draw) -> list[Completed]:
-        """Every attribute of everybody in `people`, for one call of `draw`."""
-        shapes = [(attribute.name, attribute.values) for attribute in known]
-        return self.complete(people, people, draw(moments(people, known)), shapes)
-
-    def complete(
-        self, trained: Design, people: Design, noisy: Noisy, shapes: Sequence[tuple[str, tuple[str, ...]]]
-    ) -> list[Completed]:
-        """The same from paid moments of `trained`, for other people of the same encoder too.
-
-        Errors: DesignMismatch where they do not fit the shapes.
-        """
-        width = trained.cells + 1
-        if noisy.values.shape != (width * sum(len(values) for _, values in shapes),):
-            raise DesignMismatch(noisy.values.size, width * sum(len(values) for _, values in shapes))
-        parts = iter(noisy.values.reshape(-1, width))
-        found = []
-        for name, values in shapes:
-            each = [Noisy(next(parts), noisy.scale, noisy.bits, noisy.receipt) for _ in values]
-            found.append(self._one(trained, people, name, values, each))
-        return found
-
-    def _one(
-        self, trained: Design, people: Design, name: str, values: tuple[str, ...], noisy: Sequence[Noisy]
-    ) -> Completed:
-        scores, spreads, matches = [], [], []
-        for part in noisy:
-            learner = SeedGLM(ceilings=())
-            model = learner.fit_noisy(trained, part)
-            scores.append(np.log(np.maximum(model.probability(people), 1e-12)))
-            spreads.append(learner.doubt().deviation(people))
-            matches.append(float(model.probability(trained).mean()))
-        parent = np.array(matches) / sum(matches)
-        score, spread = np.stack(scores, axis=1), np.stack(spreads, axis=1)
-        probability = _shrunk(score, spread, parent)
-        likeliest = np.argmax(probability, axis=1)
-        confidence = _lower_end(probability, spread, likeliest)
-        return Completed(name, values, probability, confidence, confidence >= self.confident, parent)
-
-
-def _shrunk(score: Float, spread: Float, parent: Float) -> Float:
-    """Shares of the sum, their log distance from the parent's divided by sqrt(1 + pi spread^2 / 8) (MacKay 1992)."""
-    apart = score - np.log(parent)
-    shared = apart - apart.mean(axis=1, keepdims=True)
-    moved = np.log(parent) + shared / np.sqrt(1 + np.pi / 8 * (spread**2))
-    moved -= moved.max(axis=1, keepdims=True)
-    weights = np.exp(moved)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
-
-
-def _lower_end(probability: Float, spread: Float, likeliest: Int) -> Float:
-    """The likeliest value's probability, one standard deviation of its log-odds lower."""
-    row = np.arange(len(probability))
-    p = np.clip(probability[row, likeliest], 1e-9, 1 - 1e-9)
-    return sigmoid(np.log(p / (1 - p)) - spread[row, likeliest])
-
-
-@dataclass(frozen=True, slots=True)
-class Stratum:
-    """How good a completion is for the people with so many known attributes, on people whose truth is no secret.
-
-    answered: share. accuracy: of the answers. parent: accuracy of always saying the parent's likeliest value to the
-    same people. log_loss: of everybody's probabilities.
+    trained: the reader's rows that the moments' people are among, or are like. trainees: how many rows could have been
+    summed, where those are not `trained`: public. Errors: DesignMismatch; ValueError without rows.
     """
+    wanted = cells(trained.cells, targets)
+    if noisy.values.shape != (wanted,) or noisy.bits != BITS:
+        raise DesignMismatch(noisy.values.size, wanted)
+    if trained.rows == 0:
+        raise ValueError("there is nobody to learn from")
+    rate = min(1.0, trained.rows / (2 * trainees)) if trainees else 1.0
+    learner = _Learner(trained, noisy.sigma * rate)
+    blocks = iter(noisy.real.reshape(-1, trained.cells + 1) * rate)
+    with threadpool_limits(limits=1, user_api="blas"):
+        return [each for target in targets for each in learner.of(target, [next(blocks) for _ in range(target.blocks)])]
 
-    known: int
-    people: int
-    answered: float
-    accuracy: float | None
-    parent: float | None
-    log_loss: float
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Learner:
+    """trained: rows that the sums are of, or are like. sigma: of the noise in one cell, in units of a row's length."""
+
+    trained: Design
+    sigma: float
+
+    def of(self, target: Target, blocks: Sequence[Float]) -> Iterator[Learnt]:
+        """From the sums of each of its values, and of all who are known where these are a set."""
+        if target.at_most:
+            everybody, among = blocks[-1], self.among(blocks[-1], self.sigma)
+            for question, has in zip(questions([target]), blocks[:-1], strict=True):
+                parent = _shares([everybody[-1] - has[-1], has[-1]])
+                factor = math.hypot(1.0, float(parent[1]))
+                yield Learnt(question, parent, (self.share(has, everybody, among, float(parent[1]), factor),))
+            return
+        everybody = np.asarray(sum(blocks))
+        among = self.among(everybody, self.sigma * math.sqrt(len(blocks)))
+        parent = _shares([each[-1] for each in blocks])
+        question = Question(target)
+        if len(blocks) == 2:
+            yield Learnt(question, parent, (self.share(blocks[1], everybody, among, *_noise(parent, 1)),))
+            return
+        scores = np.tile(np.log(parent), (self.trained.rows, 1))
+        each: list[Share] = []
+        for at, block in enumerate(blocks):
+            beside = logsumexp(np.delete(scores, at, axis=1), axis=1)
+            each.append(self.share(block, everybody, among, *_noise(parent, at), beside))
+            scores[:, at] = each[-1].model.score(self.trained)
+        yield Learnt(question, parent, tuple(each))
+
+    def among(self, everybody: Float, sigma: float) -> Among:
+        """The chance that each person is known, from the sums over all who are."""
+        model = SeedGLM(ceilings=()).fit_sums(self.trained, everybody, sigma)
+        return Among(self.trained, model.probability(self.trained))
+
+    def share(
+        self, block: Float, everybody: Float, among: Among, parent: float, factor: float, beside: Float | None = None
+    ) -> Share:
+        """The chance that a known person has a value. factor: noise of the contrast over noise of a cell. beside: what
+        the scores of other values add up to."""
+        contrast, sigma = block - parent * everybody, self.sigma * factor
+        known = max(everybody[-1] / ONE_PERSON, 1.0)
+        off = sigma / ONE_PERSON / known / (parent * (1 - parent))
+        rest = np.zeros(self.trained.rows) if beside is None else beside
+        return fit_share(ShareProblem.of(among, contrast[:-1], sigma, parent, rest, off**2))
 
 
-def by_known(completed: Completed, truth: Int, known: Int) -> list[Stratum]:
-    """Quality by number of known attributes, a row for each number that occurs; for generated or own truth only.
+def _completed(learnt: Learnt, probability: Float, toward: Float, spread: Float) -> Completed:
+    """toward: log-odds of the likeliest value, with its spread."""
+    low, high = sigmoid(toward - Z95 * spread), sigmoid(toward + Z95 * spread)
+    most = probability.max(axis=1)
+    low, high = np.minimum(low, most), np.maximum(high, most)
+    return Completed(learnt.question, probability, low, high, np.where(low >= 0.5, most, 0.0), learnt.parent)
 
-    truth: positions of the true values. known: how many attributes each person has.
+
+def _shares(counts: Sequence[float]) -> Float:
+    """Of noisy counts, in units of a row's length; no value is taken to have less than one person."""
+    people = np.maximum(np.array(counts) / ONE_PERSON, 1.0)
+    return np.asarray(people / people.sum())
+
+
+def _noise(parent: Float, at: int) -> tuple[float, float]:
+    """A value's share, and the noise of its contrast over that of a cell: its own block's, and all others'."""
+    p = float(parent[at])
+    return p, math.sqrt((1 - p) ** 2 + (len(parent) - 1) * p**2)
+
+
+def parents(counts: Sequence[float], sigma: float, *, several: bool) -> list[list[Estimate]]:
+    """Which share of those who are known has each value, question by question, from the count cells of one attribute.
+
+    several: of a set, whose last count is of all who are known. sigma: of the noise in a cell.
     """
+    if not several:
+        whole = sum(counts)
+        return [
+            [
+                _share_of(each, whole, sigma, math.sqrt((1 - p) ** 2 + (len(counts) - 1) * p**2))
+                for each, p in zip(counts, _shares(counts).tolist(), strict=True)
+            ]
+        ]
+    *each, whole = counts
     found = []
-    for number in np.unique(known):
-        who = known == number
-        answered = who & completed.answered
-        said = completed.likeliest[answered] == truth[answered]
-        usual = int(np.argmax(completed.parent)) == truth[answered]
-        loss = -np.log(np.maximum(completed.probability[who, truth[who]], 1e-12))
-        hit = float(said.mean()) if answered.any() else None
-        base = float(usual.mean()) if answered.any() else None
-        share = float(answered.sum() / who.sum())
-        found.append(Stratum(int(number), int(who.sum()), share, hit, base, float(loss.mean())))
+    for has in each:
+        yes = _share_of(has, whole, sigma, math.hypot(1.0, has / whole if whole > 0 else 1.0))
+        found.append([Estimate(1 - yes.estimate, 1 - yes.high, 1 - yes.low), yes])
     return found
+
+
+def _share_of(part: float, whole: float, sigma: float, factor: float) -> Estimate:
+    """A share, and its interval for noise; all that is possible where the whole is lost in noise."""
+    if whole < 3 * sigma:
+        return Estimate(0.5, 0.0, 1.0)
+    share, wide = min(max(part / whole, 0.0), 1.0), Z95 * sigma * factor / whole
+    return Estimate(share, max(share - wide, 0.0), min(share + wide, 1.0))
+
+
+def known_columns(design: Design) -> Int:
+    """How many of its columns are known of each person."""
+    known = np.zeros(design.rows, dtype=np.int64)
+    for block, code in zip(design.columns, design.codes, strict=True):
+        missing = len(block.levels) - 1
+        if code.row is None:
+            known += code.level != missing
+        else:
+            absent = np.zeros(design.rows, dtype=np.bool_)
+            absent[code.row[code.level == missing]] = True
+            known += ~absent
+    return known

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..dp.noisy import Z95, Estimate
-from .design import Float, Int
+from .design import Float, Int, Mask
 from .grid import BINS, REACH
 
 COVERS = "noise and sampling"
@@ -64,6 +64,27 @@ def evaluate_noisy(positives: Float, rest: Float, sigma: float) -> NoisyEvaluati
         cuts=tuple(counts.cut(best) for best in range(1, bins)),
         rates=tuple(counts.rate(at) for at in range(bins)),
     )
+
+
+def area(positives: Float, rest: Float, sigma: float) -> Estimate:
+    """How often a positive stands in a better bin than one of the rest, ties half. Best bin first."""
+    counts = _Counts(positives, rest, sigma)
+    return counts.zero(counts.auc, 1.0, 0.5)
+
+
+Bins = tuple[Mask, Mask]
+"""Some bins of either histogram."""
+
+
+def ratio(positives: Float, rest: Float, sigma: float, top: Bins, bottom: Bins) -> Estimate:
+    """People in the bins of `top` over people in those of `bottom`, of which they are some."""
+    (p, m), (whole_p, whole_m) = ([each.astype(np.float64) for each in bins] for bins in (top, bottom))
+
+    def linear(q: Float) -> Gradient:
+        gp, gm = p - q[:, None] * whole_p, m - q[:, None] * whole_m
+        return gp @ positives + gm @ rest, gp, gm, np.zeros(len(q))
+
+    return _Counts(positives, rest, sigma).zero(linear, 1.0, 0.5)
 
 
 def planned_halfwidth(positives: int, held_out: int, sigma: float, auc: float) -> float:

@@ -141,8 +141,14 @@ class SeedGLM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
 
         noisy: `Design.moments` of this very design, paid for. Errors: DesignMismatch; ValueError without rows.
         """
+        if noisy.bits != BITS:
+            raise DesignMismatch(noisy.bits, BITS)
+        return self.fit_sums(design, noisy.real, noisy.sigma)
+
+    def fit_sums(self, design: Design, sums: Float, sigma: float) -> Model:
+        """The same from sums in units of a row's length, with the noise they carry. Errors: as `fit_noisy`."""
         with threadpool_limits(limits=1, user_api="blas"):  # more threads would change last bits, and wait
-            problems = _Problem.each(design, noisy, self.ceilings)
+            problems = Problem.each(design, sums, sigma, self.ceilings)
             solutions = [problem.solve(self.rounds, self.steps) for problem in problems]
             best = int(np.argmax([solution.plausibility for solution in solutions]))
             self.model_ = problems[best].model(solutions[best].weights)
@@ -173,14 +179,18 @@ def sigmoid(log_odds: Float) -> Float:
     return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -35, 35))))
 
 
-def calibrate(scores: Float, share: float) -> float:
-    """The intercept at which the mean probability is `share`: Newton steps, bisection where one leaves the bracket."""
+def calibrate(scores: Float, share: float, weights: Float | None = None) -> float:
+    """The intercept at which the mean probability is `share`: Newton steps, bisection where one leaves the bracket.
+
+    weights: how much each row counts, adding up to 1; all the same where they are left out.
+    """
     logit = math.log(share / (1 - share))
+    average = np.mean if weights is None else weights.dot
     low, high = logit - float(scores.max()), logit - float(scores.min())
     at = (low + high) / 2
     for _ in range(60):
         p = sigmoid(at + scores)
-        mean, slope = float(p.mean()), float((p * (1 - p)).mean())
+        mean, slope = float(average(p)), float(average(p * (1 - p)))
         low, high = (at, high) if mean < share else (low, at)
         if abs(mean - share) < 1e-12 * share or high - low < 1e-12:
             break
@@ -190,7 +200,7 @@ def calibrate(scores: Float, share: float) -> float:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _View:
+class View:
     """The noisy sums as a linear problem around some weights: their precision and pull on a change of the weights.
 
     misfit: -2 log density of the sums, up to a constant.
@@ -202,7 +212,7 @@ class _View:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Solution:
+class Solution:
     """weights: of the used cells. plausibility: log evidence, up to a constant that is the same for every ceiling."""
 
     weights: Float
@@ -211,7 +221,7 @@ class _Solution:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Problem:
+class Problem:
     """The noisy sums beside the people they came from, under one ceiling.
 
     used: positions of the cells that some person fills; the others hold noise only. column: whose cells those are.
@@ -228,25 +238,29 @@ class _Problem:
     ceiling: float
 
     @classmethod
-    def each(cls, design: Design, noisy: Noisy, ceilings: tuple[float, ...]) -> list[_Problem]:
+    def each(cls, design: Design, sums: Float, sigma: float, ceilings: tuple[float, ...]) -> list[Problem]:
         """One problem for no ceiling, and for each that stays below 1."""
-        if noisy.values.shape != (design.cells + 1,) or noisy.bits != BITS:
-            raise DesignMismatch(noisy.values.size, design.cells + 1)
+        if sums.shape != (design.cells + 1,):
+            raise DesignMismatch(sums.size, design.cells + 1)
         if design.rows == 0:
             raise ValueError("there is nobody to learn from")
-        used = _used(design)
+        used = used_cells(design)
         column = np.repeat(np.arange(len(design.columns)), [block.cells for block in design.columns])[used]
-        matches = max(FEWEST, float(noisy.values[-1]) / COUNT_UNIT)
+        matches = max(FEWEST, float(sums[-1]) * 2**BITS / COUNT_UNIT)
         share = min(matches / design.rows, LARGEST_SHARE)
         tried = [1.0, *(c * share for c in ceilings if 1 < c < 1 / share)]
-        return [cls(design, used, column, noisy.real[used], noisy.sigma, share, c) for c in tried]
+        return [cls(design, used, column, sums[used], sigma, share, c) for c in tried]
 
     def model(self, weights: Float) -> Model:
         levels = self.levels(weights)
-        intercept = calibrate(self.design.scores(levels), self.share / self.ceiling)
+        intercept = self.intercept(self.design.scores(levels))
         pairs = zip(self.design.columns, levels, strict=True)
         effects = tuple(Effects(block.name, block.levels, values) for block, values in pairs)
         return Model(self.design.digest, self.ceiling, intercept, effects)
+
+    def intercept(self, scores: Float) -> float:
+        """Under which the mean probability is the share of matches."""
+        return calibrate(scores, self.share / self.ceiling)
 
     def levels(self, weights: Float) -> list[Float]:
         """The effects of the columns' levels under these weights."""
@@ -256,19 +270,24 @@ class _Problem:
         parts = np.split(full, ends[:-1])
         return [block.real @ part for block, part in zip(self.design.columns, parts, strict=True)]
 
-    def view(self, weights: Float) -> _View:
+    def view(self, weights: Float) -> View:
         """The problem around `weights`: sums move by S dw and scatter with V + sigma^2 I, so they weigh S V^-1 S."""
-        scores = self.design.scores(self.levels(weights))
-        up = sigmoid(calibrate(scores, self.share / self.ceiling) + scores)
-        p = self.ceiling * up
-        spread = self._curvature(p * (1 - p))
-        slope = spread if self.ceiling == 1 else self._curvature(p * (1 - up))
+        expected, scattered, moving = self.people(self.design.scores(self.levels(weights)))
+        spread = self._curvature(scattered)
+        slope = spread if moving is scattered else self._curvature(moving)
         ridge = self.sigma**2 + 1e-4 * (1 + np.trace(spread) / len(spread))
         scatter = cho_factor(spread + ridge * np.eye(len(spread)))
-        residual = self.sums - self.design.project(p)[self.used]
+        residual = self.sums - self.design.project(expected)[self.used]
         weighed = cho_solve(scatter, residual)
         misfit = float(residual @ weighed) + 2 * float(np.log(np.diag(scatter[0])).sum())
-        return _View(slope @ cho_solve(scatter, slope), slope @ weighed, misfit)
+        return View(slope @ cho_solve(scatter, slope), slope @ weighed, misfit)
+
+    def people(self, scores: Float) -> tuple[Float, Float, Float]:
+        """What each person adds to the sums, a row's length each: expected, its variance, and how it moves with z."""
+        up = sigmoid(self.intercept(scores) + scores)
+        p = self.ceiling * up
+        scattered = p * (1 - p)
+        return p, scattered, scattered if self.ceiling == 1 else p * (1 - up)
 
     def _curvature(self, weights: Float) -> Float:
         """Rows' scatter about their weighted mean: the intercept follows from the count whatever the weights are."""
@@ -276,7 +295,7 @@ class _Problem:
         whole = self.design.curvature(weights)[np.ix_(self.used, self.used)]
         return np.asarray(whole - np.outer(mean, mean) / max(float(weights.sum()), 1e-300))
 
-    def solve(self, rounds: int, steps: int) -> _Solution:
+    def solve(self, rounds: int, steps: int) -> Solution:
         """Damped steps from 0 until nobody's score moves by more than `SETTLED`."""
         weights = np.zeros(len(self.used))
         view = self.view(weights)
@@ -290,20 +309,24 @@ class _Problem:
             if furthest < SETTLED:
                 break
         loose = float(np.linalg.slogdet(view.precision + np.diag(prior))[1] - np.log(prior).sum())
-        return _Solution(weights, -(view.misfit + float(prior @ weights**2) + loose) / 2, prior)
+        return Solution(weights, -(view.misfit + float(prior @ weights**2) + loose) / 2, prior)
 
-    def doubt(self, solution: _Solution) -> Doubt:
+    def doubt(self, solution: Solution) -> Doubt:
         """The posterior's covariance, and how much of it would be left without noise."""
         noisy = self.view(solution.weights)
         exact = replace(self, sigma=0.0).view(solution.weights)
         both: Float = np.asarray(np.linalg.inv(noisy.precision + np.diag(solution.prior)), dtype=np.float64)
         luck = np.linalg.inv(exact.precision + np.diag(solution.prior))
+        noise = np.asarray(both - luck, dtype=np.float64)
+        return Doubt.of(self.design, self.used, both, noise, *self.intercept_doubt())
+
+    def intercept_doubt(self) -> tuple[float, float]:
+        """Variance of the intercept: of luck, and of noise."""
         count = self.sigma / COUNT_UNIT * 2**BITS
         slope = self.share * (1 - self.share / self.ceiling) * self.design.rows
-        noise = np.asarray(both - luck, dtype=np.float64)
-        return Doubt.of(self.design, self.used, both, noise, 1 / slope, (count / slope) ** 2)
+        return 1 / slope, (count / slope) ** 2
 
-    def known(self, solution: _Solution) -> list[Known]:
+    def known(self, solution: Solution) -> list[Known]:
         """What the sums say of each column's weights, the other columns' weights left open.
 
         Variances are found once more, at the weights and not at 0, each as the mode of its logarithm where it is taken
@@ -335,7 +358,7 @@ class _Problem:
             pull[at] = inverse @ weights[mine]
         return Known(precision, pull)
 
-    def variance(self, view: _View, rounds: int) -> Float:
+    def variance(self, view: View, rounds: int) -> Float:
         """Prior variance of each used cell, one value a column, by expectation maximisation."""
         size = np.maximum(np.bincount(self.column), 1)
         variance = np.full(len(size), FIRST_T**2)
@@ -351,7 +374,7 @@ class _Problem:
         return variance[self.column]
 
 
-def _used(design: Design) -> Int:
+def used_cells(design: Design) -> Int:
     """Cells that tell some people from others; the first cell at least, so that there is something to solve."""
     everyone = np.ones(design.rows, dtype=np.bool_)
     telling = []

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .features import Column, Number, Topics
+from .lookalike import Model
 from .scorer import Scorer
 
 if TYPE_CHECKING:
@@ -32,12 +33,19 @@ class OnnxMissing(Exception):
     """The extra `onnx` is not installed."""
 
 
+class NotAdditive(Exception):
+    """Trees are not written as ONNX."""
+
+
 class NameTaken(Exception):
     """A column is called like an output."""
 
 
 def graph(scorer: Scorer) -> ModelProto:
-    """Errors: OnnxMissing, NameTaken."""
+    """Errors: OnnxMissing, NotAdditive, NameTaken."""
+    model = scorer.model
+    if not isinstance(model, Model):
+        raise NotAdditive
     try:
         from onnx import checker, helper
     except ImportError:
@@ -47,9 +55,9 @@ def graph(scorer: Scorer) -> ModelProto:
     parts = _Parts()
     added = [
         parts.column(column, effects.values)
-        for column, effects in zip(scorer.encoder.columns, scorer.model.columns, strict=True)
+        for column, effects in zip(scorer.encoder.columns, model.columns, strict=True)
     ]
-    parts.ends(added, scorer.model.intercept, scorer.model.ceiling)
+    parts.ends(added, model.intercept, model.ceiling)
     outputs = [helper.make_tensor_value_info(name, _double(), [None, 1]) for name in (LOG_ODDS, PROBABILITY)]
     body = helper.make_graph(parts.nodes, "passbox", parts.inputs, outputs, parts.constants)
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]

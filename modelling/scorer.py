@@ -2,9 +2,9 @@
 
     {"version": 2, "encoder": {...}, "model": {...}}
 
-`features.Encoder.to_json` and `lookalike.Model.to_json` write the two. Floats are written in full, so that new people
-get, to the last bit, the scores that they would have got in the room. Refused: other versions, unknown kinds, numbers
-that are not finite, and a model whose levels are not the encoder's.
+`features.Encoder.to_json` and `to_json` of `lookalike.Model` or `trees.Boosted` write the two. Floats are written in
+full, so that new people get, to the last bit, the scores that they would have got in the room. Refused: other versions,
+unknown kinds, numbers that are not finite, and a model whose levels are not the encoder's.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pyarrow as pa
 from .design import Float
 from .features import Encoder
 from .lookalike import Model, sigmoid
+from .trees import Boosted
 
 VERSION = 2
 
@@ -30,7 +31,12 @@ class Scorer:
     """A model and the encoder of its rows."""
 
     encoder: Encoder
-    model: Model
+    model: Model | Boosted
+
+    @property
+    def additive(self) -> Model:
+        """The model, or the one that trees stand on."""
+        return self.model if isinstance(self.model, Model) else self.model.base
 
     def score(self, people: pa.Table) -> Float:
         """Log-odds, one a row. people: the columns of `Encoder.encode`. Errors: ColumnMismatch."""
@@ -51,10 +57,12 @@ class Scorer:
             if parsed["version"] != VERSION:
                 raise NotAModel
             encoder = Encoder.from_json(json.dumps(parsed["encoder"], allow_nan=False))
-            model = Model.from_json(json.dumps(parsed["model"], allow_nan=False))
+            kind = Boosted if "trees" in parsed["model"] else Model
+            made = cls(encoder, kind.from_json(json.dumps(parsed["model"], allow_nan=False)))
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError):
             raise NotAModel from None
         levels = [(column.kind.name, column.block.levels) for column in encoder.columns]
-        if encoder.digest != model.encoder or [(column.name, column.levels) for column in model.columns] != levels:
+        found = [(column.name, column.levels) for column in made.additive.columns]
+        if encoder.digest != made.additive.encoder or found != levels:
             raise NotAModel
-        return cls(encoder, model)
+        return made

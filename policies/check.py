@@ -29,7 +29,7 @@ from .sentences import names, operator_sentence, warnings
 class Allowed:
     """A job that may run: what it pays for, in order. Only `check` makes one.
 
-    protected: whose data sets are charged. warnings, learns: plain sentences for people.
+    protected: whose data sets are charged. warnings, learns: plain sentences for people. rows: of its data sets.
     """
 
     request: Request
@@ -37,6 +37,7 @@ class Allowed:
     protected: tuple[str, ...]
     warnings: tuple[str, ...]
     learns: tuple[str, ...]
+    rows: Mapping[str, int]
 
 
 def check(
@@ -57,7 +58,8 @@ def check(
         bought = purchases(agreement, request, manifests, shape_of)
     except EpsilonTooSmall:
         raise Refused("epsilon", f"ε {job.epsilon:g} is too small for any noise", "ask a larger epsilon") from None
-    return Allowed(request, bought, paying, said, _learns(contract, job))
+    rows = {name: submitted[name].rows for name in job.datasets()}
+    return Allowed(request, bought, paying, said, _learns(contract, job), rows)
 
 
 def _learns(contract: Contract, job: Job) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
-from ..dp.budget import LARGEST_EPSILON, Budget, Delta, Epsilon
+from ..dp.budget import LARGEST_EPSILON, Budget, Delta, Epsilon, delta_units
 from ..dp.window import Window
 from ..matching.rules import Bounds, Fingerprint, Repeats, Rule, bounds
 from ..matching.schemes.addresses import LONGEST_WINDOW
@@ -30,6 +30,8 @@ from .mistakes import mistakes
 LONGEST_TEXT = 300
 MOST_CONTINUED = 8
 MOST_KEYS = 8
+MOST_SELECTION = 1e-3
+"""In units of 10^-18 it is a number that a log can hold."""
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -63,7 +65,9 @@ Count = Annotated[int, Field(ge=1, le=10**9)]
 Role = Literal["publisher", "advertiser", "officer", "operator"]
 Arrives = Literal["raw", "sha256", "sha1"]
 Protects = Literal["person", "membership"]
-JobKind = Literal["lookalike", "model", "overlap", "aggregate", "reach", "frequency", "campaign", "topics"]
+JobKind = Literal[
+    "lookalike", "model", "completion", "overlap", "aggregate", "reach", "frequency", "campaign", "topics"
+]
 RowsAre = Literal["people", "events"]
 
 
@@ -126,12 +130,13 @@ class AllowedBudget(_Strict):
     """What the owner allows to be spent on this data set.
 
     together: what it allows at this δ over all the contracts it signed, this one and those it continues included;
-    left out where there are no others.
+    left out where there are no others. selection: how much of δ may be spent on showing keys that nobody listed.
     """
 
     epsilon: float
     delta: float
     together: float | None = None
+    selection: float | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @field_validator("epsilon", "together")
     @classmethod
@@ -147,8 +152,18 @@ class AllowedBudget(_Strict):
             raise ValueError("it must be above 0 and below 1: a power of ten below 1 / (10 n)")
         return value
 
+    @field_validator("selection")
+    @classmethod
+    def _selection(cls, value: float | None) -> float | None:
+        if value is not None and not 1e-18 <= value <= MOST_SELECTION:
+            raise ValueError(f"it must be at least 1e-18 and at most {MOST_SELECTION:g}")
+        if value is not None:
+            delta_units(value)
+        return value
+
     def budget(self) -> Budget:
-        return Budget(Epsilon(self.epsilon), Delta(self.delta))
+        """What noise may spend: all of it, but for the δ that is kept for keys that nobody listed."""
+        return Budget(Epsilon(self.epsilon), Delta(self.delta - (self.selection or 0.0)))
 
 
 class NumberColumn(_Strict):
@@ -203,8 +218,14 @@ class HouseholdColumn(_Strict):
     kind: Literal["household"]
 
 
+class TextColumn(_Strict):
+    """Any short text, such as a page or an app: its values show only as keys that many people share."""
+
+    kind: Literal["text"]
+
+
 Column: TypeAlias = Annotated[
-    NumberColumn | CategoryColumn | OrdinalColumn | SetColumn | FlagColumn | DateColumn | HouseholdColumn,
+    NumberColumn | CategoryColumn | OrdinalColumn | SetColumn | FlagColumn | DateColumn | HouseholdColumn | TextColumn,
     Field(discriminator="kind"),
 ]
 

@@ -260,6 +260,13 @@ def _identifier_problems(where: str, identifiers: Raw, kinds: list[str]) -> Iter
 
 def _owners(raw: Raw) -> Iterator[Problem]:
     owners, datasets = _data_owners(raw), _tables(raw, "dataset")
+    for owner in sorted(owners):
+        kept = {
+            str(_table(rule, "budget").get("selection")) for rule in datasets.values() if _text(rule, "owner") == owner
+        }
+        if len(kept) > 1:
+            rule = f"the data sets of {owner} share one account, and name different selections"
+            yield Problem("dataset", rule, "write the same budget.selection for each, or for none")
     if datasets and len(owners) == 1 and all("owner" in rule for rule in datasets.values()):
         yield Problem("dataset", "all data are of one party", "a match needs data sets of two parties")
 
@@ -312,6 +319,11 @@ def _budget_problems(where: str, budget: Raw) -> Iterator[Problem]:
     epsilon, delta = budget.get("epsilon"), budget.get("delta")
     if not isinstance(epsilon, int | float) or not isinstance(delta, float):
         return
+    selection = budget.get("selection")
+    if isinstance(selection, float) and selection > delta / 2:
+        yield Problem(
+            f"{where}.selection", "it is more than half of delta, and noise needs the rest", "such as a tenth"
+        )
     if 0 < epsilon <= 64 and 1e-100 <= delta < 1 and rho_within(Budget(Epsilon(float(epsilon)), Delta(delta))) < 1:
         yield Problem(where, "it is too small for any release", "raise epsilon")
 
@@ -344,20 +356,20 @@ def _allowances(raw: Raw) -> Iterator[Problem]:
         for key in ("ask", "recipients"):
             if _repeats(_texts(item, key)):
                 yield Problem(f"{where}.{key}", "a name stands twice", "name each once")
-        if item.get("job") == "lookalike":
-            yield from _lookalike_problems(where, raw, _texts(item, "recipients"))
+        if item.get("job") in ("lookalike", "completion"):
+            yield from _exact_problems(where, raw, str(item["job"]), _texts(item, "recipients"))
 
 
-def _lookalike_problems(where: str, raw: Raw, recipients: list[str]) -> Iterator[Problem]:
-    """What a lookalike gives rests on exact features: only their owner may read it."""
+def _exact_problems(where: str, raw: Raw, kind: str, recipients: list[str]) -> Iterator[Problem]:
+    """What a lookalike or a completion gives rests on exact features of people: only their owner may read it."""
     owners, operator = _data_owners(raw), _text(_table(raw, "room"), "operator")
     people = [rule for rule in _tables(raw, "dataset").values() if rule.get("rows") != "events"]
     featured = {_text(rule, "owner") for rule in people if _table(rule, "columns")}
     if len(set(recipients)) > 1 or not set(recipients) <= (featured or owners):
-        rule = "a lookalike may be read only by the one party whose columns it learns from"
+        rule = f"a {kind} may be read only by the one party whose people's columns it is made from"
         yield Problem(f"{where}.recipients", rule, "name that party only")
     elif recipients and operator in owners and operator not in recipients:
-        rule = f"{operator} operates the room and owns data, so it would read this lookalike too"
+        rule = f"{operator} operates the room and owns data, so it would read this {kind} too"
         yield Problem(f"{where}.recipients", rule, "let the reader, or a party without data, operate the room")
 
 

@@ -21,7 +21,7 @@ from dataclasses import replace
 from ..dp.account import Cap
 from ..dp.accounting import rho_within
 from ..dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED
-from ..dp.budget import Budget, Delta, Epsilon, Rho
+from ..dp.budget import Budget, Delta, Epsilon, Rho, delta_units
 from ..dp.entry import Charge, Context, Purchase, Specification
 from ..dp.scale import Scale, price
 from .agreement import Agreement
@@ -30,6 +30,8 @@ from .jobs.draw import Draw, Shape
 from .jobs.job import Job, ShapeOf
 from .request import Request
 
+SELECTION = "selection"
+"""Accounts of this name count δ, in whole units of 10^-18; those of `UNIT` count ρ."""
 UNIT = "record"
 """What is protected: one submitted record, which its owner has made one person as well as it can."""
 
@@ -39,8 +41,18 @@ def account(owner: str) -> str:
     return f"{owner}/{UNIT}"
 
 
+def selection_account(owner: str) -> str:
+    """What one owner allows to be spent in δ on showing keys that nobody listed."""
+    return f"{owner}/{SELECTION}"
+
+
+def counts_delta(name: str) -> bool:
+    """Whether an account of this name counts δ, and not ρ."""
+    return name.endswith(f"/{SELECTION}")
+
+
 def caps(agreement: Agreement) -> list[Cap]:
-    """One cap per owner and unit, by owner: the smallest that any of its data sets allows."""
+    """One cap per owner, by owner: the smallest that any of its data sets allows; and one in δ, where it allows any."""
     return caps_of(agreement.contract, agreement.digest)
 
 
@@ -52,10 +64,13 @@ def caps_of(contract: Contract, digest: str) -> list[Cap]:
         rho = rho_within(budget)
         if rule.owner not in smallest or rho < smallest[rule.owner][0]:
             smallest[rule.owner] = (rho, budget)
-    return [
-        Cap(account(owner), owner, UNIT, repr(float(b.epsilon)), repr(float(b.delta)), rho, digest)
-        for owner, (rho, b) in sorted(smallest.items())
-    ]
+    found = []
+    for owner, (rho, b) in sorted(smallest.items()):
+        found.append(Cap(account(owner), owner, UNIT, repr(float(b.epsilon)), repr(float(b.delta)), rho, digest))
+        if kept := min(rule.budget.selection or 0.0 for rule in contract.dataset.values() if rule.owner == owner):
+            units = Rho(delta_units(kept))
+            found.append(Cap(selection_account(owner), owner, UNIT, "0.0", repr(kept), units, digest))
+    return found
 
 
 def context_of(agreement: Agreement, request: Request) -> Context:
@@ -72,7 +87,7 @@ def protected(contract: Contract, job: Job) -> tuple[str, ...]:
 
 def delta_of_job(contract: Contract, job: Job) -> Delta:
     """The δ at which a job's ε is priced: the smallest of the data sets that it is priced by."""
-    return Delta(min(contract.dataset[name].budget.delta for name in job.priced_by()))
+    return Delta(min(contract.dataset[name].budget.budget().delta for name in job.priced_by()))
 
 
 def purchases(
@@ -114,12 +129,23 @@ def _of_a_record(shape_of: ShapeOf, moved: int) -> ShapeOf:
 
 def _bought(contract: Contract, job: Job, draw: Draw, context: Context) -> Purchase:
     """A draw that is covered by another has no charges of its own."""
-    charges = () if draw.beside else _charges(contract, job, draw.specification)
-    return Purchase(draw.specification, charges, context, draw.beside, draw.opened, draw.veil)
-
-
-def _charges(contract: Contract, job: Job, spec: Specification) -> tuple[Charge, ...]:
-    """One charge an account, in the name of the first of its owner's data sets that pays."""
+    spec, paying = draw.specification, () if draw.beside else _paying(contract, job)
     cost = price(spec.l2_squared, spec.scale)
-    paying = {account(contract.dataset[name].owner): name for name in reversed(protected(contract, job))}
-    return tuple(Charge(owner, name, cost) for owner, name in reversed(paying.items()))
+    charges = tuple(Charge(account(owner), name, cost) for owner, name in paying)
+    selecting = tuple(Charge(selection_account(owner), name, Rho(spec.selection)) for owner, name in paying)
+    return Purchase(
+        spec,
+        charges,
+        context,
+        draw.beside,
+        draw.opened,
+        draw.veil,
+        draw.selection,
+        selecting if draw.selection else (),
+    )
+
+
+def _paying(contract: Contract, job: Job) -> tuple[tuple[str, str], ...]:
+    """Every owner that pays, in the name of the first of its data sets that does."""
+    paying = {contract.dataset[name].owner: name for name in reversed(protected(contract, job))}
+    return tuple(reversed(paying.items()))

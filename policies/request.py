@@ -11,6 +11,7 @@ from .contract import digest
 from .document import InvalidContract, Problem, read_toml, shape_problems
 from .jobs.aggregate import AggregateJob
 from .jobs.campaign import CampaignJob
+from .jobs.completion import CompletionJob
 from .jobs.job import Job
 from .jobs.lookalike import LookalikeJob
 from .jobs.model import ModelJob
@@ -19,7 +20,15 @@ from .jobs.reach import FrequencyJob, ReachJob
 from .jobs.topics import TopicsJob
 
 AnyJob: TypeAlias = (
-    LookalikeJob | ModelJob | OverlapJob | AggregateJob | ReachJob | FrequencyJob | CampaignJob | TopicsJob
+    LookalikeJob
+    | ModelJob
+    | CompletionJob
+    | OverlapJob
+    | AggregateJob
+    | ReachJob
+    | FrequencyJob
+    | CampaignJob
+    | TopicsJob
 )
 """Every kind of job there is; `policies.contract.JobKind` names the same kinds."""
 

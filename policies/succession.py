@@ -16,7 +16,7 @@ from ..dp.budget import Delta, Rho
 from ..dp.carry import Carried
 from .agreement import Agreement
 from .contract import Contract
-from .price import account, caps, caps_of
+from .price import account, caps, caps_of, selection_account
 from .sign import parse_public_key
 
 
@@ -66,7 +66,7 @@ _EXPORT = "`passbox ledger export` of the earlier room, then `room new --continu
 
 def _carried(agreement: Agreement, ended: Ended) -> Carried:
     heirs = heirs_of(ended.agreement.contract, agreement.contract)
-    charges = {later: ended.spent[earlier] for earlier, later in heirs.items()}
+    charges = {later: ended.spent[earlier] for earlier, later in heirs.items() if earlier in ended.spent}
     return Carried(agreement.digest, charges, ended.agreement.digest, ended.size, ended.root)
 
 
@@ -74,7 +74,8 @@ def heirs_of(earlier: Contract, later: Contract) -> dict[str, str]:
     """Account under the earlier contract to that of the same owner under the later one."""
     owners = {parse_public_key(later.party[name].sign): name for name in later.data_parties}
     found = {name: owners.get(parse_public_key(earlier.party[name].sign)) for name in earlier.data_parties}
-    return {account(name): account(heir) for name, heir in found.items() if heir is not None}
+    heirs = {name: heir for name, heir in found.items() if heir is not None}
+    return {of(name): of(heir) for name, heir in heirs.items() for of in (account, selection_account)}
 
 
 def _refuse_open(agreement: Agreement, before: Sequence[Ended]) -> None:
@@ -103,9 +104,10 @@ def _refuse_raised(agreement: Agreement, before: Sequence[Ended]) -> None:
     for each in before:
         theirs = {cap.account: cap.rho for cap in caps(each.agreement)}
         for earlier, later in heirs_of(each.agreement.contract, agreement.contract).items():
-            merged.setdefault(later, []).append(theirs[earlier])
+            if earlier in theirs:
+                merged.setdefault(later, []).append(theirs[earlier])
     for name, earlier_caps in merged.items():
-        if len(earlier_caps) > 1 and allowed[name] > min(earlier_caps):
+        if len(earlier_caps) > 1 and allowed.get(name, 0) > min(earlier_caps):
             raise NotContinued(
                 f"it puts {len(earlier_caps)} accounts of {name} into one, with a larger cap than the smallest of them",
                 "agree on the smallest cap",
@@ -117,7 +119,7 @@ def _refuse_spent(agreement: Agreement, before: Sequence[Ended]) -> None:
     left = {cap.account: int(cap.rho) for cap in caps(agreement)}
     for each in before:
         for earlier, later in heirs_of(each.agreement.contract, agreement.contract).items():
-            left[later] -= each.spent[earlier]
+            left[later] = left.get(later, 0) - each.spent.get(earlier, 0)
     for name, rho in left.items():
         if rho < 0:
             raise NotContinued(f"more of {name} was spent than this contract allows", "agree on a larger budget")
@@ -154,7 +156,7 @@ def together(contract: Contract, party: str, signed: Mapping[str, Contract], dat
     others = {name: each for name, each in signed.items() if name not in gone_on and name != data}
     mine = parse_public_key(contract.party[party].sign)
     shares = {name: _allowed_to(each, mine) for name, each in others.items()}
-    cap = next(cap for cap in caps_of(contract, data) if cap.owner == party)
+    cap = next(cap for cap in caps_of(contract, data) if cap.account == account(party))
     total = Rho(cap.rho + sum(shares.values()))
     delta = Delta(float(cap.delta))
     stated = [rule.budget.together for rule in contract.dataset.values() if rule.owner == party]
@@ -166,4 +168,4 @@ def together(contract: Contract, party: str, signed: Mapping[str, Contract], dat
 def _allowed_to(contract: Contract, key: object) -> int:
     """ρ that the holder of a key allows under a contract."""
     owners = {name for name in contract.data_parties if parse_public_key(contract.party[name].sign) == key}
-    return sum(cap.rho for cap in caps_of(contract, "") if cap.owner in owners)
+    return sum(cap.rho for cap in caps_of(contract, "") if cap.account in map(account, owners))

@@ -6,8 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from passbox.cli.app import run
+
+settings.register_profile(
+    "passbox", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("passbox")
+"""How fast a machine is, and what else it does, is no claim of a test."""
 
 ROOT = Path(__file__).resolve().parents[1]
 

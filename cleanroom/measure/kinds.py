@@ -7,6 +7,7 @@ from ...policies.jobs.draw import Shape
 from ...policies.jobs.job import Job
 from .aggregate import AggregateMeasure
 from .campaign import CampaignMeasure
+from .completion import CompletionMeasure
 from .lookalike import LookalikeMeasure
 from .measure import Measure
 from .model import ModelMeasure
@@ -17,6 +18,7 @@ from .topics import TopicsMeasure
 MEASURES: dict[str, Measure] = {
     "lookalike": LookalikeMeasure(),
     "model": ModelMeasure(),
+    "completion": CompletionMeasure(),
     "overlap": OverlapMeasure(),
     "aggregate": AggregateMeasure(),
     "reach": ReachMeasure(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from ...dp.ledger import Ledger
 from ...dp.noisy import Noisy
@@ -21,6 +21,15 @@ from ..room import Room
 
 Precision: TypeAlias = tuple[str, str, float]
 """What, under which assumption, and the half width of its 95 % interval."""
+
+
+class Planned(NamedTuple):
+    """The same, and of which table; "" where there is one."""
+
+    number: str
+    given: str
+    half: float
+    table: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,5 +76,5 @@ class Measure(Protocol):
     def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
         """What its numbers leave out, in sentences."""
 
-    def precision(self, room: Room, allowed: Allowed) -> tuple[Precision, ...]:
+    def precision(self, room: Room, allowed: Allowed) -> tuple[Planned, ...]:
         """How exact its numbers will be: one row for a number of fixed noise, a table of assumptions for others."""

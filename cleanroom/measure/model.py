@@ -19,7 +19,8 @@ from pydantic import Field
 
 from ...dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED, Statistic
 from ...dp.aggregate import histogram as counted
-from ...dp.entry import Purchase, digest
+from ...dp.canonical import digest
+from ...dp.entry import Purchase
 from ...dp.ledger import Ledger
 from ...dp.noisy import Noise, Noisy
 from ...dp.scale import SCALE_UNIT
@@ -40,7 +41,7 @@ from ..matched import read_match
 from ..room import Room
 from .effects import Effect, effects_json
 from .lookalike import HELD_OUT, held_out, kinds_of
-from .measure import Contents, Made, Precision
+from .measure import Contents, Made, Planned
 
 ASSUMED_RATES = (0.25, 0.5, 1.0)
 ASSUMED_AUC = 0.75
@@ -111,14 +112,14 @@ class ModelMeasure:
         del room, allowed
         return ("sizes are noisy too: a reader may not know who is there",)
 
-    def precision(self, room: Room, allowed: Allowed) -> tuple[Precision, ...]:
+    def precision(self, room: Room, allowed: Allowed) -> tuple[Planned, ...]:
         """Half widths of the AUC for some match rates: the real one is secret."""
         job, spec = _asked(allowed.request.job), allowed.purchases[-1].specification
         sigma = spec.scale / SCALE_UNIT / 2**spec.bits
         rows = {name: held.rows for name, held in room.submitted().items()}
         people, seeds = round(HELD_OUT * rows[job.people]), HELD_OUT * rows[job.seed]
         return tuple(
-            (
+            Planned(
                 "auc",
                 f"{rate:.0%} of {job.seed} are among {job.people}, auc {ASSUMED_AUC}",
                 planned_halfwidth(round(seeds * rate), people, sigma, ASSUMED_AUC),

@@ -19,7 +19,7 @@ from ...policies.jobs.overlap import COUNT, TIERS, OverlapJob
 from ..document import Count, Document, Figure, Strict
 from ..matched import read_tiers
 from ..room import Room
-from .measure import Contents, Made, Precision
+from .measure import Contents, Made, Planned
 
 
 class Tier(Strict):
@@ -76,13 +76,14 @@ class OverlapMeasure:
         del room, allowed
         return ()
 
-    def precision(self, room: Room, allowed: Allowed) -> tuple[Precision, ...]:
+    def precision(self, room: Room, allowed: Allowed) -> tuple[Planned, ...]:
         del room
         spec = allowed.purchases[0].specification
         half = Z95 * spec.scale / SCALE_UNIT / 2**spec.bits
         if spec.statistic == COUNT:
-            return (("matched", "whatever it is", half),)
-        return (("matched by one key", "whatever it is", half), ("matched", "whatever it is", half * spec.cells**0.5))
+            return (Planned("matched", "whatever it is", half),)
+        by_key = Planned("matched by one key", "whatever it is", half)
+        return (by_key, Planned("matched", "whatever it is", half * spec.cells**0.5))
 
 
 def overlap(noisy: Noisy, seeds: int, most: int = 1, keys: Sequence[str] = ()) -> dict[str, object]:

@@ -18,7 +18,7 @@ from pydantic import Field
 from ...dp.intervals import Estimates, ratios
 from ...dp.table import Table
 from ..document import Strict
-from .measure import Precision
+from .measure import Planned, Precision
 
 Tables: TypeAlias = Mapping[str, Table]
 Bools: TypeAlias = NDArray[np.bool_]
@@ -103,9 +103,10 @@ class Ratio:
     def planned(self, tables: Tables) -> tuple[Precision, ...]:
         """For some sizes of what stands below the line, and a ratio as is often seen."""
         (_, s), (_, t) = (_cells(tables, part, self.total) for part in (self.top, self.bottom))
-        rows = []
-        for size in ASSUMED:
-            one = ratios(np.array([self.assumed * size]), s, np.array([float(size)]), t, most=self.most / self.unit)[0]
+        rows, sizes = [], np.array(ASSUMED, dtype=np.float64)
+        found = ratios(self.assumed * sizes, s, sizes, t, most=self.most / self.unit)
+        for at, size in enumerate(ASSUMED):
+            one = found[at]
             if math.isfinite(one.high) and not math.isnan(one.estimate):
                 half = self.unit * (one.high - one.low) / 2
                 given = f"{size:,} {self.bottom[1]}, {self.name} {self.unit * self.assumed:g}"
@@ -132,7 +133,9 @@ class Mean:
     def planned(self, tables: Tables) -> tuple[Precision, ...]:
         table = tables[self.table]
         s, t = table.sigma[self.measure], table.sigma[f"{self.measure}.rows"]
-        found = [(size, ratios(np.zeros(1), s, np.array([float(size)]), t, least=-math.inf)[0]) for size in ASSUMED]
+        sizes = np.array(ASSUMED, dtype=np.float64)
+        all_of_them = ratios(np.zeros(len(sizes)), s, sizes, t, least=-math.inf)
+        found = [(size, all_of_them[at]) for at, size in enumerate(ASSUMED)]
         return tuple(
             (self.name, f"{size:,} rows, a mean in the middle", (one.high - one.low) / 2)
             for size, one in found
@@ -219,8 +222,8 @@ class View:
             hidden=len(self.labels) - len(at),
         )
 
-    def planned(self, tables: Tables) -> tuple[Precision, ...]:
-        return tuple(row for column in self.columns for row in column.planned(tables))
+    def planned(self, tables: Tables) -> tuple[Planned, ...]:
+        return tuple(Planned(*row, self.name) for column in self.columns for row in column.planned(tables))
 
 
 def numbers_of(name: str, found: Estimates) -> Numbers:

@@ -18,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...dp.aggregate import Statistic
-from ...dp.grouped import aggregate
+from ...dp.budget import DELTA_UNIT
+from ...dp.entry import Purchase
+from ...dp.grouped import aggregate, candidates
 from ...dp.layout import Layout
 from ...dp.ledger import Ledger
 from ...dp.measures import People
 from ...dp.noisy import Noisy, Receipt
-from ...dp.scale import SCALE_UNIT
+from ...dp.scale import SCALE_UNIT, Scale
 from ...dp.table import Table
 from ...dp.veil import is_hidden
 from ...policies.check import Allowed
@@ -31,10 +33,10 @@ from ...policies.contract import AtLeast, Contract, DatasetRule
 from ...policies.jobs.draw import Shape
 from ...policies.jobs.job import Job
 from ...policies.jobs.query import Query, Terms
-from ...policies.jobs.table import TABLE, TableJob
+from ...policies.jobs.table import KEYS, TABLE, TableJob
 from ..document import Count, Document, Strict
 from ..room import Room
-from .measure import Contents, Made, Precision
+from .measure import Contents, Made, Planned
 from .rows import tables as rows_of
 from .shown import Tables, TableShown, View, cuts, figures_of
 
@@ -79,22 +81,21 @@ class TableMeasure(ABC):
         return bounds_said(job, terms)
 
     def statistics(self, document: Mapping[str, Any]) -> tuple[str, ...]:
-        del document
-        return (TABLE,)
+        job, terms = self._asked(document)
+        return (KEYS if job.tables(terms).selection else TABLE,)
 
     def shape(self, contract: Contract, job: Job, statistic: str) -> Shape:
         del statistic
-        query = table_job(job).query(Terms.of(contract, job.datasets()))
+        query = table_job(job).tables(Terms.of(contract, job.datasets()))
         layout = query.layout()
         return Shape(layout.cells, 0, query.l2_squared(layout))
 
     def make(self, room: Room, allowed: Allowed, ledger: Ledger) -> Made:
         job, purchase = table_job(allowed.request.job), allowed.purchases[0]
         terms = Terms.of(room.contract, job.datasets())
-        query = job.query(terms)
-        noisy = ledger.paid(purchase) or ledger.pay(purchase, exact(room, query, purchase.key))
-        rows = {name: held.rows for name, held in room.submitted().items() if name in job.datasets()}
-        return Made((noisy,), Contents(self.values(job, terms, rows, noisy), {}))
+        query = job.tables(terms)
+        noisy = ledger.paid(purchase) or _bought(ledger, room, query, purchase)
+        return Made((noisy,), Contents(self.values(job, terms, allowed.rows, noisy), {}))
 
     def values(self, job: TableJob, terms: Terms, rows: Mapping[str, int], noisy: Noisy) -> dict[str, object]:
         """What a release holds beside its receipt."""
@@ -107,42 +108,71 @@ class TableMeasure(ABC):
         }
 
     def _read(self, job: TableJob, terms: Terms, rows: Mapping[str, int], noisy: Noisy) -> dict[str, object]:
-        tables = job.query(terms).layout().read(noisy)
-        views = [*self.views(job, terms, tables, rows), *cuts(job.query(terms).stakes)]
-        return {"tables": figures_of([view.read(tables) for view in views]), "notes": self.notes(job, terms)}
+        query = job.tables(terms)
+        layout = query.layout() if noisy.keys is None else query.layout().over(noisy.keys)
+        tables = layout.read(noisy)
+        views = [*self.views(job, terms, tables, rows), *cuts(query.stakes)]
+        notes = [*self.notes(job, terms), *selection_said(query, terms, noisy.scale)]
+        return {"tables": figures_of([view.read(tables) for view in views]), "notes": notes}
 
     def figures(self, document: Mapping[str, Any], noisy: Sequence[Noisy]) -> dict[str, object]:
         """Once more, from the job and the declarations that the release states; they must be those that were paid for.
 
         Errors: ValueError where they are not.
         """
-        declared = Declared.model_validate_json(json.dumps(document["declared"], default=str))
-        terms = Terms(declared.dataset, declared.at_least)
-        job = self.job.revived(document["asked"], terms)
-        query = job.query(terms)
+        job, terms = self._asked(document)
+        query = job.tables(terms)
         entry = json.loads(document["receipt"]["entries"][0]["entry"])
         if entry["specification"]["query"] != query.digest(query.layout(), terms):
             raise ValueError("what was paid for is another query")
         return self._read(job, terms, document["rows"], noisy[0])
 
-    def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
-        job = table_job(allowed.request.job)
-        return tuple(self.notes(job, Terms.of(room.contract, job.datasets())))
+    def _asked(self, document: Mapping[str, Any]) -> tuple[TableJob, Terms]:
+        """The job and the declarations that a release states. Errors: ValueError, Refused."""
+        declared = Declared.model_validate_json(json.dumps(document["declared"], default=str))
+        terms = Terms(declared.dataset, declared.at_least)
+        return self.job.revived(document["asked"], terms), terms
 
-    def precision(self, room: Room, allowed: Allowed) -> tuple[Precision, ...]:
+    def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
+        job, spec = table_job(allowed.request.job), allowed.purchases[0].specification
+        terms = Terms.of(room.contract, job.datasets())
+        return (*self.notes(job, terms), *selection_said(job.tables(terms), terms, spec.scale / SCALE_UNIT))
+
+    def precision(self, room: Room, allowed: Allowed) -> tuple[Planned, ...]:
         """Of the planned noise alone: numbers as they will be, ratios for assumed sizes."""
         job, spec = table_job(allowed.request.job), allowed.purchases[0].specification
         terms = Terms.of(room.contract, job.datasets())
-        layout = job.query(terms).layout()
+        layout = job.tables(terms).layout()
         tables = layout.read(only_noise(layout, spec.scale / SCALE_UNIT))
-        rows = {name: held.rows for name, held in room.submitted().items()}
-        found = [row for view in self.views(job, terms, tables, rows) for row in view.planned(tables)]
+        found = [row for view in self.views(job, terms, tables, allowed.rows) for row in view.planned(tables)]
         return tuple(dict.fromkeys(found))
 
 
 def table_job(job: Job) -> TableJob:
     assert isinstance(job, TableJob)  # noqa: S101 - MEASURES dispatches on the kind
     return job
+
+
+def _bought(ledger: Ledger, room: Room, query: Query, purchase: Purchase) -> Noisy:
+    if purchase.selection is None:
+        return ledger.pay(purchase, exact(room, query, purchase.key))
+    layout, secret = query.layout(), room.store.derive(f"rows {purchase.key}")
+    found = candidates(layout, purchase.selection.judge, rows_of(room, query, secret), secret)
+    return ledger.select(purchase, found)
+
+
+def selection_said(query: Query, terms: Terms, scale: float) -> list[str]:
+    """From how many people on a key shows that nobody listed, and how often one of a single person does. scale: of the
+    noise, in lattice steps."""
+    selection = query.selects(query.layout(), scale, terms.at_least)
+    if selection is None:
+        return []
+    people = selection.threshold(Scale(round(scale * SCALE_UNIT))) / selection.steps
+    once = DELTA_UNIT / selection.delta
+    return [
+        f"keys show from a noisy count of {people:,.0f} people on: one that so many have shows half of the time; what "
+        f"only one person has shows at most once in {once:,.0f} releases; what does not show is counted nowhere"
+    ]
 
 
 def exact(room: Room, query: Query, key: str) -> Statistic:

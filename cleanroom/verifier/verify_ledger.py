@@ -8,9 +8,8 @@ L2 = {"seed-moments@2 2^-20": 1_198_467_170_960, "matched-count@1 2^-10": 2**20,
 PARTS = """cap account delta epsilon owner rho unit, carry charges from statement, closed next, denial asker clause job
 purpose recipients, release asker beside charges commitment covered job key library purpose recipients specification"""
 KINDS = {each.split()[0]: {*each.split()[1:], "contract", "kind", "seq", "time", "v"} for each in PARTS.split(",")}
-KINDS |= dict.fromkeys(("open", "outcome"), KINDS["release"])
 STATES = {"open 00", "open 10", "outcome 10", "release 00", "release 01", "release 11"}
-decode, place = json.JSONDecoder(parse_float=str, parse_constant=str).decode, ["log"]
+decode, place, OWN = json.JSONDecoder(parse_float=str, parse_constant=str).decode, ["log"], (ValueError, OSError)
 canonical, sha256 = json.JSONEncoder(check_circular=False, sort_keys=True, separators=(",", ":")).encode, hashlib.sha256
 
 
@@ -36,33 +35,33 @@ def head(path: Path, vkey: str, hashes: list[bytes]) -> int:  # its size; signed
     return int(size)
 
 
-def keeps(rho: int, epsilon: float, delta: float, **_: float) -> bool:  # ρ = μ²/2 in 10^-12, by the exact curve
-    mu = math.sqrt(2 * (rho / 10**12))
+def keeps(account: str, rho: int, epsilon: float, delta: float, selection: float = 0, **_: float) -> bool:
+    mu = math.sqrt(2 * (rho / 10**12))  # ρ = μ²/2 in 10^-12, by the exact curve; or δ for keys, in 10^-18
     near, far = (math.erfc((epsilon / mu + half) / math.sqrt(2)) / 2 for half in (-mu / 2, mu / 2))
-    return near - math.exp(epsilon) * far + 1e-13 * (near + math.exp(epsilon) * far) <= delta * (1 - 1e-9)
+    loss = near - math.exp(epsilon) * far + 1e-13 * (near + math.exp(epsilon) * far)
+    return loss <= (delta - selection) * (1 - 1e-9) if account[-7:] == "/record" else 0 < rho <= round(selection * 1e18)
 
 
 def verify(export: Path, contract: Path, *seen: Path) -> None:
     terms, digest = tomllib.loads(contract.read_bytes().decode()), sha256(contract.read_bytes()).hexdigest()
     of, owner = terms["match"], {name: held["owner"] for name, held in terms["dataset"].items()}
     log = b"".join(path.read_bytes() for path in sorted(export.glob("tile/entries/**/[0-9]*")) if path.is_file())
-    caps, spent, paid, first, met, covers, entries, end, hour, kind = {}, {}, {}, {}, {}, {}, [], 0, "", ""
-    while end < len(log):
-        entries.append(log[end + 2 : (end := end + 2 + int.from_bytes(log[end : end + 2]))])
+    caps, spent, paid, first, met, covers, to, hour, kind = {}, {}, {}, {}, {}, {}, 0, "", ""
+    rows = [log[to + 2 : (to := to + 2 + int.from_bytes(log[to : to + 2]))] for _ in iter(lambda: to < len(log), 0)]
     for path in (*export.glob("requests/*.toml"), *export.glob("manifests/*.json")):
         require(sha256(path.read_bytes()).hexdigest() == path.stem, "a job or manifest was changed")
-    hashes, older = [sha256(b"\0" + entry).digest() for entry in entries], terms.get("continues", [])
+    hashes, older = [sha256(b"\0" + entry).digest() for entry in rows], terms.get("continues", [])
     vkey, host, k = terms["room"]["checkpoint"], {terms["room"]["operator"]} & {*owner.values()}, len(of["keys"]) ** 2
     size, *_ = [head(path, vkey, hashes) for path in (export / "checkpoint", *seen, *export.glob("witnesses/[!.]*"))]
-    for at, place[0], text in ((at, f"entry {at}", leaf.decode("latin-1")) for at, leaf in enumerate(entries)):
+    for at, place[0], text in ((at, f"entry {at}", leaf.decode("latin-1")) for at, leaf in enumerate(rows)):
         entry, above = decode(text), "~" if kind == "closed" else hour
-        kind, hour, key, account = entry["kind"], entry["time"], entry.get("key", at), entry.get("account")
+        kind, hour, key, spec = entry["kind"], entry["time"], entry.get("key", at), entry.get("specification", {})
         stands = f"{entry['v']} {entry['seq']} {entry['contract']}" == f"1 {at} {digest}" and above <= hour
         require(stands and at < size and canonical(entry) == text, "it does not stand here, or is not canonical JSON")
-        require(entry.keys() == KINDS.get(kind), "its kind is not known, or has other parts")
-        if kind == "cap":
-            budgets = [rule["budget"] for rule in terms["dataset"].values() if f"{rule['owner']}/record" == account]
-            fits = [all(keeps(each, **budget) for budget in budgets) for each in (entry["rho"], entry["rho"] + 1)]
+        require({*entry} == KINDS.get("release" if kind > "e" else kind), "its kind is not known, or has other parts")
+        if kind == "cap" and (account := entry["account"]):
+            budgets = [rule["budget"] for rule in terms["dataset"].values() if rule["owner"] == account.split("/")[0]]
+            fits = [all(keeps(account, each, **one) for one in budgets) for each in (entry["rho"], entry["rho"] + 1)]
             require(fits == [True, False] and account not in caps, "the contract gives another cap, or gave it before")
             caps[account], spent[account] = entry["rho"], 0
         if kind == "carry" and (loss := entry["statement"], came := entry["from"]):
@@ -73,27 +72,28 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
             require(f"{before}" == f"{spent[account]}", "the running balance is broken")
             paid[key, account], spent[account] = rho, spent[account] + rho
             require(rho > 0 and spent[account] <= caps[account], "the account is overspent")
-        if (ahead := kind == "open") or kind in ("release", "outcome"):
-            spec, spelled = entry["specification"], text[text.find('"specification":') + 16 : text.rfind(',"time":')]
+        if "specification" in entry and [ahead := kind == "open"]:
+            spelled, picks = text[text.find('"specification":') + 16 : text.rfind(',"time":')], spec.get("selection", 0)
             beside, readers, worded, l2 = entry["beside"], entry["recipients"], "query" in spec, spec["l2_squared"]
             require(sha256(spelled.encode()).hexdigest() == key, "its key is not that of its specification")
             require(f"{kind} {(key, True) in met:d}{(key, False) in met:d}" in STATES, "its noise is not open")
             part, same = first.setdefault(key, (spec["part"], f"{spec['datasets']} {readers}"))
             require(met.setdefault((key, ahead), to := entry["commitment"]) == to, "the same statistic was drawn twice")
             by = *map(spec.get, ("mechanism", "rule", "scale_unit", "unit")), len(spec), worded or len(spec["datasets"])
-            ok = by == ("discrete-gaussian", of["rule"], "1/1048576", "record", 14 + worded, worded or 2)
+            ok = by == ("discrete-gaussian", of["rule"], "1/1048576", "record", 14 + worded + (picks > 0), worded or 2)
             one = L2.get(f"{spec['statistic'].replace('by-tier', 'count')} {spec['lattice']}", l2 * worded)
             ok &= spec["scale"] > 2**21 and 0 < l2 in (one, one * 2, one * k, one * k * 2)
-            require(ok, "its noise is none")
-            cost = -(-l2 * 2**40 * 10**12 // (2 * (spec["scale"] ** 2 - 2**42)))
-            due = [(beside or key, f"{owner[it]}/record") for it in spec["datasets"] if {*readers, *host} - {owner[it]}]
-            require(due and all(paid.get(each, 0) >= cost for each in due), "it is not paid for by all who must")
+            require(ok and (spec["statistic"] == "keys@1") == (picks > 0), "its noise is none")
+            need = {"record": -(-l2 * 2**40 * 10**12 // (2 * (spec["scale"] ** 2 - 2**42))), "selection": picks}
+            due = [(beside or key, owner[it]) for it in spec["datasets"] if {*readers, *host} - {owner[it]}]
+            fair = all(paid.get((to, f"{who}/{unit}"), 0) >= need[unit] for to, who in due for unit in need)
+            require(due and fair, "it is not paid for by all who must")
             fit = not beside or ({first[beside][0], part}, first[beside][1]) == ({"train", "held-out"}, same)
             require(fit and covers.setdefault(beside or at, at) == at, "its cover does not fit")
-    require(len(caps) == len({*owner.values()}), "an owner has no cap")
+    require({*caps} >= {f"{name}/record" for name in owner.values()}, "an owner has no cap")
     print("OK", *(f"{name} {spent[name]} of {cap} ({spent[name] / cap:.1%})" for name, cap in caps.items()), sep="\n")
 
 
 if __name__ == "__main__":
-    sys.excepthook = lambda kind, what, _: print(f"FAIL {place[0]}: {what if kind is ValueError else repr(what)[:90]}")
-    verify(*map(Path, sys.argv[1:]))
+    sys.excepthook = lambda kind, why, _: print(f"FAIL {place[0]}: {why if issubclass(kind, OWN) else repr(why)[:90]}")
+    verify(*map(Path, sys.argv[1:])) if len(sys.argv) > 2 else sys.exit(__doc__)

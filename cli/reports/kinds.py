@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..show import Part
-from . import lookalike, model, overlap, tables
+from . import completion, lookalike, model, overlap, tables
 
 REPORTS: dict[str, Callable[[Mapping[str, Any]], list[Part]]] = {
     "lookalike": lookalike.parts,
     "model": model.parts,
+    "completion": completion.parts,
     "overlap": overlap.parts,
     "aggregate": tables.parts,
     "reach": tables.parts,

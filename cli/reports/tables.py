@@ -10,8 +10,6 @@ from ..show import Bars, Part, Table, number
 MOST_SHOWN = 40
 """Keys on the screen; a file holds them all."""
 MOST_BARS = 20
-MOST_COLUMNS = 3
-"""Of numbers, side by side."""
 BELOW_ZERO = (
     "a count is not below 0: what is below it here is noise, and left as it is because a figure that was cut off at 0 "
     "would be too large on average"
@@ -30,29 +28,20 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
 
 
 def _table(table: Mapping[str, Any]) -> list[Part]:
-    """Of one key, numbers stand below each other; of several, some beside each other."""
+    """Of one key, numbers stand below each other; of several, as many beside each other as fit."""
     columns, keys = table["columns"], table["keys"]
     if len(keys) == 1 or not table["by"]:
         rows = [(column["name"], cell(column, 0)) for column in columns] if keys else []
-        return [Table(("number", "estimate"), rows, title=_title(table, columns), right=(1,))]
-    parts: list[Part] = []
-    for at in range(0, len(columns), MOST_COLUMNS):
-        parts.append(_wide(table, columns[at : at + MOST_COLUMNS]))
-    more = [f"{len(keys) - MOST_SHOWN} more keys: `--out FILE` writes them all"] if len(keys) > MOST_SHOWN else []
-    return [*parts, *more]
-
-
-def _wide(table: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -> Table:
-    """Some columns of a table."""
-    rows = [(*key, *(cell(column, at) for column in columns)) for at, key in enumerate(table["keys"][:MOST_SHOWN])]
+        covers = [column["covers"] for column in columns]
+        return [Table(("number", "estimate"), rows, table["name"], right=(1,), whole=(1,), covers=covers)]
+    rows = [(*key, *(cell(column, at) for column in columns)) for at, key in enumerate(keys[:MOST_SHOWN])]
     header = (*table["by"], *(column["name"] for column in columns))
-    right = range(len(table["by"]), len(header))
-    return Table(header, rows, title=_title(table, columns), right=tuple(right))
-
-
-def _title(table: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -> str:
-    covers = ", ".join(dict.fromkeys(column["covers"] for column in columns))
-    return f"{table['name']}  [95 % interval: {covers}]"
+    right = tuple(range(len(table["by"]), len(header)))
+    many = len(table["by"])
+    covers = [*[""] * many, *(column["covers"] for column in columns)]
+    wide = Table(header, rows, table["name"], right=right, whole=right, keys=many, covers=covers)
+    more = [f"{len(keys) - MOST_SHOWN} more keys: `--out FILE` writes them all"] if len(keys) > MOST_SHOWN else []
+    return [wide, *more]
 
 
 def _hidden(table: Mapping[str, Any]) -> list[Part]:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 from pydantic import Field
 
 from ...dp import measures as m
-from ...dp.keys import Bins, Dimension, InvalidQuery, cells
+from ...dp.keys import Bins, Dimension, InvalidQuery, Open
 from ...dp.layout import GroupBy
 from ..contract import Contract, DatasetRule, Name, NumberColumn, SetColumn
 from ..refused import Refused
@@ -78,6 +78,7 @@ class AggregateJob(TableJob):
     """
 
     sets_are_keys: ClassVar[bool] = True
+    takes_text: ClassVar[bool] = True
 
     kind: Literal["aggregate"]
     measure: Annotated[dict[Name, Asked], Field(min_length=1, max_length=20)]
@@ -89,7 +90,9 @@ class AggregateJob(TableJob):
 
     def query(self, terms: Terms) -> Query:
         by = self.dimensions(terms)
-        rule, recipe = terms.dataset[self.dataset], self.recipe(terms, by)
+        rule, recipe, selection = terms.dataset[self.dataset], self.recipe(terms, by), self.selected(terms, by)
+        if selection:
+            self._refuse_beside()
         try:
             groups = self._groups(terms, rule, by)
         except InvalidQuery as invalid:
@@ -106,12 +109,20 @@ class AggregateJob(TableJob):
                 if not isinstance(asked, PeopleAsked) and asked.of
             ]
         )
-        stakes = {COUNTS_TABLE: self._stakes(terms, rule)}
+        stakes = {} if selection else {COUNTS_TABLE: self._stakes(terms, rule)}
         groups = [with_cuts(group, stakes.get(group.name, {})) for group in groups]
         judges = {group.name: PEOPLE_TABLE for group in groups if group.name != ALL_TABLE}
-        return Query(
-            tuple(groups), tuple(recipe for _ in groups), tuple(sorted(set(read))), cuts_of(groups), judges, stakes
-        )
+        recipes, columns = tuple(recipe for _ in groups), tuple(sorted(set(read)))
+        return Query(tuple(groups), recipes, columns, cuts_of(groups), judges, stakes, selection)
+
+    def _refuse_beside(self) -> None:
+        """What would not fit keys of which only some show. Errors: Refused."""
+        if self.totals:
+            rule = "of keys that nobody listed only some show, and sums over all of them would not fit these"
+            raise Refused("by", rule, "leave totals out, and ask them in a job of their own")
+        if any(isinstance(asked, QuantilesAsked) for asked in self.measure.values()):
+            rule = "quantiles are not asked by keys that nobody listed"
+            raise Refused("by", rule, "leave them out, or list the values in the contract")
 
     def _stakes(self, terms: Terms, rule: DatasetRule) -> dict[str, float]:
         """What of each count and sum one person may have beyond what counts, by its declared rows and bounds."""
@@ -133,10 +144,11 @@ class AggregateJob(TableJob):
 
     def _groups(self, terms: Terms, rule: DatasetRule, by: tuple[Dimension, ...]) -> list[GroupBy]:
         times = math.prod(_values(terms, d.name) for d in by if isinstance(terms.column(d.name), SetColumn))
-        keys, rows = self.keys_of(rule, cells(by), times), rule.rows_a_person * times
+        keys, rows = self.keys_of(rule, by, times), rule.rows_a_person * times
+        free = any(isinstance(each, Open) for each in by)
         groups = []
         people = [name for name, asked in self.measure.items() if isinstance(asked, PeopleAsked)]
-        if terms.at_least is not None and not people:
+        if (terms.at_least is not None or free) and not people:
             people = [EVERYBODY]
         totals = self.totals and bool(by) and terms.at_least is None
         if people:
@@ -165,9 +177,12 @@ class AggregateJob(TableJob):
         return [
             *super().draft(contract, size),
             "totals = true",
-            "[measure]  # people, count, sum, mean and quantiles; at_most bounds what one person adds",
+            "[measure]  # any of these, under names of your own; at_most bounds what one person adds",
             'people = { kind = "people" }',
-            'rows = { kind = "count" }',
+            'rows = { kind = "count" }  # at_most = 20; of = "FLAG" counts rows that say yes',
+            '# spend = { kind = "sum", of = "NUMBER", at_most = 50 }',
+            '# price = { kind = "mean", of = "NUMBER", rows_per_key = 5 }',
+            '# middle = { kind = "quantiles", of = "NUMBER", shares = [0.5], bins = 20 }',
         ]
 
 

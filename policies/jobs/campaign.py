@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
 from ...dp import measures as m
-from ...dp.keys import Dimension, InvalidQuery, cells
+from ...dp.keys import Dimension, InvalidQuery
 from ...dp.layout import GroupBy
 from ..contract import ChoiceColumn, Contract, DateColumn, FlagColumn, Name, NumberColumn, Value
 from ..refused import Refused
@@ -62,6 +62,8 @@ class CampaignJob(TableJob):
     the rates and prices that are wanted; all that can be made, where it is left out.
     """
 
+    takes_text: ClassVar[bool] = True
+
     kind: Literal["campaign"]
     impressions: Rows | None = None
     clicks: Rows | None = None
@@ -99,19 +101,29 @@ class CampaignJob(TableJob):
     def query(self, terms: Terms) -> Query:
         self._refuse_empty()
         by, rule = self.dimensions(terms), terms.dataset[self.dataset]
-        keys, totals = self.keys_of(rule, cells(by)), ((),) if self.totals and by and terms.at_least is None else ()
+        selection = self.selected(terms, by)
+        keys, totals = self.keys_of(rule, by), self._totals(terms, by, selection)
         try:
             groups = [GroupBy(EVENTS, by, keys, tuple(self._events(terms)), totals=totals)]
             recipes = [self._recipe(terms)]
             if self.conversions:
-                most = self.keys_of(terms.dataset[self.conversions], cells(by))
+                most = self.keys_of(terms.dataset[self.conversions], by)
                 groups.append(GroupBy(CREDITED, by, most, tuple(self._credited(terms)), totals=totals))
                 recipes.append(self._credit(terms, by))
         except InvalidQuery as invalid:
             raise refused(invalid) from None
-        stakes = self._stakes(terms)
-        groups = [with_cuts(with_people(group, terms.at_least), stakes[group.name]) for group in groups]
-        return Query(tuple(groups), tuple(recipes), self._read(terms, by), cuts_of(groups), stakes=stakes)
+        stakes = {EVENTS: {}, CREDITED: {}} if selection else self._stakes(terms)
+        groups = [with_people(each, terms.at_least, judges=selection > 0 and each.name == EVENTS) for each in groups]
+        groups = [with_cuts(group, stakes[group.name]) for group in groups]
+        cuts, read = cuts_of(groups), self._read(terms, by)
+        return Query(tuple(groups), tuple(recipes), read, cuts, stakes=stakes, selection=selection)
+
+    def _totals(self, terms: Terms, by: tuple[Dimension, ...], selection: int) -> tuple[tuple[str, ...], ...]:
+        """Sums over all keys, where they would not show one that is hidden. Errors: Refused."""
+        if selection and terms.at_least is not None and self.conversions:
+            rule = "who is behind a key that nobody listed is judged by its events, and not by what came of them"
+            raise Refused("rules.at_least", rule, "leave conversions out, or list the values in the contract")
+        return ((),) if self.totals and by and terms.at_least is None and not selection else ()
 
     def _stakes(self, terms: Terms) -> dict[str, dict[str, float]]:
         """What of each number one person may have beyond what counts, by its declared rows and bounds."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from ...dp.budget import Rho
 from ...dp.entry import Specification
 from ...dp.scale import smallest_scale
+from ...dp.selection import Selection
 from ...dp.veil import Veil
 
 
@@ -31,13 +32,14 @@ class Draw:
 
     beside: key of the draw whose charge covers this one too, because they look at disjoint parts of the same people
     (parallel composition); "" where it pays for itself. opened: its noise is drawn ahead and used step by step.
-    veil: hides keys with too few people.
+    veil: hides keys with too few people. selection: which keys show, where nobody listed them.
     """
 
     specification: Specification
     beside: str = ""
     opened: bool = False
     veil: Veil | None = None
+    selection: Selection | None = None
 
 
 class EpsilonTooSmall(Exception):

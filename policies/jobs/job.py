@@ -14,7 +14,8 @@ from typing import Annotated, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ...dp.budget import Rho
-from ...dp.entry import Json, Specification
+from ...dp.canonical import Json
+from ...dp.entry import Specification
 from ..contract import Contract, Digest, Name
 from ..refused import Submitted
 from .draw import Draw, Shape

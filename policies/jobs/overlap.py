@@ -8,7 +8,8 @@ from typing import Literal
 
 from ...dp.aggregate import COUNT_L2_SQUARED
 from ...dp.budget import Rho
-from ...dp.entry import Json, Specification
+from ...dp.canonical import Json
+from ...dp.entry import Specification
 from ...matching.rules import tiers_l2_squared
 from ..contract import Contract
 from ..refused import Refused, Submitted

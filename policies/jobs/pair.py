@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ...dp.entry import Json
+from ...dp.canonical import Json
 from ...matching.rules import Side
 from ..contract import Contract, Name
 from ..refused import Refused, Submitted

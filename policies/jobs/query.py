@@ -17,13 +17,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from ...dp.entry import Json, digest
-from ...dp.keys import Bins, Category, Dimension, InvalidQuery
+from ...dp.canonical import Json, digest
+from ...dp.keys import Bins, Category, Dimension, InvalidQuery, Open
 from ...dp.layout import Block, GroupBy, Layout
 from ...dp.measures import Cut, People
+from ...dp.selection import Selection
 from ...dp.threshold import least_shown
 from ...dp.veil import Judged, Veil
-from ..contract import AtLeast, ChoiceColumn, Column, Contract, DatasetRule, DateColumn, FlagColumn, SetColumn
+from ..contract import (
+    AtLeast,
+    ChoiceColumn,
+    Column,
+    Contract,
+    DatasetRule,
+    DateColumn,
+    FlagColumn,
+    SetColumn,
+    TextColumn,
+)
 from ..refused import Refused
 from ..sentences import names
 
@@ -192,7 +203,8 @@ class Query:
     """Tables and where their rows come from, in the same order. columns: all that are read, for the record.
 
     judges: a table to the one that counts the people of its keys, where that is not itself. stakes: a table to what of
-    each measure one person may have beyond what counts: such a table counts the people who were cut, too.
+    each measure one person may have beyond what counts: such a table counts the people who were cut, too. selection: δ
+    with which keys are selected that nobody listed, in whole units of 10^-18; 0 where all are listed.
     """
 
     groups: tuple[GroupBy, ...]
@@ -201,9 +213,16 @@ class Query:
     importance: Mapping[tuple[str, str], float] = field(default_factory=dict)
     judges: Mapping[str, str] = field(default_factory=dict)
     stakes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    selection: int = 0
+
+    @property
+    def judge(self) -> str:
+        """The table whose people decide which keys show, where nobody listed them."""
+        first = self.groups[0].name
+        return self.judges.get(first, first)
 
     def layout(self) -> Layout:
-        """Errors: Refused."""
+        """Of one key, where nobody listed them. Errors: Refused."""
         try:
             layout = Layout.of(self.groups, dict(self.importance))
         except InvalidQuery as invalid:
@@ -226,29 +245,44 @@ class Query:
         )
         return sum(moves)
 
+    def selects(self, layout: Layout, scale: float, at_least: AtLeast | None) -> Selection | None:
+        """Which keys show, where nobody listed them. scale: of the noise, in lattice steps."""
+        if not self.selection:
+            return None
+        people = self._people(layout, self.judge)
+        least = 0
+        if at_least is not None:
+            least = math.ceil(
+                least_shown(at_least.people, scale / people.steps, at_least.delta, people.steps) * people.steps
+            )
+        most, at = MOST_NUMBERS // len(layout.blocks), layout.blocks.index(people)
+        return Selection(people.group.keys_per_person, self.selection, people.steps, at, least, most)
+
+    def _people(self, layout: Layout, table: str) -> Block:
+        """Where a table counts people."""
+        group = next(group for group in self.groups if group.name == table)
+        return layout.block(table, next(each.name for each in group.measures if isinstance(each, People)))
+
     def veil(self, layout: Layout, scale: float, at_least: AtLeast | None) -> Veil | None:
         """What hides keys with fewer people than the contract asks for. scale: of the noise, in lattice steps."""
-        if at_least is None:
+        if at_least is None or self.selection:
             return None
         keyed = [block for block in layout.blocks if block.kept is None]
         return Veil(tuple(self._judged(layout, block, scale, at_least) for block in keyed))
 
     def _judged(self, layout: Layout, block: Block, scale: float, at_least: AtLeast) -> Judged:
-        judge = self.judges.get(block.group.name, block.group.name)
-        group = next(group for group in self.groups if group.name == judge)
-        people = layout.block(judge, next(each.name for each in group.measures if isinstance(each, People)))
+        people = self._people(layout, self.judges.get(block.group.name, block.group.name))
         least = least_shown(at_least.people, scale / people.steps, at_least.delta, people.steps)
         return Judged(block.start, block.stop, people.start, len_of(people), math.ceil(least * people.steps))
 
     def digest(self, layout: Layout, terms: Terms) -> str:
         """SHA-256 of all that says what is counted, in hex. terms: those that the query was made of."""
-        return digest(
-            {
-                "tables": layout.as_json(),
-                "rows": [recipe.as_json() for recipe in self.recipes],
-                "declared": terms.digest(),
-            }
-        )
+        said: dict[str, Json] = {
+            "tables": layout.as_json(),
+            "rows": [recipe.as_json() for recipe in self.recipes],
+            "declared": terms.digest(),
+        }
+        return digest(said | ({"selection": self.selection} if self.selection else {}))
 
 
 def len_of(block: Block) -> int:
@@ -273,6 +307,10 @@ def dimension(terms: Terms, whole: str, edges: tuple[float, ...] | None) -> Dime
         if edges is not None:
             raise Refused("bins", f"{name} holds values of a list, not numbers", f"leave bins.{name} out")
         return Category(whole, ("no", "yes") if isinstance(declared, FlagColumn) else tuple(declared.values))
+    if isinstance(declared, TextColumn):
+        if edges is not None:
+            raise Refused("bins", f"{name} holds text, not numbers", f"leave bins.{name} out")
+        return Open(whole)
     if declared.kind == "household":
         raise Refused("by", f"{name} names households, which nobody may be shown", "leave it out of by")
     if edges is None:
@@ -300,8 +338,12 @@ def cuts_of(groups: Sequence[GroupBy]) -> dict[tuple[str, str], float]:
     return {(group.name, Cut().name): CUT_MATTERS for group in groups if group.notes_cuts}
 
 
-def with_people(group: GroupBy, at_least: AtLeast | None) -> GroupBy:
-    """The table with a count of its people beside, where the contract asks for at least so many."""
-    if at_least is None or group.running or any(isinstance(measure, People) for measure in group.measures):
+def with_people(group: GroupBy, at_least: AtLeast | None, *, judges: bool = False) -> GroupBy:
+    """The table with a count of its people beside, where that decides what is shown."""
+    if (
+        (at_least is None and not judges)
+        or group.running
+        or any(isinstance(measure, People) for measure in group.measures)
+    ):
         return group
     return replace(group, measures=(*group.measures, People(EVERYBODY)))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ...dp.keys import Bins, Dimension, InvalidQuery, cells
+from ...dp.keys import Bins, Dimension, InvalidQuery
 from ...dp.layout import GroupBy
 from ...dp.measures import People
 from ..contract import Contract
@@ -72,9 +72,7 @@ class FrequencyJob(TableJob):
         )
         bins = Bins(FREQUENCY, tuple(float(at) for at in range(1, self.most + 2)))
         what = HOUSEHOLDS if self.households else PEOPLE
-        group = _counted(
-            self, terms, what, what, (*by, bins), keys=self.keys_of(terms.dataset[self.dataset], cells(by))
-        )
+        group = _counted(self, terms, what, what, (*by, bins), keys=self.keys_of(terms.dataset[self.dataset], by))
         return Query((group,), (recipe,), columns_read(by, recipe))
 
     @classmethod
@@ -87,7 +85,7 @@ def _counted(
 ) -> GroupBy:
     """How many are in each key. Errors: Refused."""
     try:
-        most = job.keys_of(terms.dataset[job.dataset], cells(by)) if keys is None else keys
+        most = job.keys_of(terms.dataset[job.dataset], by) if keys is None else keys
         return with_people(GroupBy(name, by, most, (People(what),)), terms.at_least)
     except InvalidQuery as invalid:
         raise refused(invalid) from None

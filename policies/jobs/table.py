@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
-from pydantic import Field, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
-from ...dp.budget import Rho
+from ...dp.budget import Rho, delta_units
 from ...dp.entry import Specification
-from ...dp.keys import Dimension
+from ...dp.keys import Dimension, Open, cells
 from ...dp.scale import SCALE_UNIT
 from ..contract import (
+    MOST_SELECTION,
     ChoiceColumn,
     Contract,
     DatasetRule,
@@ -24,6 +25,7 @@ from ..contract import (
     Name,
     NumberColumn,
     SetColumn,
+    TextColumn,
     Value,
 )
 from ..refused import Refused, Submitted
@@ -33,7 +35,9 @@ from .job import Job, ShapeOf, each_once
 from .pair import refuse_short
 from .query import Kept, Query, Terms, day_number, dimension
 
-TABLE = "table@1"
+TABLE, KEYS = "table@1", "keys@1"
+MOST_CANDIDATES = 2**24
+"""Rows of a data set whose keys nobody listed: noise for this many takes minutes."""
 ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}(\.[a-z][a-z0-9_-]{0,39})?$")]
 """A column, with its data set before it where that is not the job's own."""
 Number: TypeAlias = int | float
@@ -45,11 +49,15 @@ class TableJob(Job):
 
     by: columns that make the keys; numbers need `bins`, days need `windows`. where: only rows of these values, or
     from the first to the last of two numbers or days. among: only people who stand in these data sets, too.
-    keys_per_person: the most keys one person adds to; all that its rows can reach, where it is left out.
+    keys_per_person: the most keys one person adds to; all that its rows can reach, where it is left out. selection: δ
+    with which one person makes a key show that nobody listed; a tenth of what the contract keeps for it, where it is
+    left out.
     """
 
     sets_are_keys: ClassVar[bool] = False
     """Whether a row may be counted under each value of a set."""
+    takes_text: ClassVar[bool] = False
+    """Whether keys may be values that nobody listed."""
 
     dataset: Name
     by: Annotated[list[ColumnName], Field(max_length=6)] = Field(default_factory=list)
@@ -58,6 +66,9 @@ class TableJob(Job):
     where: dict[ColumnName, Annotated[Filter, Field(min_length=1, max_length=1000)]] = Field(default_factory=dict)
     among: Annotated[list[Name], Field(max_length=4)] = Field(default_factory=list)
     keys_per_person: Annotated[int, Field(ge=1, le=10**6)] | None = None
+    selection: Annotated[float, Field(ge=1e-18, le=MOST_SELECTION)] | None = None
+
+    _made: tuple[dict[str, Any], Terms, Query] | None = PrivateAttr(default=None)
 
     _columns_once = field_validator("by")(each_once)
 
@@ -87,6 +98,12 @@ class TableJob(Job):
     def query(self, terms: Terms) -> Query:
         """The tables it asks. Errors: Refused."""
 
+    def tables(self, terms: Terms) -> Query:
+        """The same, made once: one job is checked, priced and planned of the same fields and terms. Errors: Refused."""
+        if self._made is None or self._made[:2] != (self.__dict__, terms):
+            self._made = (dict(self.__dict__), terms, self.query(terms))
+        return self._made[2]
+
     def own_datasets(self) -> tuple[str, ...]:
         """Data sets that the kind names beside `dataset`."""
         return ()
@@ -99,9 +116,28 @@ class TableJob(Job):
         for name in self.datasets():
             refuse_short(contract, name, submitted)
         identifier_of(contract, self.datasets())
-        query = self.query(Terms.of(contract, self.datasets()))
+        query = self.tables(Terms.of(contract, self.datasets()))
         query.layout()
         self._refuse_free(contract)
+        self._refuse_unselected(contract, query, submitted)
+
+    def _refuse_unselected(self, contract: Contract, query: Query, submitted: Mapping[str, Submitted]) -> None:
+        """Keys that nobody listed are paid for in δ by all who pay, and noise for all of them takes its time."""
+        if not query.selection:
+            if self.selection is not None:
+                rule = "selection is about keys that nobody listed, and by names none"
+                raise Refused("selection", rule, "leave it out, or count by a column of text")
+            return
+        readers = contract.readers(tuple(self.recipients))
+        for name in self.datasets():
+            held = contract.dataset[name]
+            if readers - {held.owner} and not held.budget.selection:
+                kept = f"{held.owner} keeps no δ for keys of {name} that nobody listed"
+                raise Refused(f"dataset.{name}.budget.selection", kept, "agree on a contract with budget.selection")
+        rows = submitted[self.dataset].rows
+        if rows > MOST_CANDIDATES:
+            rule = f"{rows:,} rows may hold as many keys, and noise is drawn for at most {MOST_CANDIDATES:,}"
+            raise Refused("by", rule, "list the values in the contract, or submit fewer rows")
 
     def _refuse_free(self, contract: Contract) -> None:
         """What shows nobody's people to anybody else needs no room, and has no account to log it to."""
@@ -114,12 +150,16 @@ class TableJob(Job):
         """One draw over all tables."""
         del shape_of
         terms = Terms.of(contract, self.datasets())
-        query = self.query(terms)
+        query = self.tables(terms)
         layout = query.layout()
         spec = replace(base, statistic=TABLE, columns=query.columns, query=query.digest(layout, terms))
         shape = Shape(layout.cells, 0, query.l2_squared(layout))
         spec = with_noise(shaped(spec, shape), rho)
-        return (Draw(spec, veil=query.veil(layout, spec.scale / SCALE_UNIT, terms.at_least)),)
+        scale = spec.scale / SCALE_UNIT
+        if query.selection:
+            spec = replace(spec, statistic=KEYS, selection=query.selection)
+        selection = query.selects(layout, scale, terms.at_least)
+        return (Draw(spec, veil=query.veil(layout, scale, terms.at_least), selection=selection),)
 
     def learns(self, contract: Contract, readers: str) -> tuple[str, ...]:
         learn = "learn" if ", " in readers else "learns"
@@ -141,9 +181,11 @@ class TableJob(Job):
         dataset = next((name for name, rule in held.items() if rule.rows == "events"), next(iter(held)))
         category = next((n for n, c in held[dataset].columns.items() if isinstance(c, ChoiceColumn)), None)
         by = f'["{category}"]' if category else "[]"
+        text = next((n for n, c in held[dataset].columns.items() if isinstance(c, TextColumn) and cls.takes_text), None)
         return [
             f'dataset = "{dataset}"',
             f"by = {by}  # columns that make the keys; days need `windows`, numbers `bins`",
+            *([f'# by = ["{text}"]  # text: only what many people share shows; `selection` is its δ'] if text else []),
         ]
 
     # -- what kinds share ------------------------------------------------------------------------------------------
@@ -156,7 +198,29 @@ class TableJob(Job):
         for name in self.by:
             if not self.sets_are_keys and isinstance(terms.column(terms.named(name, self.dataset)), SetColumn):
                 raise Refused("by", f"{name} holds several values of one row", f"ask an aggregate by {name}")
-        return tuple(dimension(terms, terms.named(name, self.dataset), self._edges(terms, name)) for name in self.by)
+        found = [dimension(terms, terms.named(name, self.dataset), self._edges(terms, name)) for name in self.by]
+        free = [each.name.partition(".")[2] for each in found if isinstance(each, Open)]
+        if free and not self.takes_text:
+            rule = f"{free[0]} holds text, and which values show is selected"
+            raise Refused("by", rule, f"ask an aggregate or a campaign by {free[0]}")
+        if free and len(found) > 1:
+            rule = f"keys of {free[0]} are selected, and stand without other columns"
+            raise Refused("by", rule, f"count by {free[0]} alone, and keep rows of the others with where")
+        return tuple(found)
+
+    def selected(self, terms: Terms, by: Sequence[Dimension]) -> int:
+        """δ with which keys are selected, in whole units of 10^-18; 0 where all are listed. Errors: Refused."""
+        if not any(isinstance(each, Open) for each in by):
+            return 0
+        kept = [delta_units(rule.budget.selection) for rule in terms.dataset.values() if rule.budget.selection]
+        if not kept:
+            name = self.dataset
+            rule = f"the contract keeps no δ for keys of {name} that nobody listed"
+            raise Refused(f"dataset.{name}.budget.selection", rule, "agree on a contract with budget.selection")
+        try:
+            return max(1, min(kept) // 10) if self.selection is None else delta_units(self.selection)
+        except ValueError:
+            raise Refused("selection", "it has more than 18 digits after the point", "round it") from None
 
     def _edges(self, terms: Terms, name: str) -> tuple[float, ...] | None:
         column = terms.column(terms.named(name, self.dataset))
@@ -193,9 +257,10 @@ class TableJob(Job):
         found = (_kept(terms, terms.named(name, self.dataset), wanted) for name, wanted in self.where.items())
         return tuple(each for each in found if (_dataset_of(each.column) in self.own_datasets()) is of_own)
 
-    def keys_of(self, rule: DatasetRule, cells: int, times: int = 1) -> int:
+    def keys_of(self, rule: DatasetRule, by: Sequence[Dimension], times: int = 1) -> int:
         """The most keys that one person adds to. times: keys of one row."""
-        return min(self.keys_per_person or rule.rows_a_person * times, cells)
+        most = self.keys_per_person or rule.rows_a_person * times
+        return most if any(isinstance(each, Open) for each in by) else min(most, cells(by))
 
 
 def identifier_of(contract: Contract, datasets: tuple[str, ...]) -> str:
@@ -223,6 +288,9 @@ def _kept(terms: Terms, whole: str, wanted: Filter) -> Kept:
         if unknown:
             raise Refused("where", f"{clause} asks values that are not declared", f"use some of {names(known)}")
         return Kept(whole, values=tuple(map(str, wanted)))
+    if isinstance(column, TextColumn):
+        rule = f"{name} holds text, of which nothing is known but what many share"
+        raise Refused("where", rule, "list the values in the contract, and keep rows by them")
     if isinstance(column, NumberColumn | DateColumn) and len(wanted) == 2:
         low, high = wanted
         fits = isinstance(low, date) is isinstance(column, DateColumn) and not isinstance(low, str)

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pyrage
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passbox.cleanroom.bundle import MEMBERS, BadBundle, Label, open_bundle, read_data, write_bundle
@@ -203,7 +203,7 @@ def open_or_refuse(path: Path) -> None:
         read_data(open_bundle(path), str(ROOM))
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, deadline=None)
 @given(data=st.data())
 def test_no_bytes_of_a_zip_are_a_crash(data: st.DataObject, whole: bytes, tmp_path: Path) -> None:
     raw = bytearray(whole)
@@ -215,7 +215,7 @@ def test_no_bytes_of_a_zip_are_a_crash(data: st.DataObject, whole: bytes, tmp_pa
     open_or_refuse(path)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_no_table_that_its_owner_signed_is_a_crash(data: st.DataObject, tmp_path: Path) -> None:
     raw = bytearray(FLAT)
@@ -224,7 +224,7 @@ def test_no_table_that_its_owner_signed_is_a_crash(data: st.DataObject, tmp_path
     open_or_refuse(sealed_bundle(tmp_path / "visitors.bundle", bytes(raw), 200))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None)
 @given(raw=st.binary(max_size=200))
 def test_no_bytes_at_all_are_a_crash(raw: bytes, tmp_path: Path) -> None:
     path = tmp_path / "visitors.bundle"

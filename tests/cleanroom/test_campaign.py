@@ -191,7 +191,7 @@ def test_a_number_of_fixed_noise_has_the_interval_that_was_planned(opened: dict[
     planned = opened[kind]["planned"]
     for name, table in FIXED[kind].items():
         found = column(opened[kind], table, name)
-        half = next(half for what, _, half in planned if what == name)
+        half = next(row.half for row in planned if row.number == name)
         assert (found["high"][0] - found["low"][0]) / 2 == pytest.approx(half, rel=1e-12)
 
 
@@ -250,16 +250,17 @@ def test_a_target_says_the_epsilon_and_that_epsilon_is_enough(
 ) -> None:
     room, fields = campaign_room.room(), asked(kind, epsilon=1.0)
     planned = job.plan(room, campaign_room.request(kind, "advertiser", **fields))
-    first = next(half for what, _, half in planned.precision if what == (number or "people"))
+    first = next(row.half for row in planned.precision if row.number == (number or "people"))
     for within in (0.5 * first, first, 3 * first):
         found = target(room.contract, planned, within, number)
         again = job.plan(room, campaign_room.request(kind, "advertiser", **(fields | {"epsilon": found.epsilon})))
-        half = next(half for what, given, half in again.precision if what == found.number and given == "whatever it is")
+        exact = [row.half for row in again.precision if row.given == "whatever it is" and row.number == found.number]
+        half = exact[0]
         assert half <= within
         assert half == pytest.approx(found.half_width)
         less = round(found.epsilon - 0.0002, 4)
         once_more = job.plan(room, campaign_room.request(kind, "advertiser", **(fields | {"epsilon": less})))
-        assert next(half for what, _, half in once_more.precision if what == found.number) > within * 0.999
+        assert next(row.half for row in once_more.precision if row.number == found.number) > within * 0.999
 
 
 @pytest.mark.parametrize(("within", "number"), [(1e-9, ""), (-1.0, ""), (5.0, "cpm"), (5.0, "nothing")])

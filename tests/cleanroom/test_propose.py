@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passbox.cleanroom.propose import FEWEST, Proposal, propose
@@ -171,7 +171,7 @@ def test_a_file_without_a_header_proposes_nothing_of_its_first_person(tmp_path: 
     assert "anna" not in str(caught.value.rule)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None)
 @given(
     values=st.lists(
         st.floats() | st.integers(-(10**20), 10**20).map(float) | st.floats(-1e3, 1e3), min_size=20, max_size=60
@@ -189,7 +189,7 @@ def test_proposed_bounds_are_always_ones_a_contract_takes(values: list[float], t
         assert finite[-FEWEST] <= column.bounds[1]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None)
 @given(values=st.lists(st.text(max_size=6), min_size=1, max_size=30))
 def test_no_text_is_a_crash_and_no_rare_value_is_proposed(values: list[str], tmp_path: Path) -> None:
     texts = [value.encode("utf-8", "ignore").decode().replace("\0", "") for value in values]

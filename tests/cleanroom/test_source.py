@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passbox.cleanroom import source
@@ -164,7 +164,7 @@ def read_or_refuse(path: Path) -> pa.Table | None:
 
 
 @pytest.mark.usefixtures("unprobed")
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_parquet_that_lies_is_a_table_or_a_refusal(data: st.DataObject, parquet: bytes, tmp_path: Path) -> None:
     """The last part of a Parquet file is its footer: lies are told there."""
@@ -217,7 +217,7 @@ def test_nothing_of_the_reader_outlives_the_reading(tmp_path: Path, monkeypatch:
         assert seen[-1]() is None
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, deadline=None)
 @given(body=st.lists(pieces, max_size=60).map(b"".join) | st.binary(max_size=80), headed=st.booleans())
 def test_no_bytes_are_a_crash(body: bytes, headed: bool, tmp_path: Path) -> None:
     path = tmp_path / "visitors.csv"
@@ -231,7 +231,7 @@ def test_no_bytes_are_a_crash(body: bytes, headed: bool, tmp_path: Path) -> None
 cell = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None)
 @given(rows=st.lists(st.tuples(cell, cell), min_size=1, max_size=20))
 def test_what_is_written_as_csv_is_read_back(rows: list[tuple[str, str]], tmp_path: Path) -> None:
     path = tmp_path / "visitors.csv"

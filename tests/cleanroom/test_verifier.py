@@ -21,6 +21,7 @@ import pytest
 
 from passbox.cleanroom.audit import LedgerBroken, verify_log
 from passbox.cleanroom.log import BadLog, read_log
+from passbox.cleanroom.terms import terms_of
 from passbox.cleanroom.verifier import verify_ledger as page
 from passbox.policies.agreement import read_agreement
 
@@ -269,3 +270,12 @@ def test_an_export_brings_the_page_along_and_it_verifies(used: World) -> None:
     assert done.stdout.startswith("OK\n"), done
     spent = used.spent()
     assert all(f"{name} {spent[name]} of " in done.stdout for name in spent)
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_the_terms_of_a_contract_are_what_its_vectors_say(name: str) -> None:
+    """Also of the contracts that it continues, whose bytes lie in the copy."""
+    vector = VECTORS[name]
+    earlier = [text.encode() for path, text in vector["export"].items() if path.endswith("contract/contract.toml")]
+    wanted = vector["terms"] if earlier else {key: item for key, item in vector["terms"].items() if key != "before"}
+    assert terms_of(vector["contract"]["contract.toml"].encode(), earlier) == wanted

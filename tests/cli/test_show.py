@@ -90,3 +90,24 @@ def test_captured_results_are_not_printed(capsys: pytest.CaptureFixture[str]) ->
         say(Result({"a": 1}, ["text"]), True)
     assert capsys.readouterr() == ("", "")
     assert capture.results[0].data == {"a": 1}
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_table_of_intervals_is_split_where_it_does_not_fit_and_no_interval_is_broken(width: int) -> None:
+    """Its keys stand before each part, and each part says what its own intervals cover."""
+    from rich.console import Console
+
+    console = Console(width=width, force_terminal=True, color_system=None, file=io.StringIO())
+    cells = ["2,810  [2,746, 2,873]", "135  [122, 147]", "0.0479  [0.0433, 0.0526]", "12  [1, ∞]"]
+    header, covers = ("campaign", "impressions", "clicks", "ctr", "cpc"), ("", "sums", "sums", "noise", "noise")
+    draw(
+        console,
+        Table(header, [("spring", *cells)], "by key", right=(1, 2, 3, 4), whole=(1, 2, 3, 4), keys=1, covers=covers),
+    )
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert all(any(cell in line for line in lines) for cell in cells)
+    assert all("spring" in line for line in lines if any(cell in line for cell in cells))
+    assert max(map(len, lines)) <= width
+    drawn = " ".join(" ".join(lines).split())
+    assert ("interval: sums, noise]" in drawn) is (width == 120)
+    assert ("interval: sums]" in drawn) is (width < 120)

@@ -51,9 +51,9 @@ class Desk:
     cost: Rho = COST
     opened: list[Ledger] = field(default_factory=list)
 
-    def create(self) -> Ledger:
-        caps = [Cap(f"{o}/record", o, "record", "1.0", "1e-06", self.cap, "cc" * 32) for o in ("advertiser", "shop")]
-        self.opened.append(Ledger.create(self.path, self.key, self.vault, lambda: self.now, caps))
+    def create(self, caps: list[Cap] | None = None) -> Ledger:
+        two = [Cap(f"{o}/record", o, "record", "1.0", "1e-06", self.cap, "cc" * 32) for o in ("advertiser", "shop")]
+        self.opened.append(Ledger.create(self.path, self.key, self.vault, lambda: self.now, caps or two))
         return self.opened[-1]
 
     def open(self) -> Ledger:

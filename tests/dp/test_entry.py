@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passbox.dp.budget import Rho
-from passbox.dp.entry import Charge, Context, Purchase, Specification, canonical, commitment_to, digest, hour
+from passbox.dp.canonical import canonical, digest
+from passbox.dp.entry import Charge, Context, Purchase, Specification, commitment_to, hour
 from passbox.dp.scale import Scale
 
 SPEC = Specification(

@@ -220,7 +220,7 @@ def test_numbers_laid_out_in_another_way_are_not_read() -> None:
 
 
 def test_what_was_asked_can_stand_in_an_entry() -> None:
-    from passbox.dp.entry import canonical
+    from passbox.dp.canonical import canonical
 
     text = canonical({"asked": Layout.of(PLANS["totals"]).as_json()}).decode()
     assert '"steps":[' in text

@@ -31,7 +31,8 @@ from hypothesis.stateful import (
 
 from passbox.dp import mechanisms, tree
 from passbox.dp.budget import Rho
-from passbox.dp.entry import Purchase, canonical
+from passbox.dp.canonical import canonical
+from passbox.dp.entry import Purchase
 from passbox.dp.ledger import BudgetExceeded, Cap, Ledger, LedgerDamaged, SpecificationMismatch, UnpaidPart
 from passbox.dp.mechanisms import PriceTooLow
 from passbox.dp.note import verify_checkpoint

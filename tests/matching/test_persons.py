@@ -27,6 +27,12 @@ def made(rows: list[Row], most: int = 20, repeats: str = "merge", links: list[li
     return persons(held(rows), joined, len(rows), repeats, most)  # type: ignore[arg-type]
 
 
+def rows_of(rows: list[Row], found: Persons, kind: str) -> list[int]:
+    """The row whose handle each person keeps, -1 for none."""
+    row = next(each.row for each in held(rows) if each.kind == kind)
+    return [int(row[place]) if place >= 0 else -1 for place in found.place[kind].tolist()]
+
+
 def by_a_loop(rows: list[Row]) -> list[set[int]]:
     """Rows of one person, by joining until nothing is joined any more."""
     groups = [{row} for row in range(len(rows))]
@@ -62,7 +68,7 @@ def test_persons_are_what_is_joined_through_any_identifier(rows: list[Row]) -> N
     assert found.merged == len(rows) - len(groups)
     whose = {row: min(group) for group in groups for row in group}
     for at, kind in enumerate(KINDS[:2]):
-        for first, row in zip(found.first.tolist(), found.handle[kind].tolist(), strict=True):
+        for first, row in zip(found.first.tolist(), rows_of(rows, found, kind), strict=True):
             has = [each for each in sorted(whose) if whose[each] == first and rows[each][at] is not None]
             assert row == (has[0] if has else -1)
 
@@ -74,15 +80,16 @@ def test_every_row_is_somebody_s_or_counted_and_a_handle_stands_once(rows: list[
     assert len(found.first) + found.merged + found.crowded + found.bare == len(rows)
     assert found.first.tolist() == sorted(set(found.first.tolist()))
     for at, kind in enumerate(KINDS):
-        kept = [rows[row][at] for row in found.handle[kind].tolist() if row >= 0]
+        kept = [rows[row][at] for row in rows_of(rows, found, kind) if row >= 0]
         assert len(set(kept)) == len(kept)
-    assert all(any(found.handle[kind][at] >= 0 for kind in KINDS) for at in range(len(found.first)))
+    assert all(any(found.place[kind][at] >= 0 for kind in KINDS) for at in range(len(found.first)))
 
 
 def test_people_of_one_household_stay_apart_and_the_first_keeps_its_address() -> None:
-    found = made([(1, None, 7), (2, None, 7), (3, None, 8)])
+    rows: list[Row] = [(1, None, 7), (2, None, 7), (3, None, 8)]
+    found = made(rows)
     assert found.first.tolist() == [0, 1, 2]
-    assert found.handle["ip"].tolist() == [0, -1, 2]
+    assert rows_of(rows, found, "ip") == [0, -1, 2]
     assert found.shared == {"ip": 1}
 
 
@@ -104,10 +111,11 @@ def test_a_person_on_a_hundred_rows_is_no_crowd() -> None:
 
 def test_dropped_repeats_leave_rows_apart() -> None:
     """The first row keeps the e-mail; the second has its phone yet, the third nothing."""
-    found = made([(1, 2, None), (1, 3, None), (1, None, None)], repeats="drop")
+    rows: list[Row] = [(1, 2, None), (1, 3, None), (1, None, None)]
+    found = made(rows, repeats="drop")
     assert found.first.tolist() == [0, 1]
-    assert found.handle["email"].tolist() == [0, -1]
-    assert found.handle["phone"].tolist() == [0, 1]
+    assert rows_of(rows, found, "email") == [0, -1]
+    assert rows_of(rows, found, "phone") == [0, 1]
     assert (found.bare, found.shared) == (1, {"email": 2})
 
 
@@ -115,7 +123,7 @@ def test_own_ids_join_too() -> None:
     rows: list[Row] = [(1, None, None), (None, 5, None), (2, None, None)]
     found = made(rows, links=[[10, 10, 11]])
     assert found.first.tolist() == [0, 2]
-    assert found.handle["phone"].tolist() == [1, -1]
+    assert rows_of(rows, found, "phone") == [1, -1]
 
 
 def test_a_chain_of_any_length_is_one_person() -> None:

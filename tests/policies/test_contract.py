@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passbox.dp.note import NoteKey
@@ -153,6 +153,12 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
         "rules.allow.0.recipients",
         "may be read only",
     ),
+    "a completion for two": (
+        '{ job = "lookalike", ask = ["publisher"], recipients = ["publisher"] }',
+        '{ job = "completion", ask = ["publisher"], recipients = ["publisher", "advertiser"] }',
+        "rules.allow.0.recipients",
+        "completion may be read only",
+    ),
     "a lookalike the operator would read": (
         'operator = "host"',
         'operator = "advertiser"',
@@ -268,7 +274,7 @@ def _paths(raw: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [at, *(path for key, value in items for path in _paths(value, (*at, key)))]
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, deadline=None)
 @given(data=st.data())
 def test_no_shape_of_toml_is_a_crash(data: st.DataObject, people: Any) -> None:
     raw: Any = tomllib.loads(people.text)
@@ -283,7 +289,7 @@ def test_no_shape_of_toml_is_a_crash(data: st.DataObject, people: Any) -> None:
         assert each.rule
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_no_bytes_are_a_crash(data: st.DataObject, people: Any) -> None:
     raw = bytearray(people.text.encode())

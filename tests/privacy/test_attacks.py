@@ -18,17 +18,17 @@ from scipy.stats import binom, chi2
 import passbox
 from passbox.dp.accounting import attack_auc, rho_within
 from passbox.dp.aggregate import Statistic
-from passbox.dp.budget import Budget, Delta, Epsilon
+from passbox.dp.budget import Budget, Delta, Epsilon, delta_units
 from passbox.dp.entry import Purchase
-from passbox.dp.grouped import aggregate
-from passbox.dp.keys import Bins, Category, InvalidQuery
+from passbox.dp.grouped import aggregate, candidates
+from passbox.dp.keys import Bins, Category, InvalidQuery, Open
 from passbox.dp.layout import GroupBy, Layout
 from passbox.dp.ledger import Ledger
 from passbox.dp.measures import Count, Measure, People, Sum
 from passbox.dp.mechanisms import gaussian
 from passbox.dp.noisy import Noisy
 from passbox.dp.scale import SCALE_UNIT, Scale, price, smallest_scale
-from passbox.dp.selection import Selection, candidates
+from passbox.dp.selection import Selection, shown
 from passbox.modelling.design import MOMENTS_L2_SQUARED
 
 RHO = rho_within(Budget(Epsilon(1.0), Delta(1e-6)))
@@ -148,7 +148,8 @@ def test_nothing_of_a_thousand_people_shows_in_reprs_and_errors() -> None:
     names = [f"canary-{n}" for n in range(1000)]
     rows = pl.DataFrame({"person": np.arange(1000, dtype=np.uint64) + 77_000_000, "region": names})
     layout = Layout.of([GroupBy("t", (Category("region", ("north",)),), 1, (People(),))])
-    said = [repr(aggregate(layout, [rows], SECRET)), repr(candidates(Selection("region", 1, 1e-6), rows, SECRET))]
+    pages = Layout.of([GroupBy("t", (Open("region"),), 1, (People(),))])
+    said = [repr(aggregate(layout, [rows], SECRET)), repr(candidates(pages, 0, [rows], SECRET))]
     wrong = [
         lambda: aggregate(layout, [rows.rename({"region": "other"})], SECRET),
         lambda: aggregate(layout, [rows.with_columns(pl.col("person").cast(pl.String))], SECRET),
@@ -303,10 +304,10 @@ def test_no_day_flips_a_mean_and_no_small_float_tells_a_row_apart() -> None:
 
 def test_a_key_that_one_person_has_alone_appears_at_most_at_rate_delta() -> None:
     """#2922 and A7, end to end: rows to shown keys. More than δ once in 10^6."""
-    from passbox.dp.selection import shown
-
-    selection, scale = Selection("region", 1, 5e-3), Scale(3 * 2**10 * SCALE_UNIT)
+    layout = Layout.of([GroupBy("people", (Open("region"),), 1, (People(), Count("rows", 3)))])
+    steps, delta = layout.blocks[0].steps, 5e-3
+    selection, scale = Selection(1, delta_units(delta), steps), Scale(3 * steps * SCALE_UNIT)
     rows = pl.DataFrame({"person": np.arange(20_000, dtype=np.uint64), "region": [f"own-{n}" for n in range(20_000)]})
-    found = candidates(selection, rows, SECRET)
-    noisy = gaussian(found.statistic.values, selection.l2_squared, scale, price(selection.l2_squared, scale))
-    assert len(shown(selection, found, noisy, scale).keys) <= binom.isf(ALARM, 20_000, selection.delta)
+    found, cost = candidates(layout, 0, [rows], SECRET), price(layout.l2_squared, scale)
+    names, _ = shown(selection, found, scale, lambda values: gaussian(values, layout.l2_squared, scale, cost))
+    assert len(names) <= binom.isf(ALARM, 20_000, delta)

@@ -30,14 +30,14 @@ from numpy.typing import NDArray
 from scipy.stats import beta, norm
 
 from passbox.dp.accounting import rho_within
-from passbox.dp.budget import RHO_UNIT, Budget, Delta, Epsilon, Rho
-from passbox.dp.grouped import aggregate
-from passbox.dp.keys import Bins, Category
+from passbox.dp.budget import RHO_UNIT, Budget, Delta, Epsilon, Rho, delta_units
+from passbox.dp.grouped import aggregate, candidates
+from passbox.dp.keys import Bins, Category, Open
 from passbox.dp.layout import GroupBy, Layout
 from passbox.dp.measures import Count, People, Sum
 from passbox.dp.mechanisms import gaussian
 from passbox.dp.scale import SCALE_UNIT, Scale, price, smallest_scale
-from passbox.dp.selection import Selection, candidates
+from passbox.dp.selection import Selection
 
 Int = NDArray[np.int64]
 Draw = Callable[[Int, int, Scale], Int]
@@ -119,10 +119,12 @@ def _above(
 
 def proven_delta(keys: int, draws: int, delta: float = 2e-3, wrong: float = WRONG) -> Found:
     """How often a person with keys of its own makes one of them appear, at least."""
-    selection, scale = Selection("page", keys, delta), Scale(3 * 2**10 * SCALE_UNIT)
+    layout = Layout.of([GroupBy("t", (Open("page"),), keys, (People(),))])
+    steps = layout.blocks[0].steps
+    selection, scale = Selection(keys, delta_units(delta), steps), Scale(3 * steps * SCALE_UNIT)
     rows = pl.DataFrame({"person": np.zeros(keys, dtype=np.uint64), "page": [f"own-{n}" for n in range(keys)]})
-    exact = candidates(selection, rows, bytes(16)).statistic.values
-    noisy = ours(np.tile(exact, draws), selection.l2_squared, scale).reshape(draws, -1)
+    exact = candidates(layout, 0, [rows], bytes(16)).statistic.values
+    noisy = ours(np.tile(exact, draws), layout.l2_squared, scale).reshape(draws, -1)
     appeared = int((noisy >= selection.threshold(scale)).any(axis=1).sum())
     return Found(float(beta.ppf(wrong, appeared, draws - appeared + 1)), delta, 0.9)
 
@@ -149,7 +151,7 @@ def audits(draws: int) -> list[tuple[str, Callable[[], Found]]]:
     """What is audited, in order."""
     small = partial(proven_mu, Layout.of(WAYS["a count"]), draws, rho=SMALL_RHO)
     ways = [(f"{name} at ε 4", partial(proven_mu, Layout.of(groups), draws // 4)) for name, groups in WAYS.items()]
-    keys = [(f"keys nobody declared, {n} a person", partial(proven_delta, n, draws)) for n in (1, 3)]
+    keys = [(f"keys nobody listed, {n} a person", partial(proven_delta, n, draws)) for n in (1, 3)]
     return [("a count at ε 1", small), *ways, *keys]
 
 

@@ -27,7 +27,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from passbox.dp.aggregate import Statistic
 from passbox.dp.budget import Rho
-from passbox.dp.entry import Charge, Context, Purchase, Specification, canonical
+from passbox.dp.canonical import canonical
+from passbox.dp.entry import Charge, Context, Purchase, Specification
 from passbox.dp.ledger import BudgetExceeded, Cap, Ledger
 from passbox.dp.noisy import Noisy
 from passbox.dp.note import BadNote, Checkpoint, NoteKey, verify_checkpoint

@@ -113,6 +113,13 @@ def honest() -> Iterator[tuple[str, Vector]]:
     yield vector("resubmitted", "a newer list: another statistic, paid anew", pen)
     yield vector("cosigned", "within the window ahead of a head that the officer cosigned", cosigned())
     yield vector("table", "a table that a job words itself, over one data set", tabled())
+    yield vector("keys", "pages that nobody listed, paid for in ρ and in δ", paged())
+    pen = paged()
+    pen.run("aggregate", "advertiser", **PAGES | {"selection": 9e-10, "epsilon": 0.51})
+    yield vector("keys-to-the-last", "all of the δ that is kept for keys", pen)
+    earlier, pen = succession_of_keys()
+    pen.carry(earlier)
+    yield vector("keys-carried", "δ that was spent on keys under an earlier contract counts", pen)
     yield vector("together", "budgets that state what the owners allow over all contracts", played(together="6.0"))
     earlier, _ = succession()
     yield vector("closed", "a log that ended: another contract goes on", earlier)
@@ -132,6 +139,24 @@ def tabled() -> Pen:
     pen = Pen(events=True)
     pen.run("reach", "advertiser", recipients=["advertiser"], dataset="exposures", by=["campaign"], epsilon=0.5)
     return pen
+
+
+PAGES: dict[str, Any] = {"recipients": ["advertiser"], "dataset": "exposures", "by": ["page"], "epsilon": 0.5}
+
+
+def paged(**room: Any) -> Pen:
+    """People by page, for the advertiser."""
+    pen = Pen(events=True, selection="1e-9", **room)
+    pen.run("aggregate", "advertiser", **PAGES)
+    return pen
+
+
+def succession_of_keys() -> tuple[Pen, Pen]:
+    """As `succession`, of a room that spent δ on keys."""
+    earlier = paged()
+    later = Pen(name="summer", events=True, selection="1e-9", continues=(earlier,))
+    earlier.close(later)
+    return earlier, later
 
 
 def full() -> Pen:
@@ -185,6 +210,7 @@ def forged() -> Iterator[tuple[str, Vector]]:
     yield from losses()
     yield from what_was_asked()
     yield from tables()
+    yield from keys()
     yield from opened()
 
 
@@ -351,6 +377,62 @@ def tables() -> Iterator[tuple[str, Vector]]:
     pen.release(pen.purchases(pen.request("overlap", epsilon=0.5))[0], query="0" * 64)
     about = "a count that is said to be worded by a job"
     yield vector("words-on-a-count", about, pen, accept=False, entry=2, beyond=["page"], rule=none)
+
+
+KEYS, OF_RHO, OF_DELTA = 4, 0, 1
+"""Where the release of `paged` stands, and its two charges."""
+
+
+def keys() -> Iterator[tuple[str, Vector]]:
+    """Keys that nobody listed: not paid for in δ, for too little, or with a cap that the contract does not give."""
+    unpaid, none = "it is not paid for by all who must", "its noise is none"
+    more: dict[str, Any] = {"accept": False, "entry": KEYS}
+    pen = paged()
+    del pen.entries[KEYS]["charges"][OF_DELTA]
+    yield vector("keys-without-delta", "keys that are paid for in ρ alone", pen, rule=unpaid, **more)
+    pen = paged()
+    pen.entries[KEYS]["charges"][OF_DELTA]["rho"] -= 1
+    yield vector("keys-for-less", "keys charged one unit of δ too little", pen, rule=unpaid, **more)
+    pen = paged()
+    pen.entries[KEYS]["charges"][OF_RHO]["rho"] -= 1
+    yield vector("keys-for-less-noise", "keys charged one unit of ρ too little", pen, rule=unpaid, **more)
+    pen = paged()
+    del pen.entries[KEYS]["specification"]["selection"], pen.entries[KEYS]["charges"][OF_DELTA]
+    pen.rekey(pen.entries[KEYS])
+    yield vector("keys-as-listed", "keys that do not say with which δ they were selected", pen, rule=none, **more)
+    pen = paged()
+    pen.entries[KEYS]["specification"]["statistic"] = "table@1"
+    pen.rekey(pen.entries[KEYS])
+    yield vector("table-of-keys", "a table with a δ of its own", pen, rule=none, **more)
+    pen = paged()
+    pen.entries[KEYS]["charges"][OF_DELTA]["before"] = 1
+    yield vector(
+        "keys-balance", "a balance of δ that does not begin at 0", pen, rule="the running balance is broken", **more
+    )
+    pen = paged()
+    pen.run("aggregate", "advertiser", **PAGES | {"selection": 9.00000001e-10, "epsilon": 0.51})
+    about, rule = "one unit more of δ than is kept for keys", "the account is overspent"
+    yield vector("keys-overspend", about, pen, rule=rule, **more | {"entry": KEYS + 1})
+    rule = "the contract gives another cap, or gave it before"
+    for name, change in (("keys-cap-raised", 1), ("keys-cap-lowered", -1)):
+        pen = paged()
+        pen.entries[KEYS - 1]["rho"] += change
+        about = "a cap of δ that differs from what the contract keeps for keys by one unit of 10^-18"
+        yield vector(name, about, pen, rule=rule, **more | {"entry": KEYS - 1})
+    pen = Pen()
+    pen.entries.append({**pen.entries[1], "account": "publisher/selection", "seq": 2})
+    about = "a cap of δ under a contract that keeps none for keys"
+    yield vector("keys-cap-of-nobody", about, pen, rule=rule, **more | {"entry": 2})
+    earlier, pen = succession_of_keys()
+    carry = pen.carry(earlier)
+    carry["charges"] = [each for each in carry["charges"] if each["account"] == "publisher/record"]
+    about, rule = "the δ that was spent on keys is not carried over", "an earlier log left something else"
+    yield vector("keys-not-carried", about, pen, rule=rule, beyond=["page"], **more)
+    pen = Pen(events=True, selection="1e-9")
+    wanted = pen.purchases(pen.request("aggregate", "advertiser", **PAGES))[0]
+    pen.release(wanted, selection=wanted.specification.selection // 2)
+    about, rule = "keys selected with another δ than the job asks", "its specification is the job's"
+    yield vector("keys-of-another-delta", about, pen, rule=rule, beyond=["page", "node"], **more)
 
 
 def several_keys() -> Iterator[tuple[str, Vector]]:

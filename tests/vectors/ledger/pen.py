@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass, field
@@ -14,8 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from passbox.cleanroom.measure.kinds import shape_of
 from passbox.dp.budget import Rho
+from passbox.dp.canonical import canonical, digest
 from passbox.dp.carry import Carried
-from passbox.dp.entry import Purchase, canonical, digest
+from passbox.dp.entry import Purchase
 from passbox.dp.note import COSIGNER, NoteKey, add_line, cosign, sign_checkpoint
 from passbox.dp.scale import price
 from passbox.dp.tree import bundle_entries, hash_tiles, leaf_hash, root_of
@@ -108,7 +110,7 @@ def party_blocks() -> str:
 class Pen:
     """A room of one's own: a signed contract, and a log that is written by hand.
 
-    events: whether the publisher has a data set of them, too.
+    events: whether the publisher has a data set of them, too. selection: δ that owners keep for keys nobody listed.
     honest writing: `caps`, `run`, `deny`, `submit`, `close`, `carry`, `lose`. `entries` may be altered at will before
     `export`. continues: earlier rooms, whose accounts this one goes on with.
     """
@@ -119,6 +121,7 @@ class Pen:
     cosign: str = ""
     together: str = ""
     events: bool = False
+    selection: str = ""
     match: str = ""
     continues: tuple[Pen, ...] = ()
     entries: list[Entry] = field(default_factory=list)
@@ -148,6 +151,7 @@ class Pen:
         text = _on_two_keys(text, self.match) if self.match else text
         if self.events:
             text = text.replace("[rules]\n", f"{EVENTS}[rules]\n").replace("allow = [\n", f"allow = [\n{ABOUT_EVENTS}")
+        text = _of_text(text, self.selection) if self.selection else text
         data = text.lstrip().encode()
         signatures = {party: sign(data, key_of(party), "passbox-contract") for party in PARTIES}
         self.agreement: Agreement = agree(parse(data), data, signatures)
@@ -189,6 +193,7 @@ class Pen:
         pair = {"people": "visitors", "seed": "buyers"} if kind in ("lookalike", "overlap") else {}
         job = pair | {"recipients": ["publisher"], "epsilon": 1.0} | fields
         text = f'kind = "{kind}"\n' + "".join(f"{name} = {json.dumps(value)}\n" for name, value in job.items())
+        text += '[measure]\npeople = { kind = "people" }\n' if kind == "aggregate" else ""
         text += "audience = { size = 300 }\n" if kind == "lookalike" else ""
         data = text.encode()
         request = Request(parse_job(data), data, asker, sign(data, key_of(signer or asker), "passbox-job"))
@@ -211,9 +216,11 @@ class Pen:
         paid = {charge["account"] for entry in earlier for charge in entry["charges"]}
         other = next((entry for entry in self.entries if entry.get("key") == purchase.beside), None)
         cost = price(int(specification["l2_squared"]), specification["scale"])
+        dues = [(each, cost) for each in purchase.charges]
+        dues += [(each, specification.get("selection", 0)) for each in purchase.selecting]
         charges = [
-            {"account": each.account, "dataset": each.dataset, "rho": cost, "before": self.spent(each.account)}
-            for each in purchase.charges
+            {"account": each.account, "dataset": each.dataset, "rho": due, "before": self.spent(each.account)}
+            for each, due in dues
             if each.account not in paid
         ]
         covering = other["charges"] if other else []
@@ -240,7 +247,7 @@ class Pen:
 
     def carry(self, earlier: Pen) -> Entry:
         """What an earlier room's log leaves to this one, which has the same parties."""
-        spent = {cap.account: Rho(earlier.spent(cap.account)) for cap in caps(self.agreement)}
+        spent = {cap.account: Rho(earlier.spent(cap.account)) for cap in caps(earlier.agreement)}
         return self._carry(Carried(self.agreement.digest, spent, *earlier.head()))
 
     def lose(self, by: Sequence[str] = ("publisher", "advertiser", "officer"), **changes: Any) -> Entry:
@@ -350,6 +357,13 @@ def _on_two_keys(text: str, rule: str) -> str:
     text = text.replace('keys = ["email"]', 'keys = ["email", "phone"]').replace('"own-best"', f'"{rule}"')
     text = text.replace('scheme.email = "uid2@1"', 'scheme.email = "uid2@1"\nscheme.phone = "uid2@1"')
     return text.replace('identifiers.email = "raw"', 'identifiers = { email = "raw", phone = "raw" }\ncountry = "none"')
+
+
+def _of_text(text: str, selection: str) -> str:
+    """The same contract, but that exposures have a page, and every owner keeps δ for keys that nobody listed."""
+    text = text.replace("columns.campaign", 'columns.page = { kind = "text" }\ncolumns.campaign')
+    text = re.sub(r"(budget = .* delta = [0-9.e-]+)", rf"\1, selection = {selection}", text)
+    return text.replace('job = "reach"', 'job = "aggregate"')
 
 
 def as_text(files: Files) -> dict[str, str]:

@@ -1,0 +1,45 @@
+"""The one spelling of what is digested and logged: JSON of strings, whole numbers, lists and objects.
+
+Keys are sorted, there are no blanks, escapes are ASCII, and there are no floats, which have several spellings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TypeAlias
+
+Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
+Leaf: TypeAlias = dict[str, Json]
+
+
+def canonical(value: Json | Mapping[str, Json]) -> bytes:
+    """The one spelling of a JSON value. Errors: TypeError on what has several: floats, names that are no strings."""
+    _refuse_ambiguous(value)
+    return _encode(value).encode()
+
+
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
+_PLAIN = frozenset((str, int, bool, type(None)))
+
+
+def _refuse_ambiguous(value: object) -> None:
+    if type(value) in _PLAIN:  # most are, and a spend looks at a hundred of them
+        return
+    if type(value) is dict and _PLAIN.issuperset(map(type, value.values())) and set(map(type, value)) <= {str}:
+        return
+    if isinstance(value, float):
+        raise TypeError("an entry holds no floats")
+    if isinstance(value, Mapping):
+        if not all(isinstance(name, str) for name in value):
+            raise TypeError("names in an entry are strings")
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            _refuse_ambiguous(item)
+
+
+def digest(value: Json | Mapping[str, Json]) -> str:
+    """SHA-256 of the canonical spelling, in hex."""
+    return hashlib.sha256(canonical(value)).hexdigest()

@@ -1,0 +1,121 @@
+"""The session of docs/completion.md, through real files and commands, from keys to a file of answers."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+PROMPT = re.compile(r"^(publisher|advertiser|operator)\$ (.*)$")
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "completion.md").read_text()
+CARDS = "--party publisher.party.toml --party advertiser.party.toml --party host.party.toml --room host.room.toml"
+BEFORE = f"""
+publisher$ passbox keys new publisher
+advertiser$ passbox keys new advertiser
+operator$ passbox keys new host --room rooms.example/spring
+publisher$ cp ../advertiser/advertiser.party.toml ../operator/host.*.toml .
+publisher$ passbox contract new {CARDS} --name spring --from visitors.csv --smallest-seed 500
+"""
+AFTER = """
+publisher$ passbox contract sign contract.toml --key publisher.keys
+advertiser$ cp ../publisher/contract.toml .
+advertiser$ passbox contract sign contract.toml --key advertiser.keys
+operator$ cp ../publisher/contract.toml .
+operator$ passbox contract sign contract.toml --key host.keys
+publisher$ cp ../advertiser/contract.toml.advertiser.* ../operator/contract.toml.host.* .
+advertiser$ cp ../publisher/contract.toml.* .
+operator$ cp ../publisher/contract.toml.* .
+publisher$ passbox prepare visitors.csv --contract contract.toml --dataset visitors --key publisher.keys
+advertiser$ passbox prepare buyers.csv --contract contract.toml --dataset buyers --key advertiser.keys
+operator$ cp ../publisher/visitors.bundle ../advertiser/buyers.bundle .
+operator$ passbox room new spring --contract contract.toml --key host.keys
+operator$ passbox submit spring visitors.bundle
+operator$ passbox submit spring buyers.bundle
+"""
+
+
+def people(home: Path) -> None:
+    """4,000 visitors; 3,000 of them, and 500 others, are known to the advertiser."""
+    rng = np.random.default_rng(2)
+    age, north = rng.integers(18, 90, 4500), rng.random(4500) < 0.5
+    frame = pl.DataFrame(
+        {
+            "email": [f"person{at}@example.com" for at in range(4500)],
+            "age": age,
+            "region": np.where(north, "north", "south"),
+            "garden": np.where(rng.random(4500) < np.where(age > 50, 0.95, 0.1), "yes", "no"),
+            "plan": np.where(north, "large", np.where(rng.random(4500) < 0.5, "middle", "small")),
+        }
+    )
+    for person in ("publisher", "advertiser", "operator"):
+        (home / person).mkdir(parents=True)
+    ids = pl.Series("visitor_id", [f"v{at:05}" for at in range(4000)])
+    frame[:4000].select("email", "age", "region").with_columns(ids).write_csv(home / "publisher" / "visitors.csv")
+    frame[1000:].select("email", "garden", "plan").write_csv(home / "advertiser" / "buyers.csv")
+
+
+def environment(home: Path) -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "HOME": str(home), "NO_COLOR": "1", "COLUMNS": "120"}
+
+
+def typed(home: Path, session: str) -> str:
+    """Everything that is printed."""
+    printed = []
+    for line in session.strip().splitlines():
+        found = PROMPT.match(line)
+        assert found is not None, line
+        person, command = found.groups()
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=home / person,
+            env=environment(home),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+        printed.append(done.stdout)
+    return "".join(printed)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("completion")
+    people(home)
+    typed(home, BEFORE)
+    columns, allowed, _ = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    contract = home / "publisher" / "contract.toml"
+    text = contract.read_text().replace("[dataset.buyers]\n", "[dataset.buyers]\n" + columns, 1)
+    contract.write_text(text.replace("allow = [", "allow = [\n" + allowed, 1))
+    typed(home, AFTER)
+    return home
+
+
+def test_the_session_of_the_page_gives_every_visitor_an_answer_or_an_abstention(home: Path) -> None:
+    (session,) = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
+    printed = typed(home, session)
+    assert "answers at least 0.8 sure, for your 4,000 people" in printed
+    table = pl.read_csv(home / "publisher" / "completed.csv").join(
+        pl.read_csv(home / "publisher" / "visitors.csv"), on="visitor_id"
+    )
+    assert table.height == 4000
+    said = table.filter(~pl.col("garden.abstained"))
+    assert said.height > 2000
+    right = (said["garden"] == "yes") == (said["age"] > 50)
+    assert right.mean() > 0.95  # type: ignore[operator]
+    assert table.filter(pl.col("plan.abstained"))["plan"].is_null().all()
+
+
+def test_the_pages_own_job_is_one() -> None:
+    from passbox.policies.request import parse_job
+
+    job = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[2]
+    assert parse_job(job.encode()).kind == "completion"
