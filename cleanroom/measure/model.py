@@ -96,7 +96,7 @@ class ModelMeasure:
         out = held_out(table.column("k").to_numpy(), room.store.derive("split"))
         encoder = encoder_of(room.contract, job)
         design = encoder.encode(table)
-        sums = ledger.paid(first) or _settled(ledger, first, design.take(~out), matched[~out])
+        sums = ledger.paid(first) or _settled(room, ledger, first, design.take(~out), matched[~out])
         learner = DPGAM()
         model = learner.refit(_blocks(encoder), encoder.digest, sums)
         cells = binned(model.score(design.take(out)), score_ends(_blocks(encoder), sums.values, sums.scale, model))
@@ -129,13 +129,13 @@ class ModelMeasure:
         )
 
 
-def _settled(ledger: Ledger, purchase: Purchase, people: Design, matched: NDArray[np.bool_]) -> Noisy:
+def _settled(room: Room, ledger: Ledger, purchase: Purchase, people: Design, matched: NDArray[np.bool_]) -> Noisy:
     """Open the noise, fit with it, and put the noisy sums in its place."""
     packed = Packed.of(people)
     noise = ledger.open(purchase, blank(packed.columns))
     if not isinstance(noise, Noise):  # settled before, for other readers
         return noise
-    _, values = DPGAM().fit_opened(packed, matched, noise)
+    _, values = DPGAM().fit_opened(packed, matched, noise, room.progress)
     return ledger.settle(purchase, values)
 
 

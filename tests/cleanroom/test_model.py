@@ -121,6 +121,24 @@ def _opened(world: World) -> np.ndarray:
     return np.frombuffer(plain[32:], dtype="<i8").astype(np.int64)
 
 
+def test_training_says_how_far_it_has_come_and_nothing_that_depends_on_people(world: World) -> None:
+    told: list[tuple[int, int]] = []
+    room = replace(world.room(), progress=lambda done, of: told.append((done, of)))
+    job.run(room, world.request("model", recipients=BOTH))
+    assert told == [(step, 24) for step in range(1, 25)]
+
+
+def test_a_release_says_why_and_its_file_scores_new_people(world: World) -> None:
+    ran = world.run("model", recipients=BOTH)
+    opened = opening.open_release(ran.release.path, world.keys("advertiser").seal_identity(), None)
+    scorer = Scorer.from_json(opened.files["model.json"].decode())
+    told: Any = opened.document["effects"]
+    assert {effect["column"] for effect in told} == {column.kind.name for column in scorer.encoder.columns}
+    assert [e["matters"]["estimate"] for e in told] == sorted((e["matters"]["estimate"] for e in told), reverse=True)
+    people = world.table("visitors")
+    assert np.isfinite(scorer.score(people)).all()
+
+
 def test_other_readers_are_told_to_ask_together_before_anything_is_paid(world: World) -> None:
     world.run("model", recipients=["advertiser"])
     spent = world.spent()
