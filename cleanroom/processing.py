@@ -104,7 +104,7 @@ def _safeguards(entry: Mapping[str, Any], contract: Contract) -> str:
             continue
         epsilon = epsilon_of(Rho(charge["rho"]), rule.budget().delta)
         said.append(
-            f"{charge['dataset']}: epsilon {epsilon:.4g} at delta {rule.delta:g} of {account_cap(contract, charge)}"
+            f"{charge['dataset']}: epsilon {epsilon:.4g} at delta {rule.budget().delta:g} of {account_cap(contract, charge)}"
         )
     for cover in entry["covered"]:
         said.append(f"{cover['dataset']}: covered by the charge of the other part of the people")
