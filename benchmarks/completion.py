@@ -33,7 +33,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from passbox.dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED, Statistic
-from passbox.modelling.attributes import Known, Target
+from passbox.modelling.attributes import Known, Target, moments
 from passbox.modelling.completion import complete_drawn, known_columns, learn
 from passbox.modelling.features import Encoder, Number
 
