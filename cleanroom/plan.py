@@ -18,6 +18,7 @@ from ..policies.check import Allowed, Refused, check
 from ..policies.price import delta_of_job
 from ..policies.request import Request
 from ..policies.sentences import names
+from .few import too_few
 from .measure.kinds import MEASURES, shape_of
 from .measure.measure import Planned
 from .room import Room
@@ -130,7 +131,7 @@ class Plan:
     person's presence, as its AUC, at this job's ε and at others. largest: the largest ε at which a job of this kind
     fits now; largest_cosigned: the same once a witness has cosigned all there is; None where the contract names no
     witness. notes: what the numbers leave out, by the bounds that were declared and asked. selections: what showing
-    keys that nobody listed costs, of the accounts that pay.
+    keys that nobody listed costs, of the accounts that pay. warnings: what deserves a second look before it is run.
     """
 
     allowed: Allowed
@@ -142,6 +143,7 @@ class Plan:
     paid: bool
     notes: tuple[str, ...] = ()
     selections: tuple[SelectionCost, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def unaffordable(self) -> Unaffordable | SelectionSpent | None:
         """Why it does not fit, first by what no cosigning would mend; None where it fits."""
@@ -179,7 +181,12 @@ def plan(room: Room, request: Request) -> Plan:
         paid,
         MEASURES[allowed.request.job.kind].said(room, allowed),
         selections,
+        (*allowed.warnings, *_few(room, allowed)),
     )
+
+
+def _few(room: Room, allowed: Allowed) -> tuple[str, ...]:
+    return too_few(room.contract, allowed, {name: held.rows for name, held in room.submitted().items()})
 
 
 def _refuse_used(ledger: Ledger, allowed: Allowed) -> None:

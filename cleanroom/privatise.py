@@ -151,8 +151,8 @@ def privatise(source: Path, out: Path, columns: Mapping[str, Columnwise], progre
     beside = statement_path(out)
     rows = 0
     with replacing(out) as temporary:
-        with _writer(temporary, source) as write, _blocks(source, names) as blocks:
-            for block in blocks:
+        with _writer(temporary, source) as write, blocks(source, names) as parts:
+            for block in parts:
                 write(_drawn(block, columns))
                 rows += block.num_rows
                 progress(block.num_rows)
@@ -185,12 +185,12 @@ def lines(texts: Sequence[str], how: Texts) -> list[str]:
 def _drawn(block: pa.Table, columns: Mapping[str, Columnwise]) -> pa.Table:
     for name, how in columns.items():
         at = block.column_names.index(name)
-        drawn = how.draw(_text(name, block.column(at))).rename(name)
+        drawn = how.draw(text_of(name, block.column(at))).rename(name)
         block = block.set_column(at, name, drawn.to_arrow().cast(pa.string()))
     return block
 
 
-def _text(name: str, column: pa.ChunkedArray) -> pl.Series:
+def text_of(name: str, column: pa.ChunkedArray) -> pl.Series:
     """Errors: ColumnUnreadable."""
     kind = column.type
     if pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
@@ -202,7 +202,7 @@ def _text(name: str, column: pa.ChunkedArray) -> pl.Series:
 
 
 @contextmanager
-def _blocks(source: Path, names: Sequence[str]) -> Iterator[Iterator[pa.Table]]:
+def blocks(source: Path, names: Sequence[str]) -> Iterator[Iterator[pa.Table]]:
     """The file's rows, some at a time. Errors: BadSource."""
     try:
         if _is_parquet(source):

@@ -48,7 +48,7 @@ def explain(error: BaseException, contract: str = "", *, pays: bool = True) -> E
 
 
 def _said(words: Explanation, contract: str, pays: bool) -> Explanation:
-    hint = words.hint if pays else words.hint.replace(_AGAIN, "type it again")
+    hint = words.hint if pays else words.hint.replace(f"; if you {_AGAIN}", "").replace(_AGAIN, "type it again")
     return replace(words, hint=hint.replace("contract.toml", contract) if contract else hint)
 
 
@@ -291,6 +291,20 @@ def _simple(rule: str, message: str, hint: str, exit_code: int) -> Callable[[Any
 _WORDS: dict[str, Callable[[Any], Explanation]] = {
     # what a party brings
     "BadSource": _placed("bad-file", BAD_INPUT),
+    "BadModel": _placed("bad-model", BAD_INPUT),
+    "NotAModel": _simple("bad-model", "it is no model", "name a .model.json that `release open` wrote", BAD_INPUT),
+    "OnnxMissing": _simple(
+        "no-onnx", "ONNX files need the extra `onnx`", "`pip install 'passbox[onnx]'`, then type it again", USAGE
+    ),
+    "NotAdditive": _simple(
+        "not-additive",
+        "trees won over the additive model, and are not written as ONNX",
+        "score with the JSON file, or ask a lookalike with the learner glm alone",
+        BAD_INPUT,
+    ),
+    "NameTaken": _simple(
+        "name-taken", "a column is called like an output, log_odds or probability", "score with JSON", BAD_INPUT
+    ),
     "TooManyRejects": _rejects,
     "NothingLeft": _nothing_left,
     "ColumnMissing": _missing_columns,
@@ -492,6 +506,9 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
         "stopped",
         "`{e.folder}` is half done: remove it and type the same again, or choose another folder with `--out`",
         STOPPED,
+    ),
+    "PipeStopped": _simple(
+        "interrupted", "stopped", "lines that went out count: drawn again, the same texts tell more", STOPPED
     ),
     "KeyboardInterrupt": _simple("interrupted", "stopped", _AGAIN, STOPPED),
     "Abort": _simple("interrupted", "stopped", _AGAIN, STOPPED),

@@ -106,8 +106,8 @@ def _words(private: Sequence[Words]) -> list[Part]:
     rows = [
         (
             f"{each.dataset}.{each.column.column}",
-            each.as_json()["metric"],
-            each.column.certificate.vocabulary[:16],
+            each.as_json()["metric"].removesuffix(" distance"),
+            each.column.certificate.vocabulary[:12],
             each.column.certificate.epsilon,
             "differs" if each.column.tokens is None else str(each.column.tokens),
             "no bound" if each.column.any_two_texts is None else str(each.column.any_two_texts),
@@ -115,9 +115,9 @@ def _words(private: Sequence[Words]) -> list[Part]:
         )
         for each in private
     ]
-    header = ("words", "metric", "vocabulary", "ε a unit", "words a person", "any two people", "first charge")
+    header = ("words", "metric", "vocabulary", "ε a unit", "words each", "any two people", "charged by")
     return [
-        Table(header, rows, right=(3, 4, 5, 6)),
+        Table(header, rows, right=(3, 4, 5, 6), whole=(0, 1, 2)),
         "ε of words is their owners' own noise, by the metric; no account pays for it, and it is added to none",
     ]
 

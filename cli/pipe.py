@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _AT_ONCE = 1 << 20
 
 
+class PipeStopped(Exception):
+    """Ctrl-C while lines were privatised. Those that went out stay out."""
+
+
 def pipe(how: Texts, as_json: bool) -> None:
     """Privatise what arrives on stdin, line for line. as_json: one object a line. What was seen is told at the end."""
     from ..cleanroom.privatise import lines
@@ -32,6 +36,8 @@ def pipe(how: Texts, as_json: bool) -> None:
                 sys.stdout.write("".join(f"{line}\n" for line in said))
                 sys.stdout.flush()
                 progress(len(block))
+    except KeyboardInterrupt:
+        raise PipeStopped from None
     finally:
         seen = ", ".join(f"{count:,} {kind}" for kind, count in how.counts.other.items() if count)
         words = f"{counted(how.counts.tokens, 'word')} drawn at ε {how.certificate.epsilon}"

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import vectors as words_of
 from .progress import counting, measuring
 from .show import Bars, JsonFlag, Result, Table, counted, number, say
+from .vectors import Vectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Privatise words at home: metric differential privacy, certified.", no_args_is_help=True)
 
-Vectors = Annotated[
-    Path | None, typer.Option(help="word vectors: .npz, .npy, .bin or text [default: GloVe, of the extra `text`]")
-]
 Mechanism = Annotated[str, typer.Option(help="exponential, halved, euclidean or hyperbolic")]
 Size = Annotated[int, typer.Option("--table", help="how many words a word may become", min=100, max=1_000_000)]
 Reach = Annotated[float, typer.Option(help="exponential: distance beyond which all words are alike")]
@@ -285,55 +284,9 @@ def _report(report: Privatised, how: Mapping[str, Columnwise]) -> Result:
     return Result(data, [*parts, f"{counted(report.rows, 'row')} in `{report.out}`"], then, warnings)
 
 
-@app.command("pack")
-def pack(
-    file: Annotated[Path, typer.Argument(help="word2vec, GloVe or NumPy")],
-    out: Annotated[Path, typer.Option(help="the new file, .npz")],
-    words: Annotated[int, typer.Option(help="keep only the first so many", min=100, max=5_000_000)] = 5_000_000,
-    as_json: JsonFlag = False,
-) -> None:
-    """Turn a file of word vectors into one that loads at once.
-
-    Read are: .npz (words, vectors), .npy with the words in a .txt beside it, word2vec's .bin, and text with a word and
-    its numbers a line.
-    """
-    from ..cleanroom.files import refuse_unwritable
-    from ..dp.text.vectors import read, write
-
-    refuse_unwritable(out)
-    with measuring("reading the vectors"):
-        vocabulary = read(file).first(words)
-    write(vocabulary, out)
-    say(_packed(len(vocabulary), vocabulary.dimensions, vocabulary.digest, out), as_json)
-
-
-@app.command("hierarchy")
-def hierarchy(
-    nouns: Annotated[Path, typer.Argument(help="WordNet's folder, such as /usr/share/wordnet")],
-    out: Annotated[Path, typer.Option(help="the new file, .npz")],
-    dimensions: Annotated[int, typer.Option(min=2, max=50)] = 5,
-    words: Annotated[int, typer.Option(help="at most so many nouns", min=100, max=200_000)] = 20_000,
-    rounds: Annotated[int, typer.Option(min=1, max=1000)] = 25,
-    radius: Annotated[float, typer.Option(help="how far out words may lie, in hyperbolic units", min=0.5, max=10)] = 2,
-    as_json: JsonFlag = False,
-) -> None:
-    """Train hyperbolic word vectors on WordNet's nouns, on this machine."""
-    from ..cleanroom.files import refuse_unwritable
-    from ..dp.text.poincare import train
-    from ..dp.text.vectors import write
-    from ..dp.text.wordnet import read_nouns
-
-    refuse_unwritable(out)
-    with measuring("training") as progress:
-        vocabulary = train(read_nouns(nouns, words), dimensions, rounds, progress, radius)
-    write(vocabulary, out)
-    say(_packed(len(vocabulary), vocabulary.dimensions, vocabulary.digest, out), as_json)
-
-
-def _packed(words: int, dimensions: int, digest: str, out: Path) -> Result:
-    data = {"out": str(out), "words": words, "dimensions": dimensions, "digest": digest}
-    line = f"{words:,} words in {dimensions} dimensions in `{out}`"
-    return Result(data, [line], f"`passbox text calibrate --vectors {out}`")
+app.command("pack")(words_of.pack)
+app.command("aim")(words_of.aim)
+app.command("hierarchy")(words_of.hierarchy)
 
 
 # -- what the commands share -----------------------------------------------------------------------------------------

@@ -305,7 +305,7 @@ class Ledger:
 
     def _bought(self, purchase: Purchase, exact: Statistic | Candidates, kind: str) -> Noisy:
         refuse_unpaid(purchase)
-        _refuse_mismatch(purchase, exact)
+        refuse_mismatch(purchase, exact)
         purchase.key  # noqa: B018 - digested once, and not while others wait
         with self._storage.writing():
             stored = self._stored(purchase)
@@ -571,7 +571,7 @@ def _unspelled(body: bytes, selected: bool) -> tuple[tuple[str, ...] | None, byt
     return tuple(json.loads(body[8:end])), body[end:]
 
 
-def _refuse_mismatch(purchase: Purchase, exact: Statistic | Candidates) -> None:
+def refuse_mismatch(purchase: Purchase, exact: Statistic | Candidates) -> None:
     """What a plan promised of a statistic holds, and its charges are whole. Errors: SpecificationMismatch."""
     spec, cost = purchase.specification, price(purchase.specification.l2_squared, purchase.specification.scale)
     statistic, cells = (exact, spec.cells) if isinstance(exact, Statistic) else (exact.statistic, exact.cells)

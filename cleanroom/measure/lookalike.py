@@ -16,14 +16,16 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ...dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED, Statistic, histogram
 from ...dp.canonical import digest
@@ -35,18 +37,21 @@ from ...modelling.audience import choose
 from ...modelling.boosting import Counts
 from ...modelling.contest import Learnt, Standing, contest
 from ...modelling.design import BITS, MOMENTS_L2_SQUARED, Design
+from ...modelling.effects import ColumnEffect
 from ...modelling.evaluate import MOST_BINS, Evaluation, ScoreBins, evaluate, planned_auc_halfwidth
-from ...modelling.features import Category, Encoder, Kind, Number, Topics, most_cells
+from ...modelling.features import Category, Encoder, Kind, Number, Ordinal, Topics, most_cells
 from ...modelling.groups import MOST_GROUPS, group, how_many
-from ...modelling.lookalike import fit
+from ...modelling.lookalike import SeedGLM
+from ...modelling.scorer import Scorer
 from ...policies.check import Allowed
-from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn, SetColumn
+from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn, OrdinalColumn, SetColumn
 from ...policies.jobs.draw import Shape
 from ...policies.jobs.job import Job
 from ...policies.jobs.lookalike import GROUPS, MOMENTS, SCORES, Learner, LookalikeJob
 from ..document import Count, Document, Figure, Share, Strict
 from ..matched import read_match
 from ..room import Dataset, Room
+from .effects import Effect, effects_json
 from .measure import Contents, Made, Planned
 
 HELD_OUT = 0.2
@@ -101,6 +106,7 @@ class Lookalike(Document):
     auc: Figure
     cuts: list[Cut]
     calibration: list[Bin]
+    effects: Annotated[list[Effect], Field(default_factory=list)]
 
 
 class LookalikeMeasure:
@@ -171,10 +177,11 @@ class Fitted:
     """A paid model and what it says of everybody, in the room's row order.
 
     scores: log-odds. held_out: (rows,) bool. bins: of the held-out people by score. noisy: the paid statistics.
-    standings: of the learners that were compared.
+    standings: of the learners that were compared. effects: of the additive model, where that is the one.
     """
 
-    model: Learnt
+    scorer: Scorer
+    effects: tuple[ColumnEffect, ...]
     scores: NDArray[np.float64]
     tiebreak: NDArray[np.uint64]
     held_out: NDArray[np.bool_]
@@ -200,6 +207,8 @@ def _kind(name: str, column: Column) -> Kind:
         return Number(name, *column.bounds)
     if isinstance(column, CategoryColumn):
         return Category(name, tuple(column.values))
+    if isinstance(column, OrdinalColumn):
+        return Ordinal(name, tuple(column.values))
     assert isinstance(column, SetColumn)  # noqa: S101 - the job names no column of another kind (`LEARNABLE`)
     return Topics(name, tuple(column.values), column.at_most)
 
@@ -211,6 +220,7 @@ class Crowd:
     held_out: (rows,) bool, one in five by a keyed hash; the others train. tiebreak: a keyed hash.
     """
 
+    encoder: Encoder
     design: Design
     held_out: NDArray[np.bool_]
     tiebreak: NDArray[np.uint64]
@@ -223,9 +233,9 @@ class Crowd:
 def crowd_of(room: Room, job: LookalikeJob, people: Dataset) -> Crowd:
     """Read the people's table, and split it without looking at who matched."""
     table = room.read(people)
-    design = Encoder.from_owner(table, declared_kinds(room.contract, job)).encode(table)
-    keys = table.column("k").to_numpy()
-    return Crowd(design, held_out(keys, room.store.derive("split")), keyed_hash(keys, room.store.derive("ties")))
+    encoder, keys = Encoder.from_owner(table, declared_kinds(room.contract, job)), table.column("k").to_numpy()
+    parts = held_out(keys, room.store.derive("split")), keyed_hash(keys, room.store.derive("ties"))
+    return Crowd(encoder, encoder.encode(table), *parts)
 
 
 def held_out(handles: NDArray[np.uint64], key: bytes) -> NDArray[np.bool_]:
@@ -243,28 +253,45 @@ def positives(crowd: Crowd, bins: ScoreBins, matched: NDArray[np.bool_], cells: 
     return histogram(bins.cell, matched[crowd.held_out], cells)
 
 
+Pay: TypeAlias = Callable[[Purchase, Callable[[], Statistic]], Noisy]
+"""Finds a paid statistic, or makes the exact one and pays for its noisy twin."""
+
+
 def fitted(room: Room, allowed: Allowed, ledger: Ledger, people: Dataset, matched: NDArray[np.bool_]) -> Fitted:
     """Pay for the statistics, or find them paid, and make of them what follows."""
     job = _asked(allowed.request.job)
-    crowd = crowd_of(room, job, people)
-    first, *between, second = allowed.purchases
-    sums = ledger.paid(first) or ledger.pay(first, moments(crowd, matched, first.specification.cells))
-    glm = fit(crowd.training, _used(crowd.training, sums))
+
+    def pay(purchase: Purchase, exact: Callable[[], Statistic]) -> Noisy:
+        return ledger.paid(purchase) or ledger.pay(purchase, exact())
+
+    return fitted_to(crowd_of(room, job, people), matched, job, allowed.purchases, pay)
+
+
+def fitted_to(
+    crowd: Crowd, matched: NDArray[np.bool_], job: LookalikeJob, purchases: Sequence[Purchase], pay: Pay
+) -> Fitted:
+    """`matched` goes into what is paid for, and no further."""
+    first, *between, second = purchases
+    sums = pay(first, lambda: moments(crowd, matched, first.specification.cells))
+    learner = SeedGLM()
+    glm = learner.fit_noisy(crowd.training, _used(crowd.training, sums))
     model: Learnt = glm
     noisy, standings = [sums], list[Standing]()
     for purchase in between:
-        ordered = [isinstance(kind, Number) for kind in declared_kinds(room.contract, job)]
+        ordered = [isinstance(column.kind, Number | Ordinal) for column in crowd.encoder.columns]
         dealt = group(crowd.training, glm, ordered, how_many(crowd.training.rows, variance_of(purchase)))
-        seeds = ledger.paid(purchase) or ledger.pay(purchase, in_groups(crowd, dealt, matched))
+        seeds = pay(purchase, partial(in_groups, crowd, dealt, matched))
         counts = Counts(dealt, seeds.real[: int(dealt.max()) + 1], variance_of(purchase))
         standings = contest(crowd.training, _used(crowd.training, sums), ordered, counts, job.learners)
         model, noisy = next(each.model for each in standings if each.won), [sums, seeds]
+    additive = all(each.learner == "glm" for each in standings if each.won)
     scores = model.score(crowd.design)
     bins = ScoreBins.of(scores[crowd.held_out], crowd.tiebreak[crowd.held_out])
-    found = ledger.paid(second) or ledger.pay(second, positives(crowd, bins, matched, second.specification.cells))
+    found = pay(second, lambda: positives(crowd, bins, matched, second.specification.cells))
     evaluation = evaluate(found, bins.totals, bins.predicted)
     kept = (*noisy, found), tuple(standings)
-    return Fitted(model, scores, crowd.tiebreak, crowd.held_out, bins, evaluation, *kept)
+    made = Scorer(crowd.encoder, model), learner.explained() if additive else ()
+    return Fitted(*made, scores, crowd.tiebreak, crowd.held_out, bins, evaluation, *kept)
 
 
 def variance_of(purchase: Purchase) -> float:
@@ -309,7 +336,8 @@ def contents(fit: Fitted, tokens: NDArray[np.uint64], size: int) -> Contents:
     pq.write_table(pa.table({"token": chosen}), audience)
     compared = {"learners": [_learned(each) for each in fit.standings]}
     values = {"people": len(fit.scores), "audience": {"size": len(chosen)}, **compared, **_figures(fit.evaluation)}
-    return Contents(values, {"audience.parquet": audience.getvalue(), "model.json": fit.model.to_json().encode()})
+    values["effects"] = effects_json(fit.effects, fit.scorer.encoder)
+    return Contents(values, {"audience.parquet": audience.getvalue(), "model.json": fit.scorer.to_json().encode()})
 
 
 def _learned(standing: Standing) -> dict[str, object]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..show import Bars, Part, Table, interval, number
+from . import effects
 
 SHOWN = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Audience shares in the table; the release holds more."""
@@ -42,6 +43,7 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
         Bars("lift by best share of people", bars),
         _calibration(document),
         *_compared(document["learners"]),
+        *effects.parts(document),
     ]
 
 

@@ -25,7 +25,7 @@ from .pair import PairJob
 FEWEST_PEOPLE = 200
 """A lookalike holds out one person in five by a hash: with fewer people nobody might be held out."""
 
-LEARNABLE = ("number", "category", "set")
+LEARNABLE = ("number", "category", "ordinal", "set")
 """Kinds of columns that features are made of."""
 
 MOMENTS, GROUPS, SCORES = "seed-moments@2", "seed-groups@1", "score-histogram@1"

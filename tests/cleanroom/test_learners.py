@@ -31,7 +31,7 @@ from passbox.dp.ledger import Ledger
 from passbox.dp.mechanisms import gaussian
 from passbox.dp.noisy import Noisy
 from passbox.dp.scale import SCALE_UNIT, Scale, price
-from passbox.modelling.lookalike import Model
+from passbox.modelling.scorer import Scorer
 from passbox.modelling.trees import Boosted
 from passbox.policies.check import Refused
 from passbox.policies.document import InvalidContract
@@ -66,14 +66,16 @@ def test_the_release_says_who_won_and_holds_that_model(world: World) -> None:
     won = [each["name"] for each in learners if each["won"]]
     assert len(won) == 1
     text = opened.files["model.json"].decode()
-    model = Boosted.from_json(text) if won == ["boosting"] else Model.from_json(text)
-    assert model.to_json() == text
+    scorer = Scorer.from_json(text)
+    assert isinstance(scorer.model, Boosted) is (won == ["boosting"])
+    assert scorer.to_json() == text
+    assert bool(opened.document["effects"]) is (won == ["glm"])
 
 
 def test_boosting_alone_makes_the_audience_and_its_file_scores_alike(world: World) -> None:
     ran = world.run("lookalike", learners=["boosting"])
     opened = world.open(ran.release, ids=False)
-    model = Boosted.from_json(opened.files["model.json"].decode())
+    model = Scorer.from_json(opened.files["model.json"].decode()).model
     room = world.room()
     crowd = lookalike.crowd_of(room, world.request("lookalike").job, room.datasets()["visitors"])
     tokens = world.table("visitors").column("token").to_numpy()

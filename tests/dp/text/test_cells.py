@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from passbox.dp.text.cells import Cells, in_cells, sorted_into_cells
-from passbox.dp.text.euclidean import MOST_IN_TURN, euclidean, noise
+from passbox.dp.text.euclidean import MOST_IN_TURN, Euclidean, euclidean, noise
 from passbox.dp.text.search import Search, nearest_point
+
+ALARM = 1e-6
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +59,34 @@ def test_few_words_may_lie_in_cells_too(words: np.ndarray) -> None:
     few = words[:300]
     found = in_cells(few, sorted_into_cells(few)).nearest(few.astype(np.float64))
     assert np.array_equal(found, np.arange(300))
+
+
+LINE = np.linspace(-1, 1, 40, dtype=np.float32)[:, None]
+HALVES = np.repeat([0, 1], 20).astype(np.int32)
+
+
+def _ratio(one: np.ndarray, other: np.ndarray) -> float:
+    """A lower bound, at 10^-6, on the largest log-ratio of two words' outputs (Clopper and Pearson)."""
+    low = ALARM / (2 * len(LINE))
+    counts = [np.bincount(each, minlength=len(LINE)) for each in (one, other)]
+    least = stats.beta.ppf(low, np.maximum(counts[0], 1e-9), len(one) - counts[0] + 1)
+    most = stats.beta.isf(low, counts[1] + 1, np.maximum(len(other) - counts[1], 1e-9))
+    return float(np.log(np.maximum(least, 1e-300) / most).max())
+
+
+def test_neighbours_in_two_cells_are_as_alike_as_promised() -> None:
+    """False alarms: 10^-6."""
+    drawing = Euclidean(LINE, 2.0, in_cells(LINE, HALVES))
+    one, other = (drawing.draw(np.full(100_000, word)) for word in (19, 20))
+    assert _ratio(one, other) <= 2.0 * float(LINE[20, 0] - LINE[19, 0])
+
+
+def test_a_search_that_begins_at_the_word_is_caught() -> None:
+    """The planted fault: only the cell of the word that is privatised is looked into."""
+    drawn = []
+    for word in (19, 20):
+        half = np.flatnonzero(HALVES[word] == HALVES)
+        within = Euclidean(LINE, 2.0, in_cells(LINE[half], HALVES[half]))
+        points = LINE[np.full(100_000, word)] + noise(100_000, 1, 2.0)
+        drawn.append(half[within.search.nearest(points)])
+    assert _ratio(*drawn) > 2.0 * float(LINE[20, 0] - LINE[19, 0])
