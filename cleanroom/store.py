@@ -73,8 +73,8 @@ class Store:
         calls it flushes the file and takes it away where the block fails."""
         factory = pe.CryptoFactory(lambda _: _Keeper(self.key, place))
         rules = pe.EncryptionConfiguration(footer_key=_MASTER, uniform_encryption=True, data_key_length_bits=256)
-        # Handles are random: nothing packs them but the differences between sorted ones, which would save a sixth of the
-        # bytes and cost a tenth of the time of a match.
+        # Handles are random: nothing packs them but the differences between sorted ones, which would save a sixth of
+        # the bytes and cost a tenth of the time of a match.
         plain = [name for name in schema.names if plain_size or schema.field(name).type == pa.uint64()]
         packed = [leaf for name in schema.names if name not in plain for leaf in _leaves(schema, name)]
         return pq.ParquetWriter(
