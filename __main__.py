@@ -10,7 +10,7 @@ def main() -> None:
 
         command()
     except KeyboardInterrupt:  # pressed before there was anything to explain it
-        sys.stderr.write("stopped; type it again, nothing is charged twice\n")
+        sys.stderr.write("stopped; type it again\n")
         sys.exit(130)
 
 

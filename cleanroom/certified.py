@@ -1,30 +1,24 @@
-"""Certificates as files: reading them, finding their vectors, and holding a bundle's against its contract."""
+"""Certificates as files: reading them, finding their vectors, and making a column private with them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
-
-import numpy as np
-from pydantic import ValidationError
 
 from ..dp.text import certificate as certificates
 from ..dp.text import statement as statements
-from ..dp.text.certificate import Certificate, CertificateUnreadable, table_digest
+from ..dp.text.certificate import Certificate, CertificateUnreadable
 from ..dp.text.mechanism import Wanted, certify, mechanism
 from ..dp.text.neighbours import Progress
 from ..dp.text.statement import PrivateColumn, Statement
-from ..dp.text.table import Table, of_values
+from ..dp.text.table import Table, of_values, without_neighbours
 from ..dp.text.vocabulary import Vocabulary
-from ..policies.contract import CategoryColumn, DatasetRule, SetColumn
-from .bundle import Manifest
+from ..policies.contract import DatasetRule
+from .files import FileInTheWay, refuse_unwritable
 from .lexicon import vocabulary_of
+from .private import Declared, faults
 from .privatise import Values, middle_of, statement_path
-
-Declared: TypeAlias = tuple[tuple[str, ...], int]
-"""The values of a column, and how many a person has at most."""
 
 
 class BadCertificate(Exception):
@@ -46,6 +40,24 @@ def read_certificate(path: Path) -> Certificate:
         raise BadCertificate(path, error.rule, _MAKE) from None
 
 
+def refuse_other_certificate(path: Path, wanted: Wanted) -> None:
+    """What writing a certificate would meet, before all pairs are measured: one that was asked for alike may be there.
+
+    Errors: FileInTheWay, OSError.
+    """
+    if not path.is_file():
+        refuse_unwritable(path)
+        return
+    try:
+        there = read_certificate(path)
+    except BadCertificate:
+        raise FileInTheWay(path) from None
+    score = there.score
+    asked = (there.mechanism, float(there.epsilon), score and score.reach, score and score.crowd)
+    if asked != (wanted.mechanism, wanted.epsilon, score and wanted.reach, score and wanted.crowd):
+        raise FileInTheWay(path)
+
+
 def read_statement(path: Path) -> Statement:
     """Errors: BadCertificate, OSError."""
     try:
@@ -59,15 +71,6 @@ def certificates_in(path: Path) -> Sequence[tuple[str, Certificate]]:
     if b'"passbox privatised columns v1"' in path.read_bytes()[:1000]:
         return [(each.column, each.certificate) for each in read_statement(path).columns]
     return [("", read_certificate(path))]
-
-
-def declared_values(rule: DatasetRule) -> Mapping[str, Declared]:
-    """Of every category and set of a data set."""
-    return {
-        name: (tuple(column.values), column.at_most if isinstance(column, SetColumn) else 1)
-        for name, column in rule.columns.items()
-        if isinstance(column, CategoryColumn | SetColumn)
-    }
 
 
 def lexicon_for(
@@ -84,9 +87,7 @@ def lexicon_for(
             raise BadCertificate(named, "it is about declared values", "say `--contract contract.toml --dataset NAME`")
         return of_values(declared[0], vocabulary)
     del progress
-    words = vocabulary.outputs(certificate.size)
-    nothing = np.zeros((len(words), 0))
-    return vocabulary, Table(vocabulary.digest, words, nothing.astype(np.int32), nothing)
+    return vocabulary, without_neighbours(vocabulary, certificate.size)
 
 
 def values_for(
@@ -115,57 +116,3 @@ def privatised(source: Path, rule: DatasetRule) -> tuple[PrivateColumn, ...]:
     if wrong := faults(said.columns, rule):
         raise BadCertificate(beside, wrong[0], "privatise with `--contract contract.toml --dataset NAME`")
     return said.columns
-
-
-def faults(columns: Sequence[PrivateColumn], rule: DatasetRule) -> Sequence[str]:
-    """What a bundle's certificates get wrong about its contract, in words; nothing where they fit.
-
-    Whether a certificate holds needs its vectors: `passbox text verify` measures that. Here: it speaks of columns of
-    this data set, the values it may give are the declared ones, and it says how many were drawn.
-    """
-    declared = declared_values(rule)
-    wrong = []
-    for each in columns:
-        if each.column not in declared:
-            wrong.append(f"{each.column}: the contract declares no such category or set")
-        elif each.certificate.table != table_digest(list(declared[each.column][0])):
-            wrong.append(f"{each.column}: its certificate is about other values than the contract declares")
-        elif each.tokens is None or each.tokens < declared[each.column][1]:
-            wrong.append(f"{each.column}: its certificate does not cover every value a person may have")
-        elif rule.rows_a_person > 1:
-            wrong.append(f"{each.column}: a person has up to {rule.rows_a_person} rows here, each drawn by itself")
-    return wrong
-
-
-def private_columns(manifests: Mapping[str, bytes]) -> list[tuple[str, PrivateColumn]]:
-    """Of every manifest in a copy of a ledger: data set and column. What cannot be read is `verify`'s to refuse."""
-    found: dict[tuple[str, str], PrivateColumn] = {}
-    for name, data in sorted(manifests.items()):
-        if not name.endswith(".json") or b'"private"' not in data:
-            continue
-        try:
-            manifest = Manifest.model_validate_json(data)
-        except ValidationError:
-            continue
-        found |= {(manifest.dataset, each.column): each for each in manifest.private}
-    return [(dataset, each) for (dataset, _), each in found.items()]
-
-
-def spoken(dataset: str, columns: Sequence[PrivateColumn]) -> list[str]:
-    """What privatised columns mean, for people: per word, per person. Never added to the (ε, δ) of a budget."""
-    return [_spoken(f"{dataset}.{each.column}", each) for each in columns]
-
-
-def _spoken(name: str, column: PrivateColumn) -> str:
-    made, tokens = column.certificate, column.tokens
-    drawn = "as many words as a person has" if tokens is None else f"{tokens} of {made.size} values a person"
-    said = f"{name} came privatised: {drawn}, each with ε {made.epsilon} for one unit of {_METRIC[made.mechanism]}"
-    if made.any_two is not None:
-        said += f", at most {made.any_two} between any two values"
-    if column.any_two_texts is not None:
-        said += f" and {column.any_two_texts} between any two people"
-    return f"{said}; that is its owner's own noise, apart from the budget"
-
-
-_EUCLID = "Euclidean distance"
-_METRIC = {"exponential": _EUCLID, "halved": _EUCLID, "euclidean": _EUCLID, "hyperbolic": "hyperbolic distance"}

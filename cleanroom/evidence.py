@@ -16,6 +16,7 @@ from ..policies.request import Request, parse_job
 from ..policies.sign import BadSignature, verify
 from .books import Books, Entry, LedgerBroken, require
 from .bundle import Manifest
+from .private import faults
 from .room import public
 
 
@@ -61,6 +62,8 @@ def _manifest(books: Books, name: str, manifest: str) -> Manifest:
     require((held.dataset, held.owner) == (name, owner), "a manifest is of another data set")
     here = (books.agreement.digest, contract.room.name)
     require((held.contract, held.room) == here, "a manifest was signed for another contract or room")
+    unfit = faults(held.private, contract.dataset[name])
+    require(not unfit, "a privatised column is not what its contract declares")
     return held
 
 

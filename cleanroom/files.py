@@ -25,7 +25,7 @@ def replacing(path: Path, mode: int = 0o644) -> Iterator[Path]:
 
     Written through to disk before it is renamed, and the folder after.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    temporary = _temporary(path)
     try:
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
         yield temporary
@@ -52,6 +52,19 @@ def write_new(path: Path, data: bytes, *, mode: int = 0o644, same_is_fine: bool 
         raise FileInTheWay(path)
     write(path, data, mode)
     return True
+
+
+def refuse_unwritable(path: Path, remedy: str = "") -> None:
+    """What writing a new file would meet, met before long work begins. Errors: FileInTheWay, OSError."""
+    if path.exists():
+        raise FileInTheWay(path, remedy)
+    temporary = _temporary(path)
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    temporary.unlink()
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
 
 
 def flush(path: Path) -> None:

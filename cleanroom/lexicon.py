@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..dp.text import table as tables
+from ..dp.text.cells import sorted_into_cells
+from ..dp.text.euclidean import MOST_IN_TURN
 from ..dp.text.neighbours import Progress
 from ..dp.text.table import Table
 from ..dp.text.vectors import default, read
 from ..dp.text.vocabulary import Vocabulary
+from .files import replacing
 
 
 @dataclass(frozen=True)
@@ -27,9 +34,14 @@ def vocabulary_of(vectors: Path | None) -> Vocabulary:
     return default() if vectors is None else read(vectors)
 
 
-def open_lexicon(vectors: Path | None, size: int, progress: Progress) -> Lexicon:
-    """A vocabulary and its table of the first `size` plain words. Errors: as `vocabulary_of`."""
+def open_lexicon(vectors: Path | None, size: int, progress: Progress, *, neighbours: bool = True) -> Lexicon:
+    """A vocabulary and its table of the first `size` plain words. Errors: as `vocabulary_of`.
+
+    neighbours: whether they are measured; a mechanism that adds noise has no use for them.
+    """
     vocabulary = vocabulary_of(vectors)
+    if not neighbours:
+        return _without_neighbours(vocabulary, size)
     folder = _cache() / f"{vocabulary.digest[:32]}-{size}"
     if (kept := tables.load(vocabulary, size, folder)) is not None:
         return Lexicon(vocabulary, kept, cached=True)
@@ -39,6 +51,31 @@ def open_lexicon(vectors: Path | None, size: int, progress: Progress) -> Lexicon
     except OSError:  # a cache that cannot be written costs time and nothing else
         return Lexicon(vocabulary, table, cached=False)
     return Lexicon(vocabulary, table, cached=False)
+
+
+def _without_neighbours(vocabulary: Vocabulary, size: int) -> Lexicon:
+    """Words alone; where there are many, sorted into cells."""
+    table = tables.without_neighbours(vocabulary, size)
+    if vocabulary.geometry == "hyperbolic" or len(table) <= MOST_IN_TURN:
+        return Lexicon(vocabulary, table, cached=True)
+    kept = _cache() / f"{vocabulary.digest[:32]}-{size}-cells.npy"
+    if (lies := _kept_cells(kept, len(table))) is not None:
+        return Lexicon(vocabulary, replace(table, cells=lies), cached=True)
+    lies = sorted_into_cells(vocabulary.vectors[table.words])
+    with suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(kept) as temporary, temporary.open("wb") as file:
+            np.save(file, lies)
+    return Lexicon(vocabulary, replace(table, cells=lies), cached=False)
+
+
+def _kept_cells(path: Path, size: int) -> NDArray[np.int32] | None:
+    """Cells say where a search looks, and nothing that is promised: any of the right number will do."""
+    try:
+        lies = np.load(path)
+    except (OSError, ValueError, EOFError):
+        return None
+    return lies if lies.shape == (size,) and lies.dtype == np.int32 else None
 
 
 def _cache() -> Path:

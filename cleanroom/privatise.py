@@ -29,7 +29,7 @@ from ..dp.text.table import StandsFor, Table
 from ..dp.text.tokens import Tokeniser, joined
 from ..dp.text.vocabulary import Kind, Vocabulary
 from .columns import ColumnUnreadable, refuse_missing
-from .files import FileInTheWay, replacing, write_new
+from .files import refuse_unwritable, replacing, write_new
 from .source import BadSource, header
 
 _BLOCK = 8 << 20
@@ -147,16 +147,12 @@ def privatise(source: Path, out: Path, columns: Mapping[str, Columnwise], progre
 
     Errors: BadSource, ColumnMissing, ColumnUnreadable, FileInTheWay, OSError.
     """
-    names = header(source)
-    refuse_missing(tuple(columns), names, source)
+    names = refuse_unready(source, out, tuple(columns))
     beside = statement_path(out)
-    for path in (out, beside):
-        if path.exists():
-            raise FileInTheWay(path, "what two draws of the same texts tell adds up: keep the first, or name another")
     rows = 0
     with replacing(out) as temporary:
-        with _writer(temporary, source) as write, _blocks(source, names) as blocks:
-            for block in blocks:
+        with _writer(temporary, source) as write, blocks(source, names) as parts:
+            for block in parts:
                 write(_drawn(block, columns))
                 rows += block.num_rows
                 progress(block.num_rows)
@@ -169,6 +165,18 @@ def privatise(source: Path, out: Path, columns: Mapping[str, Columnwise], progre
     return Privatised(out, beside, rows)
 
 
+def refuse_unready(source: Path, out: Path, columns: tuple[str, ...]) -> Sequence[str]:
+    """What stands in the way of privatising a file, before anything is measured. Returns the names of its columns.
+
+    Errors: BadSource, ColumnMissing, FileInTheWay, OSError.
+    """
+    names = header(source)
+    refuse_missing(columns, names, source)
+    for path in (out, statement_path(out)):
+        refuse_unwritable(path, "what two draws of the same texts tell adds up: keep the first, or name another")
+    return names
+
+
 def lines(texts: Sequence[str], how: Texts) -> list[str]:
     """Lines from a pipe, each a text of its own."""
     return how.draw(pl.Series(list(texts), dtype=pl.String)).to_list()
@@ -177,12 +185,12 @@ def lines(texts: Sequence[str], how: Texts) -> list[str]:
 def _drawn(block: pa.Table, columns: Mapping[str, Columnwise]) -> pa.Table:
     for name, how in columns.items():
         at = block.column_names.index(name)
-        drawn = how.draw(_text(name, block.column(at))).rename(name)
+        drawn = how.draw(text_of(name, block.column(at))).rename(name)
         block = block.set_column(at, name, drawn.to_arrow().cast(pa.string()))
     return block
 
 
-def _text(name: str, column: pa.ChunkedArray) -> pl.Series:
+def text_of(name: str, column: pa.ChunkedArray) -> pl.Series:
     """Errors: ColumnUnreadable."""
     kind = column.type
     if pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
@@ -194,7 +202,7 @@ def _text(name: str, column: pa.ChunkedArray) -> pl.Series:
 
 
 @contextmanager
-def _blocks(source: Path, names: Sequence[str]) -> Iterator[Iterator[pa.Table]]:
+def blocks(source: Path, names: Sequence[str]) -> Iterator[Iterator[pa.Table]]:
     """The file's rows, some at a time. Errors: BadSource."""
     try:
         if _is_parquet(source):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..dp.accounting import epsilon_of
@@ -16,6 +16,7 @@ from ..dp.budget import DELTA_UNIT, Rho
 from ..policies.contract import Contract
 from ..policies.price import account, counts_delta
 from .cells import harmless
+from .private import Words, words_of
 
 COLUMNS = (
     "entry",
@@ -31,6 +32,7 @@ COLUMNS = (
     "third_country_transfers",
     "erasure_by",
     "safeguards",
+    "words_privatised_before",
     "signed_request_sha256",
     "contract_sha256",
 )
@@ -40,6 +42,7 @@ ACTIVITIES = {
     "table@1": "counts and sums by the keys that a signed job declares, with noise",
     "keys@1": "counts and sums by values that nobody listed, of those that many people share, with noise",
     "seed-moments@2": "sums of features over the seed, with noise (lookalike)",
+    "seed-groups@1": "counts of the seed by groups of like people, with noise (lookalike)",
     "person-fit@1": "sums over people, one step after another, with noise (model)",
     "person-scores@1": "histograms of scores over seeds and over others, with noise (model)",
     "attribute-moments@1": "sums of features over people by attribute, with noise (completion)",
@@ -48,19 +51,20 @@ ACTIVITIES = {
 }
 
 
-def processing_csv(entries: tuple[bytes, ...], contract: Contract) -> str:
-    """The record as CSV, oldest first."""
+def processing_csv(entries: tuple[bytes, ...], contract: Contract, manifests: Mapping[str, bytes]) -> str:
+    """The record as CSV, oldest first. manifests: what the copy of the log holds of them, by file name."""
+    words = words_of(entries, manifests)
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for data in entries:
         entry = json.loads(data)
         if entry["kind"] in ("release", "open", "outcome", "denial"):
-            writer.writerow({name: harmless(text) for name, text in _row(entry, contract).items()})
+            writer.writerow({name: harmless(text) for name, text in _row(entry, contract, words).items()})
     return out.getvalue()
 
 
-def _row(entry: Mapping[str, Any], contract: Contract) -> dict[str, str]:
+def _row(entry: Mapping[str, Any], contract: Contract, words: Sequence[Words]) -> dict[str, str]:
     spec = entry.get("specification")
     names = sorted(spec["datasets"]) if spec else []
     return {
@@ -77,6 +81,7 @@ def _row(entry: Mapping[str, Any], contract: Contract) -> dict[str, str]:
         "third_country_transfers": "not recorded here",
         "erasure_by": contract.expires.isoformat(),
         "safeguards": _safeguards(entry, contract) if spec else "nothing was released",
+        "words_privatised_before": "; ".join(each.in_a_line() for each in words if entry["seq"] in each.entries),
         "signed_request_sha256": entry["job"],
         "contract_sha256": entry["contract"],
     }

@@ -9,11 +9,11 @@ from pathlib import Path
 from ..policies.agreement import SignatureBroken
 from ..policies.sign import BadSignature, verify
 from .bundle import BadBundle, Bundle, open_bundle, read_rows, refuse_changed
-from .certified import faults
 from .intake import Intake, Shelf, Unfit
 from .layout import layout_of
 from .partition import ROWS as MERGE_STEP
 from .partition import partitions
+from .private import faults
 from .progress import Progress, quietly
 from .room import Dataset, Room, public
 

@@ -8,7 +8,22 @@ from typing import Annotated
 
 import typer
 
-from . import contract, demo, doctor, identifiers, job, keys, ledger, prepare, recovery, release, room, text
+from . import (
+    audit,
+    contract,
+    demo,
+    doctor,
+    identifiers,
+    job,
+    keys,
+    ledger,
+    model,
+    prepare,
+    recovery,
+    release,
+    room,
+    text,
+)
 from .help import built, help_of, path_of
 
 EXIT_CODES = (
@@ -38,10 +53,12 @@ app.add_typer(job.app, name="job")
 app.command("plan", short_help="Say what a job would cost, and whether it fits.")(job.plan)
 app.command("run", short_help="Run a signed job: check, pay, release, seal.")(job.run)
 app.add_typer(release.app, name="release")
+app.add_typer(model.app, name="model")
 app.add_typer(ledger.app, name="ledger")
 room.app.command("close")(recovery.close)
 ledger.app.command("recover")(recovery.recover)
 ledger.app.command("approve")(recovery.approve)
+app.add_typer(audit.app, name="audit")
 app.add_typer(text.app, name="text")
 app.add_typer(doctor.app, name="doctor")
 
@@ -84,6 +101,8 @@ def run(arguments: list[str]) -> int:
 HELP = {"--help", "-h"}
 STOPPED = 130
 """What the parser makes of Ctrl-C."""
+PAYING = ("demo", "room", "run", "ledger")
+"""Verbs that may charge an account, or carry what was charged before; all others have no charge to speak of."""
 
 
 def _failed(error: BaseException, arguments: list[str], as_json: bool) -> int:
@@ -95,7 +114,7 @@ def _failed(error: BaseException, arguments: list[str], as_json: bool) -> int:
         return USAGE
     if hasattr(error, "format_message"):
         return tell(usage(error, path_of(app, arguments)), as_json)
-    return tell(explain(error, _contract(arguments)), as_json)
+    return tell(explain(error, _contract(arguments), pays=arguments[0] in PAYING), as_json)
 
 
 def _contract(words: Sequence[str]) -> str:

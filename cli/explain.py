@@ -35,16 +35,21 @@ class Explanation:
         return {"error": {"rule": self.rule, "message": self.message, "hint": self.hint, "exit": self.exit}}
 
 
-def explain(error: BaseException, contract: str = "") -> Explanation:
+def explain(error: BaseException, contract: str = "", *, pays: bool = True) -> Explanation:
     """The words for an error. Looks errors up by their class's name, so that nothing heavy is imported for them.
 
-    contract: the contract's file as it was typed, to stand in the hint; "" where none was.
+    contract: the contract's file as it was typed, to stand in the hint; "" where none was. pays: whether the command
+    can charge an account; the words for one that cannot do not speak of charges.
     """
     for kind in type(error).__mro__:
         if kind.__name__ in _WORDS:
-            words = _WORDS[kind.__name__](error)
-            return replace(words, hint=words.hint.replace("contract.toml", contract)) if contract else words
-    return _internal(error)
+            return _said(_WORDS[kind.__name__](error), contract, pays)
+    return _said(_internal(error), "", pays)
+
+
+def _said(words: Explanation, contract: str, pays: bool) -> Explanation:
+    hint = words.hint if pays else words.hint.replace(f"; if you {_AGAIN}", "").replace(_AGAIN, "type it again")
+    return replace(words, hint=hint.replace("contract.toml", contract) if contract else hint)
 
 
 def _internal(error: BaseException) -> Explanation:
@@ -286,6 +291,20 @@ def _simple(rule: str, message: str, hint: str, exit_code: int) -> Callable[[Any
 _WORDS: dict[str, Callable[[Any], Explanation]] = {
     # what a party brings
     "BadSource": _placed("bad-file", BAD_INPUT),
+    "BadModel": _placed("bad-model", BAD_INPUT),
+    "NotAModel": _simple("bad-model", "it is no model", "name a .model.json that `release open` wrote", BAD_INPUT),
+    "OnnxMissing": _simple(
+        "no-onnx", "ONNX files need the extra `onnx`", "`pip install 'passbox[onnx]'`, then type it again", USAGE
+    ),
+    "NotAdditive": _simple(
+        "not-additive",
+        "trees won over the additive model, and are not written as ONNX",
+        "score with the JSON file, or ask a lookalike with the learner glm alone",
+        BAD_INPUT,
+    ),
+    "NameTaken": _simple(
+        "name-taken", "a column is called like an output, log_odds or probability", "score with JSON", BAD_INPUT
+    ),
     "TooManyRejects": _rejects,
     "NothingLeft": _nothing_left,
     "ColumnMissing": _missing_columns,
@@ -487,6 +506,9 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
         "stopped",
         "`{e.folder}` is half done: remove it and type the same again, or choose another folder with `--out`",
         STOPPED,
+    ),
+    "PipeStopped": _simple(
+        "interrupted", "stopped", "lines that went out count: drawn again, the same texts tell more", STOPPED
     ),
     "KeyboardInterrupt": _simple("interrupted", "stopped", _AGAIN, STOPPED),
     "Abort": _simple("interrupted", "stopped", _AGAIN, STOPPED),

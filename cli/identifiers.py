@@ -50,7 +50,7 @@ def normalise(
 
     del as_json
     setting, rule = declared(scheme, kind, country, window), load(scheme).rule(kind)
-    with _until_nobody_reads():
+    with until_nobody_reads():
         for number, line in enumerate(_lines(file), 1):
             text, refused = _text(line)
             found = rejected(rule, refused) if refused else outcome(scheme, kind, text or "", setting)
@@ -59,7 +59,7 @@ def normalise(
 
 
 @contextmanager
-def _until_nobody_reads() -> Iterator[None]:
+def until_nobody_reads() -> Iterator[None]:
     """Ends in peace where the other end of the pipe is closed, as `head` does."""
     try:
         yield

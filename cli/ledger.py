@@ -15,8 +15,8 @@ from .show import Bars, JsonFlag, Part, Result, Table, say, working
 
 if TYPE_CHECKING:
     from ..cleanroom.log import Log
+    from ..cleanroom.private import Words
     from ..cleanroom.statement import Statement
-    from ..dp.text.statement import PrivateColumn
     from ..policies.agreement import Agreement
 
 app = typer.Typer(help="Show, export and verify the ledger; cosign, accept and recover it.", no_args_is_help=True)
@@ -35,7 +35,7 @@ def show(
     """Show what was spent, on what and why."""
     from dataclasses import asdict
 
-    from ..cleanroom.certified import private_columns
+    from ..cleanroom.private import words_of
     from ..cleanroom.statement import Filter, ahead_of, caps_of_log, statement
 
     log = _log(where)
@@ -43,7 +43,7 @@ def show(
     said = statement(log.entries, Filter(dataset, party, purpose, since, until), ahead_of(log))
     _refuse_nobody(log.entries, dataset, party)
     asked = _asked(log.requests)
-    words = private_columns(log.manifests)
+    words = words_of(log.entries, log.manifests)
     caps = caps_of_log(log.entries)
     columns = ("#", "hour (UTC)", "what", "asked by", "read by", "charged, of the cap")
     say(
@@ -52,7 +52,7 @@ def show(
                 "accounts": [asdict(line) for line in said.accounts],
                 "selections": [asdict(line) for line in said.selections],
                 "entries": list(said.entries),
-                "words": [{"dataset": name, **each.model_dump()} for name, each in words],
+                "words": [each.as_json() for each in words],
             },
             [
                 Table(columns, [_row(entry, caps, asked) for entry in said.entries], right=(0,), whole=(0, 1)),
@@ -99,23 +99,27 @@ def _asked(requests: Mapping[str, bytes]) -> dict[str, str]:
     return found
 
 
-def _words(private: Sequence[tuple[str, PrivateColumn]]) -> list[Part]:
+def _words(private: Sequence[Words]) -> list[Part]:
     """Metric differential privacy has a table of its own, and is in no account."""
     if not private:
         return []
     rows = [
         (
-            f"{name}.{each.column}",
-            each.certificate.mechanism,
-            each.certificate.vocabulary[:16],
-            each.certificate.epsilon,
-            "differs" if each.tokens is None else str(each.tokens),
-            "no bound" if each.any_two_texts is None else str(each.any_two_texts),
+            f"{each.dataset}.{each.column.column}",
+            each.as_json()["metric"].removesuffix(" distance"),
+            each.column.certificate.vocabulary[:12],
+            each.column.certificate.epsilon,
+            "differs" if each.column.tokens is None else str(each.column.tokens),
+            "no bound" if each.column.any_two_texts is None else str(each.column.any_two_texts),
+            "none" if each.charged is None else f"#{each.charged}",
         )
-        for name, each in private
+        for each in private
     ]
-    header = ("words", "mechanism", "vocabulary", "ε a unit of distance", "words a person", "any two people")
-    return [Table(header, rows, right=(3, 4, 5)), "words are privatised by their owners; no account pays for them"]
+    header = ("words", "metric", "vocabulary", "ε a unit", "words each", "any two people", "charged by")
+    return [
+        Table(header, rows, right=(3, 4, 5, 6), whole=(0, 1, 2)),
+        "ε of words is their owners' own noise, by the metric; no account pays for it, and it is added to none",
+    ]
 
 
 def _burn_down(said: Statement) -> list[tuple[str, float, str]]:
@@ -137,6 +141,7 @@ STATISTICS = {
     "score-histogram@1": "lookalike evaluation",
     "attribute-moments@1": "completion",
     "answer-counts@1": "completion evaluation",
+    "seed-groups@1": "comparison of learners",
     "person-fit@1": "model fit",
     "person-scores@1": "model evaluation",
 }
@@ -215,7 +220,7 @@ def export(
     write_log(log, target)
     if csv is not None:
         sweep_of(csv)
-        write(csv, processing_csv(log.entries, opened.contract).encode())
+        write(csv, processing_csv(log.entries, opened.contract, log.manifests).encode())
     record = [f"wrote `{csv}`, a record of processing to be filed"] if csv else []
     say(
         Result(

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import vectors as words_of
 from .progress import counting, measuring
 from .show import Bars, JsonFlag, Result, Table, counted, number, say
+from .vectors import Vectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,14 +18,11 @@ if TYPE_CHECKING:
     from ..cleanroom.lexicon import Lexicon
     from ..cleanroom.privatise import Columnwise, Privatised, Texts
     from ..dp.text.calibration import Calibrated
-    from ..dp.text.certificate import Certificate
+    from ..dp.text.certificate import Certificate, MechanismName
     from ..dp.text.mechanism import Wanted
 
 app = typer.Typer(help="Privatise words at home: metric differential privacy, certified.", no_args_is_help=True)
 
-Vectors = Annotated[
-    Path | None, typer.Option(help="word vectors: .npz, .npy, .bin or text [default: GloVe, of the extra `text`]")
-]
 Mechanism = Annotated[str, typer.Option(help="exponential, halved, euclidean or hyperbolic")]
 Size = Annotated[int, typer.Option("--table", help="how many words a word may become", min=100, max=1_000_000)]
 Reach = Annotated[float, typer.Option(help="exponential: distance beyond which all words are alike")]
@@ -50,10 +49,10 @@ def calibrate(
     from ..dp.text.calibration import sample
     from ..dp.text.mechanism import certify
     from ..dp.text.mechanism import mechanism as make
-    from .words import epsilons
+    from .words import epsilons, mechanism_named
 
     asked = epsilons(epsilon) if epsilon else []
-    lexicon = _lexicon(vectors, table)
+    lexicon = _lexicon(vectors, table, mechanism_named(mechanism))
     sampled = sample(len(lexicon.table), words)
     found: list[tuple[Certificate, Calibrated]] = []
     for each in asked or _grid(mechanism, lexicon):
@@ -118,11 +117,13 @@ def certify(
     as_json: JsonFlag = False,
 ) -> None:
     """Measure all pairs of words, find the strongest signal that keeps to ε, and write the certificate."""
+    from ..cleanroom.certified import refuse_other_certificate
     from ..cleanroom.files import write_new
     from ..dp.text.mechanism import certify as measured
 
     wanted = _wanted(mechanism, epsilon, reach, crowd)
-    lexicon = _lexicon(vectors, table)
+    refuse_other_certificate(out, wanted)
+    lexicon = _lexicon(vectors, table, wanted.mechanism)
     with measuring("all pairs of words") as progress:
         made = measured(lexicon.vocabulary, lexicon.table, wanted, progress)
     write_new(out, made.spelled(), same_is_fine=True)
@@ -199,18 +200,24 @@ def privatise(
 
     Unknown words, addresses, links and numbers never pass: each becomes a word that stands for its kind, with noise.
     """
+    from ..cleanroom.privatise import refuse_unready
+    from .pipe import pipe
     from .words import NoRole, listed
 
     if (epsilon is None) == (certificate is None):
         raise NoRole("say how private", "either `--epsilon E` or `--certificate FILE`")
     wanted = None if epsilon is None else _wanted("exponential", epsilon, reach, crowd)
     if str(file) == "-":
-        _lines(_texts(vectors, table, wanted, certificate, (length, leave_out)))
+        if columns or out or contract:
+            raise NoRole("lines from a pipe have no columns and no file", "leave all but ε or a certificate out")
+        pipe(_texts(vectors, table, wanted, certificate, (length, leave_out)), as_json)
         return
     declared = _declared(contract, dataset)
     chosen = listed(columns)
     if not chosen:
         raise NoRole("no column is named", "say which with `--columns query,title`")
+    out = out or file.with_name(f"{file.stem}.private{file.suffix}")
+    refuse_unready(file, out, tuple(chosen))
     how: dict[str, Columnwise] = {}
     free = [name for name in chosen if name not in declared]
     if contract is not None and free:
@@ -221,7 +228,7 @@ def privatise(
     for name in chosen:
         if name in declared:
             how[name] = _values(declared[name], vectors, wanted, certificate)
-    _written(file, out or file.with_name(f"{file.stem}.private{file.suffix}"), how, as_json)
+    _written(file, out, how, as_json)
 
 
 def _written(file: Path, out: Path, how: Mapping[str, Columnwise], as_json: bool) -> None:
@@ -277,64 +284,9 @@ def _report(report: Privatised, how: Mapping[str, Columnwise]) -> Result:
     return Result(data, [*parts, f"{counted(report.rows, 'row')} in `{report.out}`"], then, warnings)
 
 
-def _lines(how: Texts) -> None:
-    import sys
-    from itertools import islice
-
-    from ..cleanroom.privatise import lines
-    from .show import note
-
-    while block := list(islice(sys.stdin, 10_000)):
-        sys.stdout.write("".join(f"{text}\n" for text in lines([line.rstrip("\n") for line in block], how)))
-    seen = ", ".join(f"{count:,} {kind}" for kind, count in how.counts.other.items() if count)
-    note(f"{counted(how.counts.tokens, 'word')} drawn at ε {how.certificate.epsilon}; {seen or 'none'} stood in for")
-
-
-@app.command("pack")
-def pack(
-    file: Annotated[Path, typer.Argument(help="word2vec, GloVe or NumPy")],
-    out: Annotated[Path, typer.Option(help="the new file, .npz")],
-    words: Annotated[int, typer.Option(help="keep only the first so many", min=100, max=5_000_000)] = 5_000_000,
-    as_json: JsonFlag = False,
-) -> None:
-    """Turn a file of word vectors into one that loads at once.
-
-    Read are: .npz (words, vectors), .npy with the words in a .txt beside it, word2vec's .bin, and text with a word and
-    its numbers a line.
-    """
-    from ..dp.text.vectors import read, write
-
-    with measuring("reading the vectors"):
-        vocabulary = read(file).first(words)
-    write(vocabulary, out)
-    say(_packed(len(vocabulary), vocabulary.dimensions, vocabulary.digest, out), as_json)
-
-
-@app.command("hierarchy")
-def hierarchy(
-    nouns: Annotated[Path, typer.Argument(help="WordNet's folder, such as /usr/share/wordnet")],
-    out: Annotated[Path, typer.Option(help="the new file, .npz")],
-    dimensions: Annotated[int, typer.Option(min=2, max=50)] = 5,
-    words: Annotated[int, typer.Option(help="at most so many nouns", min=100, max=200_000)] = 20_000,
-    rounds: Annotated[int, typer.Option(min=1, max=1000)] = 25,
-    radius: Annotated[float, typer.Option(help="how far out words may lie, in hyperbolic units", min=0.5, max=10)] = 2,
-    as_json: JsonFlag = False,
-) -> None:
-    """Train hyperbolic word vectors on WordNet's nouns, on this machine."""
-    from ..dp.text.poincare import train
-    from ..dp.text.vectors import write
-    from ..dp.text.wordnet import read_nouns
-
-    with measuring("training") as progress:
-        vocabulary = train(read_nouns(nouns, words), dimensions, rounds, progress, radius)
-    write(vocabulary, out)
-    say(_packed(len(vocabulary), vocabulary.dimensions, vocabulary.digest, out), as_json)
-
-
-def _packed(words: int, dimensions: int, digest: str, out: Path) -> Result:
-    data = {"out": str(out), "words": words, "dimensions": dimensions, "digest": digest}
-    line = f"{words:,} words in {dimensions} dimensions in `{out}`"
-    return Result(data, [line], f"`passbox text calibrate --vectors {out}`")
+app.command("pack")(words_of.pack)
+app.command("aim")(words_of.aim)
+app.command("hierarchy")(words_of.hierarchy)
 
 
 # -- what the commands share -----------------------------------------------------------------------------------------
@@ -347,11 +299,12 @@ def _wanted(mechanism: str, epsilon: float, reach: float, crowd: int) -> Wanted:
     return Wanted(mechanism_named(mechanism), positive(epsilon, "epsilon"), positive(reach, "reach"), crowd)
 
 
-def _lexicon(vectors: Path | None, size: int) -> Lexicon:
+def _lexicon(vectors: Path | None, size: int, mechanism: MechanismName) -> Lexicon:
     from ..cleanroom.lexicon import open_lexicon
+    from ..dp.text.mechanism import needs_neighbours
 
     with measuring("measuring the vocabulary, once") as progress:
-        return open_lexicon(vectors, size, progress)
+        return open_lexicon(vectors, size, progress, neighbours=needs_neighbours(mechanism))
 
 
 def _texts(
@@ -366,8 +319,10 @@ def _texts(
     from ..dp.text.tokens import Tokeniser
 
     made = None if certificate is None else read_certificate(certificate)
-    lexicon = _lexicon(vectors, size if made is None else made.size)
-    if made is None and wanted is not None:
+    if made is not None:
+        lexicon = _lexicon(vectors, made.size, made.mechanism)
+    elif wanted is not None:
+        lexicon = _lexicon(vectors, size, wanted.mechanism)
         with measuring("all pairs of words") as progress:
             made = measured(lexicon.vocabulary, lexicon.table, wanted, progress)
     assert made is not None  # noqa: S101 - one of the two was given
@@ -382,7 +337,7 @@ def _declared(contract: Path | None, dataset: str) -> Mapping[str, tuple[tuple[s
 
     if contract is None:
         return {}
-    from ..cleanroom.certified import declared_values
+    from ..cleanroom.private import declared_values
     from ..policies.agreement import read_contract
 
     if not dataset:

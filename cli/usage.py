@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from .explain import USAGE, Explanation
@@ -14,6 +15,9 @@ def usage(error: Any, command: str) -> Explanation:
 
 
 def _unreadable(error: Any) -> str:
+    if limit := re.search(r"(greater|less) than or equal to (-?[\d.]+)", error.message):
+        side = {"greater": "at least", "less": "at most"}[limit[1]]
+        return f"`{_named(error.param)}` is {side} {float(limit[2]):,.7g}"
     kind = next((plain for word, plain in _KINDS.items() if word in error.message), "something else")
     return f"`{_named(error.param)}` takes {kind}"
 

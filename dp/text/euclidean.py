@@ -26,11 +26,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .cells import Cells, in_cells, sorted_into_cells
 from .randomness import below, directions, exponentials
 from .search import Search, nearest_point
 
 SPICE = 1 << 10
 """One draw in so many is a uniform word."""
+MOST_IN_TURN = 1 << 15
+"""Words among which each is looked at; the nearest of more of them is found in cells."""
 _AT_ONCE = 1 << 15
 
 
@@ -56,7 +59,7 @@ class Euclidean:
 
     vectors: NDArray[np.float32]
     epsilon: float
-    search: Search
+    search: Search | Cells
 
     def draw(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
         """One fresh draw for every word. words: table positions; so is what returns."""
@@ -68,6 +71,8 @@ class Euclidean:
         return spiced(found, len(self.vectors))
 
 
-def euclidean(vectors: NDArray[np.float32], epsilon: float) -> Euclidean:
-    """The mechanism on a table's vectors. epsilon: above 0."""
-    return Euclidean(vectors, epsilon, nearest_point(vectors))
+def euclidean(vectors: NDArray[np.float32], epsilon: float, lies: NDArray[np.int32] | None = None) -> Euclidean:
+    """The mechanism on a table's vectors. epsilon: above 0. lies: in which cells they lie, where that is known."""
+    if len(vectors) <= MOST_IN_TURN:
+        return Euclidean(vectors, epsilon, nearest_point(vectors))
+    return Euclidean(vectors, epsilon, in_cells(vectors, sorted_into_cells(vectors) if lies is None else lies))

@@ -28,6 +28,11 @@ BY_FORCE = 64
 """Words whose whole weights, as drawn, are compared output by output, besides the formula over all pairs."""
 
 
+def needs_neighbours(name: MechanismName) -> bool:
+    """Whether a mechanism draws among neighbours, which a table must hold; additive noise needs its words alone."""
+    return name in ("exponential", "halved")
+
+
 class Mechanism(Protocol):
     """Anything that draws: table positions in, table positions out, fresh for every one."""
 
@@ -81,7 +86,7 @@ class Wanted:
 def certify(vocabulary: Vocabulary, table: Table, wanted: Wanted, progress: Progress) -> Certificate:
     """Errors: NoRate, NoiseUnbounded, GeometryMismatch."""
     _refuse_geometry(vocabulary, wanted)
-    if wanted.mechanism in ("euclidean", "hyperbolic"):
+    if not needs_neighbours(wanted.mechanism):
         epsilon = decimal(wanted.epsilon)
         return _written(vocabulary, table, wanted, {"epsilon": epsilon, "worst": epsilon})
     vectors = vocabulary.vectors[table.words]
@@ -147,8 +152,10 @@ def mechanism(certificate: Certificate, vocabulary: Vocabulary, table: Table) ->
     refuse_other(certificate, vocabulary, table)
     if (score := certificate.score) is not None:
         return Exponential(rows_of(table.near, table.far, score, len(table)))
-    make = hyperbolic if certificate.mechanism == "hyperbolic" else euclidean
-    return make(vocabulary.vectors[table.words], float(certificate.epsilon))
+    vectors, epsilon = vocabulary.vectors[table.words], float(certificate.epsilon)
+    if certificate.mechanism == "hyperbolic":
+        return hyperbolic(vectors, epsilon)
+    return euclidean(vectors, epsilon, table.cells)
 
 
 @dataclass(frozen=True, slots=True)

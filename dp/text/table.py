@@ -35,7 +35,8 @@ class Table:
     """The words that a word may become, and what lies near them.
 
     words: (m,) their positions in the vocabulary. near: (m, K) positions in the table, nearest first, the word itself
-    among them. far: (m, K) distances. values: it is a list of declared values.
+    among them. far: (m, K) distances; K is 0 where nothing draws among neighbours. values: it is a list of declared
+    values. cells: (m,) in which cell of `dp.text.cells` each word lies, where there are many.
     """
 
     vocabulary: str
@@ -43,6 +44,7 @@ class Table:
     near: NDArray[np.int32]
     far: NDArray[np.float64]
     values: bool = False
+    cells: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.words)
@@ -64,6 +66,13 @@ def build(vocabulary: Vocabulary, most: int, progress: Progress) -> Table:
     vectors = vocabulary.vectors[words]
     near, far = neighbours_of(vectors, progress)
     return Table(vocabulary.digest, words, near, far)
+
+
+def without_neighbours(vocabulary: Vocabulary, most: int) -> Table:
+    """The same words, nothing measured: for additive noise, and to measure again. Errors: VocabularyUnfit."""
+    words = vocabulary.outputs(most)
+    nothing = np.zeros((len(words), 0))
+    return Table(vocabulary.digest, words, nothing.astype(np.int32), nothing)
 
 
 class StandsFor:
@@ -120,7 +129,7 @@ def load(vocabulary: Vocabulary, most: int, folder: Path) -> Table | None:
     try:
         said = json.loads((folder / "table.json").read_text())
         arrays = [np.load(folder / f"{name}.npy") for name in _ARRAYS]
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         return None
     words = vocabulary.outputs(most)
     shape = (len(words), width_for(len(words)))

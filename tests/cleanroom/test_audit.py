@@ -290,6 +290,13 @@ def test_another_rooms_key_is_refused(operator: Operator) -> None:
 
 
 Change = Callable[[Entry], object]
+CERTIFICATE = {
+    "format": "passbox text certificate v1",
+    "mechanism": "euclidean",
+    **dict.fromkeys(("vocabulary", "table"), "0" * 64),
+    **dict.fromkeys(("words", "dimensions", "size"), 100),
+    **dict.fromkeys(("epsilon", "worst"), "3"),
+}
 FORGERIES: dict[str, tuple[int, Change]] = {
     "a larger cap": (CAP_ADVERTISER, lambda e: e.update(rho=e["rho"] + 1)),
     "a cap for another ε": (CAP_ADVERTISER, lambda e: e.update(epsilon="30.0", rho=e["rho"] * 10)),
@@ -509,6 +516,7 @@ def test_a_manifest_must_be_its_owners_for_this_room_and_contract(operator: Oper
         {"expires": "2027-01-09T00:00:00Z"},
         {"made": "2026-01-01T00:00:00Z"},
         {"surprise": 1},
+        {"private": [{"column": "topics", "tokens": 8, "certificate": CERTIFICATE}]},
     ],
     ids=lambda change: next(iter(change)),
 )

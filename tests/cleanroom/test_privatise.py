@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 
@@ -13,13 +14,15 @@ import pytest
 
 from passbox.cleanroom import job
 from passbox.cleanroom.bundle import BadBundle, open_bundle
-from passbox.cleanroom.certified import BadCertificate, declared_values, private_columns, spoken, values_for
+from passbox.cleanroom.certified import BadCertificate, values_for
 from passbox.cleanroom.columns import ColumnUnreadable
 from passbox.cleanroom.files import FileInTheWay
 from passbox.cleanroom.lexicon import open_lexicon
 from passbox.cleanroom.plan import plan
 from passbox.cleanroom.prepare import Task, prepare
+from passbox.cleanroom.private import declared_values, spoken, words_of
 from passbox.cleanroom.privatise import Texts, Values, lines, privatise, statement_path
+from passbox.cleanroom.processing import processing_csv
 from passbox.cleanroom.samples import generated, people
 from passbox.cleanroom.source import BadSource
 from passbox.cleanroom.submit import submit
@@ -153,7 +156,7 @@ def test_privatised_topics_feed_a_lookalike_as_an_ordinary_column(empty_room: Wo
     """From a party's file to an audience, with the certificate in the bundle, the plan and the ledger's copy."""
     world = empty_room
     bundle = prepared(world, home)
-    manifest = open_bundle(bundle).manifest
+    manifest, bundle_digest = open_bundle(bundle).manifest, open_bundle(bundle).digest
     assert [each.column for each in manifest.private] == ["topics"]
     assert manifest.private[0].tokens == 8
     submit(world.room(), bundle)
@@ -168,8 +171,20 @@ def test_privatised_topics_feed_a_lookalike_as_an_ordinary_column(empty_room: Wo
     assert [rho for name, rho in spent.items() if name.startswith("publisher")] == [0]  # words are in no account
     assert sum(cost.rho for cost in planned.costs) == sum(spent.values())
     assert world.verify().accounts
-    words = private_columns(world.log().manifests)
-    assert [(name, each.column, each.certificate.epsilon) for name, each in words] == [("visitors", "topics", "3")]
+    (words,) = words_of(world.log().entries, world.log().manifests)
+    assert (words.dataset, words.column.column, words.column.certificate.epsilon) == ("visitors", "topics", "3")
+    entries = [json.loads(leaf) for leaf in world.log().entries]
+    assert words.charged == next(each["seq"] for each in entries if each["kind"] == "release" and each["charges"])
+    assert words.charged in words.entries
+    assert entries[words.charged]["specification"]["datasets"]["visitors"] == words.manifest == bundle_digest
+    log, contract = world.log(), world.agreement.contract
+    filed = list(csv.DictReader(io.StringIO(processing_csv(log.entries, contract, log.manifests))))
+    for row in filed:
+        assert (
+            "visitors.topics: metric epsilon 3 for one unit of Euclidean distance, 8 tokens a person"
+            in (row["words_privatised_before"])
+        )
+        assert words.column.certificate.digest in row["words_privatised_before"]
     sentence = spoken("visitors", manifest.private)[0]
     assert "visitors.topics came privatised: 8 of" in sentence
     assert "apart from the budget" in sentence

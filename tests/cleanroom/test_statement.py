@@ -126,11 +126,12 @@ def test_the_record_of_processing_names_every_release(world: Any) -> None:
     world.run("overlap")
     world.run("lookalike")
     contract, entries = world.agreement.contract, world.log().entries
-    rows = list(csv.DictReader(io.StringIO(processing_csv(entries, contract))))
+    rows = list(csv.DictReader(io.StringIO(processing_csv(entries, contract, world.log().manifests))))
     kinds = [json.loads(entry)["kind"] for entry in entries]
     assert len(rows) == kinds.count("release") == 3
     assert tuple(rows[0]) == COLUMNS
     for row in rows:
         assert row["purpose"] == contract.purpose
+        assert row["words_privatised_before"] == ""
         assert row["controllers"] == "advertiser, publisher"
         assert "epsilon" in row["safeguards"] or "covered" in row["safeguards"]

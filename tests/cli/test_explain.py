@@ -88,6 +88,14 @@ def test_a_full_disk_is_told_and_promises_only_what_holds(code: int) -> None:
         assert "nothing was" not in words.hint
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "x", "a"), RuntimeError()])
+def test_what_pays_nothing_does_not_speak_of_charges(error: BaseException) -> None:
+    assert "charged" in explain(error).hint
+    words = explain(error, pays=False)
+    assert "charged" not in words.hint
+    assert words.hint.endswith("type it again") or words.rule == "internal"
+
+
 def test_a_ledger_on_a_full_disk_is_shown_once_there_is_room() -> None:
     hint = explain(sqlite3.OperationalError("disk is full")).hint
     assert hint.index("free some space first") < hint.index("`passbox ledger show ROOM`")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -66,13 +68,90 @@ def test_a_session_from_vectors_to_a_shared_file(passbox: Typed, folder: Path) -
     assert (code, json.loads(out)["certificates"][0]["column"]) == (0, "query")
 
 
+def _typed(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
 def test_a_pipe_gives_a_line_for_a_line(passbox: Typed, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("aaaqx baaqx\nbob@example.com\n"))
+    _typed(monkeypatch, b"aaaqx baaqx\nbob@example.com\n")
     code, out, err = passbox("text", "privatise", "-", "--epsilon=3", "--vectors=glove.txt", "--table=200", "--crowd=4")
     assert code == 0
     assert [len(line.split()) for line in out.splitlines()] == [2, 1]
     assert "3 words drawn at ε 3; 1 address stood in for" in err
     assert folder.name not in out
+
+
+def test_vectors_are_aimed_with_public_texts_and_then_used_like_any(passbox: Typed, folder: Path) -> None:
+    rows = [f"{'north' if n % 2 else 'south'},{WORDS[6 + n % 40]} {WORDS[46 + n % 2]}" for n in range(200)]
+    (folder / "news.csv").write_text("\n".join(["topic,title", *rows, ""]))
+    aimed = ("aim", "news.csv", "--text=title", "--label=topic", "--out=news.npz", "--vectors=glove.txt")
+    code, out, err = passbox("text", *aimed)
+    assert (code, out) == (0, "306 words in 2 dimensions in `news.npz`\n")
+    assert err == "next: `passbox text calibrate --vectors news.npz`\n"
+    small = ("--vectors=news.npz", "--table=200", "--crowd=4")
+    assert passbox("text", "certify", "--epsilon=8", "--out=c.json", *small)[0] == 0
+    assert passbox("text", "verify", "c.json", "--vectors=news.npz")[0] == 0
+
+
+PIPE = ("text", "privatise", "-", "--epsilon=3", "--vectors=glove.txt", "--table=200", "--crowd=4")
+
+
+def test_a_pipe_gives_an_object_a_line_as_json(passbox: Typed, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _typed(monkeypatch, b"aaaqx baaqx\r\n\ncaaqx")
+    code, out, _ = passbox(*PIPE, "--json")
+    assert code == 0
+    assert [len(json.loads(line)["text"].split()) for line in out.splitlines()] == [2, 0, 1]
+    assert folder.is_dir()
+
+
+def test_a_pipe_that_is_not_utf8_is_refused_by_rule(
+    passbox: Typed, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _typed(monkeypatch, b"caf\xe9\n")
+    code, out, err = passbox(*PIPE)
+    assert (code, out) == (3, "")
+    assert "a line is not UTF-8" in err
+    assert "caf" not in err
+    assert folder.is_dir()
+
+
+def test_a_line_goes_out_before_the_next_one_comes(folder: Path) -> None:
+    command = [sys.executable, "-m", "passbox", *PIPE]
+    with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        for words in (1, 3, 2):
+            running.stdin.write(" ".join(["aaaqx"] * words) + "\n")
+            running.stdin.flush()
+            assert len(running.stdout.readline().split()) == words  # would wait for ever for a whole block
+        running.stdin.close()
+        assert running.wait() == 0
+
+
+def test_a_pipe_that_is_stopped_says_what_went_out_and_nothing_of_charges(folder: Path) -> None:
+    command = [sys.executable, "-m", "passbox", *PIPE]
+    given = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=folder, text=True, **given) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        running.stdin.write("aaaqx baaqx\n")
+        running.stdin.flush()
+        assert len(running.stdout.readline().split()) == 2
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate()
+    assert (running.returncode, out) == (130, "")
+    assert err.splitlines() == [
+        "2 words drawn at ε 3; none stood in for",
+        "stopped; lines that went out count: drawn again, the same texts tell more",
+    ]
+
+
+def test_a_pipe_ends_in_peace_where_nobody_reads(folder: Path) -> None:
+    shell = f"yes aaaqx | head -100000 | {sys.executable} -m passbox {' '.join(PIPE)} | head -2"
+    done = subprocess.run(["bash", "-c", shell], cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 2)
+    assert "Traceback" not in done.stderr
+    assert "error" not in done.stderr
 
 
 def test_as_json_each_ε_has_its_figures(passbox: Typed, folder: Path) -> None:
@@ -106,6 +185,19 @@ WRONG: dict[str, tuple[int, str]] = {
     "certify --epsilon=30 --mechanism=hyperbolic --vectors=glove.txt": (3, "does not go with euclidean vectors"),
     "calibrate --vectors=queries.csv": (3, "it is not a file of word vectors"),
     "calibrate --epsilon=much": (2, "no list of ε"),
+    "calibrate --words=5": (2, "`--words` is at least 10"),
+    "privatise x.csv --epsilon=3 --crowd=0": (
+        2,
+        "`--crowd` is at least 1",
+    ),
+    "privatise x.csv --epsilon=3 --length=-1": (
+        2,
+        "`--length` is at least 0",
+    ),
+    "calibrate --words=200000": (2, "`--words` is at most 100,000"),
+    "hierarchy . --out=x.npz --radius=0.1": (2, "`--radius` is at least 0.5"),
+    "privatise - --columns=query --epsilon=3": (2, "lines from a pipe have no columns"),
+    "aim queries.csv --text=query --label=query --out=x.npz --vectors=glove.txt": (3, "only 2 texts have a label"),
     "verify queries.csv": (3, "it is not as it must be"),
     "hierarchy . --out=x.npz": (3, "it does not hold data.noun"),
 }
@@ -118,6 +210,45 @@ def test_what_is_wrong_is_one_line_and_a_code(line: str, passbox: Typed, folder:
     assert (code, WRONG[line][1] in err, out) == (WRONG[line][0], True, ""), err
     assert len(err.splitlines()) == 2
     assert sorted(path.name for path in folder.iterdir() if path.name != "cache") == before
+
+
+UNREADY = {
+    "privatise queries.csv --columns=query --epsilon=3 --out=queries.csv": "another file is there",
+    "privatise queries.csv --columns=query --epsilon=3 --out=none/x.csv": "there is no such folder",
+    "privatise nothing.csv --columns=query --epsilon=3": "there is no such file",
+    "privatise queries.csv --columns=title --epsilon=3": "it has no column title",
+    "certify --epsilon=3 --out=queries.csv": "another file is there",
+    "certify --epsilon=3 --out=none/x.json": "there is no such folder",
+    "pack glove.txt --out=queries.csv": "another file is there",
+    "pack glove.txt --out=none/x.npz": "there is no such folder",
+    "aim queries.csv --text=query --label=id --out=queries.csv": "another file is there",
+    "aim queries.csv --text=title --label=id --out=x.npz": "it has no column title",
+    "aim nothing.csv --text=query --label=id --out=x.npz": "there is no such file",
+    "hierarchy . --out=queries.csv": "another file is there",
+    "hierarchy . --out=none/x.npz": "there is no such folder",
+}
+
+
+@pytest.mark.parametrize("line", UNREADY)
+def test_paths_are_looked_at_before_anything_is_measured(line: str, passbox: Typed, folder: Path) -> None:
+    """These vectors cannot be read: whoever gets to them says so."""
+    (folder / "broken.npz").write_bytes(b"")
+    before = sorted(path.name for path in folder.iterdir())
+    vectors = [] if line.split()[0] in ("pack", "hierarchy") else ["--vectors=broken.npz"]
+    code, out, err = passbox("text", *line.split(), *vectors)
+    assert (code, out) == (3, "")
+    assert UNREADY[line] in err
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_a_certificate_asked_for_alike_may_be_made_again(passbox: Typed, folder: Path) -> None:
+    asked = ("certify", "--out=c.json", "--vectors=glove.txt", "--table=200", "--crowd=1")
+    assert passbox("text", *asked, "--epsilon=3")[0] == 0
+    made = (folder / "c.json").read_bytes()
+    assert passbox("text", *asked, "--epsilon=3")[0] == 0
+    code, _, err = passbox("text", *asked, "--epsilon=4")
+    assert (code, "another file is there" in err) == (3, True)
+    assert (folder / "c.json").read_bytes() == made
 
 
 def test_a_certificate_that_promises_too_much_is_refused(passbox: Typed, folder: Path) -> None:
