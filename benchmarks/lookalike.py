@@ -29,19 +29,23 @@ from sklearn.metrics import roc_auc_score
 
 from passbox.dp import mechanisms
 from passbox.dp.accounting import rho_within
-from passbox.dp.aggregate import Statistic
-from passbox.dp.budget import Budget, Delta, Epsilon
+from passbox.dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED, Statistic, histogram
+from passbox.dp.budget import Budget, Delta, Epsilon, Rho
 from passbox.dp.noisy import Noisy, Receipt
 from passbox.dp.scale import SCALE_UNIT, smallest_scale
+from passbox.modelling.boosting import Counts
+from passbox.modelling.contest import LEARNERS, contest
 from passbox.modelling.draw import Draw
-from passbox.modelling.features import Encoder
-from passbox.modelling.lookalike import SeedGLM
+from passbox.modelling.features import Encoder, Number, Ordinal
+from passbox.modelling.groups import MOST_GROUPS, group, how_many
+from passbox.modelling.lookalike import SeedGLM, fit
 from passbox.modelling.person import DPGAM
+from passbox.policies.jobs.lookalike import GROUPS_SHARE
 
 
-def drawing(epsilon: float) -> Draw:
-    """The product's noise at the price of a job of this epsilon, without a ledger."""
-    rho = rho_within(Budget(Epsilon(epsilon), Delta(DELTA)))
+def drawing(epsilon: float, parts: int = 1, of: int = 1) -> Draw:
+    """The product's noise at so many parts of the price of a job of this epsilon, without a ledger."""
+    rho = Rho(rho_within(Budget(Epsilon(epsilon), Delta(DELTA))) * parts // of)
 
     def draw(statistic: Statistic) -> Noisy:
         scale = smallest_scale(statistic.l2_squared, rho)
@@ -55,6 +59,21 @@ def membership(people: People, train: Mask, epsilon: float, _seed: int, _setting
     design = Encoder.from_owner(people.table.filter(train), people.declared).encode(people.table)
     model = SeedGLM().fit_drawn(design.take(train), people.label[train], drawing(epsilon))
     return model.score(design)
+
+
+def compared(people: People, train: Mask, epsilon: float, _seed: int, _settings: Settings) -> Scores:
+    """As a job that names all learners: three quarters of the price for moments, one for counts by group."""
+    design = Encoder.from_owner(people.table.filter(train), people.declared).encode(people.table)
+    seen, matched = design.take(train), people.label[train]
+    ordered = [isinstance(kind, Number | Ordinal) for kind in people.declared]
+    sums = drawing(epsilon, GROUPS_SHARE - 1, GROUPS_SHARE)(seen.moments(matched))
+    rho = Rho(rho_within(Budget(Epsilon(epsilon), Delta(DELTA))) // GROUPS_SHARE)
+    sigma = smallest_scale(COUNT_L2_SQUARED, rho) / SCALE_UNIT / 2**COUNT_BITS
+    dealt = group(seen, fit(seen, sums), ordered, how_many(seen.rows, sigma**2))
+    counts = drawing(epsilon, 1, GROUPS_SHARE)(histogram(dealt, matched, MOST_GROUPS))
+    kept = Counts(dealt, counts.real[: int(dealt.max()) + 1], sigma**2)
+    standings = contest(seen, sums, ordered, kept, LEARNERS)
+    return next(each.model for each in standings if each.won).score(design)
 
 
 def person(people: People, train: Mask, epsilon: float, _seed: int, _settings: Settings) -> Scores:
@@ -75,6 +94,7 @@ def whole(learn: Callable[..., Scores]) -> Callable[..., Scores]:
 OURS = (
     ("passbox membership", "membership", membership),
     ("passbox membership, whole job", "membership", whole(membership)),
+    ("passbox membership, learners compared", "membership", compared),
     ("passbox person", "person", person),
     ("passbox person, whole job", "person", whole(person)),
 )

@@ -6,7 +6,10 @@ Three in ten seeds are among the people. Each contender works in a process of it
 are its own, without what it takes to load libraries.
 
     csv        two CSV files of e-mails to the number of matches, all by one rule (uid2@1). passbox reads, checks,
-               normalises, hashes, keys, merges and matches; the engines read, normalise, hash without a key, and join.
+               normalises, hashes, keys, merges and matches in one process, with nothing sealed and nothing stored; the
+               engines read, normalise, hash without a key, and join.
+    whole way  the same files through `prepare` (sealed, signed, with what stays at home), `submit` and `match`: all
+               two parties and a room do.
     submitted  two lists at rest to a match at rest. passbox reads encrypted 128-bit handles, verifies both halves and
                writes an encrypted answer both ways round; duckdb joins one plain column of u64 and counts.
     disk       bytes a handle at rest, beside hex strings in Parquet (duckdb's and pyarrow's default, and zstd).
@@ -31,147 +34,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 from identifiers import RULE, emails
+from matching_data import NOW, found, handles, take_in, write_csv
 
 CAP = "2GB"
-NOW = datetime(2027, 1, 10, 12, tzinfo=UTC)
-PARTIES = {"publisher": "publisher", "advertiser": "advertiser", "host": "operator"}
-CONTRACT = """
-version = 1
-name = "bench"
-purpose = "measure"
-expires = 2027-06-30
-[room]
-operator = "host"
-name = "rooms.example/bench"
-seal = "{seal}"
-checkpoint = "{checkpoint}"
-{parties}
-[match]
-keys = ["email"]
-scheme.email = "uid2@1"
-rule = "own-best"
-[dataset.people]
-owner = "publisher"
-protects = "person"
-identifiers.email = "raw"
-budget = {{ epsilon = 3.0, delta = 1e-10 }}
-[dataset.seeds]
-owner = "advertiser"
-protects = "membership"
-identifiers.email = "raw"
-budget = {{ epsilon = 3.0, delta = 1e-9 }}
-[rules]
-smallest_seed = 100
-smallest_audience = 200
-allow = [{{ job = "overlap", ask = ["publisher"], recipients = ["publisher"] }}]
-"""
-
-
-# -- what is measured on -----------------------------------------------------------------------------------------------
-
-
-def write_csv(path: Path, start: int, rows: int) -> None:
-    schema = pa.schema([("email", pa.large_string())])
-    with pcsv.CSVWriter(path, schema) as file:
-        for at in range(start, start + rows, 1_000_000):
-            part = emails(at, min(at + 1_000_000, start + rows))
-            file.write_table(pa.table({"email": part}, schema=schema))
-
-
-def found(folder: Path) -> Path:
-    """A room in which all have signed."""
-    from passbox.cleanroom.cards import read_card
-    from passbox.cleanroom.foundation import create_room
-    from passbox.cleanroom.keys import open_keys
-    from passbox.cleanroom.newkeys import make
-    from passbox.policies.agreement import read_agreement, signature_path
-    from passbox.policies.contract import parse
-    from passbox.policies.share import new_share, share_path, signed_share
-    from passbox.policies.sign import signer_of
-
-    for name, role in PARTIES.items():
-        make(folder, name, role, None, "rooms.example/bench" if role == "operator" else None)
-    cards = {name: read_card(folder / f"{name}.party.toml", "party") for name in PARTIES}
-    parties = "\n".join(
-        f'[party.{name}]\nrole = "{PARTIES[name]}"\nsign = "{card["sign"]}"\nseal = "{card["seal"]}"'
-        for name, card in cards.items()
-    )
-    room = read_card(folder / "host.room.toml", "room")
-    path = folder / "contract.toml"
-    path.write_text(CONTRACT.format(seal=room["seal"], checkpoint=room["checkpoint"], parties=parties))
-    contract, data = parse(path.read_bytes()), path.read_bytes()
-    for name in PARTIES:
-        sign = signer_of(open_keys(folder / f"{name}.keys").signing(lambda: b""))
-        signature_path(path, name).write_text(sign(data, "passbox-contract"))
-        if name in contract.data_parties:
-            share_path(path, name).write_text(signed_share(new_share(contract, data, name), sign))
-    create_room(folder / "room", read_agreement(path), open_keys(folder / "host.keys"), lambda: NOW)
-    return folder / "room"
-
-
-def handles(rows: int, parts: int, seed: int) -> Iterator[np.ndarray]:
-    """Random handles that ascend, part by part: (rows of the part, 2) u64."""
-    rng = np.random.default_rng(seed)
-    shift = np.uint64(parts.bit_length() - 1)
-    for part in range(parts):
-        count = rows // parts + (part < rows % parts)
-        pairs = rng.integers(0, 2**64, (count, 2), dtype=np.uint64)
-        if parts > 1:
-            pairs[:, 0] = (pairs[:, 0] >> shift) | (np.uint64(part) << (np.uint64(64) - shift))
-        yield pairs[np.argsort(pairs[:, 0])]
-
-
-def both(people: int, seeds: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The two sides, part by part; three in ten seeds are people."""
-    parts = 1
-    while people > parts * 2_000_000:
-        parts *= 2
-    rng = np.random.default_rng(5)
-    for theirs, ours in zip(handles(people, parts, 1), handles(seeds, parts, 2), strict=True):
-        shared = min(len(ours) * 3 // 10, len(theirs))
-        ours[rng.choice(len(ours), shared, replace=False)] = theirs[rng.choice(len(theirs), shared, replace=False)]
-        yield theirs, ours[np.argsort(ours[:, 0])]
-
-
-def take_in(folder: Path, people: int, seeds: int) -> None:
-    """Both lists in a room, as `submit` leaves them; and the plain columns that others join."""
-    from passbox.cleanroom.bundle import Bundle, Manifest
-    from passbox.cleanroom.flat import BATCH
-    from passbox.cleanroom.intake import Intake
-    from passbox.cleanroom.layout import layout_of
-    from passbox.cleanroom.room import open_room
-
-    room = open_room(found(folder), lambda: NOW)
-    for at, (name, rows) in enumerate((("people", people), ("seeds", seeds))):
-        owner = room.contract.dataset[name].owner
-        facts = {"contract": room.agreement.digest, "room": "rooms.example/bench", "dataset": name, "owner": owner}
-        manifest = Manifest(
-            format="passbox bundle v1", **facts, made=NOW, expires=datetime(2027, 6, 30, tzinfo=UTC),
-            shares="0" * 64, rows=rows, data_sha256="0" * 64,
-        )  # fmt: skip
-        schema = pa.schema([("k", pa.uint64()), ("k2", pa.uint64())])
-
-        def fill(shelf: Any, at: int = at, name: str = name, rows: int = rows, schema: Any = schema) -> None:
-            intake = Intake(shelf, layout_of(room.contract, name), schema, rows)
-            with pq.ParquetWriter(folder / f"{name}.k.parquet", schema.remove(1)) as plain:
-                for pair in both(people, seeds):
-                    table = pa.table([pair[at][:, 0], pair[at][:, 1]], schema=schema)
-                    plain.write_table(table.select(["k"]))
-                    for batch in table.to_batches(BATCH):
-                        intake.take(batch)
-            intake.finish(lambda: None)
-
-        room.keep(Bundle(folder / name, manifest, manifest.model_dump_json().encode(), ""), fill)
 
 
 # -- contenders: each gives what is timed, and what it must give ------------------------------------------------------
@@ -194,6 +67,34 @@ def ours_csv(folder: Path) -> Work:
         return Handles(made.column("k").to_numpy(), made.column("k2").to_numpy())
 
     return lambda: int((look_up(side("seeds"), side("people")) >= 0).sum())  # both ascend, as they are submitted
+
+
+def ours_whole_way(folder: Path) -> Work:
+    from passbox.cleanroom.keys import open_keys
+    from passbox.cleanroom.matched import match, read_match
+    from passbox.cleanroom.prepare import Task, prepare
+    from passbox.cleanroom.room import open_room
+    from passbox.cleanroom.signing import read_shares
+    from passbox.cleanroom.submit import submit
+    from passbox.policies.sign import signer_of
+
+    place = folder / "whole way"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    room = open_room(found(place), lambda: NOW)
+    shares = read_shares(place / "contract.toml", room.contract)
+
+    def work() -> Callable[[], int]:
+        for name, owner in (("people", "publisher"), ("seeds", "advertiser")):
+            keys = open_keys(place / f"{owner}.keys")
+            task = Task(folder / f"{name}.csv", room.agreement, name, place / f"{name}.bundle")
+            prepare(task, keys, signer_of(keys.signing(lambda: b"")), shares, NOW)
+            submit(room, task.out)
+        match(room)
+        held = room.datasets()
+        return lambda: int(read_match(room, held["people"], held["seeds"]).sum())
+
+    return work
 
 
 def duckdb_csv(folder: Path) -> Work:
@@ -317,6 +218,7 @@ print(json.dumps({{**took, "peak_mib": matching.peak_mib()}}))
 
 CONTENDERS: dict[str, tuple[str, Callable[[Path], Work]]] = {
     "csv: passbox": ("", ours_csv),
+    "csv: passbox, whole way": ("", ours_whole_way),
     "csv: duckdb": ("duckdb", duckdb_csv),
     "csv: polars": ("polars_hash", polars_csv),
     "submitted: passbox": ("", ours_submitted),
@@ -327,6 +229,8 @@ CONTENDERS: dict[str, tuple[str, Callable[[Path], Work]]] = {
 RATIOS = {
     "csv, of duckdb": ("csv: passbox", "csv: duckdb", 0.6),
     "csv, of polars": ("csv: passbox", "csv: polars", 0.45),
+    "whole way, of duckdb's csv": ("csv: passbox, whole way", "csv: duckdb", math.nan),
+    "whole way, of polars' csv": ("csv: passbox, whole way", "csv: polars", math.nan),
     "submitted, of duckdb": ("submitted: passbox", "submitted: duckdb", 1.3),
     "at rest, of plain zstd": ("at rest: passbox", "at rest: plain zstd", 1.3),
 }
@@ -341,7 +245,7 @@ def one(name: str, folder: Path) -> dict[str, Any]:
     if name == "submit":
         return dict(ours_submit(folder)())
     work = CONTENDERS[name][1](folder)
-    if name == "csv: passbox":
+    if name.startswith("csv: passbox"):
         _compile()
     cpu, wall = time.process_time(), time.perf_counter()
     given = work()
@@ -444,7 +348,8 @@ def show(measured: dict[str, Any]) -> None:
     if each := measured["submit"]:
         print(f"  {'submit a bundle of people':<26}{each['cpu']:9.2f}{each['wall']:9.2f}{each['peak_mib']:9.0f} MiB")
     for label, each in measured["ratios"].items():
-        print(f"  {label:<26}{each['ratio']:9.2f}x  (at most {each['most']:g})")
+        most = f"  (at most {each['most']:g})" if each["most"] == each["most"] else ""
+        print(f"  {label:<26}{each['ratio']:9.2f}x{most}")
     sizes = measured["bytes_a_row"]
     print("  bytes a row: " + ", ".join(f"{name} {size:.1f}" for name, size in sizes.items()))
     print("  of hex: " + ", ".join(f"{n} {sizes['passbox'] / s:.2f}x" for n, s in sizes.items() if n.startswith("hex")))

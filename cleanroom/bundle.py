@@ -22,7 +22,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
+import shutil
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -40,7 +43,7 @@ from ..dp.text.statement import PrivateColumn
 from ..policies.contract import Name, Origin
 from ..policies.sign import Signer
 from .files import replacing
-from .flat import LARGEST_ROW, NotFlat, read_batches, write_flat
+from .flat import LARGEST_ROW, NotFlat, flat_pieces, read_batches
 from .unseal import NotSealed, OtherBytes, unsealed
 
 MEMBERS = ("manifest.json", "manifest.json.sig", "data.arrow.age")
@@ -108,49 +111,99 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A bundle's parts, not yet on disk."""
+    """A bundle's parts, not yet at its place. sealed: a file without a name that holds the sealed table."""
 
     manifest: Manifest
-    parts: tuple[bytes, bytes, bytes]
+    manifest_bytes: bytes
+    signature: str
+    sealed: IO[bytes]
 
     @property
     def digest(self) -> str:
         """As `Bundle.digest`."""
-        return hashlib.sha256(self.parts[0]).hexdigest()
+        return hashlib.sha256(self.manifest_bytes).hexdigest()
 
     def write(self, path: Path) -> None:
         """The zip, as it goes to the room."""
+        data = zipfile.ZipInfo(MEMBERS[2])
+        data.file_size = self.sealed.seek(0, os.SEEK_END)
+        self.sealed.seek(0)
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-            for name, data in zip(MEMBERS, self.parts, strict=True):
-                archive.writestr(zipfile.ZipInfo(name), data)
+            archive.writestr(zipfile.ZipInfo(MEMBERS[0]), self.manifest_bytes)
+            archive.writestr(zipfile.ZipInfo(MEMBERS[1]), self.signature)
+            with archive.open(data, "w") as member:
+                shutil.copyfileobj(self.sealed, member, _PIECE)
 
 
-def pack(table: pa.Table, label: Label, seal: str, sign: Signer) -> Packed:
-    """Seal a table to the room, and sign it."""
-    sealed = pyrage.encrypt(write_flat(table), [pyrage.x25519.Recipient.from_str(seal)])
-    manifest = Manifest(
-        format="passbox bundle v1",
-        contract=label.contract,
-        room=label.room,
-        dataset=label.dataset,
-        owner=label.owner,
-        made=label.made,
-        expires=label.expires,
-        shares=label.shares,
-        rows=table.num_rows,
-        data_sha256=hashlib.sha256(sealed).hexdigest(),
-        private=label.private,
-    )
-    text = manifest.model_dump_json(indent=2, exclude=None if label.private else {"private"}).encode() + b"\n"
-    return Packed(manifest, (text, sign(text, "passbox-bundle").encode(), sealed))
+@contextmanager
+def packed(table: pa.Table, label: Label, seal: str, sign: Signer, folder: Path) -> Iterator[Packed]:
+    """Seal a table to the room, a batch at a time, and sign it. folder: where there is room for the sealed table, which
+    is gone with the block. Errors: OSError."""
+    with tempfile.TemporaryFile(dir=folder) as sealed:
+        sink = _Hashed(sealed)
+        try:
+            pyrage.encrypt_io(_Pieces(flat_pieces(table)), sink, [pyrage.x25519.Recipient.from_str(seal)])
+            sealed.flush()
+        except pyrage.EncryptError as error:
+            raise sink.fault or error from None
+        manifest = Manifest(
+            format="passbox bundle v1",
+            contract=label.contract,
+            room=label.room,
+            dataset=label.dataset,
+            owner=label.owner,
+            made=label.made,
+            expires=label.expires,
+            shares=label.shares,
+            rows=table.num_rows,
+            data_sha256=sink.digest(),
+            private=label.private,
+        )
+        text = manifest.model_dump_json(indent=2, exclude=None if label.private else {"private"}).encode() + b"\n"
+        yield Packed(manifest, text, sign(text, "passbox-bundle"), sealed)
+
+
+class _Pieces:
+    """Pieces, to be read as a stream."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._held = pieces, memoryview(b"")
+
+    def read(self, size: int = -1) -> bytes:
+        if not self._held:
+            self._held = memoryview(next(self._pieces, b""))
+        size = len(self._held) if size < 0 else size
+        given, self._held = self._held[:size], self._held[size:]
+        return bytes(given)
+
+
+class _Hashed:
+    """Writes, and knows the digest of what was written, and a disk that failed."""
+
+    def __init__(self, sink: IO[bytes]) -> None:
+        self._sink, self._hash = sink, hashlib.sha256()
+        self.fault: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        self._hash.update(data)
+        try:
+            return self._sink.write(data)
+        except OSError as error:
+            self.fault = error
+            raise
+
+    def flush(self) -> None:
+        self._sink.flush()
+
+    def digest(self) -> str:
+        return self._hash.hexdigest()
 
 
 def write_bundle(path: Path, table: pa.Table, label: Label, seal: str, sign: Signer) -> Manifest:
     """Pack a table, and put the bundle at `path`, whole or not at all."""
-    packed = pack(table, label, seal, sign)
-    with replacing(path) as temporary:
-        packed.write(temporary)
-    return packed.manifest
+    with packed(table, label, seal, sign, path.parent) as bundle, replacing(path) as temporary:
+        bundle.write(temporary)
+    return bundle.manifest
 
 
 _ZIP_FAULTS = (

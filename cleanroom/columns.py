@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ..policies.contract import (
-    CategoryColumn,
+    ChoiceColumn,
     Column,
     DateColumn,
     FlagColumn,
@@ -118,7 +118,7 @@ Faults = dict[str, NDArray[np.bool_]]
 def _read(name: str, column: pa.ChunkedArray, declared: Column, key: bytes) -> tuple[pa.Array, Faults, int]:
     if isinstance(declared, NumberColumn):
         return (*_numbers(name, column, declared), 0)
-    if isinstance(declared, CategoryColumn):
+    if isinstance(declared, ChoiceColumn):
         return (*_categories(name, column, declared), 0)
     if isinstance(declared, FlagColumn):
         return (*_flags(name, column), 0)
@@ -151,7 +151,7 @@ def _numbers(name: str, column: pa.ChunkedArray, declared: NumberColumn) -> tupl
     return numbers.to_arrow().cast(pa.float64()), faults
 
 
-def _categories(name: str, column: pa.ChunkedArray, declared: CategoryColumn) -> tuple[pa.Array, Faults]:
+def _categories(name: str, column: pa.ChunkedArray, declared: ChoiceColumn) -> tuple[pa.Array, Faults]:
     series = _text(name, column)
     unknown = (series.is_not_null() & ~series.is_in(declared.values)).to_numpy()
     return series.to_arrow().cast(pa.string()), {"value not declared": unknown}
@@ -318,6 +318,7 @@ def _all(fine: pa.ChunkedArray) -> bool:
 _TYPES = {
     "number": pa.float64(),
     "category": pa.string(),
+    "ordinal": pa.string(),
     "set": pa.list_(pa.string()),
     "flag": pa.float64(),
     "date": pa.float64(),

@@ -42,13 +42,55 @@ class NotFlat(Exception):
 
 
 def write_flat(table: pa.Table) -> bytes:
-    """The table as bytes. Its columns are of `TYPES`; what its schema says besides is left out."""
+    """The table as bytes, all at once. As `flat_pieces`."""
+    return b"".join(flat_pieces(table))
+
+
+def flat_pieces(table: pa.Table) -> Iterator[bytes]:
+    """The table as bytes, a batch at a time. Its columns are of `TYPES`; what its schema says besides is left out."""
     bare = pa.Table.from_arrays(table.columns, names=table.column_names)
-    sink = io.BytesIO()
+    sink = _Sink()
     with ipc.new_file(sink, bare.schema, options=ipc.IpcWriteOptions(compression=None)) as file:
         for at in range(0, bare.num_rows, BATCH):
             file.write_table(bare.slice(at, BATCH).combine_chunks())
-    return sink.getvalue()
+            yield sink.taken()
+    yield sink.taken()
+
+
+class _Sink:
+    """What was written since it was last taken."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._at, self._pieces = 0, list[bytes]()
+
+    def write(self, data: bytes) -> int:
+        self._pieces.append(bytes(data))
+        self._at += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._at
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        self.closed = True
+
+    def writable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return False
+
+    def taken(self) -> bytes:
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
 
 
 def read_flat(data: bytes, rows: int) -> pa.Table:

@@ -18,6 +18,7 @@ from ..policies.check import Allowed, Refused, check
 from ..policies.price import delta_of_job
 from ..policies.request import Request
 from ..policies.sentences import names
+from .few import too_few
 from .measure.kinds import MEASURES, shape_of
 from .measure.measure import Planned
 from .room import Room
@@ -130,7 +131,7 @@ class Plan:
     person's presence, as its AUC, at this job's ε and at others. largest: the largest ε at which a job of this kind
     fits now; largest_cosigned: the same once a witness has cosigned all there is; None where the contract names no
     witness. notes: what the numbers leave out, by the bounds that were declared and asked. selections: what showing
-    keys that nobody listed costs, of the accounts that pay.
+    keys that nobody listed costs, of the accounts that pay. warnings: what deserves a second look before it is run.
     """
 
     allowed: Allowed
@@ -142,6 +143,7 @@ class Plan:
     paid: bool
     notes: tuple[str, ...] = ()
     selections: tuple[SelectionCost, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def unaffordable(self) -> Unaffordable | SelectionSpent | None:
         """Why it does not fit, first by what no cosigning would mend; None where it fits."""
@@ -163,6 +165,7 @@ def plan(room: Room, request: Request) -> Plan:
     with room.ledger() as ledger:
         _refuse_used(ledger, allowed)
         _refuse_other_readers(ledger, allowed)
+        _refuse_other_learners(ledger, allowed)
         accounts = ledger.accounts()
         due, selections = _due(ledger, allowed), _selections(room, ledger, allowed, accounts)
         paid = all(ledger.paid(purchase) is not None for purchase in allowed.purchases)
@@ -178,7 +181,12 @@ def plan(room: Room, request: Request) -> Plan:
         paid,
         MEASURES[allowed.request.job.kind].said(room, allowed),
         selections,
+        (*allowed.warnings, *_few(room, allowed)),
     )
+
+
+def _few(room: Room, allowed: Allowed) -> tuple[str, ...]:
+    return too_few(room.contract, allowed, {name: held.rows for name, held in room.submitted().items()})
 
 
 def _refuse_used(ledger: Ledger, allowed: Allowed) -> None:
@@ -205,13 +213,27 @@ def _refuse_other_readers(ledger: Ledger, allowed: Allowed) -> None:
         )
 
 
+def _refuse_other_learners(ledger: Ledger, allowed: Allowed) -> None:
+    """One charge pays for one look at those held out: of the model that was best then. Errors: Refused."""
+    for purchase in allowed.purchases:
+        looked = ledger.covered_by(purchase.beside) if purchase.beside else None
+        if looked not in (None, purchase.key):
+            raise Refused(
+                "learners",
+                "other learners were compared at this epsilon before, and one charge pays for one look at the held out",
+                "name the same learners in the same order, or ask another epsilon",
+            )
+
+
 def _due(ledger: Ledger, allowed: Allowed) -> list[tuple[Charge, Rho]]:
-    """Every charge of a job, and what of it is still to be paid: a new reader pays only for what is newly exposed."""
-    return [
-        (charge, charge.rho if charge in ledger.due(purchase) else Rho(0))
-        for purchase in allowed.purchases
-        for charge in purchase.charges
-    ]
+    """What of a job is still to be paid by each account: a new reader pays only for what is newly exposed."""
+    due: dict[str, tuple[Charge, Rho]] = {}
+    for purchase in allowed.purchases:
+        owed = ledger.due(purchase)
+        for charge in purchase.charges:
+            before = due.get(charge.account, (charge, Rho(0)))[1]
+            due[charge.account] = charge, Rho(before + (charge.rho if charge in owed else 0))
+    return list(due.values())
 
 
 def _selections(

@@ -22,7 +22,7 @@ from ..policies.agreement import Agreement
 from ..policies.check import refuse_expired
 from ..policies.share import open_shares, shares_digest
 from ..policies.sign import Signer, parse_public_key
-from .bundle import BadBundle, Label, Packed, open_bundle, pack
+from .bundle import BadBundle, Label, Packed, open_bundle, packed
 from .certified import privatised
 from .doubts import doubts, refuse_large_delta
 from .dummies import refuse_padding
@@ -113,23 +113,22 @@ def prepare(task: Task, keys: Keys, sign: Signer, shares: Mapping[str, str], now
     digest = shares_digest({party: shares[party] for party in task.agreement.contract.data_parties})
     label = _label(task, digest, now, private)
     tokens = _tokens(task, kept, laid)
-    packed = pack(laid.with_tokens(tokens), label, task.agreement.contract.room.seal, sign)
-    keep(keys, sketch)  # before the bundle: a list that is out is remembered
-    _write(task, packed, Home(_stays(task, laid, tokens), made_from, packed.digest))
+    seal, table = task.agreement.contract.room.seal, laid.with_tokens(tokens)
+    with packed(table, label, seal, sign, task.out.parent) as bundle:
+        keep(keys, sketch)  # before the bundle: a list that is out is remembered
+        _write(task, bundle, Home(_stays(task, laid, tokens), made_from, bundle.digest))
     return _done(laid.report, task, written=True)
 
 
 def _sketch(task: Task, keys: Keys, laid: Records) -> Sketch:
     contract = task.agreement.contract
-    best = laid.best()
-    smallest = smallest_of(keys, best)
     return Sketch(
         contract=task.agreement.digest,
         contract_name=contract.name,
         dataset=task.dataset,
         kind=contract.kind,
-        people=len(best),
-        smallest=smallest,
+        people=laid.people,
+        smallest=smallest_of(keys, laid.best()),
     )
 
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from ..dp.text.certificate import table_digest
 from ..dp.text.statement import PrivateColumn
-from ..policies.contract import CategoryColumn, DatasetRule, SetColumn
+from ..policies.contract import ChoiceColumn, DatasetRule, SetColumn
 from .bundle import Manifest
 
 _EUCLID = "Euclidean distance"
@@ -33,7 +33,7 @@ def declared_values(rule: DatasetRule) -> Mapping[str, Declared]:
     return {
         name: (tuple(column.values), column.at_most if isinstance(column, SetColumn) else 1)
         for name, column in rule.columns.items()
-        if isinstance(column, CategoryColumn | SetColumn)
+        if isinstance(column, ChoiceColumn | SetColumn)
     }
 
 

@@ -42,6 +42,7 @@ CLAUSES = frozenset(
         "epsilon",
         "expires",
         "known",
+        "learners",
         "membership",
         "name",
         "people",

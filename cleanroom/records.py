@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -99,14 +99,15 @@ class Brought:
 class Records:
     """Records as they go into a bundle, in order. own: the owner's IDs, if it has any; columns: as declared.
 
-    handles: the columns of the keys. best: gives (people, 32) uint8, the digest of each one's best identifier, which
-    stays at home.
+    handles: the columns of the keys. people: how many people they are of. best: gives the digest of each one's best
+    identifier, which stays at home: (people, 32) uint8, piece by piece.
     """
 
     handles: pa.Table
     own: pa.ChunkedArray | None
     columns: pa.Table
-    best: Callable[[], NDArray[np.uint8]]
+    people: int
+    best: Callable[[], Iterator[NDArray[np.uint8]]]
     report: Prepared
 
     def known_from(self, lists: Sequence[Returned]) -> Records:
@@ -118,7 +119,7 @@ class Records:
         people = Handles(self.handles.column("k").to_numpy(), self.handles.column("k2").to_numpy())
         made = with_dummies(people, rows, secret)
         keyed = pa.table({"k": made.k, "k2": made.k2})
-        return Records(keyed, None, pa.table({}), self.best, padded(self.report, rows))
+        return Records(keyed, None, pa.table({}), self.people, self.best, padded(self.report, rows))
 
     def with_tokens(self, tokens: pa.Array | pa.ChunkedArray | None) -> pa.Table:
         """The bundle's table."""
@@ -154,6 +155,8 @@ def records(brought: Brought, key: Keyer, secret: bytes) -> Records:
     own, nameless = _own_ids(brought.rule, source)
     known = np.any([each.accepted for each in hashed.values()], axis=0)
     read = read_columns(source, brought.rule.columns, known & ~nameless, secret)
+    rows_read = source.num_rows
+    del source  # raw values are the most of what is in memory, and nothing needs them any more
     keyed = {kind: _Keyed.of(each, key, read.accepted) for kind, each in hashed.items()}
     if brought.rule.rows == "events":
         return _events(brought, names, hashed, keyed, read, secret)
@@ -169,7 +172,7 @@ def records(brought: Brought, key: Keyer, secret: bytes) -> Records:
     rejects |= {"every identifier is another person's": found.bare}
     rejects |= {f"{brought.rule.id}: an ID of another person": len(named) - int(named.sum())}
     report = Prepared(
-        read=source.num_rows,
+        read=rows_read,
         rows=len(at),
         merged=found.merged,
         cut=read.cut,
@@ -180,7 +183,7 @@ def records(brought: Brought, key: Keyer, secret: bytes) -> Records:
     )
     table = _handle_columns(brought.layout, keyed, found, at)
     own = None if own is None else own.take(rows)
-    return Records(table, own, read.table.take(rows), lambda: _best_digests(hashed, keyed, found, at), report)
+    return Records(table, own, read.table.take(rows), len(at), lambda: _best_digests(hashed, keyed, found, at), report)
 
 
 def _events(
@@ -208,7 +211,8 @@ def _events(
     )
     table = pa.table({"k": mine.handles.k[found.at], "k2": mine.handles.k2[found.at]})
     columns = read.table.take(pa.array(mine.row[found.at]))
-    return Records(table, None, columns, lambda: digests_of.values[mine.row[found.first]], report)
+    best = digests_of.values[mine.row[found.first]]
+    return Records(table, None, columns, len(best), lambda: iter([best]), report)
 
 
 # -- identifiers -------------------------------------------------------------------------------------------------------
@@ -260,15 +264,21 @@ def _refused_rows(every: Mapping[str, Digests], known: NDArray[np.bool_]) -> int
 
 def _best_digests(
     hashed: Mapping[str, Digests], keyed: Mapping[str, _Keyed], found: Persons, at: NDArray[np.int64]
-) -> NDArray[np.uint8]:
-    best = np.zeros((len(at), 32), dtype=np.uint8)
-    known = np.zeros(len(at), dtype=np.bool_)
-    for kind, each in hashed.items():
-        place = found.place[kind][at]
-        mine = (place >= 0) & ~known
-        best[mine, : each.values.shape[1]] = each.values[keyed[kind].row[place[mine]]]
-        known |= mine
-    return best
+) -> Iterator[NDArray[np.uint8]]:
+    for begin in range(0, len(at), _PIECE):
+        people = at[begin : begin + _PIECE]
+        best = np.zeros((len(people), 32), dtype=np.uint8)
+        known = np.zeros(len(people), dtype=np.bool_)
+        for kind, each in hashed.items():
+            place = found.place[kind][people]
+            mine = (place >= 0) & ~known
+            best[mine, : each.values.shape[1]] = each.values[keyed[kind].row[place[mine]]]
+            known |= mine
+        yield best
+
+
+_PIECE = 2**16
+"""People whose digests are looked at together."""
 
 
 # -- persons -----------------------------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ from .files import sweep, write
 from .intake import Shelf
 from .layout import PART, file_name
 from .partition import partitions
+from .progress import Progress, quietly
 from .store import Store
 
 Clock = Callable[[], datetime]
@@ -85,11 +86,15 @@ def public(digest: str, manifest: Manifest) -> Submitted:
 
 @dataclass(frozen=True)
 class Room:
-    """An open room. Every command opens it anew, and with it checks every signature of the contract."""
+    """An open room. Every command opens it anew, and with it checks every signature of the contract.
+
+    progress: told how far long work has come.
+    """
 
     path: Path
     agreement: Agreement
     clock: Clock = now
+    progress: Progress = quietly
 
     @property
     def contract(self) -> Contract:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,14 +58,16 @@ class Returned:
     share: float
 
 
-def smallest_of(keys: Keys, digests: NDArray[np.uint8]) -> list[int]:
-    """The sketch of people. digests: (n, 32) SHA-256 of each identifier, normalised; n at least 1."""
-    blocks = np.ascontiguousarray(digests[:, :16]).tobytes()
+def smallest_of(keys: Keys, digests: Iterable[NDArray[np.uint8]]) -> list[int]:
+    """The sketch of people. digests: SHA-256 of each identifier, normalised; (n, 32), piece by piece."""
     # one block a person: a keyed permutation of what is a hash already, so that equal blocks are equal people
     encryptor = Cipher(algorithms.AES(_secret(keys)), modes.ECB()).encryptor()  # noqa: S305
-    mixed = np.frombuffer(encryptor.update(blocks), dtype="<u8")[::2]
-    values = np.unique(np.partition(mixed, KEPT)[:KEPT] if len(mixed) > KEPT else mixed)
-    return [int(value) for value in values]
+    least = np.empty(0, dtype=np.uint64)
+    for piece in digests:
+        blocks = encryptor.update(np.ascontiguousarray(piece[:, :16]).tobytes())
+        mixed = np.concatenate([least, np.frombuffer(blocks, dtype="<u8")[::2].astype(np.uint64)])
+        least = np.partition(mixed, KEPT)[:KEPT] if len(mixed) > KEPT else mixed
+    return [int(value) for value in np.unique(least)]
 
 
 def _secret(keys: Keys) -> bytes:

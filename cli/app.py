@@ -8,7 +8,22 @@ from typing import Annotated
 
 import typer
 
-from . import contract, demo, doctor, identifiers, job, keys, ledger, prepare, recovery, release, room, text
+from . import (
+    audit,
+    contract,
+    demo,
+    doctor,
+    identifiers,
+    job,
+    keys,
+    ledger,
+    model,
+    prepare,
+    recovery,
+    release,
+    room,
+    text,
+)
 from .help import built, help_of, path_of
 
 EXIT_CODES = (
@@ -38,10 +53,12 @@ app.add_typer(job.app, name="job")
 app.command("plan", short_help="Say what a job would cost, and whether it fits.")(job.plan)
 app.command("run", short_help="Run a signed job: check, pay, release, seal.")(job.run)
 app.add_typer(release.app, name="release")
+app.add_typer(model.app, name="model")
 app.add_typer(ledger.app, name="ledger")
 room.app.command("close")(recovery.close)
 ledger.app.command("recover")(recovery.recover)
 ledger.app.command("approve")(recovery.approve)
+app.add_typer(audit.app, name="audit")
 app.add_typer(text.app, name="text")
 app.add_typer(doctor.app, name="doctor")
 

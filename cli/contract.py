@@ -295,6 +295,8 @@ def _domain(column: Column) -> str:
         return "text, of which only what many people share can show"
     if column.kind == "category":
         return f"one of {', '.join(column.values)}"
+    if column.kind == "ordinal":
+        return f"one of {' < '.join(column.values)}"
     return f"up to {column.at_most} of {', '.join(column.values)}"
 
 

@@ -78,10 +78,10 @@ def match(
         file, contract, dataset, column, kind, scheme, arrives, country, window, raw_column, last_seen, stale_after
     )
     with working("looking"):
-        found = diagnose(asked, today())
+        found = [(each, diagnose(each, today())) for each in asked]
         mismatch = key_mismatch(bundle, contract) if bundle and contract else None
         rate = observed(overlap, _identity(key)) if overlap and key else None
-    say(_result(asked, found, mismatch, rate, bundle is not None), as_json)
+    say(_result(found, mismatch, rate, bundle is not None), as_json)
 
 
 def _identity(key: Path) -> str:
@@ -103,8 +103,9 @@ def _asked(
     raw: str | None,
     seen: str | None,
     stale_after: int,
-) -> Examined:
-    """What to look at, from a contract or from what was typed. Errors: NoRole, NoSuchDataset, those of contracts."""
+) -> list[Examined]:
+    """What to look at, from a contract or from what was typed: a key each. Errors: NoRole, NoSuchDataset, those of
+    contracts."""
     from typing import cast
 
     from ..cleanroom.diagnosis import Examined
@@ -119,36 +120,52 @@ def _asked(
             raise NoRole("a contract has several data sets", "say which one it is with `--dataset NAME`")
         known_dataset(dataset, agreed)
         rule = agreed.dataset[dataset]
-        kind = kind or next(each for each in agreed.match.keys if each in rule.identifiers)
-        if kind not in rule.identifiers:
+        if kind is not None and kind not in rule.identifiers:
             raise NoRole("the data set holds no such identifier", f"use one of {', '.join(rule.identifiers)}")
-        scheme, form = agreed.match.scheme[kind], rule.identifiers[kind]
+        carried = [each for each in agreed.match.keys if each in rule.identifiers]
+        kinds = [kind] if kind else carried[:1] if column or raw else carried  # a column is of one kind
         setting = agreed.setting(dataset)
-    elif kind is None or scheme is None:
+        return [
+            Examined(
+                file, column or each, each, agreed.match.scheme[each], rule.identifiers[each], setting, raw, seen,
+                stale_after,
+            )
+            for each in kinds
+        ]  # fmt: skip
+    if kind is None or scheme is None:
         rule_, remedy = (
             "what the list holds is not said",
             "name `--contract` and `--dataset`, or `--kind` and `--scheme`",
         )
         raise NoRole(rule_, remedy)
-    else:
-        setting = declared(scheme, kind, country, window)
-    arrived = cast(Arrives, arrives(form))
-    return Examined(file, column or kind, kind, scheme, arrived, setting, raw, seen, stale_after)
+    setting, arrived = declared(scheme, kind, country, window), cast(Arrives, arrives(form))
+    return [Examined(file, column or kind, kind, scheme, arrived, setting, raw, seen, stale_after)]
 
 
 def _result(
-    asked: Examined, found: Diagnosis, mismatch: Cause | None, rate: Observed | None, looked_at_bundle: bool
+    found: list[tuple[Examined, Diagnosis]], mismatch: Cause | None, rate: Observed | None, looked_at_bundle: bool
 ) -> Result:
-    from ..matching.doctor import likely
+    """Key by key, the best first. With several, a rate refutes nothing: who misses by one key may match by another."""
+    shown, parts, keys = rate if len(found) == 1 else None, list[Part](), list[dict[str, object]]()
+    for asked, diagnosis in found:
+        causes = [*([mismatch] if mismatch else []), *diagnosis.causes]
+        parts += _of_key(asked, diagnosis, causes, shown)
+        keys.append(_key_json(asked, diagnosis, causes, shown))
+    if looked_at_bundle and not mismatch:
+        parts.append("the bundle was keyed for this contract, with the shares beside it")
+    if rate is not None and shown is None:
+        parts += [_told(rate), "it counts people by whichever key they match, so it does not say which key misses"]
+    data = {"rows": found[0][1].rows, **keys[0], "keys": keys, "observed": asdict(rate) if rate else None}
+    return Result(data, parts, _next(rate))
 
-    causes = [*([mismatch] if mismatch else []), *found.causes]
+
+def _of_key(asked: Examined, found: Diagnosis, causes: list[Cause], rate: Observed | None) -> list[Part]:
     parts: list[Part] = [
         f"{found.rows:,} rows of {asked.kind}, {asked.arrives}, by {asked.scheme}; no other list was read"
     ]
     if causes:
-        parts.append(_table(causes, rate))
         bars = [(each.name, each.share, f"{each.share:.1%}") for each in causes[:8]]
-        parts.append(Bars("share of the list each concerns", bars))
+        parts += [_table(causes, rate), Bars("share of the list each concerns", bars)]
     else:
         parts.append("nothing in it costs matches")
     if found.recipes:
@@ -157,21 +174,24 @@ def _result(
             "how the hashes beside the raw values were made",
             Table(("scheme", "hashed", "fits"), rows, right=(2,)),
         ]
-    if looked_at_bundle and not mismatch:
-        parts.append("the bundle was keyed for this contract, with the shares beside it")
-    best = likely(causes, rate) if rate else causes
-    parts += _verdict(best, rate)
-    data = {
-        "rows": found.rows,
+    return [*parts, *_verdict(_likely(causes, rate), rate)]
+
+
+def _key_json(asked: Examined, found: Diagnosis, causes: list[Cause], rate: Observed | None) -> dict[str, object]:
+    return {
         "kind": asked.kind,
         "scheme": asked.scheme,
         "arrives": asked.arrives,
         "causes": [_as_json(each, rate) for each in causes],
-        "likely": [each.name for each in best[:3]],
+        "likely": [each.name for each in _likely(causes, rate)[:3]],
         "recipes": [asdict(each) for each in found.recipes],
-        "observed": asdict(rate) if rate else None,
     }
-    return Result(data, parts, _next(rate))
+
+
+def _likely(causes: list[Cause], rate: Observed | None) -> list[Cause]:
+    from ..matching.doctor import likely
+
+    return likely(causes, rate) if rate else causes
 
 
 def _next(rate: Observed | None) -> str:
@@ -206,17 +226,20 @@ def _gain(cause: Cause, rate: Observed | None) -> str:
 
 def _verdict(best: list[Cause], rate: Observed | None) -> list[Part]:
     if rate is not None:
-        told = f"the paid overlap: {rate.rate:.1%} match, from {rate.low:.1%} to {rate.high:.1%}"
         if not best:
             return [
-                told,
+                _told(rate),
                 "nothing in this list explains a low rate: it lies in the other list, or few people are on both",
             ]
-        return [told, f"likely: {best[0].name}, {best[0].what}"]
+        return [_told(rate), f"likely: {best[0].name}, {best[0].what}"]
     if not best:
         return []
     said = "mend first" if best[0].certain else "nothing is wrong in itself; ask first about"
     return [f"{said}: {best[0].name}, {best[0].what}"]
+
+
+def _told(rate: Observed) -> str:
+    return f"the paid overlap: {rate.rate:.1%} match, from {rate.low:.1%} to {rate.high:.1%}"
 
 
 def _as_json(cause: Cause, rate: Observed | None) -> dict[str, object]:

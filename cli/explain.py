@@ -291,6 +291,20 @@ def _simple(rule: str, message: str, hint: str, exit_code: int) -> Callable[[Any
 _WORDS: dict[str, Callable[[Any], Explanation]] = {
     # what a party brings
     "BadSource": _placed("bad-file", BAD_INPUT),
+    "BadModel": _placed("bad-model", BAD_INPUT),
+    "NotAModel": _simple("bad-model", "it is no model", "name a .model.json that `release open` wrote", BAD_INPUT),
+    "OnnxMissing": _simple(
+        "no-onnx", "ONNX files need the extra `onnx`", "`pip install 'passbox[onnx]'`, then type it again", USAGE
+    ),
+    "NotAdditive": _simple(
+        "not-additive",
+        "trees won over the additive model, and are not written as ONNX",
+        "score with the JSON file, or ask a lookalike with the learner glm alone",
+        BAD_INPUT,
+    ),
+    "NameTaken": _simple(
+        "name-taken", "a column is called like an output, log_odds or probability", "score with JSON", BAD_INPUT
+    ),
     "TooManyRejects": _rejects,
     "NothingLeft": _nothing_left,
     "ColumnMissing": _missing_columns,

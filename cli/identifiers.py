@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from .show import JsonFlag, Result, Table, say
+from .show import JsonFlag, Result, Table, Verbatim, say
 
 if TYPE_CHECKING:
     from ..matching.schemes.setting import Setting
@@ -101,11 +101,12 @@ def schemes(as_json: JsonFlag = False) -> None:
     kinds = {
         each.name: {kind: {"hash": r.hash, "encoding": r.encoding} for kind, r in each.rules.items()} for each in listed
     }
-    rows = [(each.name, ", ".join(each.rules), _hashes(each.rules), each.source) for each in listed]
+    rows = [(each.name, ", ".join(each.rules), _hashes(each.rules)) for each in listed]
+    published = [Verbatim(f"{each.name:<14}{each.source}") for each in listed]
     say(
         Result(
             {"schemes": [{"name": each.name, "source": each.source, "kinds": kinds[each.name]} for each in listed]},
-            [Table(("scheme", "kinds", "hash", "published at"), rows, whole=(0,))],
+            [Table(("scheme", "kinds", "hash"), rows, whole=(0,)), "published at", *published],
             "`passbox identifiers explain --kind email VALUE` shows what each makes of a value",
         ),
         as_json,
@@ -195,12 +196,22 @@ def _side_by_side(schemes: list[str], kind: str, text: str, setting: Setting) ->
     from ..matching.trace import outcome
 
     found = {name: outcome(name, kind, text, setting) for name in schemes}
-    groups = {each.digest for each in found.values()}
     rows = [
         (name, each.normalised or f"refused: {each.rejected}", (each.hex or "")[:16]) for name, each in found.items()
     ]
     rows.sort(key=lambda row: (row[1], row[0]))
-    told = "all schemes give one hash" if len(groups) == 1 else f"{len(groups)} different outcomes: lists hashed under "
-    told += "" if len(groups) == 1 else "schemes of different ones do not match on this value"
     data = {"kind": kind, "input": text, "schemes": {name: _fields(each) for name, each in found.items()}}
-    return Result(data, [Table(("scheme", "normalised", "hash begins"), rows, whole=(0,)), told])
+    return Result(data, [Table(("scheme", "normalised", "hash begins"), rows, whole=(0,)), _agreement(found)])
+
+
+def _agreement(found: dict[str, Outcome]) -> str:
+    """Whether lists under different schemes match on a value."""
+    hashes = {each.digest for each in found.values() if not each.rejected}
+    refuse = sum(1 for each in found.values() if each.rejected)
+    if not hashes:
+        return "all schemes refuse it: it matches nobody"
+    outcomes = len(hashes) + (refuse > 0)
+    if outcomes > 1:
+        told = f"{outcomes} different outcomes: lists hashed under schemes of different ones do not match on this value"
+        return told if len(hashes) > 1 else f"those that accept it give one hash, {refuse} of {len(found)} refuse it"
+    return "all schemes give one hash"

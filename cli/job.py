@@ -10,7 +10,7 @@ import typer
 
 from .hints import own_keys
 from .room import RoomFolder
-from .show import JsonFlag, Part, Result, Table, say, working
+from .show import JsonFlag, Part, Result, Table, progressing, say
 
 if TYPE_CHECKING:
     from ..cleanroom.job import Plan
@@ -125,7 +125,7 @@ def plan(
         parts += _explained(planned)
     then = "" if planned.unaffordable() else f"`passbox run {room} {job}`"
     data = _plan_json(planned) | ({"target": asdict(found)} if found else {})
-    say(Result(data, parts, then, warnings=planned.allowed.warnings), as_json)
+    say(Result(data, parts, then, warnings=planned.warnings), as_json)
 
 
 def _needed(found: Target, planned: Plan) -> str:
@@ -271,18 +271,20 @@ def _plan_json(planned: Plan) -> dict[str, Any]:
         "worst_case": [{"epsilon": epsilon, "auc": auc} for epsilon, auc in planned.worst_case],
         "learns": list(planned.allowed.learns),
         "notes": list(planned.notes),
-        "warnings": list(planned.allowed.warnings),
+        "warnings": list(planned.warnings),
     }
 
 
 def run(room: RoomFolder, job: JobFile, as_json: JsonFlag = False) -> None:
     """Run a signed job: check, pay in the ledger, make the release and seal it to its readers."""
+    from dataclasses import replace
+
     from ..cleanroom.job import read_request
     from ..cleanroom.job import run as perform
     from ..cleanroom.room import open_room
 
-    with working("checking, paying and making the release"):
-        opened = open_room(room)
+    with progressing("checking, paying and making the release") as progress:
+        opened = replace(open_room(room), progress=progress)
         ran = perform(opened, read_request(opened, job))
     release = ran.release
     readers = ", ".join(release.recipients)

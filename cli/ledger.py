@@ -141,6 +141,7 @@ STATISTICS = {
     "score-histogram@1": "lookalike evaluation",
     "attribute-moments@1": "completion",
     "answer-counts@1": "completion evaluation",
+    "seed-groups@1": "comparison of learners",
     "person-fit@1": "model fit",
     "person-scores@1": "model evaluation",
 }

@@ -222,6 +222,19 @@ def allowed_job(kind: str, size: int | None, contract: Contract) -> Allowance:
     return rule
 
 
+LEARNING = ("lookalike", "model")
+
+
+def learning_job(kind: str, contract: Contract) -> Allowance:
+    """The contract's first rule for jobs that learn from people. kind: which, or "" for any. Errors: NoRole."""
+    wanted = (kind,) if kind else LEARNING
+    rule = next((rule for rule in contract.rules.allow if rule.job in wanted and rule.job in LEARNING), None)
+    if rule is None:
+        known = " and ".join(sorted({rule.job for rule in contract.rules.allow if rule.job in LEARNING})) or "none"
+        raise NoRole("the contract allows no such job that learns from people", f"it allows {known}")
+    return rule
+
+
 def named_columns(options: list[str], contract: Contract) -> dict[str, str]:
     """`--column` options: an identifier kind of the contract, and the column that holds it. Errors: NoRole."""
     names = pairs(options, "email=COLUMN")

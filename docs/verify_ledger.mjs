@@ -83,6 +83,7 @@ const NOISE = {
   "person-scores@1": { lattice: "2^-10", query: true },
   "attribute-moments@1": { lattice: "2^-20", query: true }, // and here, how many attributes are asked for
   "answer-counts@1": { lattice: "2^-10", query: true },
+  "seed-groups@1": { lattice: "2^-10", query: true }, // how people are dealt into groups
   "table@1": { lattice: "2^-0", query: true }, // worded by a job: `query` says what it asks, and so how far one record moves it
   "keys@1": { lattice: "2^-0", query: true, selects: true }, // the same, of keys that nobody listed: they cost δ as well
 };

@@ -249,6 +249,11 @@ class Ledger:
         row = self._row(key)
         return tuple(row[2]["recipients"]) if row else None
 
+    def covered_by(self, key: str) -> str | None:
+        """The release that the charge of this one pays for as well; None where there is none yet."""
+        row = self._storage.row("select key from release where beside = ?", key)
+        return str(row[0]) if row else None
+
     def due(self, purchase: Purchase) -> tuple[Charge, ...]:
         """What is still to be paid for it: nothing, where only readers are new to whom nobody is newly exposed."""
         return self._due(purchase)
@@ -300,7 +305,7 @@ class Ledger:
 
     def _bought(self, purchase: Purchase, exact: Statistic | Candidates, kind: str) -> Noisy:
         refuse_unpaid(purchase)
-        _refuse_mismatch(purchase, exact)
+        refuse_mismatch(purchase, exact)
         purchase.key  # noqa: B018 - digested once, and not while others wait
         with self._storage.writing():
             stored = self._stored(purchase)
@@ -566,7 +571,7 @@ def _unspelled(body: bytes, selected: bool) -> tuple[tuple[str, ...] | None, byt
     return tuple(json.loads(body[8:end])), body[end:]
 
 
-def _refuse_mismatch(purchase: Purchase, exact: Statistic | Candidates) -> None:
+def refuse_mismatch(purchase: Purchase, exact: Statistic | Candidates) -> None:
     """What a plan promised of a statistic holds, and its charges are whole. Errors: SpecificationMismatch."""
     spec, cost = purchase.specification, price(purchase.specification.l2_squared, purchase.specification.scale)
     statistic, cells = (exact, spec.cells) if isinstance(exact, Statistic) else (exact.statistic, exact.cells)

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .encodings import DIGITS_ONLY, SIZES, known_digests
+from .encodings import DIGITS_ONLY, known_digests
 from .schemes import Rule
 from .suspects import TEST_DOMAINS, TEST_TLDS
 

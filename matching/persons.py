@@ -141,7 +141,7 @@ def _joining(keys: Sequence[Held]) -> Sequence[Held]:
 
 
 def _kept(held: Held, person: Rows, people: int) -> tuple[Rows, int]:
-    """For each person the place of the handle that it keeps, -1 for none; and how many handles stayed with another person.
+    """For each person the place of the handle that it keeps, -1 for none; and how many stayed with another person.
 
     person: for each handle, in the order of rows, whose it is, -1 for nobody's.
     """

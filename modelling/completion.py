@@ -99,8 +99,9 @@ class Learnt:
 
     def answer(self, people: Design) -> Completed:
         """For everybody in a design of the encoder it was learnt with. Errors: DesignMismatch."""
-        score = np.stack([one.model.score(people) for one in self.each], axis=1)
-        spread = np.stack([one.doubt.deviation(people) for one in self.each], axis=1)
+        with threadpool_limits(limits=1, user_api="blas"):  # more threads would change last bits
+            score = np.stack([one.model.score(people) for one in self.each], axis=1)
+            spread = np.stack([one.doubt.deviation(people) for one in self.each], axis=1)
         if len(self.each) == 1:
             p = sigmoid(score / np.sqrt(1 + np.pi / 8 * spread**2))
             toward = np.where(p > 0.5, score, -score)[:, 0]

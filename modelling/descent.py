@@ -8,14 +8,15 @@ Prior variances, one a column, are those under which the noisy sums are most pla
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from .design import COUNT_UNIT, ONE, Block, Float, largest_norm_squared
-from .lookalike import Effects, Model
+from .effects import Known
+from .lookalike import Effects, Model, sigmoid
 
 DAMPING = 0.3
 FINAL = 0.5
@@ -90,7 +91,22 @@ class Descent:
         late = slice(math.floor((1 - self.late) * self.steps), None)
         shrunk = self.shrunk(self.variances(at[late], pulls[late]))
         mean, left = at[late].mean(axis=0), pulls[late].mean(axis=0)
+        half = slice(self.steps // 2, None)
+        self._near = at[half].mean(axis=0), pulls[half].mean(axis=0), len(at[half])
         return self.centred(mean, FINAL * self.move(shrunk, mean, left), left)
+
+    def known(self, model: Model) -> list[Known]:
+        """What the last fit's noisy sums say of each column's weights, as if columns were independent.
+
+        model: as it was fitted; the curvature is taken there, and the sums from the half of the steps near it.
+        """
+        weights, pulls, steps = self._near
+        noise = self.variance * (self.steps / steps if self.fresh else 1.0)
+        bends = self.margins.bends(self.columns, [effects.values for effects in model.columns], model.intercept)
+        return [
+            _known(bent, along, weights[part], pulls[part], noise)
+            for (bent, along), part in zip(bends, self.parts[:-1], strict=True)
+        ]
 
     def centred(self, mean: Float, move: Float, pull: Float) -> Float:
         """The weights after the last move, and an intercept that takes up all that is left of its own pull."""
@@ -183,6 +199,41 @@ class Margins:
     def intercept(self) -> float:
         return math.log(self.positives / (self.people - self.positives))
 
+    def together(self, block: Block, counts: Float) -> Float:
+        """How many people have each pair of a column's levels: none, or, where several may come together, as many as
+        chance would give."""
+        if block.at_most == 1:
+            return np.diag(counts)
+        share = np.minimum(counts / self.people, 1.0)
+        return np.asarray(np.diag(counts * (1 - share)) + self.people * np.outer(share, share), dtype=np.float64)
+
+    def bends(
+        self, columns: Sequence[Block], effects: Sequence[Float], intercept: float
+    ) -> Iterator[tuple[Float, Float]]:
+        """For each column the negative Hessian at these effects, its mean taken out, and the direction of that mean."""
+        for block, counts, slope in zip(columns, self.counts, self.slopes(effects, intercept), strict=True):
+            weight = counts * slope
+            along = block.real.T @ weight
+            if block.at_most > 1:
+                weight = weight * (1 - np.minimum(counts / self.people, 1.0))
+            bent = (block.real.T * weight) @ block.real
+            taken = np.outer(along, along) / max(float(weight.sum()), 1e-12) if block.at_most == 1 else 0.0
+            yield np.asarray(bent - taken, dtype=np.float64), along
+
+    def slopes(self, effects: Sequence[Float], intercept: float) -> list[Float]:
+        """Mean of p (1 - p) over the people with each level, as if columns were independent and scores normal."""
+        shares = [counts / max(float(counts.sum()), 1.0) for counts in self.counts]
+        means = [float(share @ values) for share, values in zip(shares, effects, strict=True)]
+        each = zip(shares, effects, means, strict=True)
+        spreads = [float(share @ (values - mean) ** 2) for share, values, mean in each]
+        points, weights = np.polynomial.hermite_e.hermegauss(15)
+        found = []
+        for values, mean, spread in zip(effects, means, spreads, strict=True):
+            middle = intercept + sum(means) - mean + values
+            p = sigmoid(middle[:, None] + math.sqrt(max(0.0, sum(spreads) - spread)) * points)
+            found.append(np.asarray((p * (1 - p)) @ (weights / weights.sum()), dtype=np.float64))
+        return found
+
     def curvature(self, columns: Sequence[Block]) -> _Curvature:
         """Rather too steep than too flat: a step that is too long never settles."""
         share = min((self.positives + self.spread) / self.people, 0.5)
@@ -190,7 +241,9 @@ class Margins:
         means: list[Float] = [
             math.sqrt(slope / self.people) * (b.real.T @ c) for b, c in zip(columns, self.counts, strict=True)
         ]
-        own = [_floored(slope * (b.real.T * c) @ b.real) for b, c in zip(columns, self.counts, strict=True)]
+        own = [
+            _floored(slope * b.real.T @ self.together(b, c) @ b.real) for b, c in zip(columns, self.counts, strict=True)
+        ]
         centred = [
             _floored(np.asarray(o - np.outer(m, m), dtype=np.float64), 0.0) for o, m in zip(own, means, strict=True)
         ]
@@ -202,6 +255,14 @@ def _floored(matrix: Float, floor: float = FLOOR) -> Float:
     """No direction below the floor."""
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
     return np.asarray((vectors * np.maximum(values, floor)) @ vectors.T)
+
+
+def _known(bent: Float, along: Float, weights: Float, pulls: Float, noise: float) -> Known:
+    """A column's likelihood from its noisy pulls near some weights. What lies along its mean is the intercept's."""
+    unit = along / max(float(np.linalg.norm(along)), 1e-12)
+    seen = bent @ weights + pulls - unit * float(unit @ pulls)
+    through = np.linalg.solve(bent + noise * np.eye(len(bent)), np.column_stack([bent, seen]))
+    return Known(bent @ through[:, :-1], bent @ through[:, -1])
 
 
 def _spectrum(centred: Float, mean: Float, seen: Float, noise: float) -> tuple[Float, Float]:

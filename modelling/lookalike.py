@@ -42,6 +42,7 @@ from ..dp.noisy import Noisy
 from .design import BITS, COUNT_UNIT, Design, Float, Int, Mask
 from .doubt import Doubt
 from .draw import Draw
+from .effects import ColumnEffect, Known, explained, held_by
 
 FEWEST, LARGEST_SHARE = 5.0, 0.95
 """The share of matches is taken to be no less than this many people, and no more than this share."""
@@ -52,6 +53,8 @@ FIRST_T, SMALLEST_T, LARGEST_T = 1.5, 0.03, 10.0
 LARGEST_STEP = 3.0
 """No step moves anyone's log-odds further than this."""
 SETTLED = 0.05
+REFINED, INNER = 4, 8
+"""Rounds of finding variances once more for intervals: around new weights, and around the same."""
 
 
 class DesignMismatch(Exception):
@@ -157,6 +160,14 @@ class SeedGLM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         problem, solution = self._solved
         with threadpool_limits(limits=1, user_api="blas"):
             return problem.doubt(solution)
+
+    def explained(self) -> tuple[ColumnEffect, ...]:
+        """What the last model's columns add to scores, with intervals (`effects`)."""
+        problem, solution = self._solved
+        with threadpool_limits(limits=1, user_api="blas"):
+            known = problem.known(solution)
+            design, effects = problem.design, [column.values for column in self.model_.columns]
+            return explained(design.columns, held_by(design), effects, known)
 
 
 def fit(design: Design, noisy: Noisy) -> Model:
@@ -314,6 +325,38 @@ class Problem:
         count = self.sigma / COUNT_UNIT * 2**BITS
         slope = self.share * (1 - self.share / self.ceiling) * self.design.rows
         return 1 / slope, (count / slope) ** 2
+
+    def known(self, solution: Solution) -> list[Known]:
+        """What the sums say of each column's weights, the other columns' weights left open.
+
+        Variances are found once more, at the weights and not at 0, each as the mode of its logarithm where it is taken
+        to be as likely as any other; then the column's own part in what is believed is taken out again.
+        """
+        weights, size = solution.weights, np.maximum(np.bincount(self.column), 1)
+        variance = np.bincount(self.column, weights=1 / solution.prior) / size
+        for _ in range(REFINED):
+            view = self.view(weights)
+            pull = view.pull + view.precision @ weights
+            for _ in range(INNER):
+                spread: Float = np.asarray(
+                    np.linalg.inv(view.precision + np.diag(1 / variance[self.column])), dtype=np.float64
+                )
+                weights = np.asarray(spread @ pull, dtype=np.float64)
+                second = np.bincount(self.column, weights=weights**2 + np.diag(spread))
+                variance = np.clip(second / np.maximum(size - 2, 1), SMALLEST_T**2, LARGEST_T**2)
+        return [self._alone(j, spread, weights, variance) for j in range(len(self.design.columns))]
+
+    def _alone(self, column: int, spread: Float, weights: Float, variance: Float) -> Known:
+        """One column's likelihood, from the posterior of all: over all its cells, those that nobody fills too."""
+        ends = np.cumsum([0, *(block.cells for block in self.design.columns)])
+        cells, mine = int(ends[column + 1] - ends[column]), np.flatnonzero(self.column == column)
+        precision, pull = np.zeros((cells, cells)), np.zeros(cells)
+        if len(mine):
+            inverse = np.linalg.inv(spread[np.ix_(mine, mine)])
+            at = self.used[mine] - ends[column]
+            precision[np.ix_(at, at)] = inverse - np.eye(len(mine)) / variance[column]
+            pull[at] = inverse @ weights[mine]
+        return Known(precision, pull)
 
     def variance(self, view: View, rounds: int) -> Float:
         """Prior variance of each used cell, one value a column, by expectation maximisation."""

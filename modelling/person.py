@@ -38,8 +38,10 @@ from ..dp.noisy import Noise, Noisy
 from .descent import DAMPING, Descent, Margins, Pull
 from .design import BITS, Block, Design, Float, Int, Mask
 from .draw import Draw
+from .effects import ColumnEffect, Held, explained
 from .lookalike import DesignMismatch, Model
 from .packed import PEOPLE_UNIT, POSITIVES_UNIT, Packed, level_unit, step_l2_squared
+from .progress import Progress, quietly
 
 STEPS = 24
 
@@ -66,18 +68,22 @@ class DPGAM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         Errors: what `draw` raises; DesignMismatch where noise of another shape comes back.
         """
         packed = people if isinstance(people, Packed) else Packed.of(people)
-        self.model_, _ = self.fit_opened(packed, matched, draw(blank(packed.columns, self.steps)))
-        return self.model_
+        model, _ = self.fit_opened(packed, matched, draw(blank(packed.columns, self.steps)))
+        return model
 
-    def fit_opened(self, people: Packed, matched: Mask, noise: Noisy | Noise) -> tuple[Model, Int]:
+    def fit_opened(
+        self, people: Packed, matched: Mask, noise: Noisy | Noise, progress: Progress = quietly
+    ) -> tuple[Model, Int]:
         """The model, and the noisy sums that it follows from, in the noise's own order: what a ledger settles.
+
+        progress: called after each step.
 
         Errors: DesignMismatch where the noise is of another shape; ValueError where a row has no yes or no.
         """
         if matched.shape != (people.rows,) or matched.dtype != np.bool_:
             raise ValueError("matched must say yes or no for every row")
         sums = _Asked(people, matched, noise.values)
-        return self._fit(people.columns, people.digest, noise, sums), sums.values
+        return self._fit(people.columns, people.digest, noise, sums, progress), sums.values
 
     def refit(self, columns: Sequence[Block], digest: str, noisy: Noisy) -> Model:
         """The same model once more, from its noisy sums alone: nobody is looked at. digest: of the encoder.
@@ -86,15 +92,25 @@ class DPGAM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         """
         return self._fit(columns, digest, noisy, _Known(noisy.values))
 
-    def _fit(self, columns: Sequence[Block], digest: str, noise: Noisy | Noise, sums: _Sums) -> Model:
+    def _fit(
+        self, columns: Sequence[Block], digest: str, noise: Noisy | Noise, sums: _Sums, progress: Progress = quietly
+    ) -> Model:
         wanted = blank(columns, self.steps).values
         if noise.values.shape != wanted.shape or noise.bits != BITS:
             raise DesignMismatch(noise.values.size, wanted.size)
         sigma = float(np.ldexp(noise.scale, -noise.bits))
         with threadpool_limits(limits=1, user_api="blas"):
             margins = margins_of(columns, sums.margins(slice(0, _first(columns))), noise.scale)
-            descent = Descent(columns, margins, sigma**2 / self.steps, self.steps, self.damping)
-            return descent.model(_pull(columns, sums), digest)
+            self._descent = Descent(columns, margins, sigma**2 / self.steps, self.steps, self.damping)
+            self.model_ = self._descent.model(_pull(columns, sums, self.steps, progress), digest)
+        return self.model_
+
+    def explained(self) -> tuple[ColumnEffect, ...]:
+        """What the last model's columns add, with intervals, as if columns were independent (`effects`)."""
+        descent, model = self._descent, self.model_
+        pairs = zip(descent.columns, descent.margins.counts, strict=True)
+        held = [Held.alone(block, counts, descent.margins.people) for block, counts in pairs]
+        return explained(descent.columns, held, [effects.values for effects in model.columns], descent.known(model))
 
 
 def _first(columns: Sequence[Block]) -> int:
@@ -110,13 +126,14 @@ def margins_of(columns: Sequence[Block], noisy: Int, scale: float) -> Margins:
     return Margins.of(columns, counts, people / PEOPLE_UNIT, positives / POSITIVES_UNIT, scale / POSITIVES_UNIT)
 
 
-def _pull(columns: Sequence[Block], sums: _Sums) -> Pull:
+def _pull(columns: Sequence[Block], sums: _Sums, steps: int, progress: Progress) -> Pull:
     """The noisy gradient of the log-likelihood: the only thing a step sees of people."""
     width, first = sum(block.cells for block in columns) + 1, _first(columns)
 
     def pull(step: int, intercept: float, effects: list[Float]) -> Float:
         start = first + step * width
         noisy = sums.pull(slice(start, start + width), intercept, effects)
+        progress(step + 1, steps)
         return np.ldexp(noisy.astype(np.float64), -BITS)
 
     return pull

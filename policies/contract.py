@@ -173,11 +173,22 @@ class NumberColumn(_Strict):
     bounds: Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
-class CategoryColumn(_Strict):
+class ChoiceColumn(_Strict):
+    """One of a declared list of values."""
+
+    values: Annotated[list[Value], Field(min_length=1, max_length=1000)]
+
+
+class CategoryColumn(ChoiceColumn):
     """One of a declared list of values."""
 
     kind: Literal["category"]
-    values: Annotated[list[Value], Field(min_length=1, max_length=1000)]
+
+
+class OrdinalColumn(ChoiceColumn):
+    """One of a declared list of values that stand in order, lowest first: a model lets neighbours share strength."""
+
+    kind: Literal["ordinal"]
 
 
 class SetColumn(_Strict):
@@ -214,7 +225,7 @@ class TextColumn(_Strict):
 
 
 Column: TypeAlias = Annotated[
-    NumberColumn | CategoryColumn | SetColumn | FlagColumn | DateColumn | HouseholdColumn | TextColumn,
+    NumberColumn | CategoryColumn | OrdinalColumn | SetColumn | FlagColumn | DateColumn | HouseholdColumn | TextColumn,
     Field(discriminator="kind"),
 ]
 

@@ -39,7 +39,7 @@ from ..room import Dataset, Room
 from .completed import FILE, CompletionRelease, contents, quality_of
 from .known import known_of
 from .lookalike import HELD_OUT, held_out, keyed_hash, kinds_of
-from .measure import Made, Precision
+from .measure import Made, Planned
 from .paired import paired
 
 ASSUMED_RATES = (0.25, 0.5, 1.0)
@@ -109,7 +109,7 @@ class CompletionMeasure:
             )
         return (told,)
 
-    def precision(self, room: Room, allowed: Allowed) -> tuple[Precision, ...]:
+    def precision(self, room: Room, allowed: Allowed) -> tuple[Planned, ...]:
         """Half widths of how right answers are, for some numbers of known people: the real one may be secret."""
         job, spec = _asked(allowed.request.job), allowed.purchases[-1].specification
         sigma = spec.scale / SCALE_UNIT / 2**spec.bits
@@ -118,7 +118,7 @@ class CompletionMeasure:
         most = HELD_OUT * (rows[job.attributes] if own else min(rows[job.attributes], rows[job.people]))
         sets = {max(1, len(each.values) if each.at_most else 1) for each in targets_of(room.contract, job)}
         return tuple(
-            (
+            Planned(
                 "right answers" if values == 1 else f"right answers, of a set of {values} values",
                 f"all of {job.attributes} are known, .8 right"
                 if own

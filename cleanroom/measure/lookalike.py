@@ -2,8 +2,10 @@
 
 Two noisy statistics are paid for: feature sums over the seeds among the training people, and a histogram of scores
 over the seeds among the held-out people. A person is in one part or the other by a keyed hash of the handle, which
-knows nothing of seeds, so that one seed moves one of the two: the job costs the larger, not the sum. Everything else,
-the model, the curves, the audience of any size, is computed from those noisy integers and the publisher's own table.
+knows nothing of seeds, so that one seed moves one of the two: the job costs the larger, not the sum. Where learners are
+compared, counts of training seeds by groups of like people are a third, with a price of its own (`modelling.contest`).
+Everything else, the models, the choice among them, the curves, the audience of any size, is computed from those noisy
+integers and the publisher's own table.
 
 The code ensures: nothing after `pay` sees a label; ties at the audience's cut are broken by a keyed hash; rows leave
 in the order of their tokens, never in the order of a join.
@@ -14,32 +16,42 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ...dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED, Statistic, histogram
+from ...dp.canonical import digest
+from ...dp.entry import Purchase
 from ...dp.ledger import Ledger
-from ...dp.noisy import Noisy
+from ...dp.noisy import Z95, Noisy
 from ...dp.scale import SCALE_UNIT
 from ...modelling.audience import choose
+from ...modelling.boosting import Counts
+from ...modelling.contest import Learnt, Standing, contest
 from ...modelling.design import BITS, MOMENTS_L2_SQUARED, Design
+from ...modelling.effects import ColumnEffect
 from ...modelling.evaluate import MOST_BINS, Evaluation, ScoreBins, evaluate, planned_auc_halfwidth
-from ...modelling.features import Category, Encoder, Kind, Number, Topics, most_cells
-from ...modelling.lookalike import Model, fit
+from ...modelling.features import Category, Encoder, Kind, Number, Ordinal, Topics, most_cells
+from ...modelling.groups import MOST_GROUPS, group, how_many
+from ...modelling.lookalike import SeedGLM
+from ...modelling.scorer import Scorer
 from ...policies.check import Allowed
-from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn, SetColumn
+from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn, OrdinalColumn, SetColumn
 from ...policies.jobs.draw import Shape
 from ...policies.jobs.job import Job
-from ...policies.jobs.lookalike import MOMENTS, SCORES, LookalikeJob
+from ...policies.jobs.lookalike import GROUPS, MOMENTS, SCORES, Learner, LookalikeJob
 from ..document import Count, Document, Figure, Share, Strict
 from ..matched import read_match
 from ..room import Dataset, Room
+from .effects import Effect, effects_json
 from .measure import Contents, Made, Planned
 
 HELD_OUT = 0.2
@@ -73,17 +85,28 @@ class Bin(Strict):
     rate: Figure
 
 
+class Learned(Strict):
+    """A learner that was compared: `modelling.contest.Standing`. lead: null for the one named first."""
+
+    name: Learner
+    gain: Figure
+    lead: Figure | None
+    won: bool
+
+
 class Lookalike(Document):
-    """An audience, and what its model is worth on people held out."""
+    """An audience, and what its model is worth on people held out. learners: empty where none were compared."""
 
     kind: Literal["lookalike"]
     people: Count
     audience: Size
+    learners: list[Learned]
     held_out: Count
     positives: Figure
     auc: Figure
     cuts: list[Cut]
     calibration: list[Bin]
+    effects: Annotated[list[Effect], Field(default_factory=list)]
 
 
 class LookalikeMeasure:
@@ -93,12 +116,14 @@ class LookalikeMeasure:
     files = frozenset({"audience.parquet", "model.json"})
 
     def statistics(self, document: Mapping[str, Any]) -> tuple[str, ...]:
-        del document
-        return (MOMENTS, SCORES)
+        return (MOMENTS, GROUPS, SCORES) if document["learners"] else (MOMENTS, SCORES)
 
     def shape(self, contract: Contract, job: Job, statistic: str) -> Shape:
         if statistic == SCORES:
             return Shape(MOST_BINS, COUNT_BITS, COUNT_L2_SQUARED)
+        if statistic == GROUPS:
+            asked = digest({"groups": MOST_GROUPS, "dealt": "halved@1", "learners": [*_asked(job).learners]})
+            return Shape(MOST_GROUPS, COUNT_BITS, COUNT_L2_SQUARED, asked)
         return Shape(most_cells(declared_kinds(contract, _asked(job))) + 1, BITS, MOMENTS_L2_SQUARED)
 
     def make(self, room: Room, allowed: Allowed, ledger: Ledger) -> Made:
@@ -110,12 +135,20 @@ class LookalikeMeasure:
         return Made(fit.noisy, contents(fit, tokens, job.audience.size))
 
     def figures(self, document: Mapping[str, Any], noisy: Sequence[Noisy]) -> dict[str, object]:
-        return reread(noisy[1], document["calibration"])
+        return reread(noisy[-1], document["calibration"])
 
     def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
-        """Everybody counts."""
-        del room, allowed
-        return ()
+        """Everybody counts. Where learners are compared: on how many groups, as far as public sizes tell."""
+        job = _asked(allowed.request.job)
+        if not job.compares:
+            return ()
+        people = round((1 - HELD_OUT) * room.submitted()[job.people].rows)
+        variance = variance_of(allowed.purchases[1])
+        many = how_many(people, variance)
+        return (
+            f"learners are compared on about {many:,} groups of {people // many:,} people; noise in a group's count is "
+            f"within ±{Z95 * variance**0.5:,.1f} nineteen times in twenty",
+        )
 
     def precision(self, room: Room, allowed: Allowed) -> tuple[Planned, ...]:
         """Half widths of the AUC for some match rates: the real one is secret."""
@@ -143,16 +176,19 @@ def _asked(job: Job) -> LookalikeJob:
 class Fitted:
     """A paid model and what it says of everybody, in the room's row order.
 
-    scores: log-odds. held_out: (rows,) bool. bins: of the held-out people by score. noisy: the two paid statistics.
+    scores: log-odds. held_out: (rows,) bool. bins: of the held-out people by score. noisy: the paid statistics.
+    standings: of the learners that were compared. effects: of the additive model, where that is the one.
     """
 
-    model: Model
+    scorer: Scorer
+    effects: tuple[ColumnEffect, ...]
     scores: NDArray[np.float64]
     tiebreak: NDArray[np.uint64]
     held_out: NDArray[np.bool_]
     bins: ScoreBins
     evaluation: Evaluation
-    noisy: tuple[Noisy, Noisy]
+    noisy: tuple[Noisy, ...]
+    standings: tuple[Standing, ...] = ()
 
 
 def declared_kinds(contract: Contract, job: LookalikeJob) -> list[Kind]:
@@ -171,6 +207,8 @@ def _kind(name: str, column: Column) -> Kind:
         return Number(name, *column.bounds)
     if isinstance(column, CategoryColumn):
         return Category(name, tuple(column.values))
+    if isinstance(column, OrdinalColumn):
+        return Ordinal(name, tuple(column.values))
     assert isinstance(column, SetColumn)  # noqa: S101 - the job names no column of another kind (`LEARNABLE`)
     return Topics(name, tuple(column.values), column.at_most)
 
@@ -182,6 +220,7 @@ class Crowd:
     held_out: (rows,) bool, one in five by a keyed hash; the others train. tiebreak: a keyed hash.
     """
 
+    encoder: Encoder
     design: Design
     held_out: NDArray[np.bool_]
     tiebreak: NDArray[np.uint64]
@@ -194,9 +233,9 @@ class Crowd:
 def crowd_of(room: Room, job: LookalikeJob, people: Dataset) -> Crowd:
     """Read the people's table, and split it without looking at who matched."""
     table = room.read(people)
-    design = Encoder.from_owner(table, declared_kinds(room.contract, job)).encode(table)
-    keys = table.column("k").to_numpy()
-    return Crowd(design, held_out(keys, room.store.derive("split")), keyed_hash(keys, room.store.derive("ties")))
+    encoder, keys = Encoder.from_owner(table, declared_kinds(room.contract, job)), table.column("k").to_numpy()
+    parts = held_out(keys, room.store.derive("split")), keyed_hash(keys, room.store.derive("ties"))
+    return Crowd(encoder, encoder.encode(table), *parts)
 
 
 def held_out(handles: NDArray[np.uint64], key: bytes) -> NDArray[np.bool_]:
@@ -214,17 +253,56 @@ def positives(crowd: Crowd, bins: ScoreBins, matched: NDArray[np.bool_], cells: 
     return histogram(bins.cell, matched[crowd.held_out], cells)
 
 
+Pay: TypeAlias = Callable[[Purchase, Callable[[], Statistic]], Noisy]
+"""Finds a paid statistic, or makes the exact one and pays for its noisy twin."""
+
+
 def fitted(room: Room, allowed: Allowed, ledger: Ledger, people: Dataset, matched: NDArray[np.bool_]) -> Fitted:
-    """Pay for the two statistics, or find them paid, and make of them what follows."""
-    crowd = crowd_of(room, _asked(allowed.request.job), people)
-    first, second = allowed.purchases
-    sums = ledger.paid(first) or ledger.pay(first, moments(crowd, matched, first.specification.cells))
-    model = _fit(crowd.training, sums)
+    """Pay for the statistics, or find them paid, and make of them what follows."""
+    job = _asked(allowed.request.job)
+
+    def pay(purchase: Purchase, exact: Callable[[], Statistic]) -> Noisy:
+        return ledger.paid(purchase) or ledger.pay(purchase, exact())
+
+    return fitted_to(crowd_of(room, job, people), matched, job, allowed.purchases, pay)
+
+
+def fitted_to(
+    crowd: Crowd, matched: NDArray[np.bool_], job: LookalikeJob, purchases: Sequence[Purchase], pay: Pay
+) -> Fitted:
+    """`matched` goes into what is paid for, and no further."""
+    first, *between, second = purchases
+    sums = pay(first, lambda: moments(crowd, matched, first.specification.cells))
+    learner = SeedGLM()
+    glm = learner.fit_noisy(crowd.training, _used(crowd.training, sums))
+    model: Learnt = glm
+    noisy, standings = [sums], list[Standing]()
+    for purchase in between:
+        ordered = [isinstance(column.kind, Number | Ordinal) for column in crowd.encoder.columns]
+        dealt = group(crowd.training, glm, ordered, how_many(crowd.training.rows, variance_of(purchase)))
+        seeds = pay(purchase, partial(in_groups, crowd, dealt, matched))
+        counts = Counts(dealt, seeds.real[: int(dealt.max()) + 1], variance_of(purchase))
+        standings = contest(crowd.training, _used(crowd.training, sums), ordered, counts, job.learners)
+        model, noisy = next(each.model for each in standings if each.won), [sums, seeds]
+    additive = all(each.learner == "glm" for each in standings if each.won)
     scores = model.score(crowd.design)
     bins = ScoreBins.of(scores[crowd.held_out], crowd.tiebreak[crowd.held_out])
-    counts = ledger.paid(second) or ledger.pay(second, positives(crowd, bins, matched, second.specification.cells))
-    evaluation = evaluate(counts, bins.totals, bins.predicted)
-    return Fitted(model, scores, crowd.tiebreak, crowd.held_out, bins, evaluation, (sums, counts))
+    found = pay(second, lambda: positives(crowd, bins, matched, second.specification.cells))
+    evaluation = evaluate(found, bins.totals, bins.predicted)
+    kept = (*noisy, found), tuple(standings)
+    made = Scorer(crowd.encoder, model), learner.explained() if additive else ()
+    return Fitted(*made, scores, crowd.tiebreak, crowd.held_out, bins, evaluation, *kept)
+
+
+def variance_of(purchase: Purchase) -> float:
+    """Of the noise in one count, in people: known before anything is paid."""
+    spec = purchase.specification
+    return float((spec.scale / SCALE_UNIT / 2**spec.bits) ** 2)
+
+
+def in_groups(crowd: Crowd, dealt: NDArray[np.int64], matched: NDArray[np.bool_]) -> Statistic:
+    """Exact counts, by group, of the seeds that train."""
+    return histogram(dealt, matched[~crowd.held_out], MOST_GROUPS)
 
 
 def keyed_hash(handles: NDArray[np.uint64], key: bytes) -> NDArray[np.uint64]:
@@ -245,10 +323,10 @@ def _padded(sums: Statistic, cells: int) -> Statistic:
     return Statistic(values, sums.bits, sums.l2_squared)
 
 
-def _fit(design: Design, sums: Noisy) -> Model:
-    """Fit on the cells that the owner's bins fill; the noise in the others is thrown away."""
+def _used(design: Design, sums: Noisy) -> Noisy:
+    """The cells that the owner's bins fill; the noise in the others is thrown away."""
     used = np.r_[0 : design.cells, len(sums.values) - 1]
-    return fit(design, Noisy(sums.values[used], sums.scale, sums.bits, sums.receipt))
+    return Noisy(sums.values[used], sums.scale, sums.bits, sums.receipt)
 
 
 def contents(fit: Fitted, tokens: NDArray[np.uint64], size: int) -> Contents:
@@ -256,8 +334,15 @@ def contents(fit: Fitted, tokens: NDArray[np.uint64], size: int) -> Contents:
     chosen = np.sort(tokens[choose(fit.scores, fit.tiebreak, size)])
     audience = io.BytesIO()
     pq.write_table(pa.table({"token": chosen}), audience)
-    values = {"people": len(fit.scores), "audience": {"size": len(chosen)}, **_figures(fit.evaluation)}
-    return Contents(values, {"audience.parquet": audience.getvalue(), "model.json": fit.model.to_json().encode()})
+    compared = {"learners": [_learned(each) for each in fit.standings]}
+    values = {"people": len(fit.scores), "audience": {"size": len(chosen)}, **compared, **_figures(fit.evaluation)}
+    values["effects"] = effects_json(fit.effects, fit.scorer.encoder)
+    return Contents(values, {"audience.parquet": audience.getvalue(), "model.json": fit.scorer.to_json().encode()})
+
+
+def _learned(standing: Standing) -> dict[str, object]:
+    lead = standing.lead.as_json() if standing.lead else None
+    return {"name": standing.learner, "gain": standing.gain.as_json(), "lead": lead, "won": standing.won}
 
 
 def reread(counts: Noisy, calibration: Sequence[Mapping[str, Any]]) -> dict[str, object]:

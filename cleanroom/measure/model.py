@@ -11,10 +11,11 @@ The caller ensures: the split into parts does not depend on who matched (`lookal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ...dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED, Statistic
 from ...dp.aggregate import histogram as counted
@@ -29,6 +30,7 @@ from ...modelling.features import Encoder
 from ...modelling.grid import BINS, binned, score_ends
 from ...modelling.packed import Packed
 from ...modelling.person import DPGAM, STEPS, blank
+from ...modelling.scorer import Scorer
 from ...policies.check import Allowed
 from ...policies.contract import Contract
 from ...policies.jobs.draw import Shape
@@ -37,6 +39,7 @@ from ...policies.jobs.model import FIT, SCORES, ModelJob
 from ..document import Document, Figure, Strict
 from ..matched import read_match
 from ..room import Room
+from .effects import Effect, effects_json
 from .lookalike import HELD_OUT, held_out, kinds_of
 from .measure import Contents, Made, Planned
 
@@ -62,6 +65,7 @@ class ModelRelease(Document):
     auc: Figure
     cuts: list[Cut]
     rates: list[Figure]
+    effects: Annotated[list[Effect], Field(default_factory=list)]
 
 
 class ModelMeasure:
@@ -76,7 +80,7 @@ class ModelMeasure:
 
     def shape(self, contract: Contract, job: Job, statistic: str) -> Shape:
         """Of the scores: a record that goes leaves one of two histograms, and may enter the other."""
-        encoder = _encoder(contract, _asked(job))
+        encoder = encoder_of(contract, _asked(job))
         query = digest({"encoder": encoder.digest, "bins": BINS, "steps": STEPS})
         if statistic == SCORES:
             return Shape(2 * BINS, COUNT_BITS, 2 * COUNT_L2_SQUARED, query)
@@ -90,13 +94,15 @@ class ModelMeasure:
         matched = read_match(room, people, held[job.seed])
         table = room.read(people)
         out = held_out(table.column("k").to_numpy(), room.store.derive("split"))
-        encoder = _encoder(room.contract, job)
+        encoder = encoder_of(room.contract, job)
         design = encoder.encode(table)
-        sums = ledger.paid(first) or _settled(ledger, first, design.take(~out), matched[~out])
-        model = DPGAM().refit(_blocks(encoder), encoder.digest, sums)
+        sums = ledger.paid(first) or _settled(room, ledger, first, design.take(~out), matched[~out])
+        learner = DPGAM()
+        model = learner.refit(_blocks(encoder), encoder.digest, sums)
         cells = binned(model.score(design.take(out)), score_ends(_blocks(encoder), sums.values, sums.scale, model))
-        scores = ledger.paid(second) or ledger.pay(second, _histograms(cells, matched[out]))
-        return Made((sums, scores), Contents(_figures(scores), {"model.json": model.to_json().encode()}))
+        scores = ledger.paid(second) or ledger.pay(second, histograms(cells, matched[out]))
+        values = {**_figures(scores), "effects": effects_json(learner.explained(), encoder)}
+        return Made((sums, scores), Contents(values, {"model.json": Scorer(encoder, model).to_json().encode()}))
 
     def figures(self, document: Mapping[str, Any], noisy: Sequence[Noisy]) -> dict[str, object]:
         del document
@@ -123,17 +129,17 @@ class ModelMeasure:
         )
 
 
-def _settled(ledger: Ledger, purchase: Purchase, people: Design, matched: NDArray[np.bool_]) -> Noisy:
+def _settled(room: Room, ledger: Ledger, purchase: Purchase, people: Design, matched: NDArray[np.bool_]) -> Noisy:
     """Open the noise, fit with it, and put the noisy sums in its place."""
     packed = Packed.of(people)
     noise = ledger.open(purchase, blank(packed.columns))
     if not isinstance(noise, Noise):  # settled before, for other readers
         return noise
-    _, values = DPGAM().fit_opened(packed, matched, noise)
+    _, values = DPGAM().fit_opened(packed, matched, noise, room.progress)
     return ledger.settle(purchase, values)
 
 
-def _histograms(cells: NDArray[np.int64], matched: NDArray[np.bool_]) -> Statistic:
+def histograms(cells: NDArray[np.int64], matched: NDArray[np.bool_]) -> Statistic:
     """Held-out seeds in each score bin, and then the others there."""
     both = [counted(cells, each, BINS).values for each in (matched, ~matched)]
     return Statistic(np.concatenate(both), COUNT_BITS, 2 * COUNT_L2_SQUARED)
@@ -151,7 +157,7 @@ def _figures(noisy: Noisy) -> dict[str, object]:
     }
 
 
-def _encoder(contract: Contract, job: ModelJob) -> Encoder:
+def encoder_of(contract: Contract, job: ModelJob) -> Encoder:
     declared = contract.dataset[job.people].columns
     return Encoder.from_declared(kinds_of({name: declared[name] for name in job.columns_of(contract)}))
 

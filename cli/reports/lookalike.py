@@ -1,11 +1,12 @@
-"""What a lookalike says: how good its model is on people held out."""
+"""What a lookalike says: which learner was best where several were compared, and how good it is on people held out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..show import Bars, Part, Table, interval, number
+from . import effects
 
 SHOWN = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Audience shares in the table; the release holds more."""
@@ -41,6 +42,33 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
         ),
         Bars("lift by best share of people", bars),
         _calibration(document),
+        *_compared(document["learners"]),
+        *effects.parts(document),
+    ]
+
+
+def _compared(learners: Sequence[Mapping[str, Any]]) -> list[Part]:
+    """How each learner did on the noisy counts by group, and why one of them won."""
+    if not learners:
+        return []
+    rows = [
+        (
+            f"{each['name']}{'  won' if each['won'] else ''}",
+            interval(each["gain"], 1),
+            interval(each["lead"], 1) if each["lead"] else "named first",
+        )
+        for each in learners
+    ]
+    title = "learners, on people they trained on  [95 % interval: noise and sampling]"
+    return [
+        Table(
+            ("learner", "gain over one rate for all, nats", "lead over the best before it"),
+            rows,
+            right=(1, 2),
+            title=title,
+        ),
+        "a learner wins over those named before it where its lead is more than one standard error; nobody held out was "
+        "looked at for it",
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..show import Bars, Part, Table, interval
+from . import effects
 
 
 def parts(document: Mapping[str, Any]) -> list[Part]:
@@ -27,4 +28,5 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
         Table(("number", "estimate  [95 % interval: noise and sampling]"), numbers, right=(1,)),
         Table(header, rows, right=(0, 1, 2, 3), title="held-out people, by score bin"),
         Bars("lift by best share of people", bars),
+        *effects.parts(document),
     ]

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from ...dp import measures as m
 from ...dp.keys import Dimension, InvalidQuery
 from ...dp.layout import GroupBy
-from ..contract import CategoryColumn, Contract, DateColumn, FlagColumn, Name, NumberColumn, Value
+from ..contract import ChoiceColumn, Contract, DateColumn, FlagColumn, Name, NumberColumn, Value
 from ..refused import Refused
 from ..sentences import names
 from .aggregate import number_column, parts_of
@@ -212,7 +212,7 @@ class CampaignJob(TableJob):
                 rule = f"no {column} is {which.at_least:g} or more, by its bounds: there would be no {role}"
                 raise Refused("columns", rule, f"say at_least = {declared.bounds[1]:g} or less")
             return Flag(role, whole, at_least=float(which.at_least), within=within)
-        known = declared.values if isinstance(declared, CategoryColumn) else []
+        known = declared.values if isinstance(declared, ChoiceColumn) else []
         unknown = [value for value in which.values or [] if value not in known]
         if unknown:
             rule = f"{role} are rows of values that {column} does not have"

@@ -25,7 +25,7 @@ from ...dp.budget import Rho
 from ...dp.canonical import Json
 from ...dp.entry import Specification
 from ...dp.scale import price
-from ..contract import CategoryColumn, Contract, FlagColumn, Name, SetColumn
+from ..contract import ChoiceColumn, Contract, FlagColumn, Name, SetColumn
 from ..refused import Refused, Submitted
 from ..sentences import names
 from .draw import Draw, shaped, with_noise
@@ -39,7 +39,7 @@ MOST_TARGETS, MOST_VALUES = 8, 100
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """How sure an answer can be asked to be: the noisy counts tell how right answers are at each."""
 MOST_CELLS = 2**20
-TARGETS = (CategoryColumn, FlagColumn, SetColumn)
+TARGETS = (ChoiceColumn, FlagColumn, SetColumn)
 
 
 class CompletionJob(Job):
@@ -139,7 +139,7 @@ class CompletionJob(Job):
             rule = f"{names(unfit)} is no category, flag or set of {self.attributes}"
             remedy = f"use some of {names(fitting)}" if fitting else "declare such columns in the contract"
             raise Refused("targets", rule, remedy)
-        lone = [n for n in self.targets if isinstance(c := declared[n], CategoryColumn) and len(c.values) < 2]
+        lone = [n for n in self.targets if isinstance(c := declared[n], ChoiceColumn) and len(c.values) < 2]
         if lone:
             raise Refused("targets", f"{names(lone)} has one value only, which everybody has", "leave it out")
         values = sum(len(values_of(contract, self.attributes, name)) for name in self.targets)
@@ -187,7 +187,7 @@ class CompletionJob(Job):
         secret = (
             f"everything about one of {other}'s people is protected, its columns too"
             if self.own_columns(contract)
-            else f"whom {other} knows is protected, and what it knows of each, all of {names(self.targets)} together"
+            else f"whom {other} knows is protected, and all that it knows of each of them"
         )
         return (
             f"{owner} gets a guess of {names(self.targets)} for each of its own people, from their columns and from "
@@ -233,4 +233,4 @@ class CompletionJob(Job):
 def values_of(contract: Contract, dataset: str, column: str) -> tuple[str, ...]:
     """The values of a wanted column; of a flag, no and yes."""
     declared = contract.dataset[dataset].columns[column]
-    return tuple(declared.values) if isinstance(declared, CategoryColumn | SetColumn) else ("no", "yes")
+    return tuple(declared.values) if isinstance(declared, ChoiceColumn | SetColumn) else ("no", "yes")

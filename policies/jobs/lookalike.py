@@ -25,10 +25,17 @@ from .pair import PairJob
 FEWEST_PEOPLE = 200
 """A lookalike holds out one person in five by a hash: with fewer people nobody might be held out."""
 
-LEARNABLE = ("number", "category", "set")
+LEARNABLE = ("number", "category", "ordinal", "set")
 """Kinds of columns that features are made of."""
 
-MOMENTS, SCORES = "seed-moments@2", "score-histogram@1"
+MOMENTS, GROUPS, SCORES = "seed-moments@2", "seed-groups@1", "score-histogram@1"
+
+Learner = Literal["glm", "naive-bayes", "boosting"]
+_ALONE: list[Learner] = ["glm"]
+GROUPS_SHARE = 4
+"""One part in so many of a job's price buys the counts that learners are compared by."""
+MOST_BOOSTED = 100
+"""So many columns may boosting take on: its trees are grown hundreds of times over all of them."""
 
 
 class AudienceSize(Strict):
@@ -41,13 +48,21 @@ class LookalikeJob(PairJob):
     """Fit on the seed, choose the people most like it, evaluate on people held out. One reader: the features' owner.
 
     columns: the features used, in any order; all of the contract's where it is left out.
+    learners: compared on those who train, in the order in which they are preferred; the winner makes the audience.
     """
 
     kind: Literal["lookalike"]
     audience: AudienceSize
     columns: Annotated[list[Name], Field(min_length=1)] | None = None
+    learners: Annotated[list[Learner], Field(min_length=1)] = Field(default_factory=lambda: [*_ALONE])
 
     _columns_once = field_validator("columns")(each_once)
+    _learners_once = field_validator("learners")(each_once)
+
+    @property
+    def compares(self) -> bool:
+        """Whether counts by group are paid for: the one that is there without asking needs none."""
+        return self.learners != _ALONE
 
     def priced_by(self) -> tuple[str, ...]:
         """The seed: the features are their reader's own."""
@@ -66,6 +81,7 @@ class LookalikeJob(PairJob):
         self._refuse_sizes(contract, submitted[self.people].rows)
         self._refuse_readers(contract)
         refuse_columns(contract, self.people, self.columns)
+        self._refuse_boosting(contract)
         if contract.dataset[self.people].id is None:
             clause = f"dataset.{self.people}.id"
             raise Refused(clause, "without own IDs there is no audience to hand out", "name the ID column")
@@ -83,6 +99,12 @@ class LookalikeJob(PairJob):
             )
         if asked > people:
             raise Refused("audience", f"{self.people} has only {people} rows", "ask a smaller audience")
+
+    def _refuse_boosting(self, contract: Contract) -> None:
+        columns = len(self.columns_of(contract))
+        if "boosting" in self.learners and columns > MOST_BOOSTED:
+            rule = f"boosting takes on at most {MOST_BOOSTED} columns, here are {columns}"
+            raise Refused("learners", rule, 'name fewer in columns, or leave "boosting" out')
 
     def _refuse_readers(self, contract: Contract) -> None:
         owner = contract.dataset[self.people].owner
@@ -103,14 +125,19 @@ class LookalikeJob(PairJob):
             )
 
     def draws(self, contract: Contract, base: Specification, rho: Rho, shape_of: ShapeOf) -> tuple[Draw, ...]:
-        """The moments pay; the histogram, on the other part of the people, is covered by them."""
+        """The moments pay; the histogram, on the other part of the people, is covered by them. Counts by group, where
+        learners are compared, look at the people of the moments once more, and pay for themselves."""
         columns = tuple(f"{self.people}.{name}" for name in self.columns_of(contract))
+        share = Rho(rho // GROUPS_SHARE if self.compares else 0)
         moments = replace(base, statistic=MOMENTS, part="train", columns=columns)
-        moments = with_noise(shaped(moments, shape_of(contract, self, MOMENTS)), rho)
-        scores = replace(base, statistic=SCORES, part="held-out", columns=columns, follows=moments.key)
+        moments = with_noise(shaped(moments, shape_of(contract, self, MOMENTS)), Rho(rho - share))
+        groups = replace(base, statistic=GROUPS, part="train", columns=columns, follows=moments.key)
+        compared = [with_noise(shaped(groups, shape_of(contract, self, GROUPS)), share)] if self.compares else []
+        follows = compared[-1].key if compared else moments.key
+        scores = replace(base, statistic=SCORES, part="held-out", columns=columns, follows=follows)
         scores = shaped(scores, shape_of(contract, self, SCORES))
         scores = with_noise(scores, price(moments.l2_squared, moments.scale))
-        return (Draw(moments), Draw(scores, beside=moments.key))
+        return (Draw(moments), *map(Draw, compared), Draw(scores, beside=moments.key))
 
     def learns(self, contract: Contract, readers: str) -> tuple[str, ...]:
         del readers
@@ -121,6 +148,16 @@ class LookalikeJob(PairJob):
             f"{seed_owner} learns nothing from this release; once a campaign runs it sees who arrives, and may infer "
             "that they resemble its buyers: no ε covers that",
             "people on the seed list get no special treatment: the audience is a ranking, not the list",
+            *self._compared(),
+        )
+
+    def _compared(self) -> tuple[str, ...]:
+        if not self.compares:
+            return ()
+        listed = ", ".join(self.learners)
+        return (
+            f"a quarter of the price buys noisy counts of {self.seed} by groups of like people, on which "
+            f"{listed} are compared; who was held out is looked at once, for the winner",
         )
 
     @classmethod
@@ -130,10 +167,15 @@ class LookalikeJob(PairJob):
         if asked < least:
             rule = f"an audience of {asked} is asked, at least {least} are needed"
             raise Refused("rules.smallest_audience", rule, f"say `--size {least}` or more")
-        return [*super().draft(contract, size), f"audience = {{ size = {asked} }}  # another size later costs nothing"]
+        return [
+            *super().draft(contract, size),
+            f"audience = {{ size = {asked} }}  # another size later costs nothing",
+            '# learners = ["glm", "naive-bayes", "boosting"]  # compared, the best one chooses',
+        ]
 
     def made(self) -> dict[str, Json]:
-        return {**super().made(), "size": self.audience.size}
+        compared: dict[str, Json] = {"learners": [*self.learners]} if self.compares else {}
+        return {**super().made(), "size": self.audience.size, **compared}
 
 
 def learnable(contract: Contract, dataset: str) -> list[str]:

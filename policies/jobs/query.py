@@ -26,7 +26,7 @@ from ...dp.threshold import least_shown
 from ...dp.veil import Judged, Veil
 from ..contract import (
     AtLeast,
-    CategoryColumn,
+    ChoiceColumn,
     Column,
     Contract,
     DatasetRule,
@@ -303,7 +303,7 @@ def day_number(day: date) -> float:
 def dimension(terms: Terms, whole: str, edges: tuple[float, ...] | None) -> Dimension:
     """A column as a table is laid out by it. edges: of bins, for numbers and days. Errors: Refused."""
     declared, name = terms.column(whole), whole.partition(".")[2]
-    if isinstance(declared, CategoryColumn | SetColumn | FlagColumn):
+    if isinstance(declared, ChoiceColumn | SetColumn | FlagColumn):
         if edges is not None:
             raise Refused("bins", f"{name} holds values of a list, not numbers", f"leave bins.{name} out")
         return Category(whole, ("no", "yes") if isinstance(declared, FlagColumn) else tuple(declared.values))

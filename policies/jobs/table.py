@@ -17,7 +17,7 @@ from ...dp.keys import Dimension, Open, cells
 from ...dp.scale import SCALE_UNIT
 from ..contract import (
     MOST_SELECTION,
-    CategoryColumn,
+    ChoiceColumn,
     Contract,
     DatasetRule,
     DateColumn,
@@ -179,7 +179,7 @@ class TableJob(Job):
         del size
         held = contract.dataset
         dataset = next((name for name, rule in held.items() if rule.rows == "events"), next(iter(held)))
-        category = next((n for n, c in held[dataset].columns.items() if isinstance(c, CategoryColumn)), None)
+        category = next((n for n, c in held[dataset].columns.items() if isinstance(c, ChoiceColumn)), None)
         by = f'["{category}"]' if category else "[]"
         text = next((n for n, c in held[dataset].columns.items() if isinstance(c, TextColumn) and cls.takes_text), None)
         return [
@@ -282,7 +282,7 @@ def _kept(terms: Terms, whole: str, wanted: Filter) -> Kept:
     """One filter, as declared. Errors: Refused."""
     column, name = terms.column(whole), whole.partition(".")[2]
     clause = f"where {name}"
-    if isinstance(column, CategoryColumn | FlagColumn):
+    if isinstance(column, ChoiceColumn | FlagColumn):
         known = ["no", "yes"] if isinstance(column, FlagColumn) else column.values
         unknown = [value for value in wanted if value not in known]
         if unknown:

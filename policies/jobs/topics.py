@@ -10,7 +10,7 @@ from pydantic import Field
 from ...dp.keys import Bins, Category, Dimension, InvalidQuery, cells
 from ...dp.layout import GroupBy
 from ...dp.measures import People
-from ..contract import CategoryColumn, Contract, Name, NumberColumn, SetColumn
+from ..contract import ChoiceColumn, Contract, Name, NumberColumn, SetColumn
 from ..refused import Refused
 from ..sentences import names
 from .job import Strict
@@ -85,8 +85,10 @@ class TopicsJob(TableJob):
         self._refuse_shape(terms)
         whole = terms.named(self.topics, self.dataset)
         column = terms.column(whole)
-        if not isinstance(column, SetColumn | CategoryColumn):
-            known = names(n for n, c in terms.dataset[self.dataset].columns.items() if c.kind in ("set", "category"))
+        if not isinstance(column, SetColumn | ChoiceColumn):
+            known = names(
+                n for n, c in terms.dataset[self.dataset].columns.items() if c.kind in ("set", "category", "ordinal")
+            )
             raise Refused("columns", f"{self.topics} is no list of topics", f"use {known or 'a set or a category'}")
         return Category(whole, tuple(column.values))
 
@@ -96,8 +98,10 @@ class TopicsJob(TableJob):
             rule = f"{self.response} does not say of which other data set it is"
             raise Refused("columns", rule, 'write it such as response = "exposures.campaign"')
         column = terms.column(self.response)
-        if not isinstance(column, CategoryColumn):
-            known = names(f"{dataset}.{n}" for n, c in terms.dataset[dataset].columns.items() if c.kind == "category")
+        if not isinstance(column, ChoiceColumn):
+            known = names(
+                f"{dataset}.{n}" for n, c in terms.dataset[dataset].columns.items() if c.kind in ("category", "ordinal")
+            )
             raise Refused("columns", f"{name} of {dataset} is no category", f"use {known or 'a category'}")
         return Category(self.response, tuple(column.values))
 
@@ -123,7 +127,7 @@ class TopicsJob(TableJob):
         dataset, _, name = self.response.partition(".")
         rule = terms.dataset[dataset]
         known = rule.columns[name]
-        values = len(known.values) if isinstance(known, CategoryColumn) else 1
+        values = len(known.values) if isinstance(known, ChoiceColumn) else 1
         responses = min(rule.rows_a_person, values)
         return min(self.topics_per_person or topics, topics), min(self.responses_per_person or responses, responses)
 
@@ -141,7 +145,7 @@ class TopicsJob(TableJob):
             for n, rule in contract.dataset.items()
             if n != dataset
             for c, column in rule.columns.items()
-            if isinstance(column, CategoryColumn)
+            if isinstance(column, ChoiceColumn)
         ]
         return [
             f'dataset = "{dataset}"',

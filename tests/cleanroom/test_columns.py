@@ -11,10 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passbox.cleanroom.columns import ColumnMissing, ColumnUnreadable, outside, read_columns
-from passbox.policies.contract import CategoryColumn, Column, NumberColumn, SetColumn
+from passbox.cleanroom.measure.lookalike import kinds_of
+from passbox.modelling.features import Ordinal
+from passbox.policies.contract import CategoryColumn, Column, NumberColumn, OrdinalColumn, SetColumn
 
 AGE: Column = NumberColumn(kind="number", bounds=[18, 99])
 REGION: Column = CategoryColumn(kind="category", values=["north", "south"])
+SIZES: Column = CategoryColumn(kind="category", values=["S", "M", "L"])
 TOPICS: Column = SetColumn(kind="set", values=["cars", "travel", "pets"], at_most=2)
 
 
@@ -72,6 +75,13 @@ def test_a_category_is_one_of_those_declared_or_missing() -> None:
     assert values[2:4] == [None, None]
     assert rejects == {"c: value not declared": 2}
     assert accepted == [True, False, True, True, False]
+
+
+def test_an_ordinal_is_read_like_a_category_and_a_model_knows_its_order() -> None:
+    size = OrdinalColumn(kind="ordinal", values=["S", "M", "L"])
+    assert one(size, [" M", "XL", None, "S", "L"])[:2] == (one(SIZES, [" M", "XL", None, "S", "L"])[:2])
+    assert outside(pa.table({"c": pa.array(["M", "XL"])}), {"c": size}) == ("c: value not declared",)
+    assert kinds_of({"size": size}) == [Ordinal("size", ("S", "M", "L"))]
 
 
 def test_a_set_is_cut_in_declared_order_and_repeats_count_once() -> None:

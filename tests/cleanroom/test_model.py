@@ -23,8 +23,8 @@ from passbox.dp.entry import Purchase
 from passbox.dp.ledger import Ledger
 from passbox.dp.noisy import Noise, Noisy, Receipt
 from passbox.modelling.evaluate_noisy import evaluate_noisy
-from passbox.modelling.lookalike import Model
 from passbox.modelling.person import DPGAM
+from passbox.modelling.scorer import Scorer
 from passbox.policies.check import Refused
 from passbox.policies.jobs.model import FIT, SCORES
 
@@ -85,7 +85,7 @@ def test_the_noise_is_opened_settled_and_forgotten(world: World) -> None:
 
 def _blocks(world: World) -> Any:
     request = world.request("model", recipients=BOTH)
-    return measure._blocks(measure._encoder(world.agreement.contract, measure._asked(request.job)))
+    return measure._blocks(measure.encoder_of(world.agreement.contract, measure._asked(request.job)))
 
 
 def test_the_same_job_gives_the_same_file_and_costs_nothing_more(world: World) -> None:
@@ -119,6 +119,24 @@ def _opened(world: World) -> np.ndarray:
         plain = ledger._vault.open(body, key.encode())
     del seq
     return np.frombuffer(plain[32:], dtype="<i8").astype(np.int64)
+
+
+def test_training_says_how_far_it_has_come_and_nothing_that_depends_on_people(world: World) -> None:
+    told: list[tuple[int, int]] = []
+    room = replace(world.room(), progress=lambda done, of: told.append((done, of)))
+    job.run(room, world.request("model", recipients=BOTH))
+    assert told == [(step, 24) for step in range(1, 25)]
+
+
+def test_a_release_says_why_and_its_file_scores_new_people(world: World) -> None:
+    ran = world.run("model", recipients=BOTH)
+    opened = opening.open_release(ran.release.path, world.keys("advertiser").seal_identity(), None)
+    scorer = Scorer.from_json(opened.files["model.json"].decode())
+    told: Any = opened.document["effects"]
+    assert {effect["column"] for effect in told} == {column.kind.name for column in scorer.encoder.columns}
+    assert [e["matters"]["estimate"] for e in told] == sorted((e["matters"]["estimate"] for e in told), reverse=True)
+    people = world.table("visitors")
+    assert np.isfinite(scorer.score(people)).all()
 
 
 def test_other_readers_are_told_to_ask_together_before_anything_is_paid(world: World) -> None:
@@ -160,9 +178,9 @@ def test_the_model_follows_from_its_noisy_sums(world: World) -> None:
     spec = json.loads(item["entry"])["specification"]
     noisy = Noisy(np.array(item["values"]), spec["scale"] / 2**20, 20, Receipt("", 0, b"", ""))
     request = world.request("model", recipients=BOTH)
-    encoder = measure._encoder(world.agreement.contract, measure._asked(request.job))
+    encoder = measure.encoder_of(world.agreement.contract, measure._asked(request.job))
     again = DPGAM().refit(measure._blocks(encoder), encoder.digest, noisy)
-    assert again.to_json() == Model.from_json(opened.files["model.json"].decode()).to_json()
+    assert again.to_json() == Scorer.from_json(opened.files["model.json"].decode()).model.to_json()
 
 
 @pytest.mark.parametrize("change", ["label", "person"])

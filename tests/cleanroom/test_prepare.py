@@ -571,7 +571,7 @@ def test_after_a_crash_typing_again_completes_it(moment: str, party: Party, monk
 
     with monkeypatch.context() as patch:
         if moment == "seal":
-            patch.setattr(prepare, "pack", killed)
+            patch.setattr(prepare, "packed", killed)
         elif moment == "write the bundle":
             patch.setattr(prepare.Packed, "write", killed)
         elif moment == "before the ids":

@@ -29,7 +29,7 @@ def sketch(keys: Keys, first: int, last: int, contract: str = "aa" * 32, dataset
         dataset=dataset,
         kind="email",
         people=last - first,
-        smallest=smallest_of(keys, people(first, last)),
+        smallest=smallest_of(keys, [people(first, last)]),
     )
 
 
@@ -58,7 +58,7 @@ def test_the_same_contract_or_one_it_continues_is_no_return(keys: Keys) -> None:
 def test_a_sketch_tells_nothing_without_the_secret(keys: Keys, tmp_path: Path) -> None:
     """Of the same people, under another owner's secret, it shares no value: no guess can be tested."""
     other = make(tmp_path, "press", "publisher", None, None).keys
-    mine, theirs = smallest_of(keys, people(0, 3000)), smallest_of(other, people(0, 3000))
+    mine, theirs = smallest_of(keys, [people(0, 3000)]), smallest_of(other, [people(0, 3000)])
     assert not set(mine) & set(theirs)
     assert len(mine) == KEPT
 
@@ -70,3 +70,8 @@ def test_it_is_kept_for_its_owner_alone_and_a_damaged_one_is_named(keys: Keys) -
     at.write_text("{")
     with pytest.raises(KeysUnusable):
         returned(keys, sketch(keys, 0, 100), frozenset())
+
+
+def test_pieces_give_the_sketch_of_the_whole(keys: Keys) -> None:
+    whole = people(0, 5000)
+    assert smallest_of(keys, [whole]) == smallest_of(keys, [whole[:1], whole[1:1500], whole[1500:1500], whole[1500:]])

@@ -188,3 +188,41 @@ def test_the_machine_is_still_looked_at_without_a_word_more(passbox: Typed) -> N
     code, out, _ = passbox("doctor", "--json")
     assert code == 0
     assert {"python", "sqlite"} <= {each["what"] for each in json.loads(out)["findings"]}
+
+
+def test_a_value_that_every_scheme_refuses_has_no_hash_in_common(passbox: Typed) -> None:
+    _, out, _ = passbox("identifiers", "explain", "--kind", "email", "nobody")
+    assert "all schemes refuse it" in out
+    _, out, _ = passbox("identifiers", "explain", "--kind", "email", "jane@b.io")
+    assert "all schemes give one hash" in out
+
+
+def test_where_a_scheme_is_published_is_shown_whole(passbox: Typed) -> None:
+    _, listed, _ = passbox("identifiers", "schemes", "--json")
+    _, out, _ = passbox("identifiers", "schemes")
+    lines = out.splitlines()
+    for each in json.loads(listed)["schemes"]:
+        assert any(line.split() == [each["name"], each["source"]] for line in lines)
+
+
+def test_a_list_with_two_keys_is_looked_at_by_both(passbox: Typed, agreed: Path) -> None:
+    text = (agreed / "contract.toml").read_text()
+    text = text.replace('keys = ["email"]', 'keys = ["email", "phone"]')
+    text = text.replace('scheme.email = "uid2@1"', 'scheme.email = "uid2@1"\nscheme.phone = "uid2@1"')
+    text = text.replace(
+        'identifiers.email = "raw"', 'identifiers.email = "raw"\nidentifiers.phone = "raw"\ncountry = "none"'
+    )
+    (agreed / "two.toml").write_text(text)
+    (agreed / "two.csv").write_text("email,phone\na@b.io,+15551234567\nnobody,5551234567\nc@d.io,5551234568\n")
+    words = ("doctor", "match", "two.csv", "--contract", "two.toml", "--dataset", "visitors")
+    code, out, err = passbox(*words, "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert [each["kind"] for each in found["keys"]] == ["email", "phone"]
+    assert found["causes"] == found["keys"][0]["causes"]
+    assert ("country-code", 2) in {(each["name"], each["rows"]) for each in found["keys"][1]["causes"]}
+    _, out, _ = passbox(*words)
+    assert "3 rows of email" in out
+    assert "3 rows of phone" in out
+    _, out, _ = passbox(*words, "--kind", "phone", "--json")
+    assert [each["kind"] for each in json.loads(out)["keys"]] == ["phone"]

@@ -33,6 +33,7 @@ from passbox.dp.ledger import BudgetExceeded, Cap, Ledger
 from passbox.dp.noisy import Noisy
 from passbox.dp.note import BadNote, Checkpoint, NoteKey, verify_checkpoint
 from passbox.dp.scale import price, smallest_scale
+from passbox.dp.selection import Candidates, Selection
 from passbox.dp.tree import leaf_hash, root_of
 from passbox.dp.window import Window
 
@@ -41,6 +42,10 @@ KEY = NoteKey("torture.example/room", Ed25519PrivateKey.from_private_bytes(bytes
 L2_SQUARED = 1
 SCALE = smallest_scale(L2_SQUARED, Rho(23_456_789))
 COST = price(L2_SQUARED, SCALE)
+
+SELECTING = "advertiser/selection"
+PICKS = Selection(keys_per_person=1, delta=1_000, steps=1)
+"""Every third statistic is about keys that nobody listed, and costs so much δ as well."""
 
 asking = (-1, -1)
 """The journal and the statistic of the payment under way, for a plant that publishes too early."""
@@ -72,8 +77,9 @@ def clock() -> datetime:
 
 def create(path: Path, fits: int, now: Callable[[], datetime] = clock) -> None:
     """A ledger whose one account holds `fits` releases."""
-    caps = [Cap(ACCOUNT, "advertiser", "record", "1.0", "1e-06", Rho(COST * fits), "cc" * 32)]
-    Ledger.create(path, KEY, Vault(), now, caps).close()
+    record = Cap(ACCOUNT, "advertiser", "record", "1.0", "1e-06", Rho(COST * fits), "cc" * 32)
+    selection = Cap(SELECTING, "advertiser", "record", "0.0", "1e-15", Rho(PICKS.delta * fits), "cc" * 32)
+    Ledger.create(path, KEY, Vault(), now, [record, selection]).close()
 
 
 def open_ledger(path: Path, now: Callable[[], datetime] = clock, window: Window | None = None) -> Ledger:
@@ -82,8 +88,9 @@ def open_ledger(path: Path, now: Callable[[], datetime] = clock, window: Window 
 
 def purchase(name: int) -> Purchase:
     """One count; another number is another statistic."""
+    listed = name % 3 > 0
     spec = Specification(
-        statistic="matched-count@1",
+        statistic="matched-count@1" if listed else "keys@1",
         datasets={"visitors": "aa" * 32, "buyers": "bb" * 32},
         unit="record",
         rule="own-best",
@@ -93,20 +100,29 @@ def purchase(name: int) -> Purchase:
         bits=0,
         l2_squared=L2_SQUARED,
         scale=SCALE,
+        query="" if listed else "ee" * 32,
+        selection=0 if listed else PICKS.delta,
     )
     context = Context("cc" * 32, "dd" * 32, "publisher", ("publisher",), "torture")
-    return Purchase(spec, (Charge(ACCOUNT, "buyers", COST),), context)
+    charges = (Charge(ACCOUNT, "buyers", COST),)
+    if listed:
+        return Purchase(spec, charges, context)
+    return Purchase(spec, charges, context, selection=PICKS, selecting=(Charge(SELECTING, "buyers", Rho(PICKS.delta)),))
 
 
-def statistic() -> Statistic:
-    return Statistic(np.array([500], dtype=np.int64), bits=0, l2_squared=L2_SQUARED)
+def pay(ledger: Ledger, bought: Purchase) -> Noisy:
+    """Five hundred people; or two keys, of which one has enough."""
+    if bought.selection is None:
+        return ledger.pay(bought, Statistic(np.array([500], dtype=np.int64), bits=0, l2_squared=L2_SQUARED))
+    two = Statistic(np.array([500_000, 1], dtype=np.int64), bits=0, l2_squared=L2_SQUARED)
+    return ledger.select(bought, Candidates(("many", "one"), 1, two))
 
 
 def spend(ledger: Ledger, name: int, journal: int) -> None:
     """Pay, and write down what came out: from then on it counts as seen by a reader."""
     global asking
     asking = (journal, name)
-    show(journal, name, ledger.pay(purchase(name), statistic()))
+    show(journal, name, pay(ledger, purchase(name)))
 
 
 def show(journal: int, name: int, noisy: Noisy) -> None:
@@ -114,8 +130,8 @@ def show(journal: int, name: int, noisy: Noisy) -> None:
 
 
 def what(noisy: Noisy) -> str:
-    """The noisy numbers and their nonce, in 64 letters."""
-    return hashlib.sha256(noisy.values.tobytes() + noisy.receipt.nonce).hexdigest()
+    """The noisy numbers, their keys and their nonce, in 64 letters."""
+    return hashlib.sha256(noisy.values.tobytes() + noisy.receipt.nonce + repr(noisy.keys).encode()).hexdigest()
 
 
 def try_to_spend(ledger: Ledger, name: int, journal: int) -> bool:
@@ -271,8 +287,12 @@ def _books(entries: list[dict[str, Any]], leaves: list[bytes], rows: Rows) -> It
             yield "running balances are wrong"
     if sorted(rows["charge"]) != sorted((key, paid["account"], paid["rho"]) for key, paid in charges):
         yield "charges and entries differ"
-    if any(paid["rho"] < COST for _, paid in charges):
+    least = {ACCOUNT: COST, SELECTING: PICKS.delta}
+    if any(paid["rho"] < least[paid["account"]] for _, paid in charges):
         yield "less was charged than it costs"
+    selected = {e["key"] for e in entries if e["kind"] == "release" and "selection" in e["specification"]}
+    if selected != {key for key, paid in charges if paid["account"] == SELECTING}:
+        yield "keys were shown, and not paid for in δ"
     if {key for key, _, _ in rows["release"]} != {e["key"] for e in entries if e["kind"] == "release"}:
         yield "releases and entries differ"
     yield from _signed(leaves, rows["checkpoint"])

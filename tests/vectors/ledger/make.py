@@ -99,6 +99,7 @@ def honest() -> Iterator[tuple[str, Vector]]:
     pen.deny("rules.allow", "lookalike", recipients=["advertiser"])
     pen.deny("budget", "overlap", epsilon=3.0, recipients=["publisher", "advertiser"])
     yield vector("denials", "jobs that were refused cost nothing", pen)
+    yield vector("comparison", "learners compared on counts by group, which pay for themselves", compared())
     yield vector("up-to-the-cap", "as many jobs of about ε 1 as fit into a cap of ε 3, and one that did not", full())
     yield vector("operator-reads", "the publisher operates: it reads what the advertiser asks for", operator_reads())
     for rule in ("own-best", "fall-through", "any"):
@@ -210,6 +211,7 @@ def forged() -> Iterator[tuple[str, Vector]]:
     yield from losses()
     yield from what_was_asked()
     yield from tables()
+    yield from comparisons()
     yield from keys()
     yield from opened()
 
@@ -377,6 +379,47 @@ def tables() -> Iterator[tuple[str, Vector]]:
     pen.release(pen.purchases(pen.request("overlap", epsilon=0.5))[0], query="0" * 64)
     about = "a count that is said to be worded by a job"
     yield vector("words-on-a-count", about, pen, accept=False, entry=2, beyond=["page"], rule=none)
+
+
+COMPARED = 3
+"""Where the counts by group of `compared` stand, between moments and histogram."""
+
+
+def compared(**change: Any) -> Pen:
+    """A lookalike that compares learners. change: what its counts by group say instead."""
+    pen = Pen()
+    moments, groups, scores = pen.purchases(pen.request("lookalike", learners=["glm", "boosting"]))
+    pen.release(moments)
+    pen.release(groups, **change)
+    pen.release(scores)
+    return pen
+
+
+def comparisons() -> Iterator[tuple[str, Vector]]:
+    """Counts by group look at the people of the moments once more: they pay for themselves."""
+    more: dict[str, Any] = {"accept": False, "entry": COMPARED}
+    pen, unpaid = compared(), "it is not paid for by all who must"
+    pen.entries[COMPARED]["charges"] = []
+    pen.renumber()
+    yield vector("comparison-unpaid", "counts by group that nobody paid for", pen, rule=unpaid, **more)
+    pen = compared()
+    pen.entries[COMPARED]["charges"][0]["rho"] -= 1
+    pen.renumber()
+    yield vector("comparison-for-less", "counts by group charged one unit too little", pen, rule=unpaid, **more)
+    pen = compared()
+    covered = [{name: each[name] for name in ("account", "dataset", "rho")} for each in pen.entries[2]["charges"]]
+    pen.entries[COMPARED] |= {"beside": pen.entries[2]["key"], "covered": covered, "charges": []}
+    pen.renumber()
+    about, rule = "counts by group for the price of the moments, of the same people", "its cover does not fit"
+    yield vector("comparison-for-nothing", about, pen, rule=rule, **more)
+    pen = compared()
+    del pen.entries[COMPARED]["specification"]["query"]
+    pen.rekey(pen.entries[COMPARED])
+    about, rule = "counts by group that do not say how people are dealt", "its noise is none"
+    yield vector("comparison-without-words", about, pen, rule=rule, **more)
+    about, rule = "counts by group of other learners than the job names", "its specification is the job's"
+    pen = compared(query="0" * 64)
+    yield vector("comparison-of-others", about, pen, rule=rule, beyond=["page", "node"], **more)
 
 
 KEYS, OF_RHO, OF_DELTA = 4, 0, 1

@@ -1,0 +1,257 @@
+"""An audit of what a contract's models give away: canaries through the room's own code, on invented people.
+
+Submitted records are never looked at: an audit of those would be an unpaid release. People are made up from the
+domains that the contract declares (`modelling.invented`), and go through the statistic, the noise and the choice of
+the audience that a room would use. What is measured is a lower bound on the privacy loss, beside the one charged:
+
+- `fit`: two worlds, with and without the record whose row is longest; the training part of the people.
+- `scores`: the same for the histogram by which the model is evaluated, on the other part.
+- `one run`: thousands of canaries at once, each in or out by a coin; only where a model has enough coordinates.
+- `audience`: with the noisy bytes held, other labels may change nothing of what is handed out.
+
+A bound that lies far below its charge proves nothing: another attack might do better. One above it proves a leak.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..dp.accounting import rho_within
+from ..dp.aggregate import Statistic
+from ..dp.budget import RHO_UNIT, Budget, Epsilon
+from ..dp.entry import Purchase
+from ..dp.noisy import Noisy
+from ..dp.rehearsal import rehearsed
+from ..dp.scale import price
+from ..modelling.canaries import Audited, follows_from, moved, one_run, person_attack, runs_for, two_worlds
+from ..modelling.design import Float
+from ..modelling.evaluate import ScoreBins
+from ..modelling.features import Encoder, Kind
+from ..modelling.grid import BINS
+from ..modelling.invented import invented
+from ..policies.agreement import Agreement
+from ..policies.contract import Allowance, Contract, digest
+from ..policies.jobs.lookalike import LookalikeJob
+from ..policies.jobs.model import ModelJob
+from ..policies.price import delta_of_job, purchases
+from ..policies.request import KINDS, Request, parse_job
+from ..policies.template import job_text
+from .measure import lookalike, model
+from .measure.kinds import shape_of
+from .progress import Progress, quietly
+
+BACKGROUND, PERSON_BACKGROUND = 2_000, 6_000
+SEEDS = 0.01
+"""Invented people beside the canaries, and the share of them on the list: few, so that a canary is a surprise."""
+FEWEST_COORDINATES = 5_000
+"""One run says something from about ten thousand canaries on, and has room for as many as there are coordinates."""
+GUESSED = 0.2
+LABELS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one test found. audited: None for a test that says yes or no. holds: nothing contradicts the promise."""
+
+    test: str
+    what: str
+    holds: bool
+    audited: Audited | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """findings, in order. left_out: tests that would say nothing here, and why."""
+
+    kind: str
+    epsilon: float
+    delta: float
+    mu: float
+    cells: int
+    findings: tuple[Finding, ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        return all(finding.holds for finding in self.findings)
+
+
+def job_to_audit(contract: Contract, data: bytes, rule: Allowance, epsilon: float) -> LookalikeJob | ModelJob:
+    """The job that `rule` allows, as `passbox job new` drafts it, whatever caps say. rule: of a kind that learns."""
+    lines = KINDS[rule.job].draft(contract, None)
+    job = parse_job(job_text(rule.job, digest(data), lines, rule.recipients, epsilon).encode())
+    assert isinstance(job, LookalikeJob | ModelJob)  # noqa: S101 - the caller ensures it
+    return job
+
+
+def audit(
+    contract: Contract,
+    data: bytes,
+    job: LookalikeJob | ModelJob,
+    runs: int | None = None,
+    progress: Progress = quietly,
+) -> Audit:
+    """What canaries show of one job. data: the contract's bytes. runs: in each world; None for as many as it takes."""
+    delta = delta_of_job(contract, job)
+    mu = math.sqrt(2 * rho_within(Budget(Epsilon(job.epsilon), delta)) / RHO_UNIT)
+    agreement = Agreement(contract, data, {})
+    bought = purchases(agreement, Request(job, b"", "", ""), dict.fromkeys(job.datasets(), "0" * 64), shape_of)
+    times = runs_for(mu) if runs is None else runs
+    if isinstance(job, ModelJob):
+        findings, left_out = _of_model(contract, job, bought, times, progress)
+    else:
+        findings, left_out = _of_lookalike(contract, job, bought, times, progress)
+    return Audit(job.kind, job.epsilon, delta, mu, bought[0].specification.cells, tuple(findings), left_out)
+
+
+# -- a lookalike -----------------------------------------------------------------------------------------------------
+
+
+def _of_lookalike(
+    contract: Contract, job: LookalikeJob, bought: tuple[Purchase, ...], runs: int, progress: Progress
+) -> tuple[list[Finding], tuple[str, ...]]:
+    first, *_, second = bought
+    kinds, moves = lookalike.declared_kinds(contract, job), job.rows_moved(contract)
+    crowd, canaries = _crowd(kinds, moves)
+    listed = _coins(len(canaries), SEEDS) & ~canaries
+    steps = _Steps(progress, 2)
+    fit = two_worlds(_on_fit(crowd, listed, canaries, first), _mu(first), runs, steps.next())
+    scores = two_worlds(_on_scores(crowd, listed, canaries, second), _mu(second), runs, steps.next())
+    findings = [
+        Finding("fit", "the longest row there can be, on the list or not", not fit.leaks, fit),
+        Finding("scores", "one seed more in a score bin", not scores.leaks, scores),
+        Finding("audience", "it follows from the noisy numbers, whoever is on the list", _follows(crowd, job, bought)),
+    ]
+    cells = first.specification.cells
+    if cells < FEWEST_COORDINATES:
+        said = f"one run with many canaries: {cells:,} coordinates hold too few, it says something from about 10,000"
+        return findings, (said,)
+    many = _many(kinds, first, cells, job.epsilon, delta_of_job(contract, job))
+    findings.append(Finding("one run", f"{cells:,} canaries, each on the list by a coin", not many.leaks, many))
+    return findings, ()
+
+
+def _crowd(kinds: list[Kind], canaries: int) -> tuple[lookalike.Crowd, NDArray[np.bool_]]:
+    """Invented people, canaries first and all in training."""
+    rows = BACKGROUND + canaries
+    chosen = np.arange(rows) < canaries
+    table = invented(kinds, rows, chosen, _uniform)
+    encoder = Encoder.from_owner(table, kinds)
+    ties = np.frombuffer(secrets.token_bytes(8 * rows), dtype="<u8")
+    return lookalike.Crowd(encoder, encoder.encode(table), _coins(rows, lookalike.HELD_OUT) & ~chosen, ties), chosen
+
+
+def _on_fit(
+    crowd: lookalike.Crowd, listed: NDArray[np.bool_], canaries: NDArray[np.bool_], purchase: Purchase
+) -> Callable[[bool], float]:
+    cells = purchase.specification.cells
+    outside, inside = (lookalike.moments(crowd, label, cells) for label in (listed, listed | canaries))
+    return moved(lambda statistic: rehearsed(purchase, statistic), outside, inside)
+
+
+def _on_scores(
+    crowd: lookalike.Crowd, listed: NDArray[np.bool_], canaries: NDArray[np.bool_], purchase: Purchase
+) -> Callable[[bool], float]:
+    """Scores are worth what the first value says: which model made them does not matter to the histogram."""
+    held = lookalike.Crowd(crowd.encoder, crowd.design, np.ones_like(canaries), crowd.tiebreak)
+    bins = ScoreBins.of(_uniform(len(canaries)), crowd.tiebreak)
+    cells = purchase.specification.cells
+    outside, inside = (lookalike.positives(held, bins, label, cells) for label in (listed, listed | canaries))
+    return moved(lambda statistic: rehearsed(purchase, statistic), outside, inside)
+
+
+def _follows(crowd: lookalike.Crowd, job: LookalikeJob, bought: tuple[Purchase, ...]) -> bool:
+    """The audience and every other file, from held noisy bytes and other labels."""
+    rows = crowd.design.rows
+    tokens, held = np.arange(rows, dtype=np.uint64), dict[str, Noisy]()
+
+    def pay(purchase: Purchase, exact: Callable[[], Statistic]) -> Noisy:
+        statistic = exact()
+        return held.setdefault(purchase.key, rehearsed(purchase, statistic))
+
+    def given(_noisy: Noisy, label: NDArray[np.bool_]) -> NDArray[np.int64]:
+        made = lookalike.contents(lookalike.fitted_to(crowd, label, job, bought, pay), tokens, rows // 10)
+        return np.frombuffer(b"".join([repr(made.values).encode(), *made.files.values()]), dtype=np.uint8).astype("i8")
+
+    labels = [_coins(rows, 0.2) for _ in range(LABELS)]
+    first = pay(bought[0], lambda: lookalike.moments(crowd, labels[0], bought[0].specification.cells))
+    return follows_from(given, first, labels)
+
+
+def _many(kinds: list[Kind], purchase: Purchase, canaries: int, epsilon: float, delta: float) -> Audited:
+    """One release of the sums of many canaries, each guessed by how far the sums lie along its own row."""
+    table = invented(kinds, canaries, np.zeros(canaries, dtype=np.bool_), _uniform)
+    encoder = Encoder.from_owner(table, kinds)
+    design = encoder.encode(table)
+    none = np.zeros(canaries, dtype=np.bool_)
+    crowd = lookalike.Crowd(encoder, design, none, np.zeros(canaries, dtype=np.uint64))
+    included = _coins(canaries, 0.5)
+    noisy = rehearsed(purchase, lookalike.moments(crowd, included, purchase.specification.cells)).real[: design.cells]
+    away = noisy - design.project(np.full(canaries, 0.5))
+    scores = np.concatenate([rows @ away for rows in design.blocks(2_048)])
+    return one_run(scores, included, round(GUESSED * canaries), epsilon, delta)
+
+
+# -- a model ---------------------------------------------------------------------------------------------------------
+
+
+def _of_model(
+    contract: Contract, job: ModelJob, bought: tuple[Purchase, ...], runs: int, progress: Progress
+) -> tuple[list[Finding], tuple[str, ...]]:
+    first, second = bought
+    moves = job.rows_moved(contract)
+    rows = PERSON_BACKGROUND + moves
+    canaries = np.arange(rows) < moves
+    encoder = model.encoder_of(contract, job)
+    kinds = [column.kind for column in encoder.columns]
+    design = encoder.encode(invented(kinds, rows, canaries, _uniform))
+    listed = _coins(rows, SEEDS) & ~canaries
+    steps = _Steps(progress, 2)
+    attack = person_attack(design, listed, canaries, lambda statistic: rehearsed(first, statistic))
+    fit = two_worlds(attack, _mu(first), runs, steps.next())
+    binned = (_uniform(rows) * BINS).astype(np.int64)
+    outside, inside = (model.histograms(binned, label) for label in (listed, listed | canaries))
+    shown = moved(lambda statistic: rehearsed(second, statistic), outside, inside)
+    scores = two_worlds(shown, _mu(second), runs, steps.next())
+    findings = [
+        Finding("fit", "a seed with the longest row there can be, there or not: all steps", not fit.leaks, fit),
+        Finding("scores", "one person more on the list, and one fewer of the others", not scores.leaks, scores),
+    ]
+    return findings, ("one run with many canaries: only for lookalikes",)
+
+
+# -- what both need --------------------------------------------------------------------------------------------------
+
+
+def _mu(purchase: Purchase) -> float:
+    """What a draw costs, as the ledger counts it."""
+    spec = purchase.specification
+    return math.sqrt(2 * price(spec.l2_squared, spec.scale) / RHO_UNIT)
+
+
+def _uniform(count: int) -> Float:
+    """Numbers in [0, 1) from the operating system."""
+    words = np.frombuffer(secrets.token_bytes(8 * count), dtype="<u8")
+    return np.asarray((words >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
+
+
+def _coins(count: int, share: float) -> NDArray[np.bool_]:
+    return np.asarray(_uniform(count) < share, dtype=np.bool_)
+
+
+class _Steps:
+    """One bar over several tests of the same length."""
+
+    def __init__(self, progress: Progress, tests: int) -> None:
+        self._progress, self._tests, self._begun = progress, tests, -1
+
+    def next(self) -> Progress:
+        self._begun += 1
+        before = self._begun
+        return lambda done, of: self._progress(before * of + done, self._tests * of)

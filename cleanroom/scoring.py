@@ -1,0 +1,90 @@
+"""Model files at home: scoring new people, and handing a model to other systems.
+
+New people never enter a room for this: a model that was released to its reader is the reader's to use. Values that were
+not declared count as missing, numbers beyond their bounds as the nearest bound, as when the model was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from ..modelling.features import Category, Kind, Number, Ordinal
+from ..modelling.onnx_graph import graph
+from ..modelling.scorer import NotAModel, Scorer
+from ..policies.contract import CategoryColumn, Column, NumberColumn, OrdinalColumn, SetColumn
+from .columns import read_columns, refuse_missing
+from .files import write_new
+from .opening import write_audience
+from .source import read_source
+
+LARGEST_MODEL = 2**28
+"""Bytes of a model file, above which it is not read."""
+
+
+class BadModel(Exception):
+    """A file that is no model of this product."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+        self.rule, self.remedy = "it is no model", "name a .model.json that `passbox release open` wrote"
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """odd: rows by what of them the contract did not foresee; they were scored all the same."""
+
+    out: Path
+    rows: int
+    mean: float
+    odd: Mapping[str, int]
+
+
+def read_model(path: Path) -> Scorer:
+    """Errors: BadModel, OSError."""
+    if path.stat().st_size > LARGEST_MODEL:
+        raise BadModel(path)
+    try:
+        return Scorer.from_json(path.read_bytes().decode())
+    except (NotAModel, UnicodeDecodeError):
+        raise BadModel(path) from None
+
+
+def score(model: Path, people: Path, out: Path, own_id: str | None) -> Scored:
+    """Log-odds and probability of everybody in a file, in its order, as CSV or Parquet.
+
+    own_id: a column that is carried along; rows are numbered from 1 where there is none.
+    Errors: BadModel, BadSource, ColumnMissing, ColumnUnreadable, FileInTheWay, OSError.
+    """
+    scorer = read_model(model)
+    declared = {column.kind.name: _declared(column.kind) for column in scorer.encoder.columns}
+    source = read_source(people, {*declared, *([own_id] if own_id else [])})
+    refuse_missing([*declared, *([own_id] if own_id else [])], source.column_names, people)
+    read = read_columns(source, declared)
+    probability = scorer.probability(read.table)
+    names = source.column(own_id) if own_id else pa.array(np.arange(1, source.num_rows + 1))
+    table = pa.table(
+        {own_id or "row": names, "log_odds": scorer.score(read.table), "probability": probability},
+    )
+    write_audience(table, out)
+    return Scored(out, source.num_rows, float(probability.mean()), read.rejects)
+
+
+def export_onnx(model: Path, out: Path) -> bool:
+    """Whether it was written now, or stood there before. Errors: BadModel, OnnxMissing, NameTaken, FileInTheWay."""
+    return write_new(out, graph(read_model(model)).SerializeToString(), same_is_fine=True)
+
+
+def _declared(kind: Kind) -> Column:
+    if isinstance(kind, Number):
+        return NumberColumn(kind="number", bounds=[kind.low, kind.high])
+    if isinstance(kind, Category):
+        return CategoryColumn(kind="category", values=list(kind.values))
+    if isinstance(kind, Ordinal):
+        return OrdinalColumn(kind="ordinal", values=list(kind.values))
+    return SetColumn(kind="set", values=list(kind.values), at_most=kind.at_most)

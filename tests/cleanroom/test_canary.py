@@ -1,0 +1,149 @@
+"""`passbox audit model`: canaries through the room's own code, and every planted leak is seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from passbox.cleanroom import canary
+from passbox.cleanroom.canary import Audit, audit, job_to_audit
+from passbox.cleanroom.measure import lookalike, model
+from passbox.dp import mechanisms
+from passbox.modelling import tables
+from passbox.policies.contract import Contract, parse
+
+if TYPE_CHECKING:
+    from conftest import World
+
+EPSILON = 16.0
+"""The code is the same at every epsilon; here 300 runs a world show what takes 50,000 at 1."""
+
+
+@pytest.fixture(scope="module")
+def agreed(signed: World) -> tuple[Contract, bytes]:
+    allow = '{ job = "model", ask = ["publisher"], recipients = ["publisher", "advertiser"] },\n]'
+    text = signed.contract.read_text()
+    data = (text[: text.rindex("]")] + "  " + allow + text[text.rindex("]") + 1 :]).encode()
+    return parse(data), data
+
+
+def audited(agreed: tuple[Contract, bytes], kind: str, runs: int = 300) -> Audit:
+    contract, data = agreed
+    rule = next(rule for rule in contract.rules.allow if rule.job == kind)
+    return audit(contract, data, job_to_audit(contract, data, rule, EPSILON), runs)
+
+
+def failing(found: Audit) -> set[str]:
+    return {finding.test for finding in found.findings if not finding.holds}
+
+
+def test_a_lookalike_loses_about_what_is_charged_and_no_more(agreed) -> None:
+    found = audited(agreed, "lookalike", 900)
+    assert found.holds
+    shown = {finding.test: finding.audited for finding in found.findings if finding.audited}
+    assert all(each.lower >= 0.85 * each.charged for each in shown.values())
+    assert all(each.charged == pytest.approx(found.mu, rel=1e-6) for each in shown.values())
+    assert {finding.test for finding in found.findings} == {"fit", "scores", "audience"}
+    assert found.left_out
+
+
+def test_a_model_loses_about_what_is_charged_and_no_more(agreed) -> None:
+    found = audited(agreed, "model", 120)
+    assert found.holds
+    assert all(each.audited and each.audited.lower >= 0.6 * each.audited.charged for each in found.findings)
+
+
+def test_one_run_speaks_where_there_are_coordinates_enough(agreed) -> None:
+    """60 numbers have more than 9,000 cells."""
+    contract, data = agreed
+    column = next(c for c in contract.dataset["visitors"].columns.values() if c.kind == "number")
+    wide = {f"n{i}": column for i in range(60)}
+    held = contract.dataset["visitors"].model_copy(update={"columns": wide})
+    wider = contract.model_copy(update={"dataset": {**contract.dataset, "visitors": held}})
+    rule = next(rule for rule in wider.rules.allow if rule.job == "lookalike")
+    job = job_to_audit(wider, data, rule, EPSILON)
+    bought = canary.purchases(
+        canary.Agreement(wider, data, {}),
+        canary.Request(job, b"", "", ""),
+        {"visitors": "0" * 64, "buyers": "0" * 64},
+        canary.shape_of,
+    )
+    many = canary._many(lookalike.declared_kinds(wider, job), bought[0], 9_000, EPSILON, 1e-6)
+    assert 0.3 < many.lower < EPSILON
+    assert not many.leaks
+
+
+def test_planted_leak_half_the_noise(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = mechanisms._drawn
+    monkeypatch.setattr(mechanisms, "_drawn", lambda v, l2, scale, rho: honest(v, l2, scale // 2, 5 * rho))
+    assert failing(audited(agreed, "lookalike")) == {"fit", "scores"}
+    assert "fit" in failing(audited(agreed, "model", 120))
+
+
+def test_planted_leak_an_unclipped_row(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row whose value is missing is twice as long as it may be, and nobody checks."""
+    honest = tables.towards_zero
+
+    def longer(real: Any) -> Any:
+        lattice = honest(real)
+        lattice[-1] *= 2
+        return lattice
+
+    monkeypatch.setattr(tables, "towards_zero", longer)
+    monkeypatch.setattr("passbox.modelling.features.verify", lambda _blocks: None)
+    assert failing(audited(agreed, "lookalike")) == {"fit"}
+
+
+def test_planted_leak_seeds_first_in_the_audience(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = lookalike.fitted_to
+
+    def seeds_first(crowd: Any, matched: Any, *others: Any) -> Any:
+        fit = honest(crowd, matched, *others)
+        return replace(fit, scores=np.where(matched, 99.0, fit.scores))
+
+    monkeypatch.setattr(lookalike, "fitted_to", seeds_first)
+    assert failing(audited(agreed, "lookalike", 100)) == {"audience"}
+
+
+def test_planted_leak_seeds_win_ties(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = lookalike.fitted_to
+
+    def ties(crowd: Any, matched: Any, *others: Any) -> Any:
+        fit = honest(crowd, matched, *others)
+        tiebreak = np.where(matched, np.uint64(0), fit.tiebreak)
+        return replace(fit, scores=np.round(fit.scores), tiebreak=tiebreak)
+
+    monkeypatch.setattr(lookalike, "fitted_to", ties)
+    assert failing(audited(agreed, "lookalike", 100)) == {"audience"}
+
+
+def test_planted_leak_seeds_added_to_the_audience(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest, label = lookalike.contents, []
+
+    def fitted(crowd: Any, matched: Any, *others: Any) -> Any:
+        label[:] = [matched]
+        return fit_honestly(crowd, matched, *others)
+
+    def added(fit: Any, tokens: Any, size: int) -> Any:
+        made = honest(fit, tokens, size)
+        audience = made.files["audience.parquet"] + tokens[label[0]].tobytes()
+        return replace(made, files={**made.files, "audience.parquet": audience})
+
+    fit_honestly = lookalike.fitted_to
+    monkeypatch.setattr(lookalike, "fitted_to", fitted)
+    monkeypatch.setattr(lookalike, "contents", added)
+    assert failing(audited(agreed, "lookalike", 100)) == {"audience"}
+
+
+def test_planted_leak_a_person_counted_twice_in_a_models_scores(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = model.histograms
+
+    def twice(cells: Any, matched: Any) -> Any:
+        once = honest(cells, matched)
+        return replace(once, values=2 * once.values)
+
+    monkeypatch.setattr(model, "histograms", twice)
+    assert "scores" in failing(audited(agreed, "model", 120))

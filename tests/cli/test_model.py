@@ -1,0 +1,132 @@
+"""`passbox model` and `passbox audit model`, as a person types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from passbox.cli.reports import effects
+from passbox.modelling.features import Category, Encoder, Kind, Number, Topics
+from passbox.modelling.lookalike import Effects, Model
+from passbox.modelling.scorer import Scorer
+
+KINDS: list[Kind] = [Number("age", 18, 90), Category("region", ("north", "south")), Topics("likes", ("a", "b", "c"), 2)]
+PEOPLE = "id,age,region,likes\nP1,20,north,a|b\nP2,,south,\nP3,500,west,c\nP4,40,north,a|zzz\n"
+
+
+@pytest.fixture
+def scorer(tmp_path: Path) -> Scorer:
+    """Written beside people, in a folder of one's own."""
+    encoder, rng = Encoder.from_declared(KINDS), np.random.default_rng(1)
+    columns = tuple(
+        Effects(c.kind.name, c.block.levels, rng.normal(0, 1, len(c.block.levels))) for c in encoder.columns
+    )
+    made = Scorer(encoder, Model(encoder.digest, 1.0, -2.0, columns))
+    (tmp_path / "m.model.json").write_text(made.to_json())
+    (tmp_path / "people.csv").write_text(PEOPLE)
+    return made
+
+
+def test_new_people_are_scored_from_the_file(passbox, scorer: Scorer, tmp_path: Path) -> None:
+    code, out, _ = passbox(
+        "model", "score", f"{tmp_path}/m.model.json", f"{tmp_path}/people.csv", "--id", "id", "--json"
+    )
+    assert code == 0
+    said = json.loads(out)
+    odd = said["not_as_declared"]
+    assert odd["age: out of bounds"] == 1
+    assert odd["likes: value not declared"] == 1
+    scored = pl.read_csv(said["out"])
+    table = {
+        "age": [20.0, None, 90.0, 40.0],
+        "region": ["north", "south", None, "north"],
+        "likes": [["a", "b"], None, ["c"], ["a"]],
+    }
+    wanted = scorer.score(pl.DataFrame(table).to_arrow())
+    assert scored["id"].to_list() == ["P1", "P2", "P3", "P4"]
+    assert np.abs(scored["log_odds"].to_numpy() - wanted).max() < 1e-12
+
+
+def test_a_model_is_exported_and_scores_alike_elsewhere(passbox, scorer: Scorer, tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    code, out, _ = passbox("model", "export", f"{tmp_path}/m.model.json", "--json")
+    assert (code, json.loads(out)["written"]) == (0, True)
+    session = runtime.InferenceSession(f"{tmp_path}/m.model.onnx", providers=["CPUExecutionProvider"])
+    inputs = {
+        "age": np.array([[33.0]]),
+        "region": np.array([["south"]], dtype=object),
+        "likes": np.array([[0.0, 1.0, 1.0]]),
+    }
+    (found,) = session.run(["log_odds"], inputs)
+    wanted = scorer.score(pl.DataFrame({"age": [33.0], "region": ["south"], "likes": [["b", "c"]]}).to_arrow())
+    assert abs(found[0, 0] - wanted[0]) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        (("score", "people.csv", "people.csv"), "bad-model"),
+        (("export", "people.csv"), "bad-model"),
+        (("score", "m.model.json", "people.csv", "--id", "nobody"), "columns"),
+        (("score", "m.model.json", "nothing.csv"), None),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(passbox, scorer: Scorer, tmp_path: Path, words, rule) -> None:
+    before = set(tmp_path.iterdir())
+    paths = [str(tmp_path / word) if "." in word else word for word in words]
+    code, out, _ = passbox("model", *paths, "--json")
+    assert code not in (0, 1)
+    error = json.loads(out)["error"]
+    assert rule is None or error["rule"] == rule
+    assert "P1" not in out
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_an_audit_is_typed_against_a_contract(passbox, agreed: Path) -> None:
+    code, out, _ = passbox(
+        "audit", "model", "--contract", "contract.toml", "--epsilon", "16", "--runs", "200", "--json"
+    )
+    said = json.loads(out)
+    assert (code, said["holds"], said["kind"]) == (0, True, "lookalike")
+    assert [finding["test"] for finding in said["findings"]] == ["fit", "scores", "audience"]
+    assert all(f["lower"] > 0 and f["lower_sure"] <= f["charged"] for f in said["findings"] if "lower" in f)
+    code, out, _ = passbox("audit", "model", "--contract", "contract.toml", "--kind", "overlap", "--json")
+    assert code == 2
+
+
+def figure(low: float, estimate: float, high: float) -> dict[str, object]:
+    return {"low": low, "estimate": estimate, "high": high, "covers": "noise and sampling"}
+
+
+def test_effects_show_what_matters_and_why() -> None:
+    values = [("north", 0.6, figure(-0.4, -0.2, 0.0)), ("south", 0.4, figure(0.1, 0.3, 0.5))]
+    levels = [{"level": level, "share": share, "effect": effect} for level, share, effect in values]
+    region = {"column": "region", "ordered": False, "matters": figure(0.1, 0.3, 0.5), "levels": levels}
+    matter, one, *words = effects.parts({"kind": "lookalike", "effects": [region]})
+    assert matter.rows[0][:2] == ("region", "0.30  [0.10, 0.50]")
+    assert [row[0] for row in one.rows] == ["south", "north"]
+    assert any("say nothing" in text for text in words)
+    assert effects.parts({"kind": "model", "effects": []}) == []
+
+
+@pytest.mark.parametrize(
+    ("low", "estimate", "high", "drawn"),
+    [
+        (-1.0, 0.0, 1.0, "────────────●────────────"),
+        (0.5, 0.75, 1.0, "            │     ───●───"),
+        (-1.0, -1.0, -1.0, "●           │            "),
+    ],
+)
+def test_an_interval_is_drawn_where_it_lies(low: float, estimate: float, high: float, drawn: str) -> None:
+    assert effects.whisker(figure(low, estimate, high), (-1.0, 1.0)) == drawn
+
+
+def test_of_many_ordered_values_those_are_shown_that_as_many_people_lie_between() -> None:
+    levels = [{"level": str(n), "share": 0.9 if n == 0 else 0.1 / 29, "effect": figure(-1, 0, 1)} for n in range(30)]
+    shown = effects._spaced(levels)
+    assert shown[0]["level"] == "0"
+    assert len(shown) <= effects.MOST_LEVELS

@@ -1,0 +1,172 @@
+"""Effects: the model's own numbers, in intervals that hold what noise and luck leave open."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from passbox.dp.aggregate import Statistic
+from passbox.dp.noisy import Noisy, Receipt
+from passbox.modelling.descent import Margins
+from passbox.modelling.design import Design
+from passbox.modelling.effects import ColumnEffect, Held
+from passbox.modelling.features import Category, Encoder, Kind, Number, Topics
+from passbox.modelling.lookalike import SeedGLM, sigmoid
+from passbox.modelling.person import DPGAM
+
+LIKES = ("cars", "travel", "food", "sport")
+KINDS: list[Kind] = [
+    Number("age", 0, 100),
+    Number("income", 0, 100),
+    Category("region", tuple("abcdef")),
+    Topics("likes", LIKES, 3),
+]
+
+
+def people(rng: np.random.Generator, rows: int, alike: float) -> pa.Table:
+    """alike: correlation of the two numbers."""
+    first, other = rng.normal(0, 1, (2, rows))
+    second = alike * first + math.sqrt(1 - alike**2) * other
+    likes = [list(rng.choice(LIKES, rng.integers(0, 4))) for _ in range(rows)]
+    return pa.table(
+        {
+            "age": (50 + 15 * first).clip(0, 100),
+            "income": (50 + 15 * second).clip(0, 100),
+            "region": rng.choice(list("abcdef"), rows, p=[0.3, 0.25, 0.2, 0.15, 0.07, 0.03]),
+            "likes": pa.array(likes, type=pa.list_(pa.string())),
+        }
+    )
+
+
+def noise(rng: np.random.Generator, mu: float):
+    def draw(statistic: Statistic) -> Noisy:
+        scale = math.sqrt(statistic.l2_squared) / mu
+        drawn = np.rint(rng.normal(0, scale, len(statistic.values))).astype(np.int64)
+        return Noisy(statistic.values + drawn, scale, statistic.bits, Receipt("", 0, b"", ""))
+
+    return draw
+
+
+def effects_of(rng: np.random.Generator, design: Design) -> list[np.ndarray]:
+    """True effects, as large as the learners may expect."""
+    sizes = np.exp(rng.normal(math.log(1.2), 0.5, len(design.columns)))
+    return [block.real @ rng.normal(0, size, block.cells) for block, size in zip(design.columns, sizes, strict=True)]
+
+
+def held(found: tuple[ColumnEffect, ...], design: Design, true: list[np.ndarray]) -> tuple[list[bool], list[bool]]:
+    """Which of the true effects of levels that somebody has, and of the true importances, lie in their intervals."""
+    by_name, levels, matters = {column.name: column for column in found}, [], []
+    for block, codes, effects in zip(design.columns, design.codes, true, strict=True):
+        people, column = Held.of(block, codes, design.rows), by_name[block.name]
+        away = float(people.share @ effects) if block.at_most == 1 else 0.0
+        for level, effect in zip(column.levels, effects - away, strict=True):
+            if level.share > 0:
+                levels.append(level.effect.low <= effect <= level.effect.high)
+        spread = math.sqrt(effects @ people.spread @ effects)
+        matters.append(column.matters.low <= spread <= column.matters.high)
+    return levels, matters
+
+
+@pytest.fixture(scope="module")
+def membership() -> tuple[list[bool], list[bool]]:
+    """30 worlds of 6,000 people, correlated columns, some 900 seeds, at mu 1."""
+    rng, levels, matters = np.random.default_rng(11), [], []
+    for _ in range(30):
+        table = people(rng, 6_000, 0.6)
+        design = Encoder.from_owner(table, KINDS).encode(table)
+        true = effects_of(rng, design)
+        matched = rng.random(6_000) < sigmoid(-2 + design.scores(true))
+        learner = SeedGLM(ceilings=())
+        learner.fit_drawn(design, matched, noise(rng, 1.0))
+        for all_, some in zip((levels, matters), held(learner.explained(), design, true), strict=True):
+            all_ += some
+    return levels, matters
+
+
+def test_intervals_of_effects_cover_what_they_say(membership) -> None:
+    """Effects within a world are drawn together, so 2,200 levels weigh like fewer, some 500; .925 to .97 leaves two
+    standard errors beside .945."""
+    levels, _ = membership
+    assert 0.925 < np.mean(levels) < 0.97
+
+
+def test_intervals_of_importance_cover_nine_in_ten(membership) -> None:
+    """120 importances: sizes of effects are themselves uncertain, and the gamma distribution is an approximation."""
+    _, matters = membership
+    assert np.mean(matters) > 0.85
+
+
+def test_a_planted_fit_that_forgets_half_its_noise_covers_less() -> None:
+    rng, levels = np.random.default_rng(12), []
+    for _ in range(8):
+        table = people(rng, 6_000, 0.0)
+        design = Encoder.from_owner(table, KINDS).encode(table)
+        true = effects_of(rng, design)
+        noisy = noise(rng, 0.2)(design.moments(rng.random(6_000) < sigmoid(-2 + design.scores(true))))
+        learner = SeedGLM(ceilings=())
+        learner.fit_noisy(design, Noisy(noisy.values, noisy.scale / 5, noisy.bits, noisy.receipt))
+        levels += held(learner.explained(), design, true)[0]
+    assert np.mean(levels) < 0.8
+
+
+def test_a_person_fit_covers_nine_in_ten_where_columns_are_independent() -> None:
+    """15 worlds of 8,000 people at mu 1. Curvature is known only as if columns were independent, and near the fit."""
+    rng, levels = np.random.default_rng(13), []
+    for _ in range(15):
+        table = people(rng, 8_000, 0.0)
+        design = Encoder.from_declared(KINDS).encode(table)
+        true = effects_of(rng, design)
+        learner = DPGAM()
+        learner.fit_drawn(design, rng.random(8_000) < sigmoid(-1 + design.scores(true)), noise(rng, 1.0))
+        levels += held(learner.explained(), design, true)[0]
+    assert 0.88 < np.mean(levels) < 0.97
+
+
+def test_estimates_are_the_models_own_and_lie_in_their_intervals(crowd, draw) -> None:
+    design = crowd.encoder(np.ones(3_000, dtype=bool)).encode(crowd.table)
+    learner = SeedGLM()
+    model = learner.fit_noisy(design, draw(design.moments(crowd.label), 1.0, 3))
+    found = learner.explained()
+    assert [column.matters.estimate for column in found] == sorted((c.matters.estimate for c in found), reverse=True)
+    assert {column.name for column in found} == {column.name for column in model.columns}
+    own = {column.name: column.values for column in model.columns}
+    for column in found:
+        assert column.matters.low <= column.matters.estimate <= column.matters.high
+        shifts = [level.effect.estimate - value for level, value in zip(column.levels, own[column.name], strict=True)]
+        assert np.ptp(shifts) < 1e-9
+        assert all(level.effect.low <= level.effect.estimate <= level.effect.high for level in column.levels)
+
+
+def test_without_a_signal_no_column_is_said_to_matter(crowd, draw) -> None:
+    """Labels by coin: what a column matters may be next to nothing, and few levels' intervals leave 0 out."""
+    design = crowd.encoder(np.ones(3_000, dtype=bool)).encode(crowd.table)
+    learner = SeedGLM()
+    learner.fit_noisy(design, draw(design.moments(np.random.default_rng(5).random(3_000) < 0.2), 0.5, 4))
+    found = learner.explained()
+    levels = [level for column in found for level in column.levels]
+    assert np.mean([level.effect.low <= 0 <= level.effect.high for level in levels]) > 0.9
+    assert all(column.matters.low < 0.1 for column in found)
+
+
+def test_topics_that_come_together_do_not_drive_a_person_fit_apart() -> None:
+    assert _off() < 0.15
+
+
+def test_planted_curvature_that_takes_topics_for_values_that_exclude_each_other_is_caught(monkeypatch) -> None:
+    monkeypatch.setattr(Margins, "together", lambda _self, _block, counts: np.diag(counts))
+    assert _off() > 0.3
+
+
+def _off() -> float:
+    """How far scores of a fit with little noise are off, on average, where people have up to three topics."""
+    rng = np.random.default_rng(14)
+    likes = [list(rng.choice(LIKES, rng.integers(0, 4), replace=False)) for _ in range(8_000)]
+    design = Encoder.from_declared([Topics("likes", LIKES, 3)]).encode(
+        pa.table({"likes": pa.array(likes, type=pa.list_(pa.string()))})
+    )
+    odds = -1 + design.scores([np.array([1.0, -0.5, 0.0, 0.3, 0.0])])
+    model = DPGAM().fit_drawn(design, rng.random(8_000) < sigmoid(odds), noise(rng, 5.0))
+    return float(np.abs(model.score(design) - odds).mean())
