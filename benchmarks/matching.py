@@ -8,7 +8,7 @@ are its own, without what it takes to load libraries.
     csv        two CSV files of e-mails to the number of matches, all by one rule (uid2@1). passbox reads, checks,
                normalises, hashes, keys, merges and matches in one process, with nothing sealed and nothing stored; the
                engines read, normalise, hash without a key, and join.
-    whole way  the same files through `prepare` (sealed, signed, with what stays at home), `submit` and `match`: all
+    whole way  the same files through `prepare` (sealed, signed, with what stays at home), `submit`, `match`: all that
                two parties and a room do.
     submitted  two lists at rest to a match at rest. passbox reads encrypted 128-bit handles, verifies both halves and
                writes an encrypted answer both ways round; duckdb joins one plain column of u64 and counts.

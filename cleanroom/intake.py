@@ -30,7 +30,7 @@ from .partition import ends, partitions
 from .store import Store
 
 PIECE = 2**18
-"""Rows that are written at once."""
+"""Rows that are written, and may be read, at once."""
 RUN = 2**21
 """Handles that are sorted at once."""
 
@@ -202,7 +202,7 @@ class _Parts:
 
     def _write(self) -> None:
         if self._held:
-            self._writer.write_table(pa.concat_tables(self._held).cast(self._schema))
+            self._writer.write_table(pa.concat_tables(self._held).cast(self._schema), row_group_size=PIECE)
             self._held = []
 
     def _close(self) -> None:

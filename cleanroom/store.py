@@ -73,18 +73,16 @@ class Store:
         calls it flushes the file and takes it away where the block fails."""
         factory = pe.CryptoFactory(lambda _: _Keeper(self.key, place))
         rules = pe.EncryptionConfiguration(footer_key=_MASTER, uniform_encryption=True, data_key_length_bits=256)
-        coding = {name: _coding(name) for name in schema.names if plain_size or schema.field(name).type == pa.uint64()}
-        packed = (
-            []
-            if plain_size
-            else [leaf for name in schema.names if name not in coding for leaf in _leaves(schema, name)]
-        )
+        # Handles are random: nothing packs them but the differences between sorted ones, which would save a sixth of
+        # the bytes and cost a tenth of the time of a match.
+        plain = [name for name in schema.names if plain_size or schema.field(name).type == pa.uint64()]
+        packed = [leaf for name in schema.names if name not in plain for leaf in _leaves(schema, name)]
         return pq.ParquetWriter(
             path,
             schema,
-            compression={**dict.fromkeys(coding, "NONE"), **dict.fromkeys(packed, "zstd")},
+            compression={**dict.fromkeys(plain, "NONE"), **dict.fromkeys(packed, "zstd")},
             use_dictionary=packed,
-            column_encoding=dict.fromkeys(coding, "PLAIN") if plain_size else coding,
+            column_encoding=dict.fromkeys(plain, "PLAIN"),
             write_statistics=False,
             data_page_size=_PAGE,
             encryption_properties=factory.file_encryption_properties(pe.KmsConnectionConfig(), rules),
@@ -123,11 +121,6 @@ class Store:
             if isinstance(error, FileNotFoundError):
                 raise
             raise StoreDamaged(path) from None
-
-
-def _coding(name: str) -> str:
-    """Handles are random bytes: nothing packs them, but for the differences between sorted ones."""
-    return "DELTA_BINARY_PACKED" if name == "k" else "PLAIN"
 
 
 def _leaves(schema: pa.Schema, name: str) -> list[str]:

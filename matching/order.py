@@ -15,7 +15,7 @@ def ascending(k: NDArray[np.uint64]) -> NDArray[np.int64]:
     bits = np.uint64(max(1, len(k)).bit_length())
     packed = (k >> bits << bits) | np.arange(len(k), dtype=np.uint64)
     packed.sort()
-    order: NDArray[np.int64] = (packed & np.uint64((1 << int(bits)) - 1)).astype(np.int64)
+    order: NDArray[np.int64] = (packed & np.uint64((1 << int(bits)) - 1)).view(np.int64)
     head = packed >> bits
     like = np.concatenate([[False], head[1:] == head[:-1]])
     like[:-1] |= like[1:]

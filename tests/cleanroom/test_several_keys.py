@@ -6,7 +6,7 @@ import csv
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -17,11 +17,13 @@ import pytest
 from passbox.cleanroom import intake, joining, matched, partition
 from passbox.cleanroom.bundle import BadBundle
 from passbox.cleanroom.layout import layout_of
+from passbox.cleanroom.matched import match as match_all
 from passbox.cleanroom.prepare import Prepared, Task, TooManyRejects, prepare
+from passbox.cleanroom.room import Room
 from passbox.cleanroom.submit import submit
 from passbox.dp.aggregate import COUNT_L2_SQUARED
 from passbox.matching.hashing import Handles
-from passbox.matching.match import match_keys, ranked
+from passbox.matching.match import RepeatedHandle, match_keys, ranked
 from passbox.matching.rules import Rule, bounds, tiers_l2_squared
 from passbox.policies.check import Refused
 from passbox.policies.contract import InvalidContract, parse
@@ -177,6 +179,42 @@ def test_partitions_and_sorted_runs_change_no_answer(
         assert whole.matched.sum() > 50
     assert not list(world.place.glob("matches/*.[0-9].[0-9]*"))
     assert not list(world.place.glob("datasets/*/*/*run*"))
+
+
+def test_pieces_of_a_list_with_one_key_change_no_answer(
+    empty_room: World, matched: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read in as many pieces as were written, and settled a few at a time."""
+    for module, name, rows in ((partition, "ROWS", 500), (intake, "PIECE", 100), (joining, "AT_ONCE", 64)):
+        monkeypatch.setattr(module, name, rows)
+    for dataset in ("visitors", "buyers"):
+        submit(empty_room.room(), empty_room.folder / f"{dataset}.bundle")
+    room = empty_room.room()
+    held = room.datasets()["visitors"]
+    assert len(held.parts("part")) > 1
+    assert all(sum(1 for _ in room.read_pieces(part, ["k"])) > 1 for part in held.parts("part"))
+    match_all(room)
+    for way in (("visitors", "buyers"), ("buyers", "visitors")):
+        assert tiers(empty_room, *way).tolist() == tiers(matched, *way).tolist()
+        assert tiers(empty_room, *way).any()
+
+
+def test_a_list_whose_pieces_do_not_ascend_is_not_joined(empty_room: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece ascends, and the next one begins with the handle that the last one ended with."""
+    for dataset in ("visitors", "buyers"):
+        submit(empty_room.room(), empty_room.folder / f"{dataset}.bundle")
+    room = empty_room.room()
+    honest = Room.read_pieces
+
+    def again(self: Room, part: Path, columns: list[str]) -> Iterator[pa.Table]:
+        for table in honest(self, part, columns):
+            yield table
+            if part.parent.parent.name == "visitors":
+                yield table.slice(table.num_rows - 1)
+
+    monkeypatch.setattr(Room, "read_pieces", again)
+    with pytest.raises(RepeatedHandle):
+        match_all(room)
 
 
 def in_memory(world: World, dataset: str) -> list[Any]:
