@@ -33,8 +33,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from passbox.dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED, Statistic
-from passbox.modelling.attributes import Known, Target
-from passbox.modelling.completion import complete_drawn, known_columns
+from passbox.modelling.attributes import Known, Target, moments
+from passbox.modelling.completion import complete_drawn, known_columns, learn
 from passbox.modelling.features import Encoder, Number
 
 Float, Int = NDArray[np.float64], NDArray[np.int64]
@@ -99,6 +99,18 @@ def passbox(hidden: Hidden, train: Mask, epsilon: float) -> list[tuple[Float, Ma
     pairs = zip(hidden.targets, hidden.truths, strict=True)
     known = [Known.one(target, np.where(train, truth, -1)) for target, truth in pairs]
     done = complete_drawn(design, known, drawing(epsilon))
+    return [(each.probability, each.answered(CONFIDENT)) for each in done]
+
+
+def person(hidden: Hidden, train: Mask, epsilon: float) -> list[tuple[Float, Mask | None]]:
+    """Whoever trains is not among the reader's people, and its columns are secret too: the others stand in for it."""
+    encoder = Encoder.from_owner(hidden.people.table.filter(~train), hidden.people.declared)
+    design = encoder.encode(hidden.people.table)
+    pairs = zip(hidden.targets, hidden.truths, strict=True)
+    known = [Known.one(target, truth[train]) for target, truth in pairs]
+    sums = drawing(epsilon)(moments(design.take(train), known))
+    learnt = learn(design.take(~train), sums, hidden.targets, trainees=int(train.sum()))
+    done = [each.answer(design) for each in learnt]
     return [(each.probability, each.answered(CONFIDENT)) for each in done]
 
 
@@ -192,6 +204,7 @@ def _fitted(learner: object, rows: Float, target: Target, truth: Int, train: Mas
 
 LEARNERS: dict[str, tuple[Learner, bool]] = {
     "passbox": (passbox, True),
+    "passbox-person": (person, True),
     "marginals": (marginals, True),
     "naive-bayes": (naive_bayes, True),
     "logistic": (logistic, False),

@@ -102,10 +102,9 @@ def _safeguards(entry: Mapping[str, Any], contract: Contract) -> str:
         if counts_delta(charge["account"]):
             said.append(f"{charge['dataset']}: delta {charge['rho'] / DELTA_UNIT:g} for values that nobody listed")
             continue
-        epsilon = epsilon_of(Rho(charge["rho"]), rule.budget().delta)
-        said.append(
-            f"{charge['dataset']}: epsilon {epsilon:.4g} at delta {rule.delta:g} of {account_cap(contract, charge)}"
-        )
+        delta = rule.budget().delta
+        epsilon = epsilon_of(Rho(charge["rho"]), delta)
+        said.append(f"{charge['dataset']}: epsilon {epsilon:.4g} at delta {delta:g} of {account_cap(contract, charge)}")
     for cover in entry["covered"]:
         said.append(f"{cover['dataset']}: covered by the charge of the other part of the people")
     return "; ".join([*said, "sealed to its recipients"])

@@ -53,7 +53,7 @@ FIRST_T, SMALLEST_T, LARGEST_T = 1.5, 0.03, 10.0
 LARGEST_STEP = 3.0
 """No step moves anyone's log-odds further than this."""
 SETTLED = 0.05
-REFINED, INNER = 4, 8
+REFINED, INNER = 3, 8
 """Rounds of finding variances once more for intervals: around new weights, and around the same."""
 
 

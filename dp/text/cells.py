@@ -15,19 +15,18 @@ rests on exact neighbours, never use this.
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
+
+from .search import in_threads
 
 _FIRST = 32
 """Cells that every point looks into, at least."""
 _ALIGNED = 3.8
 """How far along the way to a point a word of a cell may lie, in standard deviations of a random direction."""
-_AT_ONCE = 8192
+_AT_ONCE = 1 << 14
 _ROUNDS = 8
 _LEARNT_FROM = 32
 """Words a cell that centres are moved by."""
@@ -48,10 +47,7 @@ class Cells:
         """points: (n, d). Returns (n,) positions of words."""
         wide = np.ones((len(points), self.rows.shape[1]), dtype=np.float32)
         wide[:, :-1] = points
-        blocks = [wide[start : start + _AT_ONCE] for start in range(0, len(wide), _AT_ONCE)]
-        with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:  # products are small: a thread a block
-            found = [np.zeros(0, dtype=np.int64), *pool.map(self._among, blocks)]
-        return np.asarray(self.names[np.concatenate(found)])
+        return np.asarray(self.names[in_threads(self._among, wide, _AT_ONCE)])
 
     def _among(self, points: NDArray[np.float32]) -> NDArray[np.int64]:
         """points: (n, d + 1), ending in 1. Returns rows."""

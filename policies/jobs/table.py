@@ -134,6 +134,9 @@ class TableJob(Job):
             if readers - {held.owner} and not held.budget.selection:
                 kept = f"{held.owner} keeps no δ for keys of {name} that nobody listed"
                 raise Refused(f"dataset.{name}.budget.selection", kept, "agree on a contract with budget.selection")
+            if readers - {held.owner} and query.selection > delta_units(held.budget.selection or 0.0):
+                kept = f"δ {self.selection:g} is asked, and {held.owner} keeps {held.budget.selection:g} in all"
+                raise Refused("selection", kept, f"write selection = {held.budget.selection:g} or less")
         rows = submitted[self.dataset].rows
         if rows > MOST_CANDIDATES:
             rule = f"{rows:,} rows may hold as many keys, and noise is drawn for at most {MOST_CANDIDATES:,}"

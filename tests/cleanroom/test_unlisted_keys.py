@@ -294,6 +294,7 @@ def test_plans_and_refusals_say_the_same_of_neighbours(world: CampaignWorld, cop
         ("aggregate", {"bins": {"device": [0, 1]}}, "bins"),
         ("aggregate", {"by": ["campaign"], "selection": 1e-10}, "selection"),
         ("aggregate", {"selection": 1.2345e-16}, "selection"),
+        ("aggregate", {"selection": 2e-9}, "selection"),
         ("reach", {"measure": None}, "by"),
     ],
 )

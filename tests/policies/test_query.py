@@ -149,3 +149,11 @@ def test_where_people_are_asked_for_every_key_has_a_judge() -> None:
         assert all(group.by for group in asked.groups), (
             "a total, less the parts that are shown, is the part that is hidden"
         )
+
+
+def test_a_budget_that_keeps_nothing_for_keys_is_digested_as_it_always_was() -> None:
+    """Else tables that were paid for would be drawn anew."""
+    held = next(iter(terms().dataset.values()))
+    assert "selection" not in held.model_dump(mode="json")["budget"]
+    kept = held.model_copy(update={"budget": held.budget.model_copy(update={"selection": 1e-9})})
+    assert kept.model_dump(mode="json")["budget"]["selection"] == 1e-9
