@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp, softmax
+from scipy.special import logsumexp
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from ..dp.noisy import Z95, Estimate, Noisy
@@ -98,15 +98,17 @@ class Learnt:
     each: tuple[Share, ...]
 
     def answer(self, people: Design) -> Completed:
-        """For everybody in a design of the encoder it was learnt with. Errors: DesignMismatch."""
-        with threadpool_limits(limits=1, user_api="blas"):  # more threads would change last bits
-            score = np.stack([one.model.score(people) for one in self.each], axis=1)
-            spread = np.stack([one.doubt.deviation(people) for one in self.each], axis=1)
+        """For everybody in a design of the encoder it was learnt with. Errors: DesignMismatch.
+
+        An answer is, bit for bit, a function of the person's own levels, whoever else is asked and in which order.
+        """
+        score = np.stack([one.model.score(people) for one in self.each], axis=1)
+        spread = np.stack([one.doubt.deviation(people) for one in self.each], axis=1)
         if len(self.each) == 1:
-            p = sigmoid(score / np.sqrt(1 + np.pi / 8 * spread**2))
+            p = sigmoid(score / np.sqrt(1 + np.pi / 8 * spread * spread))
             toward = np.where(p > 0.5, score, -score)[:, 0]
             return _completed(self, np.hstack([1 - p, p]), toward, spread[:, 0])
-        p = softmax(score, axis=1)
+        p = _softmax(score)
         row, likeliest = np.arange(len(p)), np.argmax(p, axis=1)
         most = np.clip(p[row, likeliest], 1e-9, 1 - 1e-9)
         return _completed(self, p, np.log(most / (1 - most)), spread[row, likeliest])
@@ -182,6 +184,15 @@ class _Learner:
         off = sigma / ONE_PERSON / known / (parent * (1 - parent))
         rest = np.zeros(self.trained.rows) if beside is None else beside
         return fit_share(ShareProblem.of(among, contrast[:-1], sigma, parent, rest, off**2))
+
+
+def _softmax(score: Float) -> Float:
+    """Parts of the sum of all exp(score), a row; the sum is made in the order of the values."""
+    each = np.exp(score - score.max(axis=1, keepdims=True))
+    total = np.zeros(len(each))
+    for at in range(each.shape[1]):
+        total += each[:, at]
+    return np.asarray(each / total[:, None])
 
 
 def _completed(learnt: Learnt, probability: Float, toward: Float, spread: Float) -> Completed:

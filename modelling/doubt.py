@@ -4,34 +4,48 @@ Under the model of `lookalike`, the weights have a posterior: covariance S given
 without noise. By the law of total variance S - S0 is the spread, given what was released, of the fit without noise:
 an interval from it says "noise", shrinkage included. S itself adds the luck of which people there are: "noise and
 sampling". Both are post-processing. A person's variance is a sum over pairs of columns, read from one table a pair.
+
+The code ensures: a person's figure is, bit for bit, a function of its own levels: values are looked up and added in the
+order of its levels, one person at a time. A matrix product over people would not do: its last bit depends on where in
+the batch a row stands, and one bit can move a whole group of people who tie with the end of a rank.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..dp.noisy import Z95
-from .design import Design, Float, Int
+from .design import Block, Codes, Design, Float, Int
 
 Covers = Literal["noise", "noise and sampling"]
 
 
+Tables = tuple[Float, ...]
+"""For each pair of columns (`_column_pairs`), what a level of one and a level of the other add to the variance."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Doubt:
-    """Covariance of the weights, cells x cells, and variance of the intercept: of noise, and with luck added."""
+    """Variance of sums of effects, and of the intercept: of noise, and with luck added.
+
+    Tables are made once, before anybody is scored: all who are scored later read the same ones.
+    """
 
     digest: str
-    noise: Float
-    both: Float
+    noise: Tables
+    both: Tables
     intercept_noise: float
     intercept_both: float
 
     @classmethod
     def of(cls, design: Design, used: Int, both: Float, noise: Float, luck_b: float, noise_b: float) -> Doubt:
-        return cls(design.digest, _spread(design, used, noise), _spread(design, used, both), noise_b, noise_b + luck_b)
+        of_noise, of_both = (_tables(design.columns, _spread(design, used, each)) for each in (noise, both))
+        return cls(design.digest, of_noise, of_both, noise_b, noise_b + luck_b)
 
     def deviation(self, design: Design, covers: Covers = "noise and sampling") -> Float:
         """Standard deviation of each person's log-odds. Errors: ValueError for a design of another encoder."""
@@ -53,27 +67,51 @@ def _spread(design: Design, used: Int, covariance: Float) -> Float:
     return whole
 
 
-def _quadratic(design: Design, covariance: Float) -> Float:
+def _column_pairs(columns: int) -> list[tuple[int, int]]:
+    """Each two columns once, a column and itself too."""
+    return [(i, j) for j in range(columns) for i in range(j + 1)]
+
+
+def _tables(columns: Sequence[Block], covariance: Float) -> Tables:
+    """Of two columns both orders in one table, so that each pair of levels is read once."""
+    ends = np.cumsum([0, *(block.cells for block in columns)])
+    found = []
+    for i, j in _column_pairs(len(columns)):
+        part = covariance[ends[i] : ends[i + 1], ends[j] : ends[j + 1]]
+        found.append((1 if i == j else 2) * (columns[i].real @ part @ columns[j].real.T))
+    return tuple(found)
+
+
+def _quadratic(design: Design, tables: Tables) -> Float:
     """row' covariance row, a person: rows are sums of a table row a level that the person has."""
-    ends = np.cumsum([0, *(block.cells for block in design.columns)])
     total = np.zeros(design.rows)
-    for j, block in enumerate(design.columns):
-        for i, other in enumerate(design.columns[: j + 1]):
-            part = covariance[ends[i] : ends[i + 1], ends[j] : ends[j + 1]]
-            total += (1 if i == j else 2) * _pairs(design, i, j, other.real @ part @ block.real.T)
+    for (i, j), table in zip(_column_pairs(len(design.columns)), tables, strict=True):
+        total += _pairs(design, i, j, table)
     return total
 
 
 def _pairs(design: Design, i: int, j: int, table: Float) -> Float:
-    """Sum of the table's values over the pairs of levels that each person has."""
+    """Sum of the table's values over the pairs of levels that each person has, in the order of its levels."""
     first, second = design.codes[i], design.codes[j]
-    if first.row is None and second.row is None:
-        return np.asarray(table[first.level, second.level])
-    total = np.zeros(design.rows)
-    left = np.zeros((design.rows, table.shape[0]))
-    row = np.arange(design.rows) if first.row is None else first.row
-    np.add.at(left, (row, first.level), 1.0)
-    right = left @ table
-    other = np.arange(design.rows) if second.row is None else second.row
-    np.add.at(total, other, right[other, second.level])
+    if second.row is None:
+        return _beside(first, second.level, np.arange(design.rows), design.rows, table)
+    each = _beside(first, second.level, second.row, design.rows, table)
+    return np.bincount(second.row, weights=each, minlength=design.rows).astype(np.float64)
+
+
+def _beside(
+    first: Codes, level: NDArray[np.unsignedinteger], of: NDArray[np.integer], rows: int, table: Float
+) -> Float:
+    """For each level of a second column, the table's values with the levels that its person has in the first.
+
+    of: whose level each is. A person's levels are added from the first to the last.
+    """
+    if first.row is None:
+        return np.asarray(table[first.level[of], level])
+    begin = np.searchsorted(first.row, np.arange(rows + 1))
+    start, many = begin[of], np.diff(begin)[of]
+    total = np.zeros(len(of))
+    for at in range(int(many.max(initial=0))):
+        has = np.flatnonzero(many > at)
+        total[has] += table[first.level[start[has] + at], level[has]]
     return total
