@@ -147,7 +147,7 @@ def believed(table, rows) -> sp.csr_matrix:
     weight = above / rows.total[:, None] / (np.arange(size) + 50.0)[:, None]
     weight[above < 1e-3 * above.max(axis=1, keepdims=True)] = 0
     ends = np.arange(0, size * width + 1, width)
-    back = sp.csr_matrix((weight.ravel(), table.near.ravel(), ends), shape=(size, size))
+    back = sp.csr_matrix((weight.ravel(), table.near.ravel().copy(), ends), shape=(size, size))
     back.eliminate_zeros()
     back = back.T.tocsr()
     total = np.maximum(np.asarray(back.sum(axis=1)).ravel(), 1e-300)
