@@ -205,8 +205,11 @@ def main() -> None:
                 keep(measured(Row(name, unit, epsilon), people, learn, splits))
         for peer in PEERS:
             if peer.installed and (peer.unit == "none") == (epsilon is None) and asked_for(peer.name, peer.unit):
-                settings = tuned(people, peer, epsilon, tune)
-                keep(measured(Row(peer.name, peer.unit, epsilon, settings), people, peer.learn, splits))
+                try:
+                    settings = tuned(people, peer, epsilon, tune)
+                    keep(measured(Row(peer.name, peer.unit, epsilon, settings), people, peer.learn, splits))
+                except ImportError as error:  # installed, but not for the versions of others that are here
+                    print(f"{peer.name}: {peer.needs} cannot be imported: {error}", file=sys.stderr)
     if asked.json:
         said = {"data": people.name, "people": len(people.label), "positives": int(people.label.sum())}
         json.dump({**said, "rows": [row.as_json() for row in rows]}, sys.stdout)
