@@ -81,7 +81,7 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
             require(met.setdefault((key, ahead), to := entry["commitment"]) == to, "the same statistic was drawn twice")
             by = *map(spec.get, ("mechanism", "rule", "scale_unit", "unit")), len(spec), worded or len(spec["datasets"])
             ok = by == ("discrete-gaussian", of["rule"], "1/1048576", "record", 14 + worded + (picks > 0), worded or 2)
-            one, led = L2.get(f"{what.replace('by-tier', 'count')} {spec['lattice']}", l2 * worded), first.get(beside)
+            one, led = L2.get(f"{what.replace('by-tier', 'count')} {spec['lattice']}", l2 * worded), first.get(beside, "")
             ok &= spec["scale"] > 2**21 and 0 < l2 in (one, one * 2, one * k, one * k * 2)
             require(ok and (what == "keys@1") == (picks > 0) and worded >= ("seed-groups" in what), "its noise is none")
             need = {"record": -(-l2 * 2**40 * 10**12 // (2 * (spec["scale"] ** 2 - 2**42))), "selection": picks}
