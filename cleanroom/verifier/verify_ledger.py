@@ -81,14 +81,14 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
             require(met.setdefault((key, ahead), to := entry["commitment"]) == to, "the same statistic was drawn twice")
             by = *map(spec.get, ("mechanism", "rule", "scale_unit", "unit")), len(spec), worded or len(spec["datasets"])
             ok = by == ("discrete-gaussian", of["rule"], "1/1048576", "record", 14 + worded + (picks > 0), worded or 2)
-            one, led = L2.get(f"{what.replace('by-tier', 'count')} {spec['lattice']}", l2 * worded), first.get(beside, "")
+            one, up = L2.get(f"{what.replace('by-tier', 'count')} {spec['lattice']}", l2 * worded), first.get(beside, "")
             ok &= spec["scale"] > 2**21 and 0 < l2 in (one, one * 2, one * k, one * k * 2)
             require(ok and (what == "keys@1") == (picks > 0) and worded >= ("seed-groups" in what), "its noise is none")
             need = {"record": -(-l2 * 2**40 * 10**12 // (2 * (spec["scale"] ** 2 - 2**42))), "selection": picks}
             due = [(beside or key, owner[it]) for it in spec["datasets"] if {*readers, *host} - {owner[it]}]
             fair = all(paid.get((to, f"{who}/{unit}"), 0) >= need[unit] for to, who in due for unit in need)
             require(due and fair, "it is not paid for by all who must")
-            fit = not beside or (f"{led[0]} {what}" in FIT and (*led[1:], part) == ("train", same, "held-out"))
+            fit = not beside or (f"{up[0]} {what}" in FIT and (*up[1:], part) == ("train", same, "held-out"))
             require(fit and covers.setdefault(beside or at, at) == at, "its cover does not fit")
     require({*caps} >= {f"{name}/record" for name in owner.values()}, "an owner has no cap")
     print("OK", *(f"{name} {spent[name]} of {cap} ({spent[name] / cap:.1%})" for name, cap in caps.items()), sep="\n")
