@@ -4,7 +4,7 @@ import base64, hashlib, json, math, subprocess, sys, tempfile, tomllib
 from pathlib import Path
 
 OPENSSL = "openssl pkeyutl -verify -pubin -keyform DER -inkey k -rawin -in m -sigfile s"
-COUNTS = "matched-count@1 2^-10", "score-histogram@1 2^-10", "seed-groups@1 2^-10"
+COUNTS = "matched-count@1 2^-10", "matched-by-tier@1 2^-10", "score-histogram@1 2^-10", "seed-groups@1 2^-10"
 L2 = {"seed-moments@2 2^-20": 1_198_467_170_960, **dict.fromkeys(COUNTS, 2**20)}
 FIT = "seed-moments@2 score-histogram@1", "person-fit@1 person-scores@1", "attribute-moments@1 answer-counts@1"
 PARTS = """cap account delta epsilon owner rho unit, carry charges from statement, closed next, denial asker clause job
@@ -81,7 +81,7 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
             require(met.setdefault((key, ahead), to := entry["commitment"]) == to, "the same statistic was drawn twice")
             by = *map(spec.get, ("mechanism", "rule", "scale_unit", "unit")), len(spec), worded or len(spec["datasets"])
             ok = by == ("discrete-gaussian", of["rule"], "1/1048576", "record", 14 + worded + (picks > 0), worded or 2)
-            one, up = L2.get(f"{what.replace('by-tier', 'count')} {spec['lattice']}", l2 * worded), first.get(beside, "")
+            one, up = L2.get(f"{what} {spec['lattice']}", l2 * worded), first.get(beside, "")
             ok &= spec["scale"] > 2**21 and 0 < l2 in (one, one * 2, one * k, one * k * 2)
             require(ok and (what == "keys@1") == (picks > 0) and worded >= ("seed-groups" in what), "its noise is none")
             need = {"record": -(-l2 * 2**40 * 10**12 // (2 * (spec["scale"] ** 2 - 2**42))), "selection": picks}
