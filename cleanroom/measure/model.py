@@ -4,7 +4,8 @@ The fit asks step by step, so its noise is opened first and its sums settled aft
 starts again with the same noise. Two histograms of scores, of held-out seeds and of the others, are drawn beside it.
 
 The code ensures: nothing of a person goes anywhere but into sums that are paid for; bins of columns and of scores
-follow from declarations and noisy sums; what is released follows from the two settled statistics.
+follow from declarations and noisy sums; a score is its own row's, bit for bit; what is released follows from the two
+settled statistics.
 The caller ensures: the split into parts does not depend on who matched (`lookalike.held_out`).
 """
 
