@@ -8,9 +8,9 @@ Of an attribute with one value each, a person stands in one cell of either part.
 one of its values, by a keyed hash of the person, and stands in that question's cells alone. So a record moves two cells
 by one for each attribute: `l2_squared` is twice their number, whatever the number of values.
 
-The code ensures: cells follow from the reader's rows and from what was paid for before; a person's cells follow from its
-own row, bit for bit (`completion.Learnt.answer`), so that nobody else's change when it goes; a person without a truth is in
-none. `confident` moves no cell: another one is read from the same noisy counts.
+The code ensures: cells follow from the reader's rows and from what was paid for before; a person's cells follow from
+its own row, bit for bit (`completion.Learnt.answer`), so that nobody else's change when it goes; a person without a
+truth is in none. `confident` moves no cell: another one is read from the same noisy counts.
 The caller ensures: the people were held out of what the answers were learnt from.
 """
 
