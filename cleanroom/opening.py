@@ -45,8 +45,9 @@ from .release import NOTE, BadRelease, note_text, read_document
 
 PEOPLE = ("audience.parquet", "completed.parquet")
 """Files with a row a person, by token."""
-LARGEST = {"release.json": 2**26, **dict.fromkeys(PEOPLE, 2**32), "model.json": 2**28, NOTE: 2**16}
-"""Members of a release and their bytes, unpacked, above which it is refused."""
+LARGEST = {"release.json": 2**28, **dict.fromkeys(PEOPLE, 2**32), "model.json": 2**28, NOTE: 2**16}
+"""Members of a release and their bytes, unpacked, above which it is refused. No job makes a `release.json` so large:
+`policies.jobs.query` bounds its numbers and the text of its keys."""
 
 _ZIP_FAULTS = (
     zipfile.BadZipFile,
