@@ -19,6 +19,7 @@ from passbox.cleanroom.measure.kinds import MEASURES
 from passbox.cleanroom.measure.rows import tables
 from passbox.cleanroom.measure.table import TableMeasure
 from passbox.cleanroom.opening import LARGEST, BadRelease, check_receipt
+from passbox.cleanroom.prepare import Brought, examine
 from passbox.cleanroom.room import Dataset, Room
 from passbox.cleanroom.submit import submit
 from passbox.dp.aggregate import Statistic
@@ -355,6 +356,17 @@ def test_a_contract_that_splits_its_delta_badly_is_refused(
     with pytest.raises(InvalidContract) as bad:
         parse(text.replace(*change, 1).encode())
     assert any(where in problem.where for problem in bad.value.problems)
+
+
+def test_prepare_counts_texts_that_look_like_an_identifier_and_tells_none(texts: CampaignWorld, tmp_path: Path) -> None:
+    file = pl.read_csv(texts.folder / "p" / "exposures.csv", infer_schema=False)
+    device = pl.Series("device", ["ann@example.com", "+44 20 7946 0958", *file["device"][2:]])
+    file.with_columns(device).write_csv(tmp_path / "exposures.csv")
+    looked = examine(Brought(tmp_path / "exposures.csv", texts.agreement.contract, "exposures"))
+    assert looked.personal == {"device": 2}
+    assert any(said.startswith("device: 2 rows look like an e-mail") for said in looked.doubts)
+    assert "ann@" not in str(looked)
+    assert "7946" not in str(looked)
 
 
 PEOPLE = DEVICES | {"measure": {"people": {"kind": "people"}}}
