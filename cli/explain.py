@@ -389,6 +389,7 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
         BAD_INPUT,
     ),
     "BadCertificate": _placed("bad-certificate", BAD_INPUT),
+    "AimedWithThese": _placed("bad-vectors", BAD_INPUT),
     "CertificateBroken": _simple(
         "certificate-broken",
         "the certificate does not hold: {e.rule}",
