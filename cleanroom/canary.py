@@ -46,7 +46,7 @@ from .measure import lookalike, model
 from .measure.kinds import shape_of
 from .progress import Progress, quietly
 
-BACKGROUND, PERSON_BACKGROUND = 2_000, 6_000
+BACKGROUND, PERSON_BACKGROUND = 2_000, 20_000
 SEEDS = 0.01
 """Invented people beside the canaries, and the share of them on the list: few, so that a canary is a surprise."""
 FEWEST_COORDINATES = 5_000

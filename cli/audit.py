@@ -56,7 +56,7 @@ def _result(found: Audit) -> Result:
     header = ("test", "what", "shown, 95 % sure", "charged", "share", "runs")
     verdict = "nothing shows more than was charged" if found.holds else "MORE WAS SHOWN THAN WAS CHARGED: a leak"
     parts: list[Part] = [
-        f"{found.kind} at ε {found.epsilon:g}, δ {found.delta:g}: μ {found.mu:.3f}, {found.cells:,} numbers in it",
+        f"{found.kind} at ε {found.epsilon:g}, δ {found.delta:g}: μ {found.mu:.3f}, {found.cells:,} numbers released",
         Table(header, rows, right=(2, 3, 4, 5)),
         *(f"- left out: {said}" for said in found.left_out),
         verdict,

@@ -83,10 +83,17 @@ const NOISE = {
   "person-scores@1": { lattice: "2^-10", query: true },
   "attribute-moments@1": { lattice: "2^-20", query: true }, // and here, how many attributes are asked for
   "answer-counts@1": { lattice: "2^-10", query: true },
-  "seed-groups@1": { lattice: "2^-10", query: true }, // how people are dealt into groups
+  "seed-groups@1": { lattice: "2^-10", l2: 2n ** 20n, query: true }, // how people are dealt into groups
   "table@1": { lattice: "2^-0", query: true }, // worded by a job: `query` says what it asks, and so how far one record moves it
   "keys@1": { lattice: "2^-0", query: true, selects: true }, // the same, of keys that nobody listed: they cost δ as well
 };
+
+/** What looks at the people who train, and what at those held out, for one charge. */
+const PAIRS = [
+  ["seed-moments@2", "score-histogram@1"],
+  ["person-fit@1", "person-scores@1"],
+  ["attribute-moments@1", "answer-counts@1"],
+];
 
 /**
  * By how much more one record can move a statistic, squared: it moves as many rows as the contract's rule says of its
@@ -382,6 +389,8 @@ class Books {
     own.rule = entry.rule === "own-best" ? "own-best" : copied(entry.rule);
     if (!again) this.draws.set(key, kind === "open" ? { ...own, opened: true, settled: false } : own);
     const draw = this.draws.get(key);
+    const noise = this.noise(entry.rule, statistic);
+    own.statistic = draw.statistic = noise.statistic;
     const news = recipients.filter((name) => !draw.read.includes(name));
     this.requireOpened(draw, kind, again);
     if (kind === "outcome") {
@@ -390,8 +399,7 @@ class Books {
     } else require(charges.length > 0 || news.length > 0, "the same statistic stands twice, for nobody new");
     require(draw.commitment === commitment, "the same statistic was drawn twice");
     draw.read = draw.read.length > 0 ? [...draw.read, ...news] : recipients;
-    const noise = this.noise(entry.rule, statistic);
-    const moved = noise.worded ? entry.l2 !== "0" : noise.l2.has(entry.l2);
+    const moved = noise.l2 ? noise.l2.has(entry.l2) : noise.worded && entry.l2 !== "0";
     require(entry.scale > 2 ** 21 && moved && entry.lattice === noise.lattice, "its noise is none");
     require(noise.worded === (entry.query !== undefined) && (noise.worded || names.length === 2), "its noise is none");
     require(noise.selects === (entry.selection !== undefined), "its noise is none");
@@ -416,9 +424,10 @@ class Books {
   noise(rule, statistic) {
     const name = `${rule} ${statistic}`;
     if (!this.noises.has(name)) {
-      const { lattice, l2 = 0n, tiers, query, selects } = Object.hasOwn(NOISE, statistic) ? NOISE[statistic] : {};
-      const every = squares(this.terms, rule, tiers).map((far) => `${l2 * far}`);
-      this.noises.set(copied(name), { lattice, l2: new Set(every), worded: query === true, selects: selects === true });
+      const { lattice, l2, tiers, query, selects } = Object.hasOwn(NOISE, statistic) ? NOISE[statistic] : {};
+      const every = l2 && new Set(squares(this.terms, rule, tiers).map((far) => `${l2 * far}`));
+      const worded = query === true;
+      this.noises.set(copied(name), { statistic: copied(statistic), lattice, l2: every, worded, selects: selects === true });
     }
     return this.noises.get(name);
   }
@@ -472,7 +481,8 @@ class Books {
   /** One charge may pay for two releases on disjoint parts of the same people, for the same readers. */
   requireCover(beside, own, other, covered, again) {
     const paid = beside ? other.charges.map(({ account, dataset, rho }) => ({ account, dataset, rho })) : [];
-    const apart = !beside || (isAlike(own, other) && same([own.part, other.part].sort(), ["held-out", "train"]));
+    const pair = PAIRS.some(([train, heldOut]) => other.statistic === train && own.statistic === heldOut);
+    const apart = !beside || (isAlike(own, other) && pair && other.part === "train" && own.part === "held-out");
     const charged = own.charges.length > 0;
     const once = beside ? !this.covers.has(beside) && !charged : charged || again;
     require(apart && once && same(covered, paid), "its cover does not fit");

@@ -3,8 +3,10 @@
 import base64, hashlib, json, math, subprocess, sys, tempfile, tomllib
 from pathlib import Path
 
-OPENSSL = "openssl pkeyutl -verify -pubin -keyform DER -inkey key -rawin -in message -sigfile signature"
-L2 = {"seed-moments@2 2^-20": 1_198_467_170_960, "matched-count@1 2^-10": 2**20, "score-histogram@1 2^-10": 2**20}
+OPENSSL = "openssl pkeyutl -verify -pubin -keyform DER -inkey k -rawin -in m -sigfile s"
+COUNTS = "matched-count@1 2^-10", "matched-by-tier@1 2^-10", "score-histogram@1 2^-10", "seed-groups@1 2^-10"
+L2 = {"seed-moments@2 2^-20": 1_198_467_170_960, **dict.fromkeys(COUNTS, 2**20)}
+FIT = "seed-moments@2 score-histogram@1", "person-fit@1 person-scores@1", "attribute-moments@1 answer-counts@1"
 PARTS = """cap account delta epsilon owner rho unit, carry charges from statement, closed next, denial asker clause job
 purpose recipients, release asker beside charges commitment covered job key library purpose recipients specification"""
 KINDS = {each.split()[0]: {*each.split()[1:], "contract", "kind", "seq", "time", "v"} for each in PARTS.split(",")}
@@ -24,8 +26,7 @@ def head(path: Path, vkey: str, hashes: list[bytes]) -> int:  # its size; signed
     ours = {raw[4:] for raw in raws if raw[:4].hex() == key_id and f"— {name} {base64.b64encode(raw).decode()}\n" in by}
     der, (at, size, root) = bytes.fromhex("302a300506032b6570032100") + base64.b64decode(key)[1:], text.split("\n")
     with tempfile.TemporaryDirectory() as folder:
-        for file, data in (("key", der), ("message", f"{text}\n".encode()), ("signature", b"".join(ours))):
-            Path(folder, file).write_bytes(data)
+        [Path(folder, n).write_bytes(x) for n, x in (("k", der), ("m", f"{text}\n".encode()), ("s", b"".join(ours)))]
         no = subprocess.run(OPENSSL.split(), cwd=folder, capture_output=True, check=False).returncode
     require(not no and at == name and [row := hashes[: int(size)]], f"{path.name} is not signed by the contract's room")
     require(int(size) == len(row) > 0, f"rolled back: {path.name} counts {size} entries, {len(row)} are here")
@@ -64,31 +65,30 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
             fits = [all(keeps(account, each, **one) for one in budgets) for each in (entry["rho"], entry["rho"] + 1)]
             require(fits == [True, False] and account not in caps, "the contract gives another cap, or gave it before")
             caps[account], spent[account] = entry["rho"], 0
-        if kind == "carry" and (loss := entry["statement"], came := entry["from"]):
-            named = came["contract"] in ([digest] if loss else older) and (not loss or came["size"] == at)
-            require(named, "it carries what nobody named")
-        for account, before, rho in [(it["account"], it["before"], it["rho"]) for it in entry.get("charges", [])]:
-            require((key, account) not in paid, "an account is charged twice")
-            require(f"{before}" == f"{spent[account]}", "the running balance is broken")
-            paid[key, account], spent[account] = rho, spent[account] + rho
-            require(rho > 0 and spent[account] <= caps[account], "the account is overspent")
+        if kind == "carry" and (by := entry["from"]["contract"], n := entry["from"]["size"]):
+            require((by, n) == (digest, at) if entry["statement"] else by in older, "it carries what nobody named")
+        for who, before, rho in [(it["account"], it["before"], it["rho"]) for it in entry.get("charges", [])]:
+            require((key, who) not in paid, "an account is charged twice")
+            require(f"{before}" == f"{spent[who]}", "the running balance is broken")
+            paid[key, who], spent[who] = rho, spent[who] + rho
+            require(rho > 0 and spent[who] <= caps[who], "the account is overspent")
         if "specification" in entry and [ahead := kind == "open"]:
             spelled, picks = text[text.find('"specification":') + 16 : text.rfind(',"time":')], spec.get("selection", 0)
             beside, readers, worded, l2 = entry["beside"], entry["recipients"], "query" in spec, spec["l2_squared"]
             require(sha256(spelled.encode()).hexdigest() == key, "its key is not that of its specification")
             require(f"{kind} {(key, True) in met:d}{(key, False) in met:d}" in STATES, "its noise is not open")
-            part, same = first.setdefault(key, (spec["part"], f"{spec['datasets']} {readers}"))
+            what, part, same = first.setdefault(key, (spec["statistic"], spec["part"], f"{spec['datasets']} {readers}"))
             require(met.setdefault((key, ahead), to := entry["commitment"]) == to, "the same statistic was drawn twice")
             by = *map(spec.get, ("mechanism", "rule", "scale_unit", "unit")), len(spec), worded or len(spec["datasets"])
             ok = by == ("discrete-gaussian", of["rule"], "1/1048576", "record", 14 + worded + (picks > 0), worded or 2)
-            one = L2.get(f"{spec['statistic'].replace('by-tier', 'count')} {spec['lattice']}", l2 * worded)
+            one, up = L2.get(f"{what} {spec['lattice']}", l2 * worded), first.get(beside, "")
             ok &= spec["scale"] > 2**21 and 0 < l2 in (one, one * 2, one * k, one * k * 2)
-            require(ok and (spec["statistic"] == "keys@1") == (picks > 0), "its noise is none")
+            require(ok and (what == "keys@1") == (picks > 0) and worded >= ("seed-groups" in what), "its noise is none")
             need = {"record": -(-l2 * 2**40 * 10**12 // (2 * (spec["scale"] ** 2 - 2**42))), "selection": picks}
             due = [(beside or key, owner[it]) for it in spec["datasets"] if {*readers, *host} - {owner[it]}]
             fair = all(paid.get((to, f"{who}/{unit}"), 0) >= need[unit] for to, who in due for unit in need)
             require(due and fair, "it is not paid for by all who must")
-            fit = not beside or ({first[beside][0], part}, first[beside][1]) == ({"train", "held-out"}, same)
+            fit = not beside or (f"{up[0]} {what}" in FIT and (*up[1:], part) == ("train", same, "held-out"))
             require(fit and covers.setdefault(beside or at, at) == at, "its cover does not fit")
     require({*caps} >= {f"{name}/record" for name in owner.values()}, "an owner has no cap")
     print("OK", *(f"{name} {spent[name]} of {cap} ({spent[name] / cap:.1%})" for name, cap in caps.items()), sep="\n")

@@ -74,9 +74,7 @@ def test_the_planted_fault_that_peeks_at_labels_is_caught(used: World, monkeypat
 
     def peeking(room: Room, allowed: Any, ledger: Ledger, people: Any, matched: np.ndarray) -> lookalike.Fitted:
         fit = honest(room, allowed, ledger, people, matched)
-        return lookalike.Fitted(
-            fit.model, fit.scores + matched, fit.tiebreak, fit.held_out, fit.bins, fit.evaluation, fit.noisy
-        )
+        return replace(fit, scores=fit.scores + matched)
 
     monkeypatch.setattr(lookalike, "fitted", peeking)
     with pytest.raises(AssertionError):
@@ -319,7 +317,7 @@ def test_a_release_holds_nothing_exact_about_the_intersection(world: World) -> N
     assert set(opened.files) == {"release.json", "audience.parquet", "model.json", "release.note"}
     assert set(opened.document) == {
         "format", "id", "kind", "contract", "purpose", "recipients", "who_learns_what", "warnings", "receipt",
-        "people", "held_out", "audience", "positives", "auc", "cuts", "calibration",
+        "people", "held_out", "audience", "learners", "positives", "auc", "cuts", "calibration", "effects",
     }  # fmt: skip
     room = world.room()
     held = room.datasets()

@@ -18,6 +18,7 @@ Everything an operator could sign with the room's key is signed with it: only wh
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import sys
@@ -212,6 +213,7 @@ def forged() -> Iterator[tuple[str, Vector]]:
     yield from what_was_asked()
     yield from tables()
     yield from comparisons()
+    yield from relabelled()
     yield from keys()
     yield from opened()
 
@@ -420,6 +422,47 @@ def comparisons() -> Iterator[tuple[str, Vector]]:
     about, rule = "counts by group of other learners than the job names", "its specification is the job's"
     pen = compared(query="0" * 64)
     yield vector("comparison-of-others", about, pen, rule=rule, beyond=["page", "node"], **more)
+
+
+def relabelled() -> Iterator[tuple[str, Vector]]:
+    """One statistic drawn twice for one charge, as if of two halves of the people: only certain pairs are."""
+    yield twice("table-for-nothing", "a table", tabled, 2)
+    yield twice("keys-for-nothing", "keys", paged, KEYS)
+    yield twice("count-for-nothing", "a count", counted, 2)
+    pen = compared(part="held-out")
+    pen.entries[COMPARED]["charges"] = []
+    cover(pen, COMPARED, pen.entries[2])
+    about = "counts by group, of the people who train, said to be of those held out"
+    yield vector("comparison-relabelled", about, pen, accept=False, entry=COMPARED, rule="")
+    pen, about = compared(l2_squared=1), "counts by group that one record is said to move less"
+    yield vector("comparison-moved-less", about, pen, accept=False, entry=COMPARED, rule="")
+
+
+def twice(name: str, what: str, played: Callable[[], Pen], at: int) -> tuple[str, Vector]:
+    """The entry of a log that has one release, and again beside itself."""
+    pen = played()
+    pen.entries[at]["specification"]["part"] = "train"
+    pen.rekey(pen.entries[at])
+    again = copy.deepcopy(pen.entries[at])
+    again["specification"]["part"], again["charges"] = "held-out", []
+    pen.entries.append(again)
+    cover(pen, at + 1, pen.entries[at])
+    about = f"{what} drawn twice for one charge, as of two halves of the people"
+    return vector(name, about, pen, accept=False, entry=None, rule="")
+
+
+def cover(pen: Pen, at: int, lender: Entry) -> None:
+    """Say that what another entry was charged pays for this one as well."""
+    covered = [{name: each[name] for name in ("account", "dataset", "rho")} for each in lender["charges"]]
+    pen.entries[at] |= {"beside": lender["key"], "covered": covered}
+    pen.rekey(pen.entries[at])
+    pen.renumber()
+
+
+def counted() -> Pen:
+    pen = Pen()
+    pen.run("overlap", epsilon=0.5)
+    return pen
 
 
 KEYS, OF_RHO, OF_DELTA = 4, 0, 1
