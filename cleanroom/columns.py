@@ -158,13 +158,23 @@ def _categories(name: str, column: pa.ChunkedArray, declared: ChoiceColumn) -> t
 
 
 def _texts(name: str, column: pa.ChunkedArray) -> tuple[pa.Array, Faults]:
-    """Short text of one line, as it is."""
+    """Short text of one line, trimmed."""
     series = _text(name, column)
-    there = series.is_not_null()
+    return series.to_arrow().cast(pa.string()), _unplain(series)
+
+
+def _unplain(series: pl.Series) -> Faults:
+    """What of a text, as it stands, would not show, or show another text."""
     long = (series.str.len_chars() > LONGEST_VALUE).fill_null(value=False)
-    hidden = (there & series.str.contains(_UNPLAIN)).fill_null(value=False)
-    faults = {f"longer than {LONGEST_VALUE} characters": long.to_numpy(), "invisible characters": hidden.to_numpy()}
-    return series.to_arrow().cast(pa.string()), faults
+    hidden = series.str.contains(_UNPLAIN).fill_null(value=False)
+    return {f"longer than {LONGEST_VALUE} characters": long.to_numpy(), "invisible characters": hidden.to_numpy()}
+
+
+def _untrimmed(series: pl.Series) -> Faults:
+    """What `_text` would have made something else of: two keys that look like one."""
+    trimmed = series.str.strip_chars()
+    blank = ((series != trimmed) | (trimmed == "")).fill_null(value=False)
+    return {"empty, or blanks around it": blank.to_numpy()}
 
 
 def _flags(name: str, column: pa.ChunkedArray) -> tuple[pa.Array, Faults]:
@@ -276,7 +286,8 @@ def _faults(values: pa.ChunkedArray, declared: Column, name: str) -> Iterator[st
     if isinstance(declared, HouseholdColumn):
         return
     if isinstance(declared, TextColumn):
-        found = _texts(name, values)[1]
+        series = _series(name, values, "text")
+        found = _unplain(series) | _untrimmed(series)
         yield from (f"{name}: {fault}" for fault, rows in found.items() if rows.any())
         return
     if isinstance(declared, FlagColumn):

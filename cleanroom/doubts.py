@@ -1,6 +1,10 @@
-"""What a list's size means under its contract, while it is still at home: rows are public, and a room looks at them."""
+"""What deserves a second look while a list is at home: what its size means under its contract, for rows are public and
+a room looks at them; and texts that look like somebody's.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from ..policies.check import Refused
 from ..policies.contract import Allowance, Contract
@@ -20,8 +24,17 @@ def refuse_large_delta(contract: Contract, dataset: str, rows: int) -> None:
 
 
 def doubts(contract: Contract, dataset: str, rows: int) -> tuple[str, ...]:
-    """What deserves a second look before the bundle is sent, in sentences."""
+    """What of a list's size deserves a second look before the bundle is sent, in sentences."""
     return (*_too_few(contract, dataset, rows), *_large_delta(contract, dataset, rows))
+
+
+def personal_doubts(found: Mapping[str, int]) -> tuple[str, ...]:
+    """The same of its texts. found: as `cleanroom.personal` counts them."""
+    return tuple(
+        f"{name}: {'1 row looks' if rows == 1 else f'{rows:,} rows look'} like an e-mail address, a phone number or a "
+        "hash of one; the bundle holds text as it is, and what many people share is shown: clear them, or the column"
+        for name, rows in found.items()
+    )
 
 
 def _too_few(contract: Contract, dataset: str, rows: int) -> list[str]:

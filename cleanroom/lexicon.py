@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from ..dp.text.cells import sorted_into_cells
 from ..dp.text.euclidean import MOST_IN_TURN
 from ..dp.text.neighbours import Progress
 from ..dp.text.table import Table
-from ..dp.text.vectors import default, read
+from ..dp.text.vectors import aimed_at, default, read
 from ..dp.text.vocabulary import Vocabulary
 from .files import replacing
 
@@ -32,6 +33,32 @@ class Lexicon:
 def vocabulary_of(vectors: Path | None) -> Vocabulary:
     """From a file, or GloVe's package. Errors: NoVectors, VectorsUnreadable, VocabularyUnfit, OSError."""
     return default() if vectors is None else read(vectors)
+
+
+class AimedWithThese(Exception):
+    """Vectors were aimed with the very texts that are to be privatised. rule, remedy: plain words."""
+
+    def __init__(self, path: Path) -> None:
+        self.rule = "the vectors were aimed with this very file, so what it says of its labels stands in them"
+        self.remedy = "aim them with other, public texts: `passbox text aim`"
+        super().__init__(path, self.rule, self.remedy)
+        self.path = path
+
+
+def refuse_aimed(source: Path, vectors: Path | None) -> None:
+    """Vectors go with every certificate, and hide nothing of the texts they were aimed with.
+
+    The code ensures: not the same bytes. The caller ensures: nor the same texts in another file.
+    Errors: AimedWithThese, VectorsUnreadable, OSError.
+    """
+    if (aimed := aimed_at(vectors)) and digest_of(source) in aimed:
+        raise AimedWithThese(source)
+
+
+def digest_of(source: Path) -> str:
+    """SHA-256 of a file, in hex. Errors: OSError."""
+    with source.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def open_lexicon(vectors: Path | None, size: int, progress: Progress, *, neighbours: bool = True) -> Lexicon:

@@ -22,12 +22,17 @@ from .keys import Keys, KeysUnusable
 
 
 class Untold(Exception):
-    """A contract does not say what its owner allows together with others. needed: ε to state at the same δ."""
+    """A contract does not say what its owner allows together with others.
+
+    needed: ε to state at the same δ; None where selections leave nothing of that δ to noise. delta: then, one that
+    leaves as much of it to noise as this contract does by itself.
+    """
 
     def __init__(self, party: str, found: Together) -> None:
         super().__init__(party, found)
         self.party, self.found = party, found
-        self.needed = math.ceil(found.epsilon * 100) / 100
+        self.needed = math.ceil(found.epsilon * 100) / 100 if math.isfinite(found.epsilon) else None
+        self.delta = found.delta + found.others
 
 
 def refuse_untold(keys: Keys, contract: Contract, data: bytes, party: str) -> None:

@@ -1,8 +1,13 @@
 """Opening a release at its reader, away from the room: unseal it, and hold it against what the ledger committed to.
 
 The code ensures: the noisy integers are the ones the logged entries commit to; the entries are in the tree of the
-receipt's checkpoint; every figure in the release follows from those integers and public sizes. With a contract at hand
-(`check_signer`): the checkpoint is signed by that contract's room, and the entries were written under it.
+receipt's checkpoint; the figures that `figures` of its kind names follow from those integers and public sizes. With a
+contract at hand (`check_signer`): the checkpoint is signed by that contract's room, and the entries were written under
+it; the room signed every file of the release.
+Not made once more here, and so the room's word, which it signed:
+- of a lookalike, `learners`, `effects`, the sizes and predictions in `calibration`, the audience and the model;
+- of a model, `effects` and the model itself;
+- of a completion, `questions` with their strata and how many were answered, and the answers in completed.parquet.
 The caller ensures: the contract is its own copy, and the ledger was verified (`passbox ledger verify`).
 
 Anybody can seal a file to a public key: without the contract a release proves nothing about who made it.
@@ -45,8 +50,9 @@ from .release import NOTE, BadRelease, note_text, read_document
 
 PEOPLE = ("audience.parquet", "completed.parquet")
 """Files with a row a person, by token."""
-LARGEST = {"release.json": 2**26, **dict.fromkeys(PEOPLE, 2**32), "model.json": 2**28, NOTE: 2**16}
-"""Members of a release and their bytes, unpacked, above which it is refused."""
+LARGEST = {"release.json": 2**28, **dict.fromkeys(PEOPLE, 2**32), "model.json": 2**28, NOTE: 2**16}
+"""Members of a release and their bytes, unpacked, above which it is refused. No job makes a `release.json` so large:
+`policies.jobs.query` bounds its numbers and the text of its keys."""
 
 _ZIP_FAULTS = (
     zipfile.BadZipFile,
@@ -140,7 +146,7 @@ class _Unfit(Exception):
 
 
 def check_receipt(path: Path, document: dict[str, Any]) -> None:
-    """Every figure follows from integers that logged entries commit to. Errors: BadRelease.
+    """What `figures` of its kind makes of integers that logged entries commit to is what it says. Errors: BadRelease.
 
     document: as `release.read_document` gives it. Whose log it is says `check_signer`.
     """

@@ -24,7 +24,7 @@ from ..policies.share import open_shares, shares_digest
 from ..policies.sign import Signer, parse_public_key
 from .bundle import BadBundle, Label, Packed, open_bundle, packed
 from .certified import privatised
-from .doubts import doubts, refuse_large_delta
+from .doubts import doubts, personal_doubts, refuse_large_delta
 from .dummies import refuse_padding
 from .files import FileInTheWay, flush, replacing, sweep_of
 from .home import Home, home_path, read_home, write_home
@@ -141,7 +141,7 @@ def examine(brought: Brought, pad_to: int = 0) -> Prepared:
     _refuse_padding(brought, report, pad_to)
     report = padded(report, pad_to)
     refuse_large_delta(brought.contract, brought.dataset, report.rows)
-    return replace(report, doubts=doubts(brought.contract, brought.dataset, report.rows))
+    return replace(report, doubts=_doubts(brought, report))
 
 
 # -- tokens ----------------------------------------------------------------------------------------------------------
@@ -269,5 +269,9 @@ def _write(task: Task, packed: Packed, home: Home) -> None:
 
 def _done(report: Prepared, task: Task, *, written: bool) -> Prepared:
     ids = task.home if task.brought.rule.id else None
-    said = doubts(task.agreement.contract, task.dataset, report.rows)
+    said = _doubts(task.brought, report)
     return replace(report, bundle=task.out, home=task.home, ids=ids, written=written, doubts=said)
+
+
+def _doubts(brought: Brought, report: Prepared) -> tuple[str, ...]:
+    return (*doubts(brought.contract, brought.dataset, report.rows), *personal_doubts(report.personal))

@@ -25,6 +25,7 @@ from ..matching.schemes.setting import Setting
 from ..policies.contract import NAME_PATTERN, is_plain
 from ..policies.mistakes import MOST_BOUND, RESERVED
 from ..policies.template import ProposedColumn
+from .personal import HASHED
 from .source import BadSource, read_source
 
 FEWEST = 10
@@ -32,7 +33,7 @@ FEWEST = 10
 MOST_VALUES = 60
 FEW_NUMBERS = 12
 """Numbers with no more distinct values than this are proposed as categories."""
-_PERSONAL = r"@|^[0-9a-fA-F]{32,}$|^[0-9A-Za-z+/]{43}=$"
+_PERSONAL = f"@|{HASHED}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from .columns import ColumnUnreadable, Read, read_columns, refuse_missing
 from .dummies import with_dummies
 from .events import counted
 from .layout import Layout, layout_of
+from .personal import personal
 from .sketch import Returned
 from .source import BadSource, header, read_source
 
@@ -42,7 +43,8 @@ class Prepared:
     refused, by reason. suspects: rows kept that are odd (`matching.suspects`), by reason. cut: sets cut to their
     declared size. over: rows beyond those of one person that count. unused: columns of the file left at home. home: the
     file that stays; ids: the same, where it turns tokens into own IDs. returned: lists of other contracts that hold the
-    same people (`cleanroom.sketch`). doubts: what its size means (`cleanroom.doubts`).
+    same people (`cleanroom.sketch`). personal: rows that look like an identifier, by column of text. doubts: what
+    deserves a second look (`cleanroom.doubts`).
     """
 
     read: int
@@ -61,6 +63,7 @@ class Prepared:
     returned: tuple[Returned, ...] = ()
     doubts: tuple[str, ...] = ()
     suspects: Mapping[str, int] = field(default_factory=dict)
+    personal: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,7 @@ def records(brought: Brought, key: Keyer, secret: bytes) -> Records:
     named = _first_of_each(own, found.first)
     at = np.flatnonzero(named)[_order(brought.layout, keyed, found, named)]
     rows = pa.array(found.first[at])
+    columns = read.table.take(rows)
     rejects = {f"{kind}: {code}": count for kind, each in hashed.items() for code, count in _refused(each, hashed)}
     rejects |= {"no identifier: empty": int((~known).sum()) - _refused_rows(hashed, known)} if len(hashed) > 1 else {}
     rejects |= {f"{brought.rule.id}: empty": int((nameless & known).sum())}
@@ -180,10 +184,11 @@ def records(brought: Brought, key: Keyer, secret: bytes) -> Records:
         unused=tuple(name for name in names if name not in brought.columns),
         shared=found.shared,
         suspects={f"{kind}: {code.value}": n for kind, each in hashed.items() for code, n in each.suspects.items()},
+        personal=personal(columns, brought.rule.columns),
     )
     table = _handle_columns(brought.layout, keyed, found, at)
     own = None if own is None else own.take(rows)
-    return Records(table, own, read.table.take(rows), len(at), lambda: _best_digests(hashed, keyed, found, at), report)
+    return Records(table, own, columns, len(at), lambda: _best_digests(hashed, keyed, found, at), report)
 
 
 def _events(
@@ -199,6 +204,7 @@ def _events(
     mine = keyed[kind]
     found = counted(mine.handles, brought.rule.rows_a_person, hmac.digest(secret, b"passbox rows", "sha256"))
     rejects = {f"{kind}: {code}": count for code, count in _refused(digests_of, hashed)} | dict(read.rejects)
+    columns = read.table.take(pa.array(mine.row[found.at]))
     report = Prepared(
         read=len(read.accepted),
         rows=len(found.at),
@@ -208,9 +214,9 @@ def _events(
         rejects={reason: count for reason, count in rejects.items() if count},
         unused=tuple(name for name in names if name not in brought.columns),
         suspects={f"{kind}: {code.value}": n for code, n in digests_of.suspects.items()},
+        personal=personal(columns, brought.rule.columns),
     )
     table = pa.table({"k": mine.handles.k[found.at], "k2": mine.handles.k2[found.at]})
-    columns = read.table.take(pa.array(mine.row[found.at]))
     best = digests_of.values[mine.row[found.first]]
     return Records(table, None, columns, len(best), lambda: iter([best]), report)
 

@@ -8,7 +8,7 @@
     release.note        SHA-256 of each of these, as a C2SP note signed by the room: age alone proves no sender
 
 The receipt holds, for each noisy statistic, its entry as logged, an inclusion proof, the signed checkpoint, the nonce
-and the integers: `cleanroom.opening` checks with it, without the room, that every figure follows from what was paid.
+and the integers: `cleanroom.opening` checks with it, without the room, which figures follow from what was paid.
 Beside the sealed file lies `ID.json`, which says in public terms what it is; it is written last, so that a release
 is listed when it is whole.
 

@@ -163,6 +163,15 @@ def _budget(error: Any) -> Explanation:
 
 def _untold(error: Any) -> Explanation:
     found = error.found
+    if error.needed is None:
+        return Explanation(
+            "together",
+            f"with {', '.join(found.contracts)}, which you signed before, you allow δ {found.selecting:g} for keys "
+            f"that nobody listed: of δ {found.delta:g} nothing is left for noise",
+            f"have delta = {error.delta:g} written in your budget, or continues = [...] with the earlier contract's "
+            "sha256; signing then says which `together` it has to state",
+            REFUSED,
+        )
     known = f"it states {found.stated:g}" if found.stated is not None else "it does not say so"
     return Explanation(
         "together",
@@ -380,6 +389,7 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
         BAD_INPUT,
     ),
     "BadCertificate": _placed("bad-certificate", BAD_INPUT),
+    "AimedWithThese": _placed("bad-vectors", BAD_INPUT),
     "CertificateBroken": _simple(
         "certificate-broken",
         "the certificate does not hold: {e.rule}",

@@ -200,6 +200,7 @@ def privatise(
 
     Unknown words, addresses, links and numbers never pass: each becomes a word that stands for its kind, with noise.
     """
+    from ..cleanroom.lexicon import refuse_aimed
     from ..cleanroom.privatise import refuse_unready
     from .pipe import pipe
     from .words import NoRole, listed
@@ -218,6 +219,7 @@ def privatise(
         raise NoRole("no column is named", "say which with `--columns query,title`")
     out = out or file.with_name(f"{file.stem}.private{file.suffix}")
     refuse_unready(file, out, tuple(chosen))
+    refuse_aimed(file, vectors)
     how: dict[str, Columnwise] = {}
     free = [name for name in chosen if name not in declared]
     if contract is not None and free:

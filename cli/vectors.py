@@ -27,12 +27,12 @@ def pack(
     its numbers a line.
     """
     from ..cleanroom.files import refuse_unwritable
-    from ..dp.text.vectors import read, write
+    from ..dp.text.vectors import aimed_at, read, write
 
     refuse_unwritable(out)
     with measuring("reading the vectors"):
         vocabulary = read(file).first(words)
-    write(vocabulary, out)
+    write(vocabulary, out, aimed_at(file))
     say(_packed(len(vocabulary), vocabulary.dimensions, vocabulary.digest, out), as_json)
 
 
@@ -47,18 +47,19 @@ def aim(
     """Place words by what they tell of some labels, so that privatised ones still tell it.
 
     The texts must be public, and none of those that are privatised: the new vectors are part of every certificate.
+    `text privatise` refuses this very file with them.
     """
     from ..cleanroom.files import refuse_unwritable
     from ..cleanroom.labelled import read_labelled
-    from ..cleanroom.lexicon import vocabulary_of
+    from ..cleanroom.lexicon import digest_of, vocabulary_of
     from ..dp.text.aim import aim as aimed
-    from ..dp.text.vectors import write
+    from ..dp.text.vectors import aimed_at, write
 
     refuse_unwritable(out)
     texts, labels = read_labelled(file, text, label)
     with measuring("reading the vectors"):
         vocabulary = aimed(vocabulary_of(vectors), texts, labels)
-    write(vocabulary, out)
+    write(vocabulary, out, (*aimed_at(vectors), digest_of(file)))
     say(_packed(len(vocabulary), vocabulary.dimensions, vocabulary.digest, out), as_json)
 
 

@@ -1,8 +1,8 @@
 """The ledger: a release is paid for, drawn, logged and signed in one transaction, or not at all.
 
-`Ledger.pay` is the only way from a `Statistic` to a `Noisy`. In one transaction (`dp.storage`) it charges, draws the
-noise, adds the Merkle leaf, signs the checkpoint and stores the noisy bytes, sealed under the room's key; then it
-commits, and only then returns. The same specification gives the same bytes for ever.
+`Ledger.pay` is the only way from a `Statistic` of submitted records to a `Noisy`. In one transaction (`dp.storage`) it
+charges, draws the noise, adds the Merkle leaf, signs the checkpoint and stores the noisy bytes, sealed under the room's
+key; then it commits, and only then returns. The same specification gives the same bytes for ever.
 
     stored bytes    32-byte nonce || noisy integers, 8 bytes each, little-endian: as long as the cells are many
     of keys         32-byte nonce || size of what follows, 8 bytes || a JSON list of the keys that show || integers
@@ -14,7 +14,7 @@ second draw to choose from. When it is done it *settles*: the noisy integers tak
 and in the log (`settle`), and are a release like any other from then on.
 
 The code ensures
-- no noise without a receipt: `dp.mechanisms` is called here and nowhere else;
+- no noise without a receipt: `dp.mechanisms` is called here, and by `dp.rehearsal` for audits on invented people alone;
 - a key that nobody listed passes by `dp.selection` alone, and its δ is charged: what does not show is not stored;
 - no account above its cap: integers, checked here and again by SQLite;
 - one draw a specification: its key is unique, and a replay costs nothing; opened noise is settled once;
@@ -541,7 +541,7 @@ def _release(purchase: Purchase, taken: list[Json], covered: Sequence[Charge], c
 def _drawn(
     purchase: Purchase, exact: Statistic | Candidates, charged: Rho
 ) -> tuple[NDArray[np.int64], tuple[str, ...] | None]:
-    """The only call for noise in the product: noisy integers, and the keys that show where nobody listed them."""
+    """Noisy integers, and the keys that show where nobody listed them: the only call for noise on submitted records."""
     spec = purchase.specification
 
     def draw(values: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -65,7 +65,7 @@ class Noisy:
 
     values: int64, one a cell, in lattice units. scale: the noise's standard deviation in lattice units.
     bits: one lattice unit is 2^-bits of the statistic's own unit. keys: that were selected; None where they are listed.
-    Only `dp.ledger` makes one: what takes a `Noisy` cannot have skipped the payment.
+    Of submitted records only `dp.ledger` makes one: what takes a `Noisy` cannot have skipped the payment.
     """
 
     values: NDArray[np.int64] = field(repr=False)

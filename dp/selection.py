@@ -15,7 +15,8 @@ after the other: μ's add up in squares as ever, and the δ's of selections add 
 what a person moves in all cells together. Nothing of a key leaves but where its people show it. Their noise is drawn
 for keys that show only: draws are independent of each other, so the others' would be thrown away unseen.
 
-**No more than so many keys.** Of the keys that show, the `most` with the largest noisy counts stay: post-processing.
+**No more than so many keys.** Of the keys that show, the `most` with the largest noisy counts stay, and of these the
+largest whose text, written one after the other, takes no more than `most_text`: post-processing of keys that may leave.
 
 **How good it is.** Of all ways to show a key by its count that keep to this trade-off, the best shows a key of n + 1
 people with probability Φ(Φ⁻¹(π_n) + μ) + δ, as long as that is possible. The threshold, Φ(Φ⁻¹(π_n) + μ), is less than
@@ -33,6 +34,7 @@ together; δ is charged.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import NormalDist
@@ -51,7 +53,7 @@ class Selection:
 
     steps: lattice steps of one person. judge: which of a key's cells counts its people. at_least: people that the
     contract asks for beside, as `dp.threshold.least_shown` makes it, in lattice steps. most: how many keys are shown.
-    Errors: InvalidQuery.
+    most_text: how many bytes all of them take, as JSON. Errors: InvalidQuery.
     """
 
     keys_per_person: int
@@ -60,6 +62,7 @@ class Selection:
     judge: int = 0
     at_least: int = 0
     most: int = 2**20
+    most_text: int = 2**25
 
     def __post_init__(self) -> None:
         if min(self.keys_per_person, self.steps, self.most) < 1 or not 0 < 2 * self.delta < DELTA_UNIT:
@@ -100,11 +103,16 @@ def shown(
     exact = found.statistic.values.reshape(found.cells, len(found.keys))
     people = draw(exact[selection.judge])
     stays = np.flatnonzero(people >= selection.threshold(scale))
-    if len(stays) > selection.most:
-        largest = np.argsort(-people[stays], kind="stable")[: selection.most]
-        stays = stays[np.sort(largest)]
+    largest = np.argsort(-people[stays], kind="stable")[: selection.most]
+    text = np.cumsum([written(found.keys[at]) for at in stays[largest]])
+    stays = stays[np.sort(largest[: np.searchsorted(text, selection.most_text, side="right")])]
     noisy = exact[:, stays]
     others = np.arange(len(exact)) != selection.judge
     noisy[others] = draw(noisy[others].ravel()).reshape(noisy[others].shape)
     noisy[selection.judge] = people[stays]
     return tuple(found.keys[at] for at in stays), noisy.ravel()
+
+
+def written(key: str) -> int:
+    """Bytes of a key as JSON."""
+    return len(json.dumps(key, ensure_ascii=False).encode())

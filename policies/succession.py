@@ -8,11 +8,13 @@ their caps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from decimal import Decimal
 
 from ..dp.accounting import epsilon_of
-from ..dp.budget import Delta, Rho
+from ..dp.budget import DELTA_UNIT, Delta, Rho
 from ..dp.carry import Carried
 from .agreement import Agreement
 from .contract import Contract
@@ -130,14 +132,18 @@ def _refuse_spent(agreement: Agreement, before: Sequence[Ended]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """What an owner allows over several contracts. contracts: names of the others. epsilon: of all, at delta.
+    """What an owner allows over several contracts. contracts: names of the others.
 
-    stated: what the contract says of it.
+    delta: what the contract states of it. selecting: how much of that all of them keep for showing keys that nobody
+    listed; others: without this one. epsilon: of all, at what is left of delta; infinite where nothing is. stated: what
+    the contract says of it.
     """
 
     contracts: tuple[str, ...]
     epsilon: float
     delta: Delta
+    selecting: Delta
+    others: Delta
     stated: float | None
 
     @property
@@ -149,23 +155,50 @@ class Together:
 def together(contract: Contract, party: str, signed: Mapping[str, Contract], data: str) -> Together:
     """What an owner allows with this contract and those it signed before, by digest. data: this contract's digest.
 
-    A contract that another of them continues counts once, with the one that goes on.
+    A contract that another of them continues counts once, with the one that goes on. Noise adds up in ρ, and δ of
+    selections beside it: all together are (ε(ρ, δ - selections), δ)-private (`dp.selection`).
     """
     known = {**signed, data: contract}
     gone_on = {name for each in known.values() for name in each.continues}
-    others = {name: each for name, each in signed.items() if name not in gone_on and name != data}
+    before = {name: each for name, each in signed.items() if name not in gone_on and name != data}
     mine = parse_public_key(contract.party[party].sign)
-    shares = {name: _allowed_to(each, mine) for name, each in others.items()}
-    cap = next(cap for cap in caps_of(contract, data) if cap.account == account(party))
-    total = Rho(cap.rho + sum(shares.values()))
-    delta = Delta(float(cap.delta))
-    stated = [rule.budget.together for rule in contract.dataset.values() if rule.owner == party]
-    known_stated = [value for value in stated if value is not None]
-    names = tuple(sorted(others[name].name for name, rho in shares.items() if rho))
-    return Together(names, epsilon_of(total, delta), delta, min(known_stated) if known_stated else None)
+    shares = {name: _allowed_to(each, mine) for name, each in before.items()}
+    own = _allowed_by(contract, {party})
+    others = sum(share.selecting for share in shares.values())
+    total = Rho(own.rho + sum(share.rho for share in shares.values()))
+    rules = [rule.budget for rule in contract.dataset.values() if rule.owner == party]
+    delta = min(budget.delta for budget in rules)
+    left = _less(delta, own.selecting + others)
+    stated = [budget.together for budget in rules if budget.together is not None]
+    return Together(
+        tuple(sorted(before[name].name for name, share in shares.items() if share.rho)),
+        epsilon_of(total, left) if left > 0 else math.inf,
+        Delta(delta),
+        Delta((own.selecting + others) / DELTA_UNIT),
+        Delta(others / DELTA_UNIT),
+        min(stated) if stated else None,
+    )
 
 
-def _allowed_to(contract: Contract, key: object) -> int:
-    """ρ that the holder of a key allows under a contract."""
-    owners = {name for name in contract.data_parties if parse_public_key(contract.party[name].sign) == key}
-    return sum(cap.rho for cap in caps_of(contract, "") if cap.account in map(account, owners))
+def _less(delta: float, units: int) -> Delta:
+    """A δ as it is written, less so many units of 10^-18: small differences of float64 would lose digits."""
+    return Delta(float(Decimal(repr(delta)) - Decimal(units) / DELTA_UNIT))
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """What an owner allows under one contract. selecting: δ, in whole units of 10^-18."""
+
+    rho: int
+    selecting: int
+
+
+def _allowed_to(contract: Contract, key: object) -> _Share:
+    """What the holder of a key allows under a contract."""
+    return _allowed_by(contract, {n for n in contract.data_parties if parse_public_key(contract.party[n].sign) == key})
+
+
+def _allowed_by(contract: Contract, owners: Set[str]) -> _Share:
+    found = caps_of(contract, "")
+    rho = sum(cap.rho for cap in found if cap.account in map(account, owners))
+    return _Share(rho, sum(cap.rho for cap in found if cap.account in map(selection_account, owners)))

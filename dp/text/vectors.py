@@ -1,6 +1,7 @@
 """Word vectors from files: GloVe as a package ships it, or any file of the usual forms. Nothing is downloaded.
 
-NAME.npz    `words` (text) and `vectors` (float), and `geometry` = "hyperbolic" for points of the Poincaré ball
+NAME.npz    `words` (text) and `vectors` (float), and `geometry` = "hyperbolic" for points of the Poincaré ball;
+            `aimed_at`, the SHA-256 in hex of each file of texts that they were aimed with (`dp.text.aim`)
 NAME.npy    vectors; the words one a line in NAME.txt beside it
 NAME.bin    word2vec's binary form
 other       text: a word and its numbers a line, blanks between, with or without word2vec's first line of two counts
@@ -55,13 +56,29 @@ def read(path: Path) -> Vocabulary:
     try:
         return readers.get(path.suffix, _text)(path)
     except (ValueError, KeyError, zipfile.BadZipFile, EOFError):
-        raise VectorsUnreadable(path, "it is not a file of word vectors", "see `passbox text pack --help`") from None
+        raise _no_vectors(path) from None
 
 
-def write(vocabulary: Vocabulary, path: Path) -> None:
-    """As NAME.npz, which loads fastest."""
+def aimed_at(path: Path | None) -> tuple[str, ...]:
+    """SHA-256, in hex, of the files whose texts are in where these vectors lie. Errors: VectorsUnreadable, OSError."""
+    if path is None or path.suffix != ".npz":
+        return ()
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return tuple(map(str, kept["aimed_at"].tolist())) if "aimed_at" in kept else ()
+    except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, EOFError):
+        raise _no_vectors(path) from None
+
+
+def write(vocabulary: Vocabulary, path: Path, aimed: Sequence[str] = ()) -> None:
+    """As NAME.npz, which loads fastest. aimed: as `aimed_at` gives it."""
     words = np.array(vocabulary.words.to_list(), dtype=np.str_)
-    np.savez(path, words=words, vectors=vocabulary.vectors, geometry=np.array(vocabulary.geometry))
+    at = np.array(list(dict.fromkeys(aimed)), dtype=np.str_)
+    np.savez(path, words=words, vectors=vocabulary.vectors, geometry=np.array(vocabulary.geometry), aimed_at=at)
+
+
+def _no_vectors(path: Path) -> VectorsUnreadable:
+    return VectorsUnreadable(path, "it is not a file of word vectors", "see `passbox text pack --help`")
 
 
 def _npz(path: Path) -> Vocabulary:

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from ...dp.canonical import Json, digest
-from ...dp.keys import Bins, Category, Dimension, InvalidQuery, Open
+from ...dp.keys import Bins, Category, Dimension, InvalidQuery, Open, cells
 from ...dp.layout import Block, GroupBy, Layout
 from ...dp.measures import Cut, People
-from ...dp.selection import Selection
+from ...dp.selection import Selection, written
 from ...dp.threshold import least_shown
 from ...dp.veil import Judged, Veil
 from ..contract import (
@@ -41,8 +41,8 @@ from ..sentences import names
 EPOCH = date(1970, 1, 1)
 FREQUENCY = "frequency"
 """The column that a recipe with `per` makes: how many rows."""
-MOST_NUMBERS = 200_000
-"""More would make a release that its reader cannot open."""
+MOST_NUMBERS, MOST_TEXT = 200_000, 2**25
+"""Numbers, and bytes of all keys' text: more would make a release that its reader cannot open (`cleanroom.opening`)."""
 EVERYBODY = "people"
 """The measure that counts people, for a contract that asks for at least so many."""
 
@@ -230,6 +230,9 @@ class Query:
         if layout.cells > MOST_NUMBERS:
             rule = f"it asks {layout.cells:,} numbers, and a release holds at most {MOST_NUMBERS:,}"
             raise Refused("query", rule, "leave a column out of by, make bins wider, or ask fewer measures")
+        if max(map(_text_of, self.groups)) > MOST_TEXT:
+            rule = f"the text of its keys takes more than the {MOST_TEXT:,} bytes that a release holds"
+            raise Refused("query", rule, "leave a column out of by, or agree on a contract with shorter values")
         return layout
 
     def l2_squared(self, layout: Layout) -> int:
@@ -256,7 +259,7 @@ class Query:
                 least_shown(at_least.people, scale / people.steps, at_least.delta, people.steps) * people.steps
             )
         most, at = MOST_NUMBERS // len(layout.blocks), layout.blocks.index(people)
-        return Selection(people.group.keys_per_person, self.selection, people.steps, at, least, most)
+        return Selection(people.group.keys_per_person, self.selection, people.steps, at, least, most, MOST_TEXT)
 
     def _people(self, layout: Layout, table: str) -> Block:
         """Where a table counts people."""
@@ -283,6 +286,12 @@ class Query:
             "declared": terms.digest(),
         }
         return digest(said | ({"selection": self.selection} if self.selection else {}))
+
+
+def _text_of(group: GroupBy) -> int:
+    """Bytes of all keys of a table: of declared values alone."""
+    many = cells(group.by)
+    return sum(many // each.many * sum(map(written, each.labels)) for each in group.by)
 
 
 def len_of(block: Block) -> int:

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from passbox.cleanroom.columns import ColumnMissing, ColumnUnreadable, outside, read_columns
 from passbox.cleanroom.measure.lookalike import kinds_of
 from passbox.modelling.features import Ordinal
-from passbox.policies.contract import CategoryColumn, Column, NumberColumn, OrdinalColumn, SetColumn
+from passbox.policies.contract import CategoryColumn, Column, NumberColumn, OrdinalColumn, SetColumn, TextColumn
 
 AGE: Column = NumberColumn(kind="number", bounds=[18, 99])
 REGION: Column = CategoryColumn(kind="category", values=["north", "south"])
 SIZES: Column = CategoryColumn(kind="category", values=["S", "M", "L"])
+PAGE: Column = TextColumn(kind="text")
 TOPICS: Column = SetColumn(kind="set", values=["cars", "travel", "pets"], at_most=2)
 
 
@@ -161,6 +162,21 @@ def test_the_room_takes_nobodys_word_for_a_column() -> None:
     assert outside(pa.table({"t": [["cars", "pets", "travel"]]}), {"t": TOPICS}) == (
         "a set holds more values than declared",
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "a ", "\u3000a", "a\n", "\x0b\x0ca", "\x85a", "\u2028a", "a\u2029", "a\u202eb", "a\u200b", "a\x1bb"),
+        *("x" * 201, "x" + " " * 1_000_000),
+    ],
+)
+def test_text_that_looks_like_another_or_weighs_more_than_it_shows_is_refused_as_it_stands(text: str) -> None:
+    """At home it is trimmed; a room looks at what it would keep."""
+    assert outside(pa.table({"page": ["a", text]}), {"page": PAGE})
+    assert outside(pa.table({"page": pa.array(["a", "b c", "ü" * 200, None])}), {"page": PAGE}) == ()
+    read = read_columns(pa.table({"page": ["a", text]}), {"page": PAGE})
+    assert outside(read.table.filter(pa.array(read.accepted)), {"page": PAGE}) == ()
 
 
 @settings(max_examples=200, deadline=None)

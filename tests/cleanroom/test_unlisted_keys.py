@@ -15,12 +15,20 @@ from conftest import campaign_contract
 
 from passbox.cleanroom import job
 from passbox.cleanroom.asking import refusal
+from passbox.cleanroom.measure.kinds import MEASURES
 from passbox.cleanroom.measure.rows import tables
-from passbox.cleanroom.opening import BadRelease, check_receipt
+from passbox.cleanroom.measure.table import TableMeasure
+from passbox.cleanroom.opening import LARGEST, BadRelease, check_receipt
+from passbox.cleanroom.prepare import Brought, examine
 from passbox.cleanroom.room import Dataset, Room
 from passbox.cleanroom.submit import submit
+from passbox.dp.aggregate import Statistic
 from passbox.dp.budget import delta_units
 from passbox.dp.grouped import candidates
+from passbox.dp.noisy import Noisy, Receipt
+from passbox.dp.scale import SCALE_UNIT, Scale
+from passbox.dp.selection import Candidates
+from passbox.dp.selection import shown as selected
 from passbox.policies.check import Refused
 from passbox.policies.contract import InvalidContract, parse
 from passbox.policies.jobs.query import Query, Terms
@@ -350,7 +358,56 @@ def test_a_contract_that_splits_its_delta_badly_is_refused(
     assert any(where in problem.where for problem in bad.value.problems)
 
 
-@pytest.mark.parametrize("value", ["a\u202eb", "a\tb", "x" * 201])
+def test_prepare_counts_texts_that_look_like_an_identifier_and_tells_none(texts: CampaignWorld, tmp_path: Path) -> None:
+    file = pl.read_csv(texts.folder / "p" / "exposures.csv", infer_schema=False)
+    device = pl.Series("device", ["ann@example.com", "+44 20 7946 0958", *file["device"][2:]])
+    file.with_columns(device).write_csv(tmp_path / "exposures.csv")
+    looked = examine(Brought(tmp_path / "exposures.csv", texts.agreement.contract, "exposures"))
+    assert looked.personal == {"device": 2}
+    assert any(said.startswith("device: 2 rows look like an e-mail") for said in looked.doubts)
+    assert "ann@" not in str(looked)
+    assert "7946" not in str(looked)
+
+
+PEOPLE = DEVICES | {"measure": {"people": {"kind": "people"}}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "letter", "long", "some_stay_away"),
+    [
+        ("aggregate", PEOPLE, "\U0001d11e", 190, True),
+        ("aggregate", PEOPLE, '"', 190, True),
+        ("aggregate", PEOPLE, "x", 1, False),
+        ("campaign", CAMPAIGN, "x", 190, False),
+    ],
+    ids=["four bytes a character", "escaped", "most keys", "most numbers"],
+)
+def test_the_largest_release_that_can_be_paid_for_opens(
+    texts: CampaignWorld, kind: str, fields: dict[str, Any], letter: str, long: int, some_stay_away: bool
+) -> None:
+    """As many keys as may show, of the longest text; what the receipt and the tables say of them fits."""
+    asking = texts.request(kind, "advertiser", **fields).job
+    assert isinstance(asking, TableJob)
+    terms = Terms.of(texts.agreement.contract, asking.datasets())
+    query, scale = asking.query(terms), Scale(SCALE_UNIT * 10**6)
+    layout = query.layout()
+    selection = query.selects(layout, scale / SCALE_UNIT, None)
+    assert selection is not None
+    keys = tuple(f"{at:06}" + letter * long for at in range(min(selection.most, 90_000 if some_stay_away else 10**6)))
+    counts = np.full(len(keys) * layout.cells, 10**9, dtype=np.int64) * 1_234_567
+    names, values = selected(selection, Candidates(keys, layout.cells, Statistic(counts, 0, 1)), scale, lambda v: v)
+    assert (len(names) < len(keys)) is some_stay_away
+    noisy = Noisy(values, scale / SCALE_UNIT, 0, Receipt("", 0, b"", ""), names)
+    measure = MEASURES[kind]
+    assert isinstance(measure, TableMeasure)
+    said = measure.values(asking, terms, {"exposures": 1}, noisy)
+    document = {**said, "receipt": {"entries": [{"values": values.tolist(), "keys": [*names]}]}}
+    assert len(json.dumps(document, indent=2, ensure_ascii=False).encode()) < LARGEST["release.json"] * 0.9
+
+
+@pytest.mark.parametrize(
+    "value", ["a\u202eb", "a\tb", "x" * 201, "a\n", " tablet", "\u2028a", "\x0b\x0ca", "a" + " " * 10**6]
+)
 def test_text_that_hides_or_runs_on_is_left_at_home(texts: CampaignWorld, copied: Copier, value: str) -> None:
     world: CampaignWorld = copied(texts)  # type: ignore[assignment]
     table = world.table("exposures")

@@ -93,6 +93,26 @@ def test_vectors_are_aimed_with_public_texts_and_then_used_like_any(passbox: Typ
     assert passbox("text", "verify", "c.json", "--vectors=news.npz")[0] == 0
 
 
+def test_texts_that_vectors_were_aimed_with_are_not_privatised_with_them(passbox: Typed, folder: Path) -> None:
+    """Nor after they were packed, or aimed again with others; the same texts in another file are not caught."""
+    for name, turn in (("news", 0), ("more", 1)):
+        rows = [f"{'north' if n % 2 else 'south'},{WORDS[6 + (n + turn) % 40]} {WORDS[46 + n % 2]}" for n in range(200)]
+        (folder / f"{name}.csv").write_text("\n".join(["topic,title", *rows, ""]))
+    how = ("--text=title", "--label=topic")
+    assert passbox("text", "aim", "news.csv", *how, "--out=news.npz", "--vectors=glove.txt")[0] == 0
+    assert passbox("text", "pack", "news.npz", "--out=packed.npz")[0] == 0
+    assert passbox("text", "aim", "more.csv", *how, "--out=both.npz", "--vectors=packed.npz")[0] == 0
+    draw = ("--columns=title", "--epsilon=8", "--table=200", "--crowd=4")
+    for vectors in ("news.npz", "packed.npz", "both.npz"):
+        code, out, err = passbox("text", "privatise", "news.csv", *draw, f"--vectors={vectors}")
+        assert (code, out) == (3, "")
+        assert "aimed with this very file" in err
+        assert not (folder / "news.private.csv").exists()
+    assert passbox("text", "privatise", "more.csv", *draw, "--vectors=both.npz")[0] == 3
+    assert passbox("text", "privatise", "more.csv", *draw, "--vectors=packed.npz")[0] == 0
+    assert passbox("text", "privatise", "news.csv", *draw, "--vectors=glove.txt")[0] == 0
+
+
 PIPE = ("text", "privatise", "-", "--epsilon=3", "--vectors=glove.txt", "--table=200", "--crowd=4")
 
 

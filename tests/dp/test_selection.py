@@ -171,6 +171,17 @@ def test_no_more_keys_are_shown_than_are_asked_for_and_the_largest_are() -> None
     assert kept.tolist() == [50 * ONE, 40 * ONE]
 
 
+@pytest.mark.parametrize(("most_text", "stay"), [(12, ("a", "bb", "ccc")), (11, ("bb", "ccc")), (8, ("bb",)), (3, ())])
+def test_keys_take_no_more_text_than_they_may_and_the_largest_stay(most_text: int, stay: tuple[str, ...]) -> None:
+    """As JSON, so with their quotes: 3, 4 and 5 bytes."""
+    values = np.array([30, 50, 40], dtype=np.int64) * ONE
+    found = Candidates(("a", "bb", "ccc"), 1, Statistic(values, 0, ONE**2))
+    selection = Selection(1, delta_units(1e-6), ONE, most_text=most_text)
+    names, kept = shown(selection, found, Scale(ONE * SCALE_UNIT), lambda values: values)
+    assert names == stay
+    assert len(kept) == len(stay)
+
+
 def best_possible(mu: float, delta: float) -> np.ndarray:
     """The largest probability of showing a key of n people under this trade-off: each step as far as both sides let."""
     keep = [0.0, delta]

@@ -157,3 +157,17 @@ def test_a_budget_that_keeps_nothing_for_keys_is_digested_as_it_always_was() -> 
     assert "selection" not in held.model_dump(mode="json")["budget"]
     kept = held.model_copy(update={"budget": held.budget.model_copy(update={"selection": 1e-9})})
     assert kept.model_dump(mode="json")["budget"]["selection"] == 1e-9
+
+
+def test_keys_whose_declared_text_no_release_can_hold_are_refused() -> None:
+    """Two columns of 400 values, of 40 or of 200 characters: 160,000 keys either way."""
+
+    def by(long: int) -> Query:
+        values = [f"{at:03}" + "x" * (long - 3) for at in range(400)]
+        columns = {name: {"kind": "category", "values": values} for name in ("page", "app")}
+        text = 'kind = "aggregate"\nby = ["page", "app"]\nmeasure.people = { kind = "people" }'
+        return query(text, terms(columns=columns))
+
+    assert by(40).layout().cells == 160_000
+    with pytest.raises(Refused, match="text of its keys"):
+        by(200).layout()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import TYPE_CHECKING
 
 import pytest
 
+from passbox.cleanroom.memory import Untold
+from passbox.cli.explain import explain
 from passbox.dp.accounting import epsilon_of, rho_within
 from passbox.dp.budget import Budget, Delta, Epsilon, Rho
 from passbox.policies.agreement import Agreement, agree
-from passbox.policies.contract import parse
+from passbox.policies.contract import Contract, parse
 from passbox.policies.price import caps
 from passbox.policies.succession import Ended, NotContinued, carried, together
 
@@ -123,6 +126,41 @@ def test_a_contract_that_is_continued_counts_once(people: People) -> None:
 def test_the_same_contract_again_is_no_other(people: People) -> None:
     spring = agreed(people, "spring")
     assert together(spring.contract, "publisher", {spring.digest: spring.contract}, spring.digest).said
+
+
+def selecting(people: People, name: str, delta: float, selection: float) -> tuple[Contract, str]:
+    """A contract of which the advertiser keeps some δ for keys that nobody listed."""
+    kept = f"delta = {delta!r}, selection = {selection!r} }}"
+    text = agreed(people, name).data.decode().replace("delta = 1e-6 }", kept)
+    assert kept in text
+    return parse(text.encode()), digest(text)
+
+
+def test_selections_of_every_contract_are_taken_off_the_delta_that_is_stated(people: People) -> None:
+    """Noise and selections add up to (ε, δ) together: ε is read at what all the selections leave of δ."""
+    (spring, before), (summer, now) = (selecting(people, name, 1e-6, 3e-7) for name in ("spring", "summer"))
+    found = together(summer, "advertiser", {before: spring}, now)
+    rho = rho_within(Budget(Epsilon(3.0), Delta(7e-7)))
+    assert (found.delta, found.selecting) == (1e-6, pytest.approx(6e-7))
+    assert found.epsilon == pytest.approx(epsilon_of(Rho(2 * rho), Delta(4e-7)))
+    assert found.epsilon > epsilon_of(Rho(2 * rho), Delta(7e-7)) + 0.05
+    plain = agreed(people, "plain")
+    beside = together(plain.contract, "advertiser", {before: spring, now: summer}, plain.digest)
+    assert beside.selecting == pytest.approx(6e-7)
+    assert beside.epsilon > epsilon_of(Rho(2 * rho + rho_within(Budget(Epsilon(3.0), Delta(1e-6)))), Delta(1e-6))
+
+
+def test_where_selections_leave_nothing_of_delta_no_sum_can_be_stated(people: People) -> None:
+    (spring, before), (summer, now) = (selecting(people, name, 1e-6, 5e-7) for name in ("spring", "summer"))
+    assert together(spring, "advertiser", {}, before).said
+    found = together(summer, "advertiser", {before: spring}, now)
+    assert (found.epsilon, found.said) == (math.inf, False)
+    refused = Untold("advertiser", found)
+    assert refused.needed is None
+    assert refused.delta == pytest.approx(1.5e-6)
+    assert "1.5e-06" in explain(refused).hint
+    larger, again = selecting(people, "summer", refused.delta, 5e-7)
+    assert math.isfinite(together(larger, "advertiser", {before: spring}, again).epsilon)
 
 
 def test_caps_are_what_the_smallest_data_set_of_an_owner_allows(people: People) -> None:
