@@ -189,7 +189,12 @@ def _steps(scheme: str, kind: str, text: str, setting: Setting) -> Result:
         for s in steps
     ]
     data = {"scheme": scheme, "kind": kind, "input": text, "steps": listed, **_fields(found)}
-    return Result({**data, "suspect": str(found.suspect) if found.suspect else None}, parts)
+    then = _LACKS_COUNTRY if found.rejected == _NO_COUNTRY else ""
+    return Result({**data, "suspect": str(found.suspect) if found.suspect else None}, parts, then)
+
+
+_NO_COUNTRY = "no-country-code"
+_LACKS_COUNTRY = "write the number with `+` and its country code, or say whose numbers these are, as `--country US` does"
 
 
 def _side_by_side(schemes: list[str], kind: str, text: str, setting: Setting) -> Result:
@@ -201,13 +206,16 @@ def _side_by_side(schemes: list[str], kind: str, text: str, setting: Setting) ->
     ]
     rows.sort(key=lambda row: (row[1], row[0]))
     data = {"kind": kind, "input": text, "schemes": {name: _fields(each) for name, each in found.items()}}
-    return Result(data, [Table(("scheme", "normalised", "hash begins"), rows, whole=(0,)), _agreement(found)])
+    then = _LACKS_COUNTRY if all(each.rejected == _NO_COUNTRY for each in found.values()) else ""
+    return Result(data, [Table(("scheme", "normalised", "hash begins"), rows, whole=(0,)), _agreement(found)], then)
 
 
 def _agreement(found: dict[str, Outcome]) -> str:
     """Whether lists under different schemes match on a value."""
     hashes = {each.digest for each in found.values() if not each.rejected}
     refuse = sum(1 for each in found.values() if each.rejected)
+    if all(each.rejected == _NO_COUNTRY for each in found.values()):
+        return "all schemes refuse it: its country code lacks, and no country is named"
     if not hashes:
         return "all schemes refuse it: it matches nobody"
     outcomes = len(hashes) + (refuse > 0)

@@ -17,7 +17,7 @@ keep their ε by proof, whatever the vocabulary; there `worst` is `epsilon`, and
 from __future__ import annotations
 
 import hashlib
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -98,13 +98,20 @@ def parse(data: bytes) -> Certificate:
         return Certificate.model_validate_json(data)
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, found["loc"])) or "it"
-        raise CertificateUnreadable(f"{where} is not as it must be") from None
+        where = ".".join(map(str, found["loc"]))
+        fault = f": {where} is not as it must be" if where else ""
+        raise CertificateUnreadable(f"it is no certificate{fault}") from None
 
 
 def decimal(value: float) -> str:
     """A number as certificates spell it: plain digits, as many as are kept."""
     return format(Decimal(str(round(value, DIGITS))).normalize(), "f")
+
+
+def rounded(value: str | Decimal) -> str:
+    """A bound for people: three significant digits, never below what it is."""
+    exact = Decimal(value)
+    return format(exact.quantize(Decimal(1).scaleb(min(exact.adjusted() - 2, 0)), ROUND_CEILING), "f")
 
 
 def table_digest(words: list[str]) -> str:

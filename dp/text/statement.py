@@ -64,8 +64,9 @@ def parse(data: bytes) -> Statement:
         statement = Statement.model_validate_json(data)
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, found["loc"])) or "it"
-        raise CertificateUnreadable(f"{where} is not as it must be") from None
+        where = ".".join(map(str, found["loc"]))
+        fault = f": {where} is not as it must be" if where else ""
+        raise CertificateUnreadable(f"it is no statement about privatised columns{fault}") from None
     if len({each.column for each in statement.columns}) < len(statement.columns):
         raise CertificateUnreadable("a column stands twice in it")
     return statement

@@ -197,6 +197,18 @@ def test_a_value_that_every_scheme_refuses_has_no_hash_in_common(passbox: Typed)
     assert "all schemes give one hash" in out
 
 
+def test_a_number_without_its_country_says_what_lacks_and_what_helps(passbox: Typed) -> None:
+    typed = ("identifiers", "explain", "--kind", "phone", "0301234567")
+    _, out, err = passbox(*typed)
+    assert "its country code lacks" in out
+    assert "--country" in err
+    _, _, err = passbox(*typed, "--scheme", "uid2@1")
+    assert "--country" in err
+    _, out, err = passbox(*typed, "--country", "DE")
+    assert "country code lacks" not in out
+    assert "--country" not in err
+
+
 def test_where_a_scheme_is_published_is_shown_whole(passbox: Typed) -> None:
     _, listed, _ = passbox("identifiers", "schemes", "--json")
     _, out, _ = passbox("identifiers", "schemes")

@@ -218,7 +218,7 @@ WRONG: dict[str, tuple[int, str]] = {
     "hierarchy . --out=x.npz --radius=0.1": (2, "`--radius` is at least 0.5"),
     "privatise - --columns=query --epsilon=3": (2, "lines from a pipe have no columns"),
     "aim queries.csv --text=query --label=query --out=x.npz --vectors=glove.txt": (3, "only 2 texts have a label"),
-    "verify queries.csv": (3, "it is not as it must be"),
+    "verify queries.csv": (3, "it is no certificate"),
     "hierarchy . --out=x.npz": (3, "it does not hold data.noun"),
 }
 

@@ -26,6 +26,14 @@ def test_a_certificate_reads_back_as_it_was_written(made: Certificate) -> None:
 
 
 @pytest.mark.parametrize(
+    ("exact", "shown"),
+    [("143.987216", "144"), ("8.83624", "8.84"), ("0.0274825", "0.0275"), ("9.999", "10.00"), ("1234.5", "1235")],
+)
+def test_a_bound_is_shown_with_three_digits_and_never_below_itself(exact: str, shown: str) -> None:
+    assert certificates.rounded(exact) == shown
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"worst": "2.5"},
