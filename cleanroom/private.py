@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
-from ..dp.text.certificate import table_digest
+from ..dp.text.certificate import rounded, table_digest
 from ..dp.text.statement import PrivateColumn
 from ..policies.contract import ChoiceColumn, DatasetRule, SetColumn
 from .bundle import Manifest
@@ -130,7 +130,7 @@ def _spoken(name: str, column: PrivateColumn) -> str:
     drawn = "as many words as a person has" if tokens is None else f"{tokens} of {made.size} values a person"
     said = f"{name} came privatised: {drawn}, each with ε {made.epsilon} for one unit of {METRIC[made.mechanism]}"
     if made.any_two is not None:
-        said += f", at most {made.any_two} between any two values"
+        said += f", at most {rounded(made.any_two)} between any two values"
     if column.any_two_texts is not None:
-        said += f" and {column.any_two_texts} between any two people"
+        said += f" and {rounded(column.any_two_texts)} between any two people"
     return f"{said}; that is its owner's own noise, apart from the budget"

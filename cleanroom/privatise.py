@@ -85,7 +85,8 @@ class Texts:
 class Values:
     """A declared column: each person's values are drawn anew among all that are declared, always `draws` of them.
 
-    Fewer, and missing ones, are filled up with the value in the middle, so that their number does not show. A set is
+    Fewer, and missing ones, are filled up with the value in the middle, which is drawn anew like any other. So sets of
+    different sizes are any two sets: their number is hidden within ε between any two people, and no better. A set is
     what is drawn, each value once, in declared order.
     """
 
@@ -130,11 +131,12 @@ def middle_of(table: Table, vocabulary: Vocabulary) -> int:
 
 @dataclass(frozen=True)
 class Privatised:
-    """What was written. rows: of the file."""
+    """What was written. rows: of the file. left: how many of its columns are as they were."""
 
     out: Path
     statement: Path
     rows: int
+    left: int
 
 
 def statement_path(out: Path) -> Path:
@@ -162,7 +164,7 @@ def privatise(source: Path, out: Path, columns: Mapping[str, Columnwise], progre
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         made = Statement(file=digest, columns=tuple(each.stated(name) for name, each in columns.items()))
         write_new(beside, made.spelled())
-    return Privatised(out, beside, rows)
+    return Privatised(out, beside, rows, len(names) - len(columns))
 
 
 def refuse_unready(source: Path, out: Path, columns: tuple[str, ...]) -> Sequence[str]:

@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from ..policies.contract import Contract
 
 
+NAMELESS = "NAME.keys"
+
+
 def own_keys() -> str:
     """The key folder of whoever stands here, as it is typed; `NAME.keys` where that is not plain to see."""
     found = [path.name for path in Path().glob("*.keys") if (path / "seal").is_file()]
-    return found[0] if len(found) == 1 else "NAME.keys"
+    return found[0] if len(found) == 1 else NAMELESS
 
 
 def own_party(contract: Contract) -> str:

@@ -194,7 +194,7 @@ def _steps(scheme: str, kind: str, text: str, setting: Setting) -> Result:
 
 
 _NO_COUNTRY = "no-country-code"
-_LACKS_COUNTRY = "write the number with `+` and its country code, or say whose numbers these are, as `--country US` does"
+_LACKS_COUNTRY = "write the number with `+` and its country code, or say whose it is, as `--country US` does"
 
 
 def _side_by_side(schemes: list[str], kind: str, text: str, setting: Setting) -> Result:

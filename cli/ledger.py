@@ -103,6 +103,8 @@ def _words(private: Sequence[Words]) -> list[Part]:
     """Metric differential privacy has a table of its own, and is in no account."""
     if not private:
         return []
+    from ..dp.text.certificate import rounded
+
     rows = [
         (
             f"{each.dataset}.{each.column.column}",
@@ -110,7 +112,7 @@ def _words(private: Sequence[Words]) -> list[Part]:
             each.column.certificate.vocabulary[:12],
             each.column.certificate.epsilon,
             "differs" if each.column.tokens is None else str(each.column.tokens),
-            "no bound" if each.column.any_two_texts is None else str(each.column.any_two_texts),
+            "no bound" if each.column.any_two_texts is None else rounded(each.column.any_two_texts),
             "none" if each.charged is None else f"#{each.charged}",
         )
         for each in private

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import vectors as words_of
-from .progress import counting, measuring
-from .show import Bars, JsonFlag, Result, Table, counted, number, say
+from .privatised import after, written
+from .progress import measuring
+from .show import Bars, JsonFlag, Result, Table, counted, note, number, say
 from .vectors import Vectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..cleanroom.lexicon import Lexicon
-    from ..cleanroom.privatise import Columnwise, Privatised, Texts
+    from ..cleanroom.privatise import Texts, Values
     from ..dp.text.calibration import Calibrated
     from ..dp.text.certificate import Certificate, MechanismName
     from ..dp.text.mechanism import Wanted
@@ -41,10 +43,16 @@ def calibrate(
     reach: Reach = _REACH,
     crowd: Crowd = _CROWD,
     table: Size = _TABLE,
+    contract: Annotated[Path | None, typer.Option(help="for a declared column: contract.toml")] = None,
+    dataset: Annotated[str, typer.Option(help="for a declared column: the data set")] = "",
+    column: Annotated[str, typer.Option(help="for a declared column: which")] = "",
     vectors: Vectors = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Say what each ε does to words: how often one stays, and how many it may become. Costs no privacy."""
+    """Say what each ε does to words: how often one stays, and how many it may become. Costs no privacy.
+
+    With a contract: to the values of a declared column, in seconds. All words take a minute or two.
+    """
     from ..dp.text.calibration import calibrate as tried
     from ..dp.text.calibration import sample
     from ..dp.text.mechanism import certify
@@ -52,14 +60,33 @@ def calibrate(
     from .words import epsilons, mechanism_named
 
     asked = epsilons(epsilon) if epsilon else []
-    lexicon = _lexicon(vectors, table, mechanism_named(mechanism))
+    if contract is None:
+        lexicon, draws = _lexicon(vectors, table, mechanism_named(mechanism)), 0
+    else:
+        lexicon, draws = _declared_lexicon(_declared(contract, dataset), column, vectors)
+        crowd, asked = 1, asked or [0.1, 0.2, 0.3, 0.5, 1.0, 3.0]
     sampled = sample(len(lexicon.table), words)
     found: list[tuple[Certificate, Calibrated]] = []
     for each in asked or _grid(mechanism, lexicon):
         with measuring(f"ε {each:g}") as progress:
             made = certify(lexicon.vocabulary, lexicon.table, _wanted(mechanism, each, reach, crowd), progress)
             found.append((made, tried(make(made, lexicon.vocabulary, lexicon.table), sampled)))
-    say(_calibrated(found, len(sampled)), as_json)
+    say(_calibrated(found, len(sampled), draws), as_json)
+
+
+def _declared_lexicon(
+    declared: Mapping[str, tuple[tuple[str, ...], int]], column: str, vectors: Path | None
+) -> tuple[Lexicon, int]:
+    """The values of one declared column, and how many a person has at most."""
+    from ..cleanroom.lexicon import Lexicon, vocabulary_of
+    from ..dp.text.table import of_values
+    from .words import NoRole
+
+    if column not in declared:
+        known = ", ".join(declared) or "none"
+        raise NoRole("no declared column is named", f"say which with `--column`; it declares {known}")
+    values, draws = declared[column]
+    return Lexicon(*of_values(values, vocabulary_of(vectors)), cached=False), draws
 
 
 def _grid(mechanism: str, lexicon: Lexicon) -> list[float]:
@@ -68,8 +95,10 @@ def _grid(mechanism: str, lexicon: Lexicon) -> list[float]:
     return [2.0, 5.0, 10.0, 15.0, 20.0] if mechanism == "euclidean" else [2.0, 3.0, 4.0, 6.0, 8.0]
 
 
-def _calibrated(found: Sequence[tuple[Certificate, Calibrated]], words: int) -> Result:
+def _calibrated(found: Sequence[tuple[Certificate, Calibrated]], words: int, draws: int) -> Result:
+    """draws: values of each person, for a declared column."""
     from ..dp.text.calibration import in_words
+    from ..dp.text.certificate import rounded
 
     rows = [
         (
@@ -78,19 +107,23 @@ def _calibrated(found: Sequence[tuple[Certificate, Calibrated]], words: int) -> 
             number(each.worst_stays),
             number(each.mean_becomes, 1),
             str(each.worst_becomes),
-            made.any_two or "no bound",
+            rounded((draws or 1) * Decimal(made.any_two)) if made.any_two else "no bound",
             in_words(each),
         )
         for made, each in found
     ]
-    header = ("ε", "stays", "worst", "becomes", "worst", "any two", "in words")
-    title = f"{counted(words, 'word')}, {found[0][1].draws} draws of each"
+    what, then = "word", "`passbox text certify --epsilon E` measures all pairs for one of them"
+    if draws:
+        what, then = "value", "`passbox text privatise FILE --columns C --contract T --dataset D --epsilon E`"
+    header = ("ε", "stays", "worst", "becomes", "worst", "any two people" if draws else "any two", "in words")
+    title = f"{counted(words, what)}, {found[0][1].draws} draws of each"
     bars = [(f"ε {made.epsilon}", each.mean_stays, f"{each.mean_stays:.1%}") for made, each in found]
     data = [
         {
             "epsilon": float(made.epsilon),
             "rate": made.rate and float(made.rate),
             "any_two": made.any_two and float(made.any_two),
+            "any_two_people": float(draws * Decimal(made.any_two)) if made.any_two and draws else None,
             "stays": {"mean": each.mean_stays, "worst": each.worst_stays},
             "becomes": {"mean": each.mean_becomes, "worst": each.worst_becomes},
             "draws": each.draws,
@@ -100,8 +133,8 @@ def _calibrated(found: Sequence[tuple[Certificate, Calibrated]], words: int) -> 
     ]
     return Result(
         {"mechanism": found[0][0].mechanism, "tried": words, "grid": data},
-        [Table(header, rows, title, right=(0, 1, 2, 3, 4, 5)), Bars("share of words that stay", bars)],
-        "`passbox text certify --epsilon E` measures all pairs for one of them",
+        [Table(header, rows, title, right=(0, 1, 2, 3, 4, 5)), Bars(f"share of {what}s that stay", bars)],
+        then,
     )
 
 
@@ -131,11 +164,16 @@ def certify(
 
 
 def _certified(made: Certificate, out: Path) -> Result:
+    from ..dp.text.certificate import rounded
+
     rows = [("words a word may become", f"{made.size:,}"), ("ε for one unit of distance", made.epsilon)]
     rows += [("worst pair", made.worst)]
     if made.rate is not None:
         gain = 2 * float(made.rate) / float(made.epsilon)
-        rows += [("rate", f"{made.rate}, {gain:.2f} of what ε / 2 gives"), ("any two words", f"ε {made.any_two}")]
+        rows += [
+            ("rate", f"{made.rate}, {gain:.2f} of what ε / 2 gives"),
+            ("any two words", f"ε {rounded(str(made.any_two))}"),
+        ]
     data = {"certificate": str(out), "digest": made.digest, **made.model_dump(exclude={"format"})}
     return Result(
         data,
@@ -200,6 +238,7 @@ def privatise(
 
     Unknown words, addresses, links and numbers never pass: each becomes a word that stands for its kind, with noise.
     """
+    from ..cleanroom.frail import frail
     from ..cleanroom.lexicon import refuse_aimed
     from ..cleanroom.privatise import refuse_unready
     from .pipe import pipe
@@ -211,7 +250,10 @@ def privatise(
     if str(file) == "-":
         if columns or out or contract:
             raise NoRole("lines from a pipe have no columns and no file", "leave all but ε or a certificate out")
-        pipe(_texts(vectors, table, wanted, certificate, (length, leave_out)), as_json)
+        texts = _texts(vectors, table, wanted, certificate, (length, leave_out))
+        if told := frail("lines", texts):
+            note(f"warning: {told}", "yellow")
+        pipe(texts, as_json)
         return
     declared = _declared(contract, dataset)
     chosen = listed(columns)
@@ -220,7 +262,7 @@ def privatise(
     out = out or file.with_name(f"{file.stem}.private{file.suffix}")
     refuse_unready(file, out, tuple(chosen))
     refuse_aimed(file, vectors)
-    how: dict[str, Columnwise] = {}
+    how: dict[str, Texts | Values] = {}
     free = [name for name in chosen if name not in declared]
     if contract is not None and free:
         known = ", ".join(declared) or "none"
@@ -230,60 +272,8 @@ def privatise(
     for name in chosen:
         if name in declared:
             how[name] = _values(declared[name], vectors, wanted, certificate)
-    _written(file, out, how, as_json)
-
-
-def _written(file: Path, out: Path, how: Mapping[str, Columnwise], as_json: bool) -> None:
-    from ..cleanroom.privatise import privatise as make
-
-    with counting("rows") as progress:
-        report = make(file, out, how, progress)
-    say(_report(report, how), as_json)
-
-
-def _report(report: Privatised, how: Mapping[str, Columnwise]) -> Result:
-    stated = [each.stated(name) for name, each in how.items()]
-    rows = [
-        (
-            each.column,
-            each.certificate.epsilon,
-            "as many as it had" if each.tokens is None else str(each.tokens),
-            "no bound" if each.any_two_texts is None else f"ε {each.any_two_texts}",
-        )
-        for each in stated
-    ]
-    others: dict[str, int] = {}
-    for counts in {id(each.counts): each.counts for each in how.values()}.values():  # type: ignore[attr-defined]
-        for kind, count in counts.other.items():
-            others[kind] = others.get(kind, 0) + count
-    strange = [(f"{kind}, became a word that stands for it", f"{count:,}") for kind, count in others.items() if count]
-    warnings = [
-        f"{each.column}: how many words a text has is not private; `--length N` gives all the same"
-        for each in stated
-        if each.tokens is None
-    ]
-    parts = [Table(("column", "ε a word and unit", "words a person", "any two texts"), rows, right=(1, 2, 3))]
-    if strange:
-        parts.append(Table(("stays at home", ""), strange, right=(1,)))
-    data = {
-        "out": str(report.out),
-        "statement": str(report.statement),
-        "rows": report.rows,
-        "columns": [
-            {
-                "column": each.column,
-                "epsilon": float(each.certificate.epsilon),
-                "tokens": each.tokens,
-                "any_two_texts": None if each.any_two_texts is None else float(each.any_two_texts),
-                "certificate": each.certificate.digest,
-            }
-            for each in stated
-        ],
-        "other": others,
-        "warnings": warnings,
-    }
-    then = f"`passbox prepare {report.out}`, which takes the statement beside it along, or share it as it is"
-    return Result(data, [*parts, f"{counted(report.rows, 'row')} in `{report.out}`"], then, warnings)
+    then = after(out, vectors, contract, dataset)
+    written(file, out, how, then, as_json)
 
 
 app.command("pack")(words_of.pack)
@@ -351,7 +341,7 @@ def _declared(contract: Path | None, dataset: str) -> Mapping[str, tuple[tuple[s
 
 def _values(
     declared: tuple[tuple[str, ...], int], vectors: Path | None, wanted: Wanted | None, certificate: Path | None
-) -> Columnwise:
+) -> Values:
     from ..cleanroom.certified import values_for
 
     with measuring("measuring the declared values") as progress:

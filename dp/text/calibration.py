@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .mechanism import Mechanism
+from .mechanism import Exponential, Mechanism
 from .randomness import below
+from .weights import stays
 
 DRAWS = 100
 
@@ -52,15 +53,22 @@ def sample(size: int, most: int) -> NDArray[np.int64]:
 
 def calibrate(mechanism: Mechanism, words: NDArray[np.int64], draws: int = DRAWS) -> Calibrated:
     """Draw every word so many times. words: table positions."""
-    stays = np.empty(len(words))
+    stay = np.empty(len(words))
     becomes = np.empty(len(words), dtype=np.int64)
     step = max(1, (1 << 20) // draws)
     for start in range(0, len(words), step):
         part = words[start : start + step]
         drawn = np.sort(mechanism.draw(np.repeat(part, draws)).reshape(len(part), draws), axis=1)
-        stays[start : start + step] = (drawn == part[:, None]).mean(axis=1)
+        stay[start : start + step] = (drawn == part[:, None]).mean(axis=1)
         becomes[start : start + step] = 1 + (drawn[:, 1:] != drawn[:, :-1]).sum(axis=1)
-    return Calibrated(stays, becomes, draws)
+    return Calibrated(stay, becomes, draws)
+
+
+def mean_stays(mechanism: Mechanism, size: int) -> float:
+    """How often a word of a table stays as it is, on average: counted from whole weights, or from 2,000 draws."""
+    if isinstance(mechanism, Exponential):
+        return float(stays(mechanism.rows).mean())
+    return calibrate(mechanism, sample(size, 100), draws=20).mean_stays
 
 
 def in_words(found: Calibrated) -> str:

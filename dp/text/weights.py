@@ -139,6 +139,16 @@ def _among_near(rows: Rows, which: NDArray[np.int64], at: NDArray[np.uint64]) ->
     return np.asarray(rows.near.reshape(-1)[start + position], dtype=np.int64)
 
 
+def stays(rows: Rows) -> NDArray[np.float64]:
+    """How often each word is drawn as itself, as its whole weights say. rows: all words of a table, in order."""
+    everyone = np.arange(len(rows))
+    own = rows.near == everyone[:, None]
+    at = own.argmax(axis=1)
+    before = np.where(at > 0, rows.above[everyone, at - 1], np.uint64(0))
+    above = np.where(own.any(axis=1), rows.above[everyone, at] - before, np.uint64(0))
+    return (rows.base + above).astype(np.float64) / rows.total.astype(np.float64)
+
+
 def probabilities(rows: Rows, row: int) -> list[int]:
     """The whole weights of one word over all outputs: what `draw` draws from, for tests and for verifiers."""
     weights = [int(rows.base[row])] * rows.outputs

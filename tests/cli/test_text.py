@@ -68,6 +68,39 @@ def test_a_session_from_vectors_to_a_shared_file(passbox: Typed, folder: Path) -
     assert (code, json.loads(out)["certificates"][0]["column"]) == (0, "query")
 
 
+def test_what_hides_next_to_nothing_is_told_and_what_is_left_in_the_clear(passbox: Typed, folder: Path) -> None:
+    typed = ("text", "privatise", "queries.csv", "--columns=query", "--vectors=glove.txt", "--table=200", "--crowd=1")
+    code, out, err = passbox(*typed, "--epsilon=9", "--length=3", "--out=weak.csv")
+    assert code == 0
+    assert "warning: query: a word stays as it is with probability" in err
+    assert "1 column was left in the clear" in out
+    assert "share it" not in err
+    (then,) = [line for line in err.splitlines() if line.startswith("next: ")]
+    assert passbox(*then.split("`")[1].split()[1:])[0] == 0
+    code, out, err = passbox(*typed, "--epsilon=0.2", "--length=3", "--out=strong.csv")
+    assert (code, "warning" in err) == (0, False)
+    code, out, _ = passbox(*typed, "--epsilon=9", "--length=3", "--out=again.csv", "--json")
+    said = json.loads(out)
+    assert (said["left"], len(said["warnings"])) == (1, 1)
+    assert "take a smaller `--epsilon`" in said["warnings"][0]
+
+
+def test_a_declared_column_is_calibrated_by_its_own_values_and_prepared_as_hinted(passbox: Typed, agreed: Path) -> None:
+    rows = np.random.default_rng(6).normal(size=(len(WORDS), 6)) * 2
+    lines = [f"{word} {' '.join(f'{value:.4f}' for value in row)}\n" for word, row in zip(WORDS, rows, strict=True)]
+    (agreed / "words.txt").write_text("".join(lines))
+    declared = ("--contract=contract.toml", "--dataset=visitors", "--vectors=words.txt")
+    code, out, err = passbox("text", "calibrate", "--epsilon=0.1,3", "--column=region", *declared, "--json")
+    grid = json.loads(out)["grid"]
+    assert code == 0
+    assert [each["any_two_people"] for each in grid] == [each["any_two"] for each in grid]  # one value a person
+    assert passbox("text", "calibrate", "--column=age", *declared)[0] == 2
+    code, out, err = passbox("text", "privatise", "visitors.csv", "--columns=region", "--epsilon=0.1", *declared)
+    assert (code, "warning" in err) == (0, False), err
+    (then,) = [line for line in err.splitlines() if line.startswith("next: ")]
+    assert passbox(*then.split("`")[1].split()[1:])[0] == 0
+
+
 def _typed(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from passbox.dp.text.table import Table
-from passbox.dp.text.weights import Rows, Score, draw, probabilities, rows_of
+from passbox.dp.text.weights import Rows, Score, draw, probabilities, rows_of, stays
 
 ALARM = 1e-6
 SCORES = [Score(2.0, 3.0), Score(2.0, 3.0, crowd=8), Score(0.4, 9.0), Score(9.0, 9.0, crowd=4)]
@@ -30,6 +30,14 @@ def test_draws_follow_the_whole_weights(table: Table, score: Score) -> None:
     rows = rows_of(table.near, table.far, score, len(table))
     for row in (0, 150):
         assert agrees(rows, probabilities(rows, row), row) > ALARM
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_how_often_a_word_stays_is_what_its_whole_weights_say(table: Table, score: Score) -> None:
+    rows = rows_of(table.near, table.far, score, len(table))
+    for row in range(0, len(table), 29):
+        weights = probabilities(rows, row)
+        assert stays(rows)[row] == pytest.approx(weights[row] / sum(weights), rel=1e-12)
 
 
 def test_a_mechanism_with_half_the_noise_is_caught(table: Table) -> None:
