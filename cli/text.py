@@ -51,7 +51,7 @@ def calibrate(
 ) -> None:
     """Say what each ε does to words: how often one stays, and how many it may become. Costs no privacy.
 
-    With a contract: to the values of a declared column, in seconds. All words take a minute or two.
+    With a contract: to the values of a declared column, in seconds. 20,000 words take minutes.
     """
     from ..dp.text.calibration import calibrate as tried
     from ..dp.text.calibration import sample
