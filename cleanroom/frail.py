@@ -26,7 +26,8 @@ def frail(column: str, how: Texts | Values) -> str:
         found.append(f"ε {rounded(apart)} between any two {people} is no protection where they are far apart")
     if not found:
         return ""
-    return f"{column}: {', and '.join(found)}; take a smaller `--epsilon`: `passbox text calibrate` says what each does"
+    tried = "passbox text calibrate --contract" if isinstance(how, Values) else "passbox text calibrate"
+    return f"{column}: {', and '.join(found)}; take a smaller `--epsilon`: `{tried}` says what each does"
 
 
 def mostly_itself(stays: float, size: int) -> bool:
