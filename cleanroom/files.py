@@ -47,11 +47,22 @@ def write_new(path: Path, data: bytes, *, mode: int = 0o644, same_is_fine: bool 
     """Put `data` at `path` where nothing was; whether it was written. Errors: FileInTheWay."""
     sweep_of(path)
     if path.exists():
-        if same_is_fine and path.read_bytes() == data:
+        if same_is_fine and holds(path, data):
             return False
         raise FileInTheWay(path)
     write(path, data, mode)
     return True
+
+
+def holds(path: Path, data: bytes) -> bool:
+    """Whether a file is there and says just this."""
+    return path.is_file() and path.read_bytes() == data
+
+
+def refuse_unlike(path: Path, data: bytes, remedy: str = "") -> None:
+    """What `write_new` of the same would meet, met before anything else is written. Errors: FileInTheWay, OSError."""
+    if not holds(path, data):
+        refuse_unwritable(path, remedy)
 
 
 def refuse_unwritable(path: Path, remedy: str = "") -> None:
