@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
@@ -59,10 +59,13 @@ def holds(path: Path, data: bytes) -> bool:
     return path.is_file() and path.read_bytes() == data
 
 
-def refuse_unlike(path: Path, data: bytes, remedy: str = "") -> None:
-    """What `write_new` of the same would meet, met before anything else is written. Errors: FileInTheWay, OSError."""
-    if not holds(path, data):
-        refuse_unwritable(path, remedy)
+def write_all_new(files: Mapping[Path, bytes], mode: int = 0o644) -> None:
+    """Put every file where nothing was, or the same. Errors: FileInTheWay, OSError, met before the first is written."""
+    for path, data in files.items():
+        if not holds(path, data):
+            refuse_unwritable(path)
+    for path, data in files.items():
+        write_new(path, data, mode=mode, same_is_fine=True)
 
 
 def refuse_unwritable(path: Path, remedy: str = "") -> None:

@@ -217,10 +217,12 @@ def export(
     opened = open_room(room)
     log = log_of(opened)
     target = out or Path(f"{room.name}.ledger")
+    filed = processing_csv(log.entries, opened.contract, log.manifests).encode()
+    _refuse_record(csv, filed, target)
     write_log(log, target)
     if csv is not None:
         sweep_of(csv)
-        write(csv, processing_csv(log.entries, opened.contract, log.manifests).encode())
+        write(csv, filed)
     record = [f"wrote `{csv}`, a record of processing to be filed"] if csv else []
     say(
         Result(
@@ -235,6 +237,23 @@ def export(
         ),
         as_json,
     )
+
+
+def _refuse_record(csv: Path | None, filed: bytes, target: Path) -> None:
+    """Before anything is written. An earlier record of the same log is how a later one begins, and may be replaced.
+
+    Errors: NoRole, FileInTheWay, OSError.
+    """
+    from ..cleanroom.files import refuse_unwritable
+    from .words import NoRole
+
+    if csv is None:
+        return
+    if csv.resolve().is_relative_to(target.resolve()):
+        raise NoRole("the record would stand in the copy of the log", "name a `--csv` outside of it")
+    earlier = csv.read_bytes() if csv.is_file() else b""
+    if not earlier or not filed.startswith(earlier):
+        refuse_unwritable(csv, "move it away, or choose another `--csv`")
 
 
 @app.command("terms")
