@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .hints import own_keys
+from .receipt import ledger_entries
 from .room import RoomFolder
 from .show import JsonFlag, Part, Result, Table, progressing, say
 
@@ -279,6 +280,7 @@ def run(room: RoomFolder, job: JobFile, as_json: JsonFlag = False) -> None:
     """Run a signed job: check, pay in the ledger, make the release and seal it to its readers."""
     from dataclasses import replace
 
+    from ..cleanroom.ahead import paid_ahead
     from ..cleanroom.job import read_request
     from ..cleanroom.job import run as perform
     from ..cleanroom.room import open_room
@@ -286,6 +288,8 @@ def run(room: RoomFolder, job: JobFile, as_json: JsonFlag = False) -> None:
     with progressing("checking, paying and making the release") as progress:
         opened = replace(open_room(room), progress=progress)
         ran = perform(opened, read_request(opened, job))
+        with opened.ledger() as ledger:
+            ahead = paid_ahead(ledger.leaves())
     release = ran.release
     readers = ", ".join(release.recipients)
     paid = "paid for" if ran.charged else "costs nothing: it was paid for before, and its numbers are the same"
@@ -300,7 +304,7 @@ def run(room: RoomFolder, job: JobFile, as_json: JsonFlag = False) -> None:
                 "path": str(release.path),
             },
             [
-                f"release {release.id}, {paid}; ledger entries {', '.join(map(str, release.entries))}",
+                f"release {release.id}, {paid}; {ledger_entries(release.entries, ahead)}",
                 f"sealed to {readers}: nobody else can open it",
             ],
             f"`passbox release export {room} --out FOLDER`, and send the file to {readers}",

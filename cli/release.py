@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .receipt import places
 from .reports.kinds import report
 from .room import RoomFolder
 from .show import JsonFlag, Part, Result, Table, say, working
@@ -21,13 +22,23 @@ app = typer.Typer(help="List and export releases, and open one at its reader.", 
 @app.command("list")
 def list_(room: RoomFolder, as_json: JsonFlag = False) -> None:
     """List what has left the room, or may."""
+    from ..cleanroom.ahead import paid_ahead
     from ..cleanroom.release import releases
     from ..cleanroom.room import open_room
 
-    listed = releases(open_room(room))
-    rows = [(item.id, item.kind, ", ".join(item.recipients), ", ".join(map(str, item.entries))) for item in listed]
+    opened = open_room(room)
+    listed = releases(opened)
+    with opened.ledger() as ledger:
+        ahead = paid_ahead(ledger.leaves())
+    rows = [(item.id, item.kind, ", ".join(item.recipients), places(item.entries, ahead)) for item in listed]
     data = [
-        {"id": item.id, "kind": item.kind, "recipients": list(item.recipients), "entries": list(item.entries)}
+        {
+            "id": item.id,
+            "kind": item.kind,
+            "recipients": list(item.recipients),
+            "entries": list(item.entries),
+            "paid_ahead": sorted({ahead[entry] for entry in item.entries if entry in ahead}),
+        }
         for item in listed
     ]
     parts = [Table(("release", "kind", "readers", "ledger entries"), rows)] if rows else ["nothing has left this room"]

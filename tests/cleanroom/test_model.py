@@ -17,8 +17,11 @@ import pytest
 from passbox.cleanroom import job, opening
 from passbox.cleanroom.log import log_of, write_log
 from passbox.cleanroom.measure import model as measure
+from passbox.cleanroom.release import BadRelease
 from passbox.cleanroom.samples import generated
 from passbox.cleanroom.submit import submit
+from passbox.cleanroom.vouched import vouched
+from passbox.cli.reports.kinds import report
 from passbox.dp.entry import Purchase
 from passbox.dp.ledger import Ledger
 from passbox.dp.noisy import Noise, Noisy, Receipt
@@ -86,6 +89,22 @@ def test_the_noise_is_opened_settled_and_forgotten(world: World) -> None:
 def _blocks(world: World) -> Any:
     request = world.request("model", recipients=BOTH)
     return measure._blocks(measure.encoder_of(world.agreement.contract, measure._asked(request.job)))
+
+
+def test_the_entry_that_carries_the_charge_is_named(world: World, passbox: Callable[..., tuple[int, str, str]]) -> None:
+    ran = world.run("model", recipients=BOTH)
+    with world.room().ledger() as ledger:
+        entries = [json.loads(leaf) for leaf in ledger.leaves()]
+    charged = [entry["seq"] for entry in entries if entry["kind"] == "open"]
+    assert [entry["seq"] for entry in entries if entry.get("charges")][:1] == charged
+    said = f"{charged[0]} (the charge, paid ahead), {', '.join(map(str, ran.release.entries))}"
+    assert said in passbox("release", "list", world.place)[1]
+    document = world.open(ran.release).document
+    assert any(f"ledger entries {said}," in part for part in report(document) if isinstance(part, str))
+    assert vouched(ran.release.path, document, log_of(world.room()), world.agreement).entries == ran.release.entries
+    document["receipt"]["entries"][0]["ahead"] = 0  # type: ignore[index]
+    with pytest.raises(BadRelease, match="entry 0 did not pay for it"):
+        vouched(ran.release.path, document, log_of(world.room()), world.agreement)
 
 
 def test_the_same_job_gives_the_same_file_and_costs_nothing_more(world: World) -> None:
