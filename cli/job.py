@@ -168,7 +168,7 @@ def _costs(planned: Plan) -> Table:
         for cost in planned.costs
     ]
     header = ("charged to", "owner", "ε of the job", "ε spent now", "ε spent then", "largest ε that then fits")
-    return Table(header, rows, right=(2, 3, 4, 5))
+    return Table(header, rows, right=(2, 3, 4, 5), whole=(0, 3))
 
 
 def _selections(planned: Plan) -> list[Part]:
@@ -184,7 +184,7 @@ def _selections(planned: Plan) -> list[Part]:
         for cost in planned.selections
     ]
     header = ("charged to", "owner", "δ for keys that nobody listed", "δ spent now", "δ spent then")
-    return [Table(header, rows, right=(2, 3, 4))] if rows else []
+    return [Table(header, rows, right=(2, 3, 4), whole=(0, 3))] if rows else []
 
 
 def _delta(units: int) -> str:

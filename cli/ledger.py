@@ -117,7 +117,7 @@ def _words(private: Sequence[Words]) -> list[Part]:
     ]
     header = ("words", "metric", "vocabulary", "ε a unit", "words each", "any two people", "charged by")
     return [
-        Table(header, rows, right=(3, 4, 5, 6), whole=(0, 1, 2)),
+        Table(header, rows, right=(3, 4, 5, 6), whole=(0, 1, 2), keys=1),
         "ε of words is their owners' own noise, by the metric; no account pays for it, and it is added to none",
     ]
 
@@ -163,12 +163,18 @@ def _row(entry: dict[str, Any], caps: Mapping[str, int], asked: Mapping[str, str
         return (*head, f"refused: {entry['clause']}", entry["asker"], "", "nothing")
     statistic = entry["specification"]["statistic"]
     charged = [_charged(item, caps) for item in entry["charges"]]
-    covered = [f"{item['dataset']}, covered" for item in entry["covered"]]
+    covered = ", ".join(item["dataset"] for item in entry["covered"])
     what, readers = STATISTICS.get(statistic, statistic), ", ".join(entry["recipients"])
     if statistic in ("table@1", "keys@1") and entry["job"] in asked:
         what = f"{asked[entry['job']]} of {', '.join(entry['specification']['columns']) or 'people'}"
     what += {"open": ", noise paid ahead", "outcome": ", settled"}.get(entry["kind"], "")
-    return (*head, what, entry["asker"], readers, ", ".join(charged or covered) or "nothing")
+    return (
+        *head,
+        what,
+        entry["asker"],
+        readers,
+        ", ".join(charged) or (f"covered: {covered}" if covered else "nothing"),
+    )
 
 
 def _charged(item: Mapping[str, Any], caps: Mapping[str, int]) -> str:
