@@ -89,13 +89,15 @@ def _refusal(contract: Path, job: Job, asker: str) -> list[str]:
     """Why every room would refuse a job; nothing while the contract is not signed by all."""
     from ..cleanroom.asking import refusal
     from ..policies.agreement import SignatureMissing, read_agreement
-    from .words import today
+    from .words import clause_said, today
 
     try:
         refused = refusal(read_agreement(contract), job, asker, today())
     except SignatureMissing:
         return []
-    return [f"this job will be refused: {refused.clause}: {refused.rule}; {refused.remedy}"] if refused else []
+    if refused is None:
+        return []
+    return [f"this job will be refused: {clause_said(refused.clause)}: {refused.rule}; {refused.remedy}"]
 
 
 def plan(

@@ -12,6 +12,7 @@ import typer
 
 from .room import RoomFolder, largest
 from .show import Bars, JsonFlag, Part, Result, Table, say, working
+from .words import clause_said
 
 if TYPE_CHECKING:
     from ..cleanroom.log import Log
@@ -160,7 +161,7 @@ def _row(entry: dict[str, Any], caps: Mapping[str, int], asked: Mapping[str, str
         charges = [f"{item['account']} {item['rho'] / caps[item['account']]:.1%}" for item in entry["charges"]]
         return (*head, what, "", "", ", ".join(charges) or "nothing")
     if entry["kind"] == "denial":
-        return (*head, f"refused: {entry['clause']}", entry["asker"], "", "nothing")
+        return (*head, f"refused: {clause_said(entry['clause'])}", entry["asker"], "", "nothing")
     statistic = entry["specification"]["statistic"]
     charged = [_charged(item, caps) for item in entry["charges"]]
     covered = ", ".join(item["dataset"] for item in entry["covered"])
