@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .identifiers import CountryOption, WindowOption
-from .show import Bars, JsonFlag, Part, Result, Table, say, working
+from .show import Bars, JsonFlag, Part, Result, Table, counted, say, working
 
 if TYPE_CHECKING:
     from ..cleanroom.diagnosis import Diagnosis, Examined
@@ -161,7 +161,7 @@ def _result(
 
 def _of_key(asked: Examined, found: Diagnosis, causes: list[Cause], rate: Observed | None) -> list[Part]:
     parts: list[Part] = [
-        f"{found.rows:,} rows of {asked.kind}, {asked.arrives}, by {asked.scheme}; no other list was read"
+        f"{counted(found.rows, 'row')} of {asked.kind}, {asked.arrives}, by {asked.scheme}; no other list was read"
     ]
     if causes:
         bars = [(each.name, each.share, f"{each.share:.1%}") for each in causes[:8]]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .reasons import remedy
+from .words import clause_said
 
 DONE, INTERNAL, USAGE, BAD_INPUT, SIGNATURE, REFUSED, BUDGET, STORAGE = range(8)
 STOPPED = 130
@@ -154,7 +155,7 @@ def _share(error: Any) -> Explanation:
 
 
 def _refused(error: Any) -> Explanation:
-    return Explanation("refused", f"{error.clause}: {error.rule}", error.remedy, REFUSED)
+    return Explanation("refused", f"{clause_said(error.clause)}: {error.rule}", error.remedy, REFUSED)
 
 
 def _budget(error: Any) -> Explanation:
