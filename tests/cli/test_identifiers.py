@@ -226,3 +226,26 @@ def test_a_list_with_two_keys_is_looked_at_by_both(passbox: Typed, agreed: Path)
     assert "3 rows of phone" in out
     _, out, _ = passbox(*words, "--kind", "phone", "--json")
     assert [each["kind"] for each in json.loads(out)["keys"]] == ["phone"]
+
+
+def test_what_wins_nothing_is_not_what_to_mend_first(passbox: Typed, tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("email\njo@example.com\njo@example.com\nan@example.org\nhej@b.io\nnobody\n")
+    words = ("doctor", "match", str(path), "--kind", "email", "--scheme", "uid2@1")
+    _, out, err = passbox(*words)
+    assert "test-values" in out
+    assert "mend first: form not-an-email" in out
+    assert "passbox job new overlap --contract contract.toml --epsilon 0.25" in err
+    path.write_text("email\njo@example.com\njo@example.com\n")
+    _, out, _ = passbox(*words)
+    assert "test-values" in out
+    assert "mend first" not in out
+
+
+def test_what_a_doctor_says_to_type_next_works_as_typed(passbox: Typed, agreed: Path, people: Path) -> None:
+    words = ("--contract", "contract.toml", "--dataset", "visitors")
+    _, _, err = passbox("doctor", "match", str(people), *words)
+    typed = err.split("`")[1].split()
+    assert typed[:4] == ["passbox", "job", "new", "overlap"]
+    code, _, err = passbox(*typed[1:])
+    assert code == 0, err
