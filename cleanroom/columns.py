@@ -62,13 +62,15 @@ class ColumnMissing(Exception):
 class Read:
     """Typed columns and which rows keep to their domains.
 
-    table: as `_TYPES` says, nulls for missing. accepted: (rows,) bool. rejects: reason to rows.
+    table: as `_TYPES` says, nulls for missing. accepted: (rows,) bool. rejects: reason to rows, each row under the
+    first that rejects it. faults: reason to all rows that it holds of, whatever else is wrong with them.
     cut: rows whose set held more values than declared and was cut to the first in declared order.
     """
 
     table: pa.Table
     accepted: NDArray[np.bool_]
     rejects: Mapping[str, int]
+    faults: Mapping[str, int]
     cut: int
 
 
@@ -99,6 +101,7 @@ def read_columns(
     refuse_missing(declared, source.column_names)
     accepted = np.ones(source.num_rows, dtype=np.bool_) if accepted is None else accepted.copy()
     rejects: dict[str, int] = {}
+    every: dict[str, int] = {}
     typed: dict[str, pa.Array] = {}
     cut = 0
     for name, column in declared.items():
@@ -108,8 +111,10 @@ def read_columns(
             fresh = rows & accepted
             if fresh.any():
                 rejects[f"{name}: {reason}"] = int(fresh.sum())
+            if rows.any():
+                every[f"{name}: {reason}"] = int(rows.sum())
             accepted &= ~rows
-    return Read(pa.table(typed), accepted, rejects, cut)
+    return Read(pa.table(typed), accepted, rejects, every, cut)
 
 
 Faults = dict[str, NDArray[np.bool_]]

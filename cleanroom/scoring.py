@@ -37,7 +37,7 @@ class BadModel(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """odd: rows by what of them the contract did not foresee; they were scored all the same."""
+    """odd: rows by what of them the model did not foresee, a row under each; they were scored all the same."""
 
     out: Path
     rows: int
@@ -72,7 +72,7 @@ def score(model: Path, people: Path, out: Path, own_id: str | None) -> Scored:
         {own_id or "row": names, "log_odds": scorer.score(read.table), "probability": probability},
     )
     write_audience(table, out)
-    return Scored(out, source.num_rows, float(probability.mean()), read.rejects)
+    return Scored(out, source.num_rows, float(probability.mean()), read.faults)
 
 
 def export_onnx(model: Path, out: Path) -> bool:

@@ -51,6 +51,13 @@ def test_new_people_are_scored_from_the_file(passbox, scorer: Scorer, tmp_path: 
     assert np.abs(scored["log_odds"].to_numpy() - wanted).max() < 1e-12
 
 
+def test_each_column_of_a_row_that_was_not_foreseen_is_counted(passbox, scorer: Scorer, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("age,region,likes\n500,west,a\n500,south,zzz\n20,west,a|b|zzz\n")
+    _, out, _ = passbox("model", "score", f"{tmp_path}/m.model.json", f"{tmp_path}/people.csv", "--json")
+    odd = {"age: out of bounds": 2, "region: value not declared": 2, "likes: value not declared": 2}
+    assert json.loads(out)["not_as_declared"] == odd
+
+
 def test_a_model_is_exported_and_scores_alike_elsewhere(passbox, scorer: Scorer, tmp_path: Path) -> None:
     runtime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
     code, out, _ = passbox("model", "export", f"{tmp_path}/m.model.json", "--json")
