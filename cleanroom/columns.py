@@ -39,23 +39,26 @@ _YES, _NO = ("yes", "true", "1"), ("no", "false", "0")
 
 
 class ColumnUnreadable(Exception):
-    """A column's type cannot be read as what was declared. Carries names only."""
+    """A column's type cannot be read as what was declared. Carries names only. remedy: what to do."""
 
-    def __init__(self, column: str, declared: str) -> None:
-        super().__init__(column, declared)
-        self.column, self.declared = column, declared
+    def __init__(self, column: str, declared: str, remedy: str = "export it as text or numbers") -> None:
+        super().__init__(column, declared, remedy)
+        self.column, self.declared, self.remedy = column, declared, remedy
 
 
 class ColumnMissing(Exception):
-    """Columns that the contract declares are not in the file.
+    """Columns that something asks for are not in the file.
 
     path: the file. found: how many others it has. alike: those that are a missing name in other spelling, such as
-    `E-Mail`. No other name is carried: in a file without a header they are a person's values.
+    `E-Mail`. No other name is carried: in a file without a header they are a person's values. asks: what named them,
+    the contract, the model or an option such as `--id`.
     """
 
-    def __init__(self, columns: tuple[str, ...], found: int, alike: tuple[str, ...], path: Path | None) -> None:
-        super().__init__(columns, found, alike, path)
-        self.columns, self.found, self.alike, self.path = columns, found, alike, path
+    def __init__(
+        self, columns: tuple[str, ...], found: int, alike: tuple[str, ...], path: Path | None, asks: str = "contract"
+    ) -> None:
+        super().__init__(columns, found, alike, path, asks)
+        self.columns, self.found, self.alike, self.path, self.asks = columns, found, alike, path, asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +77,15 @@ class Read:
     cut: int
 
 
-def refuse_missing(wanted: Collection[str], found: Collection[str], path: Path | None = None) -> None:
-    """path: the file, to be named. Errors: ColumnMissing."""
+def refuse_missing(
+    wanted: Collection[str], found: Collection[str], path: Path | None = None, asks: str = "contract"
+) -> None:
+    """path: the file, to be named. asks: see ColumnMissing. Errors: ColumnMissing."""
     missing = tuple(name for name in wanted if name not in found)
     if missing:
         spelled = {_letters(name) for name in missing} - {""}
         alike = tuple(name for name in found if name not in wanted and _letters(name) in spelled)
-        raise ColumnMissing(missing, len(found), alike, path)
+        raise ColumnMissing(missing, len(found), alike, path, asks)
 
 
 def _letters(name: str) -> str:

@@ -249,3 +249,19 @@ def test_what_a_doctor_says_to_type_next_works_as_typed(passbox: Typed, agreed: 
     assert typed[:4] == ["passbox", "job", "new", "overlap"]
     code, _, err = passbox(*typed[1:])
     assert code == 0, err
+
+
+@pytest.mark.parametrize("option", ["--column", "--raw-column", "--last-seen"])
+def test_a_column_that_is_not_there_is_told_with_its_option(option: str, passbox: Typed, people: Path) -> None:
+    words = ("doctor", "match", str(people), "--kind", "email", "--scheme", "uid2@1")
+    code, _, err = passbox(*words, option, "nosuch")
+    told, hint = err.splitlines()
+    assert (code, "no column nosuch among its 3" in told) == (3, True)
+    assert f"with `{option}`" in hint
+
+
+def test_a_column_of_no_dates_is_told_what_dates_look_like(passbox: Typed, people: Path) -> None:
+    words = ("doctor", "match", str(people), "--kind", "email", "--scheme", "uid2@1", "--last-seen", "email")
+    code, _, err = passbox(*words)
+    assert (code, "cannot be read as a date" in err) == (3, True)
+    assert "`--last-seen`, written such as 2026-11-29" in err

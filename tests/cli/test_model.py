@@ -93,6 +93,19 @@ def test_bad_input_is_one_line_and_writes_nothing(passbox, scorer: Scorer, tmp_p
     assert set(tmp_path.iterdir()) == before
 
 
+def test_a_column_that_is_not_there_is_told_by_what_asked_for_it(passbox, scorer: Scorer, tmp_path: Path) -> None:
+    words = ("model", "score", f"{tmp_path}/m.model.json", f"{tmp_path}/people.csv")
+    _, _, err = passbox(*words, "--id", "nosuch")
+    assert "no column nosuch among its 4" in err
+    assert "with `--id`" in err
+    (tmp_path / "people.csv").write_text("email\na@b.c\n")
+    _, _, err = passbox(*words)
+    told, hint = err.splitlines()
+    assert "no column age, region, likes among its 1" in told
+    assert "has age, region, likes" in hint
+    assert "contract" not in hint
+
+
 def test_an_audit_is_typed_against_a_contract(passbox, agreed: Path) -> None:
     code, out, _ = passbox(
         "audit", "model", "--contract", "contract.toml", "--epsilon", "16", "--runs", "200", "--json"
