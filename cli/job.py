@@ -62,7 +62,10 @@ def sign(
     key: Annotated[Path, typer.Option("--key", help="your NAME.keys folder")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Sign a job as the one who asks. Send it with its .sig to the operator."""
+    """Sign a job as the one who asks. Send it with its .sig to the operator.
+
+    Where the contract will refuse the job, it is signed all the same, with a warning and exit code 0.
+    """
     from ..cleanroom.keys import open_keys
     from ..cleanroom.signing import party_of, sign_job
     from ..policies.agreement import read_contract
@@ -94,7 +97,10 @@ def _refusal(contract: Path, job: Job, asker: str) -> list[str]:
         refused = refusal(read_agreement(contract), job, asker, today())
     except SignatureMissing:
         return []
-    return [f"this job will be refused: {refused.clause}: {refused.rule}; {refused.remedy}"] if refused else []
+    if not refused:
+        return []
+    said = f"this job will be refused: {refused.clause}: {refused.rule}; {refused.remedy}"
+    return [f"{said}; running it as it is puts a refusal into the ledger"]
 
 
 def plan(
