@@ -63,7 +63,10 @@ def sign(
     key: Annotated[Path, typer.Option("--key", help="your NAME.keys folder")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Sign a job as the one who asks. Send it with its .sig to the operator."""
+    """Sign a job as the one who asks. Send it with its .sig to the operator.
+
+    Where the contract will refuse the job, it is signed all the same, with a warning and exit code 0.
+    """
     from ..cleanroom.keys import open_keys
     from ..cleanroom.signing import party_of, sign_job
     from ..policies.agreement import read_contract
@@ -97,7 +100,8 @@ def _refusal(contract: Path, job: Job, asker: str) -> list[str]:
         return []
     if refused is None:
         return []
-    return [f"this job will be refused: {clause_said(refused.clause)}: {refused.rule}; {refused.remedy}"]
+    said = f"this job will be refused: {clause_said(refused.clause)}: {refused.rule}; {refused.remedy}"
+    return [f"{said}; running it as it is puts a refusal into the ledger"]
 
 
 def plan(
