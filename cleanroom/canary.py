@@ -50,7 +50,7 @@ BACKGROUND, PERSON_BACKGROUND = 2_000, 20_000
 SEEDS = 0.01
 """Invented people beside the canaries, and the share of them on the list: few, so that a canary is a surprise."""
 FEWEST_COORDINATES = 5_000
-"""One run says something from about ten thousand canaries on, and has room for as many as there are coordinates."""
+"""Below, one run is not tried: it has room for as many canaries as there are coordinates, and few say little."""
 GUESSED = 0.2
 LABELS = 3
 
@@ -130,7 +130,7 @@ def _of_lookalike(
     ]
     cells = first.specification.cells
     if cells < FEWEST_COORDINATES:
-        said = f"one run with many canaries: {cells:,} coordinates hold too few, it says something from about 10,000"
+        said = f"one run with many canaries: {cells:,} coordinates are too few, it takes {FEWEST_COORDINATES:,} or more"
         return findings, (said,)
     many = _many(kinds, first, cells, job.epsilon, delta_of_job(contract, job))
     findings.append(Finding("one run", f"{cells:,} canaries, each on the list by a coin", not many.leaks, many))

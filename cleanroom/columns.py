@@ -39,46 +39,53 @@ _YES, _NO = ("yes", "true", "1"), ("no", "false", "0")
 
 
 class ColumnUnreadable(Exception):
-    """A column's type cannot be read as what was declared. Carries names only."""
+    """A column's type cannot be read as what was declared. Carries names only. remedy: what to do."""
 
-    def __init__(self, column: str, declared: str) -> None:
-        super().__init__(column, declared)
-        self.column, self.declared = column, declared
+    def __init__(self, column: str, declared: str, remedy: str = "export it as text or numbers") -> None:
+        super().__init__(column, declared, remedy)
+        self.column, self.declared, self.remedy = column, declared, remedy
 
 
 class ColumnMissing(Exception):
-    """Columns that the contract declares are not in the file.
+    """Columns that something asks for are not in the file.
 
     path: the file. found: how many others it has. alike: those that are a missing name in other spelling, such as
-    `E-Mail`. No other name is carried: in a file without a header they are a person's values.
+    `E-Mail`. No other name is carried: in a file without a header they are a person's values. asks: what named them,
+    the contract, the model or an option such as `--id`.
     """
 
-    def __init__(self, columns: tuple[str, ...], found: int, alike: tuple[str, ...], path: Path | None) -> None:
-        super().__init__(columns, found, alike, path)
-        self.columns, self.found, self.alike, self.path = columns, found, alike, path
+    def __init__(
+        self, columns: tuple[str, ...], found: int, alike: tuple[str, ...], path: Path | None, asks: str = "contract"
+    ) -> None:
+        super().__init__(columns, found, alike, path, asks)
+        self.columns, self.found, self.alike, self.path, self.asks = columns, found, alike, path, asks
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
     """Typed columns and which rows keep to their domains.
 
-    table: as `_TYPES` says, nulls for missing. accepted: (rows,) bool. rejects: reason to rows.
+    table: as `_TYPES` says, nulls for missing. accepted: (rows,) bool. rejects: reason to rows, each row under the
+    first that rejects it. faults: reason to all rows that it holds of, whatever else is wrong with them.
     cut: rows whose set held more values than declared and was cut to the first in declared order.
     """
 
     table: pa.Table
     accepted: NDArray[np.bool_]
     rejects: Mapping[str, int]
+    faults: Mapping[str, int]
     cut: int
 
 
-def refuse_missing(wanted: Collection[str], found: Collection[str], path: Path | None = None) -> None:
-    """path: the file, to be named. Errors: ColumnMissing."""
+def refuse_missing(
+    wanted: Collection[str], found: Collection[str], path: Path | None = None, asks: str = "contract"
+) -> None:
+    """path: the file, to be named. asks: see ColumnMissing. Errors: ColumnMissing."""
     missing = tuple(name for name in wanted if name not in found)
     if missing:
         spelled = {_letters(name) for name in missing} - {""}
         alike = tuple(name for name in found if name not in wanted and _letters(name) in spelled)
-        raise ColumnMissing(missing, len(found), alike, path)
+        raise ColumnMissing(missing, len(found), alike, path, asks)
 
 
 def _letters(name: str) -> str:
@@ -99,6 +106,7 @@ def read_columns(
     refuse_missing(declared, source.column_names)
     accepted = np.ones(source.num_rows, dtype=np.bool_) if accepted is None else accepted.copy()
     rejects: dict[str, int] = {}
+    every: dict[str, int] = {}
     typed: dict[str, pa.Array] = {}
     cut = 0
     for name, column in declared.items():
@@ -108,8 +116,10 @@ def read_columns(
             fresh = rows & accepted
             if fresh.any():
                 rejects[f"{name}: {reason}"] = int(fresh.sum())
+            if rows.any():
+                every[f"{name}: {reason}"] = int(rows.sum())
             accepted &= ~rows
-    return Read(pa.table(typed), accepted, rejects, cut)
+    return Read(pa.table(typed), accepted, rejects, every, cut)
 
 
 Faults = dict[str, NDArray[np.bool_]]

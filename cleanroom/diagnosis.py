@@ -49,8 +49,10 @@ class Examined:
     stale_after: int = 365
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        return tuple(name for name in (self.column, self.raw, self.seen) if name)
+    def columns(self) -> dict[str, str]:
+        """The option that names a column, and the column."""
+        named = {"--column": self.column, "--raw-column": self.raw, "--last-seen": self.seen}
+        return {option: name for option, name in named.items() if name}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,10 @@ class Diagnosis:
 
 def diagnose(asked: Examined, today: date) -> Diagnosis:
     """What a party's own file shows. Errors: BadSource, ColumnMissing, ColumnUnreadable, UnknownScheme, UnknownKind."""
-    refuse_missing(asked.columns, header(asked.source), asked.source)
-    table = read_source(asked.source, asked.columns)
+    names = header(asked.source)
+    for option, name in asked.columns.items():
+        refuse_missing([name], names, asked.source, option)
+    table = read_source(asked.source, set(asked.columns.values()))
     column = table.column(asked.column)
     try:
         causes = examine(column, asked.scheme, asked.kind, asked.arrives, asked.setting)
@@ -108,21 +112,24 @@ def _stale(column: pa.ChunkedArray, asked: Examined, today: date) -> Cause | Non
     return Cause("stale", what, old, len(column), "bring a newer list, or leave these rows out", certain=False)
 
 
+_DATES = "name a column of days with `--last-seen`, written such as 2026-11-29"
+
+
 def _days(column: pa.ChunkedArray, name: str) -> pl.Series:
     """Dates, null where there is none. Errors: ColumnUnreadable."""
     try:
         series = pl.from_arrow(column)
     except (pl.exceptions.PolarsError, pa.ArrowException, ValueError):
-        raise ColumnUnreadable(name, "a date") from None
+        raise ColumnUnreadable(name, "a date", _DATES) from None
     if not isinstance(series, pl.Series):
-        raise ColumnUnreadable(name, "a date")
+        raise ColumnUnreadable(name, "a date", _DATES)
     if series.dtype == pl.String:
         days = series.str.strip_chars().str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
         if days.null_count() == len(days):
-            raise ColumnUnreadable(name, "a date such as 2026-11-29")
+            raise ColumnUnreadable(name, "a date", _DATES)
         return days
     if not series.dtype.is_temporal() or series.dtype in (pl.Time, pl.Duration):
-        raise ColumnUnreadable(name, "a date")
+        raise ColumnUnreadable(name, "a date", _DATES)
     return series.cast(pl.Date)
 
 

@@ -45,7 +45,8 @@ class Under(Strict):
 class ReceiptEntry(Strict):
     """A noisy statistic: its entry as logged, where that stands in the log, and what it commits to.
 
-    keys: those that show, where nobody listed them. Then there may be none, and no values.
+    keys: those that show, where nobody listed them. Then there may be none, and no values. ahead: the entry that
+    carries the charge, where the noise was paid ahead; the room's word, which `vouched` holds against the log.
     """
 
     sequence: Count
@@ -54,6 +55,7 @@ class ReceiptEntry(Strict):
     nonce: Hex
     values: list[Integer]
     keys: list[str] | None = Field(default=None, exclude_if=lambda value: value is None)
+    ahead: Count | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Paid(Strict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
@@ -47,11 +47,25 @@ def write_new(path: Path, data: bytes, *, mode: int = 0o644, same_is_fine: bool 
     """Put `data` at `path` where nothing was; whether it was written. Errors: FileInTheWay."""
     sweep_of(path)
     if path.exists():
-        if same_is_fine and path.read_bytes() == data:
+        if same_is_fine and holds(path, data):
             return False
         raise FileInTheWay(path)
     write(path, data, mode)
     return True
+
+
+def holds(path: Path, data: bytes) -> bool:
+    """Whether a file is there and says just this."""
+    return path.is_file() and path.read_bytes() == data
+
+
+def write_all_new(files: Mapping[Path, bytes], mode: int = 0o644) -> None:
+    """Put every file where nothing was, or the same. Errors: FileInTheWay, OSError, met before the first is written."""
+    for path, data in files.items():
+        if not holds(path, data):
+            refuse_unwritable(path)
+    for path, data in files.items():
+        write_new(path, data, mode=mode, same_is_fine=True)
 
 
 def refuse_unwritable(path: Path, remedy: str = "") -> None:

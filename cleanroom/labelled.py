@@ -14,7 +14,8 @@ from .source import header
 def read_labelled(source: Path, text: str, label: str) -> tuple[pl.Series, pl.Series]:
     """The two columns of a CSV or Parquet file. Errors: BadSource, ColumnMissing, ColumnUnreadable, OSError."""
     names = header(source)
-    refuse_missing((text, label), names, source)
+    refuse_missing([text], names, source, "--text")
+    refuse_missing([label], names, source, "--label")
     texts, labels = pl.Series(dtype=pl.String), pl.Series(dtype=pl.String)
     with blocks(source, names) as parts:
         for block in parts:

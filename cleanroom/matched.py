@@ -42,14 +42,27 @@ def match(room: Room, progress: Progress = quietly) -> list[Matched]:
     """
     room.refuse_expired()
     with room.changing():
-        pairs = [pair for pair in combinations(_of_people(room), 2) if pair[0].manifest.owner != pair[1].manifest.owner]
+        pairs = _pairs(room)
         for pair in pairs:
             _refuse_other_key(room, *pair)
         return [matched for pair in pairs for matched in _match(room, *pair, progress)]
 
 
-def _of_people(room: Room) -> list[Dataset]:
-    return [held for name, held in room.datasets().items() if room.contract.dataset[name].rows == "people"]
+def is_matched(room: Room) -> bool:
+    """Whether every pair that `match` takes is matched, by its newest submissions. Where the contract has people of one
+    owner only, nothing is to be matched, and so all of it is."""
+    pairs, rules = _pairs(room), room.contract.dataset.values()
+    waits = not pairs and len({rule.owner for rule in rules if rule.rows == "people"}) > 1
+    return not waits and all(room.match_path(*way).exists() for one, other in pairs for way in _ways(one, other))
+
+
+def _pairs(room: Room) -> list[tuple[Dataset, Dataset]]:
+    people = [held for name, held in room.datasets().items() if room.contract.dataset[name].rows == "people"]
+    return [pair for pair in combinations(people, 2) if pair[0].manifest.owner != pair[1].manifest.owner]
+
+
+def _ways(one: Dataset, other: Dataset) -> tuple[tuple[Dataset, Dataset], ...]:
+    return ((one, other), (other, one))
 
 
 def _refuse_other_key(room: Room, people: Dataset, seed: Dataset) -> None:
@@ -64,7 +77,7 @@ def _refuse_other_key(room: Room, people: Dataset, seed: Dataset) -> None:
 
 def _match(room: Room, one: Dataset, other: Dataset, progress: Progress) -> list[Matched]:
     """Both ways round rest on the same claims."""
-    ways = ((one, other), (other, one))
+    ways = _ways(one, other)
     missing = [way for way in ways if not room.match_path(*way).exists()]
     if missing:
         join = Join.of(room, one, other)

@@ -251,16 +251,21 @@ def _own_ids(path: Path, audience: pa.Table, ids: Path) -> pa.Table:
 
 
 def write_audience(table: pa.Table, path: Path) -> None:
-    """CSV or Parquet by the file's ending. In CSV a cell that a spreadsheet takes for a formula gets a leading `'`.
+    """As `spelled`.
 
     Errors: FileInTheWay where something else is there: the name may come from whoever sent the release.
     """
+    write_new(path, spelled(table, path), mode=0o600, same_is_fine=True)
+
+
+def spelled(table: pa.Table, path: Path) -> bytes:
+    """CSV or Parquet by the file's ending. In CSV a cell that a spreadsheet takes for a formula gets a leading `'`."""
     buffer = io.BytesIO()
     if path.suffix == ".parquet":
         pq.write_table(table, buffer)
     else:
         pcsv.write_csv(pa.table({harmless(name): _harmless(table.column(name)) for name in table.column_names}), buffer)
-    write_new(path, buffer.getvalue(), mode=0o600, same_is_fine=True)
+    return buffer.getvalue()
 
 
 def _harmless(column: pa.ChunkedArray) -> pa.Array:

@@ -173,7 +173,7 @@ def refuse_unready(source: Path, out: Path, columns: tuple[str, ...]) -> Sequenc
     Errors: BadSource, ColumnMissing, FileInTheWay, OSError.
     """
     names = header(source)
-    refuse_missing(columns, names, source)
+    refuse_missing(columns, names, source, "--columns")
     for path in (out, statement_path(out)):
         refuse_unwritable(path, "what two draws of the same texts tell adds up: keep the first, or name another")
     return names

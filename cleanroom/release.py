@@ -36,6 +36,7 @@ from ..dp.ledger import Ledger
 from ..dp.noisy import Noisy
 from ..dp.tree import inclusion_proof, leaf_hash
 from ..policies.check import Allowed
+from .ahead import paid_ahead
 from .document import FORMAT, Identity, Places, Strict
 from .files import sweep_of, write
 from .measure.kinds import MEASURES
@@ -172,7 +173,7 @@ def note_text(identity: str, files: Mapping[str, bytes]) -> str:
 
 def _receipt(ledger: Ledger, noisy: Sequence[Noisy]) -> dict[str, object]:
     leaves, checkpoint = ledger.log()
-    hashes = [leaf_hash(leaf) for leaf in leaves]
+    hashes, ahead = [leaf_hash(leaf) for leaf in leaves], paid_ahead(leaves)
     return {
         "checkpoint": checkpoint,
         "entries": [
@@ -183,6 +184,7 @@ def _receipt(ledger: Ledger, noisy: Sequence[Noisy]) -> dict[str, object]:
                 "nonce": item.receipt.nonce.hex(),
                 "values": item.values.tolist(),
                 **({} if item.keys is None else {"keys": [*item.keys]}),
+                **({"ahead": ahead[item.receipt.sequence]} if item.receipt.sequence in ahead else {}),
             }
             for item in noisy
         ],

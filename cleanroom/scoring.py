@@ -20,7 +20,7 @@ from ..policies.contract import CategoryColumn, Column, NumberColumn, OrdinalCol
 from .columns import read_columns, refuse_missing
 from .files import write_new
 from .opening import write_audience
-from .source import read_source
+from .source import header, read_source
 
 LARGEST_MODEL = 2**28
 """Bytes of a model file, above which it is not read."""
@@ -37,7 +37,7 @@ class BadModel(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """odd: rows by what of them the contract did not foresee; they were scored all the same."""
+    """odd: rows by what of them the model did not foresee, a row under each; they were scored all the same."""
 
     out: Path
     rows: int
@@ -63,16 +63,18 @@ def score(model: Path, people: Path, out: Path, own_id: str | None) -> Scored:
     """
     scorer = read_model(model)
     declared = {column.kind.name: _declared(column.kind) for column in scorer.encoder.columns}
-    source = read_source(people, {*declared, *([own_id] if own_id else [])})
-    refuse_missing([*declared, *([own_id] if own_id else [])], source.column_names, people)
+    carried, names = [own_id] if own_id else [], header(people)
+    refuse_missing(declared, names, people, "model")
+    refuse_missing(carried, names, people, "--id")
+    source = read_source(people, {*declared, *carried})
     read = read_columns(source, declared)
     probability = scorer.probability(read.table)
-    names = source.column(own_id) if own_id else pa.array(np.arange(1, source.num_rows + 1))
+    ids = source.column(own_id) if own_id else pa.array(np.arange(1, source.num_rows + 1))
     table = pa.table(
-        {own_id or "row": names, "log_odds": scorer.score(read.table), "probability": probability},
+        {own_id or "row": ids, "log_odds": scorer.score(read.table), "probability": probability},
     )
     write_audience(table, out)
-    return Scored(out, source.num_rows, float(probability.mean()), read.rejects)
+    return Scored(out, source.num_rows, float(probability.mean()), read.faults)
 
 
 def export_onnx(model: Path, out: Path) -> bool:

@@ -72,6 +72,9 @@ def _found(planned: Plan, number: str) -> tuple[str, float]:
     fixed = {row.number: row.half for row in reversed(known)}
     names = ", ".join(reversed(fixed))
     fixed = {f"{row.table}: {row.number}": row.half for row in known if row.table} | fixed
+    if number and number not in _all_names(planned):
+        told = f"name one of {names}" if fixed else "`passbox plan` without `--target` lists its numbers"
+        raise NoTarget(f"this job has no number {number}", told)
     if not fixed:
         raise NoTarget("how exact it is depends on sizes that are secret", "read the plan's table for some of them")
     if number and number not in fixed:
@@ -79,3 +82,9 @@ def _found(planned: Plan, number: str) -> tuple[str, float]:
         raise NoTarget(rule, f"name one of {names}")
     name = number or next(reversed(fixed))
     return name, fixed[name]
+
+
+def _all_names(planned: Plan) -> set[str]:
+    """Of every number, with its table and without; also of those whose interval is not known beforehand."""
+    rows = planned.precision
+    return {row.number for row in rows} | {f"{row.table}: {row.number}" for row in rows if row.table}

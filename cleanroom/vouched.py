@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..policies.agreement import Agreement
+from .ahead import paid_ahead
 from .audit import verify_log
 from .log import Log
 from .release import BadRelease
@@ -39,5 +40,15 @@ def vouched(path: Path, document: Mapping[str, Any], log: Log, agreement: Agreem
         if log.entries[place] != entry:
             rule = f"entry {place} of this ledger is another: it was drawn in another history of the room"
             raise BadRelease(path, rule, "keep both, and ask the operator", tampered=True)
+    _refuse_other_charge(path, document, log)
     by = tuple(sorted(name for name, size in witnessed.items() if size > max(stated)))
     return Vouched(tuple(sorted(stated)), by)
+
+
+def _refuse_other_charge(path: Path, document: Mapping[str, Any], log: Log) -> None:
+    """What it names as paid ahead must be what the log says. A release of before it was named names nothing."""
+    ahead = paid_ahead(log.entries)
+    for item in document["receipt"]["entries"]:
+        if item.get("ahead") not in (None, ahead.get(item["sequence"])):
+            rule = f"entry {item['ahead']} did not pay for it"
+            raise BadRelease(path, rule, "ask the operator", tampered=True)

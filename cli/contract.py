@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .hints import after_signatures, own_keys
-from .show import JsonFlag, Part, Result, Table, Verbatim, note, say
+from .show import JsonFlag, Part, Result, Table, Verbatim, counted, note, say
 
 if TYPE_CHECKING:
     from ..cleanroom.draft import Drafted
@@ -114,8 +114,8 @@ def check(contract: ContractFile, as_json: JsonFlag = False) -> None:
 def _say_mistakes(contract: Path, problems: tuple[Problem, ...], as_json: bool) -> None:
     from .explain import BAD_INPUT, Explanation
 
-    many = f"{len(problems)} mistakes" if len(problems) > 1 else "1 mistake"
-    words = Explanation("invalid-contract", f"{contract}: {many}", "mend them and type it again", BAD_INPUT)
+    many, them = counted(len(problems), "mistake"), "it" if len(problems) == 1 else "them"
+    words = Explanation("invalid-contract", f"{contract}: {many}", f"mend {them} and type it again", BAD_INPUT)
     listed = [{"where": each.where, "rule": each.rule, "remedy": each.remedy} for each in problems]
     lines = [f"{each.where}: {each.rule}; {each.remedy}" for each in problems]
     data = {"contract": str(contract), "valid": False, "mistakes": listed, **words.as_json()}

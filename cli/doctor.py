@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .identifiers import CountryOption, WindowOption
-from .show import Bars, JsonFlag, Part, Result, Table, say, working
+from .show import Bars, JsonFlag, Part, Result, Table, counted, say, working
 
 if TYPE_CHECKING:
     from ..cleanroom.diagnosis import Diagnosis, Examined
@@ -81,7 +81,7 @@ def match(
         found = [(each, diagnose(each, today())) for each in asked]
         mismatch = key_mismatch(bundle, contract) if bundle and contract else None
         rate = observed(overlap, _identity(key)) if overlap and key else None
-    say(_result(found, mismatch, rate, bundle is not None), as_json)
+    say(_result(found, mismatch, rate, bundle is not None, contract), as_json)
 
 
 def _identity(key: Path) -> str:
@@ -143,12 +143,16 @@ def _asked(
 
 
 def _result(
-    found: list[tuple[Examined, Diagnosis]], mismatch: Cause | None, rate: Observed | None, looked_at_bundle: bool
+    found: list[tuple[Examined, Diagnosis]],
+    mismatch: Cause | None,
+    rate: Observed | None,
+    looked_at_bundle: bool,
+    contract: Path | None,
 ) -> Result:
     """Key by key, the best first. With several, a rate refutes nothing: who misses by one key may match by another."""
     shown, parts, keys = rate if len(found) == 1 else None, list[Part](), list[dict[str, object]]()
     for asked, diagnosis in found:
-        causes = [*([mismatch] if mismatch else []), *diagnosis.causes]
+        causes = _weighed([*([mismatch] if mismatch else []), *diagnosis.causes], shown)
         parts += _of_key(asked, diagnosis, causes, shown)
         keys.append(_key_json(asked, diagnosis, causes, shown))
     if looked_at_bundle and not mismatch:
@@ -156,16 +160,16 @@ def _result(
     if rate is not None and shown is None:
         parts += [_told(rate), "it counts people by whichever key they match, so it does not say which key misses"]
     data = {"rows": found[0][1].rows, **keys[0], "keys": keys, "observed": asdict(rate) if rate else None}
-    return Result(data, parts, _next(rate))
+    return Result(data, parts, _next(rate, contract))
 
 
 def _of_key(asked: Examined, found: Diagnosis, causes: list[Cause], rate: Observed | None) -> list[Part]:
     parts: list[Part] = [
-        f"{found.rows:,} rows of {asked.kind}, {asked.arrives}, by {asked.scheme}; no other list was read"
+        f"{counted(found.rows, 'row')} of {asked.kind}, {asked.arrives}, by {asked.scheme}; no other list was read"
     ]
     if causes:
-        bars = [(each.name, each.share, f"{each.share:.1%}") for each in causes[:8]]
-        parts += [_table(causes, rate), Bars("share of the list each concerns", bars)]
+        bars = [(each.label, each.share, _percent(each.share)) for each in causes[:8]]
+        parts += [*_tables(causes, rate), Bars("share of the list each concerns", bars)]
     else:
         parts.append("nothing in it costs matches")
     if found.recipes:
@@ -188,25 +192,38 @@ def _key_json(asked: Examined, found: Diagnosis, causes: list[Cause], rate: Obse
     }
 
 
+def _weighed(causes: list[Cause], rate: Observed | None) -> list[Cause]:
+    from ..matching.doctor import weighed
+
+    return weighed(causes, rate) if rate else causes
+
+
 def _likely(causes: list[Cause], rate: Observed | None) -> list[Cause]:
-    from ..matching.doctor import likely
+    """Which causes to name at the end: never one whose mending gives nothing."""
+    from ..matching.doctor import gain, likely
 
-    return likely(causes, rate) if rate else causes
+    return likely(causes, rate) if rate else [each for each in causes if (won := gain(each, None)) and won.high > 0]
 
 
-def _next(rate: Observed | None) -> str:
+def _next(rate: Observed | None, contract: Path | None) -> str:
     if rate is not None:
         return "let the other side type `passbox doctor match` on its own list, and compare what you read"
-    return "`passbox job new overlap` asks, for a small ε, how many match: name its release here with `--overlap`"
+    asks = f"`passbox job new overlap --contract {contract or 'contract.toml'} --epsilon 0.25`"
+    return f"{asks} asks how many match: once it was run, name its release here with `--overlap`"
 
 
-def _table(causes: list[Cause], rate: Observed | None) -> Table:
-    header = ("cause", "rows", "share", "mending gives at most", "what it is, and what to do")
-    rows = [
-        (each.name, f"{each.rows:,}", f"{each.share:.1%}", _gain(each, rate), f"{each.what}. {each.remedy}")
-        for each in causes
+def _tables(causes: list[Cause], rate: Observed | None) -> list[Part]:
+    """The figures, and the words apart from them: beside each other neither fits a terminal."""
+    figures = [(each.label, f"{each.rows:,}", _percent(each.share), _gain(each, rate)) for each in causes]
+    words = [(each.label, f"{each.what}. {each.remedy}") for each in causes]
+    return [
+        Table(("cause", "rows", "share", "mending gives at most"), figures, right=(1, 2, 3), whole=(0, 1, 2)),
+        Table(("cause", "what it is, and what to do"), words, whole=(0,)),
     ]
-    return Table(header, rows, right=(1, 2, 3), whole=(0,))
+
+
+def _percent(share: float) -> str:
+    return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
 
 
 def _gain(cause: Cause, rate: Observed | None) -> str:
@@ -219,7 +236,7 @@ def _gain(cause: Cause, rate: Observed | None) -> str:
         return "nothing: more rows match"
     maybe = "" if cause.certain else "if so, "
     if rate is None:
-        return f"{maybe}{won.high:.1%} of the rows"
+        return f"{maybe}{_percent(won.high)} of the rows"
     low, high = f"{100 * won.low:.1f}", f"{100 * won.high:.1f}"
     return f"{maybe}{high} points" if low == high else f"{maybe}{low} to {high} points"
 
@@ -231,11 +248,11 @@ def _verdict(best: list[Cause], rate: Observed | None) -> list[Part]:
                 _told(rate),
                 "nothing in this list explains a low rate: it lies in the other list, or few people are on both",
             ]
-        return [_told(rate), f"likely: {best[0].name}, {best[0].what}"]
+        return [_told(rate), f"likely: {best[0].label}, {best[0].what}"]
     if not best:
         return []
     said = "mend first" if best[0].certain else "nothing is wrong in itself; ask first about"
-    return [f"{said}: {best[0].name}, {best[0].what}"]
+    return [f"{said}: {best[0].label}, {best[0].what}"]
 
 
 def _told(rate: Observed) -> str:

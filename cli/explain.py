@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .reasons import remedy
+from .words import clause_said
 
 DONE, INTERNAL, USAGE, BAD_INPUT, SIGNATURE, REFUSED, BUDGET, STORAGE = range(8)
 STOPPED = 130
@@ -154,7 +155,7 @@ def _share(error: Any) -> Explanation:
 
 
 def _refused(error: Any) -> Explanation:
-    return Explanation("refused", f"{error.clause}: {error.rule}", error.remedy, REFUSED)
+    return Explanation("refused", f"{clause_said(error.clause)}: {error.rule}", error.remedy, REFUSED)
 
 
 def _budget(error: Any) -> Explanation:
@@ -232,12 +233,20 @@ def _missing_columns(error: Any) -> Explanation:
     from ..matching.schemes import KINDS
 
     alike, first = f"; it has `{', '.join(error.alike)}`" if error.alike else "", error.columns[0]
-    known = f"the contract names it, as `columns.{first} = ...` or `id = ...`: rename the file's column to {first}"
-    held = f"say which column holds the {first}: `--column {first}=COLUMN`, or rename it to {first}"
+    if error.asks == "contract":
+        hint = f"the contract names it, as `columns.{first} = ...` or `id = ...`: rename the file's column to {first}"
+        if first in KINDS:
+            hint = f"say which column holds the {first}: `--column {first}=COLUMN`, or rename it to {first}"
+    elif error.asks == "model":
+        hint = (
+            f"the model was made with them: bring a file that has {', '.join(error.columns)}, or rename its columns so"
+        )
+    else:
+        hint = f"name a column of the file with `{error.asks}`"
     return Explanation(
         "columns",
         f"{error.path or 'the file'}: it has no column {', '.join(error.columns)} among its {error.found}{alike}",
-        held if first in KINDS else known,
+        hint,
         BAD_INPUT,
     )
 
@@ -318,7 +327,7 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
     "NothingLeft": _nothing_left,
     "ColumnMissing": _missing_columns,
     "ColumnUnreadable": _simple(
-        "column-type", "column {e.column} cannot be read as {e.declared}", "export it as text or numbers", BAD_INPUT
+        "column-type", "column {e.column} cannot be read as {e.declared}", "{e.remedy}", BAD_INPUT
     ),
     "NotTheOwner": _simple(
         "not-the-owner",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .hints import own_keys
+from .receipt import ledger_entries
 from .room import RoomFolder
 from .show import JsonFlag, Part, Result, Table, progressing, say
 
@@ -62,7 +63,10 @@ def sign(
     key: Annotated[Path, typer.Option("--key", help="your NAME.keys folder")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Sign a job as the one who asks. Send it with its .sig to the operator."""
+    """Sign a job as the one who asks. Send it with its .sig to the operator.
+
+    Where the contract will refuse the job, it is signed all the same, with a warning and exit code 0.
+    """
     from ..cleanroom.keys import open_keys
     from ..cleanroom.signing import party_of, sign_job
     from ..policies.agreement import read_contract
@@ -88,13 +92,16 @@ def _refusal(contract: Path, job: Job, asker: str) -> list[str]:
     """Why every room would refuse a job; nothing while the contract is not signed by all."""
     from ..cleanroom.asking import refusal
     from ..policies.agreement import SignatureMissing, read_agreement
-    from .words import today
+    from .words import clause_said, today
 
     try:
         refused = refusal(read_agreement(contract), job, asker, today())
     except SignatureMissing:
         return []
-    return [f"this job will be refused: {refused.clause}: {refused.rule}; {refused.remedy}"] if refused else []
+    if refused is None:
+        return []
+    said = f"this job will be refused: {clause_said(refused.clause)}: {refused.rule}; {refused.remedy}"
+    return [f"{said}; running it as it is puts a refusal into the ledger"]
 
 
 def plan(
@@ -167,7 +174,7 @@ def _costs(planned: Plan) -> Table:
         for cost in planned.costs
     ]
     header = ("charged to", "owner", "ε of the job", "ε spent now", "ε spent then", "largest ε that then fits")
-    return Table(header, rows, right=(2, 3, 4, 5))
+    return Table(header, rows, right=(2, 3, 4, 5), whole=(0, 3))
 
 
 def _selections(planned: Plan) -> list[Part]:
@@ -183,7 +190,7 @@ def _selections(planned: Plan) -> list[Part]:
         for cost in planned.selections
     ]
     header = ("charged to", "owner", "δ for keys that nobody listed", "δ spent now", "δ spent then")
-    return [Table(header, rows, right=(2, 3, 4))] if rows else []
+    return [Table(header, rows, right=(2, 3, 4), whole=(0, 3))] if rows else []
 
 
 def _delta(units: int) -> str:
@@ -279,6 +286,7 @@ def run(room: RoomFolder, job: JobFile, as_json: JsonFlag = False) -> None:
     """Run a signed job: check, pay in the ledger, make the release and seal it to its readers."""
     from dataclasses import replace
 
+    from ..cleanroom.ahead import paid_ahead
     from ..cleanroom.job import read_request
     from ..cleanroom.job import run as perform
     from ..cleanroom.room import open_room
@@ -286,6 +294,8 @@ def run(room: RoomFolder, job: JobFile, as_json: JsonFlag = False) -> None:
     with progressing("checking, paying and making the release") as progress:
         opened = replace(open_room(room), progress=progress)
         ran = perform(opened, read_request(opened, job))
+        with opened.ledger() as ledger:
+            ahead = paid_ahead(ledger.leaves())
     release = ran.release
     readers = ", ".join(release.recipients)
     paid = "paid for" if ran.charged else "costs nothing: it was paid for before, and its numbers are the same"
@@ -300,7 +310,7 @@ def run(room: RoomFolder, job: JobFile, as_json: JsonFlag = False) -> None:
                 "path": str(release.path),
             },
             [
-                f"release {release.id}, {paid}; ledger entries {', '.join(map(str, release.entries))}",
+                f"release {release.id}, {paid}; {ledger_entries(release.entries, ahead)}",
                 f"sealed to {readers}: nobody else can open it",
             ],
             f"`passbox release export {room} --out FOLDER`, and send the file to {readers}",

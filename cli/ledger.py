@@ -12,6 +12,7 @@ import typer
 
 from .room import RoomFolder, largest
 from .show import Bars, JsonFlag, Part, Result, Table, say, working
+from .words import clause_said
 
 if TYPE_CHECKING:
     from ..cleanroom.log import Log
@@ -119,7 +120,7 @@ def _words(private: Sequence[Words]) -> list[Part]:
     ]
     header = ("words", "metric", "vocabulary", "ε a unit", "words each", "any two people", "charged by")
     return [
-        Table(header, rows, right=(3, 4, 5, 6), whole=(0, 1, 2)),
+        Table(header, rows, right=(3, 4, 5, 6), whole=(0, 1, 2), keys=1),
         "ε of words is their owners' own noise, by the metric; no account pays for it, and it is added to none",
     ]
 
@@ -162,15 +163,21 @@ def _row(entry: dict[str, Any], caps: Mapping[str, int], asked: Mapping[str, str
         charges = [f"{item['account']} {item['rho'] / caps[item['account']]:.1%}" for item in entry["charges"]]
         return (*head, what, "", "", ", ".join(charges) or "nothing")
     if entry["kind"] == "denial":
-        return (*head, f"refused: {entry['clause']}", entry["asker"], "", "nothing")
+        return (*head, f"refused: {clause_said(entry['clause'])}", entry["asker"], "", "nothing")
     statistic = entry["specification"]["statistic"]
     charged = [_charged(item, caps) for item in entry["charges"]]
-    covered = [f"{item['dataset']}, covered" for item in entry["covered"]]
+    covered = ", ".join(item["dataset"] for item in entry["covered"])
     what, readers = STATISTICS.get(statistic, statistic), ", ".join(entry["recipients"])
     if statistic in ("table@1", "keys@1") and entry["job"] in asked:
         what = f"{asked[entry['job']]} of {', '.join(entry['specification']['columns']) or 'people'}"
     what += {"open": ", noise paid ahead", "outcome": ", settled"}.get(entry["kind"], "")
-    return (*head, what, entry["asker"], readers, ", ".join(charged or covered) or "nothing")
+    return (
+        *head,
+        what,
+        entry["asker"],
+        readers,
+        ", ".join(charged) or (f"covered: {covered}" if covered else "nothing"),
+    )
 
 
 def _charged(item: Mapping[str, Any], caps: Mapping[str, int]) -> str:
@@ -219,10 +226,12 @@ def export(
     opened = open_room(room)
     log = log_of(opened)
     target = out or Path(f"{room.name}.ledger")
+    filed = processing_csv(log.entries, opened.contract, log.manifests).encode()
+    _refuse_record(csv, filed, target)
     write_log(log, target)
     if csv is not None:
         sweep_of(csv)
-        write(csv, processing_csv(log.entries, opened.contract, log.manifests).encode())
+        write(csv, filed)
     record = [f"wrote `{csv}`, a record of processing to be filed"] if csv else []
     say(
         Result(
@@ -237,6 +246,23 @@ def export(
         ),
         as_json,
     )
+
+
+def _refuse_record(csv: Path | None, filed: bytes, target: Path) -> None:
+    """Before anything is written. An earlier record of the same log is how a later one begins, and may be replaced.
+
+    Errors: NoRole, FileInTheWay, OSError.
+    """
+    from ..cleanroom.files import refuse_unwritable
+    from .words import NoRole
+
+    if csv is None:
+        return
+    if csv.resolve().is_relative_to(target.resolve()):
+        raise NoRole("the record would stand in the copy of the log", "name a `--csv` outside of it")
+    earlier = csv.read_bytes() if csv.is_file() else b""
+    if not earlier or not filed.startswith(earlier):
+        refuse_unwritable(csv, "move it away, or choose another `--csv`")
 
 
 @app.command("terms")

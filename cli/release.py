@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .receipt import places
 from .reports.kinds import report
 from .room import RoomFolder
 from .show import JsonFlag, Part, Result, Table, say, working
@@ -21,13 +22,23 @@ app = typer.Typer(help="List and export releases, and open one at its reader.", 
 @app.command("list")
 def list_(room: RoomFolder, as_json: JsonFlag = False) -> None:
     """List what has left the room, or may."""
+    from ..cleanroom.ahead import paid_ahead
     from ..cleanroom.release import releases
     from ..cleanroom.room import open_room
 
-    listed = releases(open_room(room))
-    rows = [(item.id, item.kind, ", ".join(item.recipients), ", ".join(map(str, item.entries))) for item in listed]
+    opened = open_room(room)
+    listed = releases(opened)
+    with opened.ledger() as ledger:
+        ahead = paid_ahead(ledger.leaves())
+    rows = [(item.id, item.kind, ", ".join(item.recipients), places(item.entries, ahead)) for item in listed]
     data = [
-        {"id": item.id, "kind": item.kind, "recipients": list(item.recipients), "entries": list(item.entries)}
+        {
+            "id": item.id,
+            "kind": item.kind,
+            "recipients": list(item.recipients),
+            "entries": list(item.entries),
+            "paid_ahead": sorted({ahead[entry] for entry in item.entries if entry in ahead}),
+        }
         for item in listed
     ]
     parts = [Table(("release", "kind", "readers", "ledger entries"), rows)] if rows else ["nothing has left this room"]
@@ -76,8 +87,9 @@ def open_(
     as_json: JsonFlag = False,
 ) -> None:
     """Open a release that is sealed to you: numbers with intervals, and an audience as your own IDs."""
+    from ..cleanroom.files import write_all_new
     from ..cleanroom.keys import open_keys
-    from ..cleanroom.opening import check_signer, open_release, write_audience
+    from ..cleanroom.opening import check_signer, open_release, spelled
     from ..cleanroom.tabulated import flat
     from .words import NoRole, audience_path
 
@@ -94,34 +106,37 @@ def open_(
     tables = flat(opened.document)
     if opened.audience is None and tables is None and out is not None:
         raise NoRole("this release holds no audience to write", "leave `--out` out")
-    written: list[Path] = []
-    if tables is not None and out is not None:
-        write_audience(tables, target)
-        written.append(target)
-    if opened.audience is not None:
-        write_audience(opened.audience, target)
-        written.append(target)
-    if "model.json" in opened.files:
-        model = file.with_suffix(".model.json")
-        _write_model(model, opened.files["model.json"])
-        written.append(model)
+    made: dict[Path, bytes] = {}
+    if (rows := tables if out is not None and opened.audience is None else opened.audience) is not None:
+        made[target] = spelled(rows, target)
+    left = _add_model(made, file.with_suffix(".model.json"), opened.files.get("model.json"), asked=out is not None)
+    write_all_new(made, mode=0o600)
     document = opened.document
-    parts = [*report(document), *(_standing(found) if found else []), *(f"wrote `{path}`" for path in written)]
+    parts = [*report(document), *(_standing(found) if found else []), *(f"wrote `{path}`" for path in made)]
     if opened.audience is not None and ids is None:
         parts.append("the audience is in the room's tokens: `--ids DATASET.ids` turns them into your own IDs")
     unsigned = "who made this release was not checked: anybody can seal a file to you; pass `--contract contract.toml`"
-    data = {**document, "files": [str(path) for path in written], "signer_checked": contract is not None}
+    data = {**document, "files": [str(path) for path in made], "signer_checked": contract is not None}
     data |= {"vouched_by": list(found.by)} if found else {}
-    say(Result(data, parts, _after_opening(document, contract, ledger), [] if contract else [unsigned]), as_json)
+    warnings = [*left, *([] if contract else [unsigned])]
+    say(Result(data, parts, _after_opening(document, contract, ledger), warnings), as_json)
 
 
-def _write_model(path: Path, data: bytes) -> None:
-    from ..cleanroom.files import FileInTheWay, write_new
+def _add_model(made: dict[Path, bytes], path: Path, data: bytes | None, *, asked: bool) -> list[str]:
+    """The model beside its release; where another file is there and no file was asked for, the report is shown without.
 
-    try:
-        write_new(path, data, mode=0o600, same_is_fine=True)
-    except FileInTheWay:
-        raise FileInTheWay(path, "move it away and type it again") from None
+    Returns what to say of it. Errors: FileInTheWay.
+    """
+    from ..cleanroom.files import FileInTheWay, holds
+
+    if data is None:
+        return []
+    if not path.exists() or holds(path, data):
+        made[path] = data
+        return []
+    if asked:
+        raise FileInTheWay(path, "move it away and type it again")
+    return [f"the model was not written: another file is at `{path}`; move it away and type it again"]
 
 
 def _vouched(file: Path, document: Mapping[str, Any], ledger: Path, contract: Path) -> Vouched:

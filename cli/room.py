@@ -64,6 +64,7 @@ def show(folder: RoomFolder, as_json: JsonFlag = False) -> None:
     from dataclasses import asdict
 
     from ..cleanroom.log import log_of
+    from ..cleanroom.matched import is_matched
     from ..cleanroom.release import releases
     from ..cleanroom.room import open_room
     from ..cleanroom.statement import Filter, ahead_of, statement
@@ -74,7 +75,7 @@ def show(folder: RoomFolder, as_json: JsonFlag = False) -> None:
         (name, rule.owner, f"{held[name].rows:,}" if name in held else "not submitted yet")
         for name, rule in room.contract.dataset.items()
     ]
-    listed, matched = releases(room), _is_matched(room)
+    listed, matched = releases(room), is_matched(room)
     log = log_of(room)
     said = statement(log.entries, Filter(), ahead_of(log))
     accounts, kept = said.accounts, [(line.account, f"{line.spent:g} of {line.cap:g}") for line in said.selections]
@@ -105,13 +106,6 @@ def show(folder: RoomFolder, as_json: JsonFlag = False) -> None:
     )
 
 
-def _is_matched(room: Room) -> bool:
-    """Whether every pair that can be matched is: the newest submissions of different owners."""
-    held = room.datasets().values()
-    pairs = [(a, b) for a in held for b in held if a.manifest.owner != b.manifest.owner]
-    return bool(pairs) and all(room.match_path(people, seed).exists() for people, seed in pairs)
-
-
 def _missing(room: Room) -> list[str]:
     """Data sets that were not submitted yet, with their owners."""
     held = room.submitted()
@@ -119,12 +113,14 @@ def _missing(room: Room) -> list[str]:
 
 
 def _next(folder: Path, room: Room) -> str:
+    from ..cleanroom.matched import is_matched
+
     with room.ledger() as ledger:
         if following := ledger.closed_for():
             return f"this room is closed: its accounts go on under the contract with sha256 {following}"
     if missing := _missing(room):
         return f"`passbox submit {folder} BUNDLE`; still to come: {', '.join(missing)}"
-    return f"`passbox plan {folder} JOB`" if _is_matched(room) else f"`passbox match {folder}`"
+    return f"`passbox plan {folder} JOB`" if is_matched(room) else f"`passbox match {folder}`"
 
 
 def submit(
@@ -168,8 +164,7 @@ def match(room: RoomFolder, as_json: JsonFlag = False) -> None:
     with progressing("matching") as progress:
         opened = open_room(room)
         pairs = match_all(opened, progress)
-    if not pairs:
-        missing = _missing(opened)
+    if not pairs and (missing := _missing(opened)):
         rule = f"nothing can be matched yet: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
         them = "it" if len(missing) == 1 else "them"
         raise RoomUnusable(room, rule, f"ask for {them}, then `passbox submit {room} BUNDLE`")
@@ -188,7 +183,9 @@ def match(room: RoomFolder, as_json: JsonFlag = False) -> None:
                 "matched" if new else "nothing changed: these were matched before",
                 *matching(opened.contract)[:2],
                 "how many match is secret until a job pays for it",
-            ],
+            ]
+            if pairs
+            else ["nothing is to be matched: one owner has all people, and events are joined when a job asks for them"],
             _next(room, opened),
         ),
         as_json,

@@ -175,6 +175,20 @@ def _pieces(table: Table, width: int) -> Iterator[Table]:
         at = end
 
 
+def _widths(table: Table, width: int) -> list[int | None]:
+    """Of a table that is too wide, what each column gets so that no word is cut; None where they may choose.
+
+    Each gets its longest word, and of what is left as much as the length of its cells."""
+    cells = [[clean(cell) for cell in row] for row in (table.header, *table.rows)]
+    most = [max(len(row[at]) for row in cells) for at in range(len(table.header))]
+    least = [max(len(word) for row in cells for word in [*row[at].split(), ""]) for at in range(len(table.header))]
+    least = [most[at] if at in table.whole else each for at, each in enumerate(least)]
+    spare, wanted = width - 1 - sum(least) - _BETWEEN * len(least), sum(most) - sum(least)
+    if not 0 <= spare < wanted:
+        return [None] * len(least)
+    return [few + spare * (many - few) // wanted for few, many in zip(least, most, strict=True)]
+
+
 _BETWEEN = 3
 """Characters that stand between two columns; one more stands at the end."""
 
@@ -199,9 +213,11 @@ def _draw_table(console: Console, table: Table) -> None:
     drawn = RichTable(
         title=Text(clean(table.titled())) if table.titled() else None, box=box.SIMPLE_HEAD, title_justify="left"
     )
+    widths = _widths(table, console.width)
     for position, name in enumerate(table.header):
         drawn.add_column(
             Text(clean(name)),
+            width=widths[position],
             justify="right" if position in table.right else "left",
             overflow="fold",
             no_wrap=position in table.whole,

@@ -272,3 +272,8 @@ def mechanism_named(text: str) -> MechanismName:
     if text in ("exponential", "halved", "euclidean", "hyperbolic"):
         return cast("MechanismName", text)
     raise NoRole("that is no mechanism for words", "say exponential, halved, euclidean or hyperbolic")
+
+
+def clause_said(logged: str) -> str:
+    """A clause by the word of a job's file. What is logged stays as every ledger so far has it."""
+    return {"name": "contract"}.get(logged, logged)

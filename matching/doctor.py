@@ -32,14 +32,17 @@ MOST_SAMPLED = 20_000
 SAME = 0.0005
 """Schemes that treat fewer of the rows otherwise count as alike."""
 
-Name = Literal["scheme", "gmail", "country-code", "encoding", "form", "nobody", "domain", "repeats", "stale", "key"]
+Name = Literal[
+    "scheme", "gmail", "country-code", "encoding", "form", "test-values", "domain", "repeats", "stale", "key"
+]
+_WINS_NOTHING: tuple[Name, ...] = ("repeats", "test-values")
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
     """One thing that costs matches. what: in words. rows: how many of `of` it concerns. remedy: what to do.
 
-    certain: False where it depends on how the other list was made.
+    certain: False where it depends on how the other list was made. detail: tells it from others of its name.
     """
 
     name: Name
@@ -48,6 +51,11 @@ class Cause:
     of: int
     remedy: str
     certain: bool = True
+    detail: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} {self.detail}".rstrip()
 
     @property
     def share(self) -> float:
@@ -108,7 +116,7 @@ def ranked(causes: Iterable[Cause]) -> list[Cause]:
 
 def gain(cause: Cause, observed: Observed | None) -> Gain | None:
     """What fixing it adds to the match rate at most; None where nothing is won by it alone."""
-    if cause.name in ("repeats", "nobody"):
+    if cause.name in _WINS_NOTHING:
         return None
     if observed is None:
         return Gain(0.0, cause.share)
@@ -121,12 +129,22 @@ def refuted(cause: Cause, observed: Observed) -> bool:
     return cause.share > 1 - observed.low + SAME
 
 
+def weighed(causes: Sequence[Cause], observed: Observed) -> list[Cause]:
+    """The same causes, and of test values what a rate says of them: where too many rows match, some of them do."""
+    return [_held(each) if each.name == "test-values" and refuted(each, observed) else each for each in causes]
+
+
+def _held(cause: Cause) -> Cause:
+    what = "kept, and set aside for tests and manuals; yet so many rows match that some of these do"
+    return replace(cause, what=what, remedy="nothing is to be done: both lists hold them")
+
+
 def likely(causes: Sequence[Cause], observed: Observed) -> list[Cause]:
     """Which causes could explain a match rate alone, the best first.
 
     Where the rate may be nothing at all, those that concern (almost) every row come first: few rows cannot explain it.
     """
-    candidates = [cause for cause in causes if cause.name not in ("repeats", "nobody")]
+    candidates = [cause for cause in causes if cause.name not in _WINS_NOTHING]
     if observed.low <= SAME:
         total = [cause for cause in candidates if cause.share > 1 - 10 * SAME]
         return total or candidates
@@ -155,7 +173,8 @@ def recipes(raw: pa.ChunkedArray, hashed: pa.ChunkedArray, kind: str, setting: S
 def _rejected(made: Digests) -> Iterator[Cause]:
     for code, rows in made.rejects.items():
         name: Name = "country-code" if code in _COUNTRY else "encoding" if code in _ENCODING else "form"
-        yield Cause(name, f"left out: {code}", rows, len(made.accepted), _REMEDIES.get(code, "mend these values"))
+        remedy = _REMEDIES.get(code, "mend these values")
+        yield Cause(name, f"left out: {code}", rows, len(made.accepted), remedy, detail=code)
 
 
 _COUNTRY = (RejectCode.NO_COUNTRY, RejectCode.AMBIGUOUS, RejectCode.UNKNOWN_COUNTRY, RejectCode.DIGITS)
@@ -184,12 +203,13 @@ _REMEDIES = {
 def _odd(made: Digests) -> Iterator[Cause]:
     for code, rows in made.suspects.items():
         if code == RejectCode.TEST_VALUE:
-            yield Cause("nobody", "test values: kept, and nobody has them", rows, len(made.accepted), "leave them out")
+            what = "kept, and set aside for tests and manuals: no real person has them"
+            remedy = "leave them out, unless both lists are made up"
+            yield Cause("test-values", what, rows, len(made.accepted), remedy, certain=False)
         else:
             what = f"kept, and conventions disagree on them: {code}"
-            yield Cause(
-                "domain", what, rows, len(made.accepted), "agree with the other side on `xn--...`", certain=False
-            )
+            remedy = "agree with the other side on `xn--...`"
+            yield Cause("domain", what, rows, len(made.accepted), remedy, certain=False, detail=code)
 
 
 def _repeats(made: Digests) -> Iterator[Cause]:
@@ -258,7 +278,8 @@ def _other_schemes(sample: list[str | None], scheme: str, kind: str, setting: Se
         if differ > SAME * len(sample):
             what = f"hashed otherwise by {', '.join(names)}"
             remedy = f"if the other list was hashed by one of these, let it be hashed by {scheme}"
-            yield Cause("scheme", what, differ, len(sample), remedy, certain=False)
+            more = f" +{len(names) - 1}" if len(names) > 1 else ""
+            yield Cause("scheme", what, differ, len(sample), remedy, certain=False, detail=names[0] + more)
 
 
 def differing(texts: Sequence[str], one: str, two: str, kind: str, setting: Setting = NOTHING_DECLARED) -> int:
@@ -285,11 +306,11 @@ def _gmail(sample: list[str | None], kind: str) -> Iterator[Cause]:
     if spelled:
         what = "Gmail addresses with dots or a +suffix: conventions fold them differently"
         remedy = "both lists must follow one scheme; ask which one hashed the other list"
-        yield Cause("gmail", what, spelled, len(sample), remedy, certain=False)
+        yield Cause("gmail", what, spelled, len(sample), remedy, certain=False, detail="spelling")
     if twins:
         what = "googlemail.com, which no scheme takes for gmail.com, though Google does"
         remedy = "if the other list may hold these people at gmail.com, ask for the address they log in with"
-        yield Cause("gmail", what, twins, len(sample), remedy, certain=False)
+        yield Cause("gmail", what, twins, len(sample), remedy, certain=False, detail="googlemail.com")
 
 
 _GMAIL = ("gmail.com", "googlemail.com")

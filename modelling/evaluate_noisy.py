@@ -119,8 +119,13 @@ class _Counts:
         share = self._share(inside, inside)
         gain = self.zero(lambda q: self._linear(q, inside, np.zeros_like(inside), positives_only=True), 1.0, 0.5)
         precision = self.zero(lambda q: self._of(q, inside), 1.0, 0.5)
-        most = min(1e3, 1 / max(share.low, 1e-3))
-        return NoisyCut(share, gain, self.zero(lambda q: self._lift(q, inside), most, 1.0), precision)
+        return NoisyCut(share, gain, self.zero(lambda q: self._lift(q, inside), self._most(share), 1.0), precision)
+
+    def _most(self, share: Estimate) -> float:
+        """No lift is larger: not than one over the share, with all positives in it, nor than one over the rate of
+        positives, with nobody else in it. Both as small as their own intervals leave them."""
+        rate = self.zero(lambda q: self._of(q, np.ones_like(self.p)), 1.0, 0.5)
+        return 1 / max(share.low, rate.low, 1e-3)
 
     def rate(self, at: int) -> Estimate:
         """Share of positives in one bin."""

@@ -92,8 +92,19 @@ def _grammar(message: str) -> _NotToml:
 
 def shape_problems(error: ValidationError) -> list[Problem]:
     """pydantic's findings as one line each, without the values."""
-    found = error.errors(include_input=False, include_url=False, include_context=False)
-    return [_shape_problem(place(*item["loc"]), item["type"], item["msg"]) for item in found]
+    found = error.errors(include_input=False, include_url=False)
+    return [
+        _unknown_kind(place(*item["loc"]), item["ctx"]["expected_tags"])
+        if item["type"] == "union_tag_invalid"
+        else _shape_problem(place(*item["loc"]), item["type"], item["msg"])
+        for item in found
+    ]
+
+
+def _unknown_kind(where: str, known: str) -> Problem:
+    """known: pydantic's list of those it expected, in quotes; what was written is left out."""
+    names = known.replace("'", "")
+    return Problem(where, "this kind is not known", f"use one of {names}")
 
 
 def place(*parts: object) -> str:
@@ -119,7 +130,6 @@ _SHAPES = {
     "date_type": ("it must be a day", "write it as 2027-03-31, without quotes"),
     "too_short": ("it has too few entries", "add what is missing"),
     "too_long": ("it has too many entries", "shorten it"),
-    "union_tag_invalid": ("this kind is not known", "use one that `passbox contract new` shows"),
     "union_tag_not_found": ('it does not say its "kind"', "add kind; `passbox contract new` shows the shape"),
 }
 _SAYS_A_RULE = {"literal_error", "value_error", "greater_than", "greater_than_equal", "less_than", "less_than_equal"}

@@ -18,7 +18,7 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
     rows = [_summary(asked, told, document["confident"]) for asked, told in both]
     header = ("attribute", "answered", "right, of those", "usual value's share", "auc")
     title = f"answers at least {document['confident']:g} sure, for your {document['people']:,} people"
-    found: list[Part] = [Table(header, rows, right=(1, 2, 3, 4), title=title)]
+    found: list[Part] = [Table(header, rows, title, right=(1, 2, 3, 4), whole=(1, 2, 3, 4), keys=1)]
     for asked, told in both[:MOST_DETAILED]:
         found += [_levels(asked, told), _strata(asked, told)]
     found += [Bars(f"answered of your people, at {document['confident']:g}", [_bar(asked) for asked, _ in both])]
@@ -45,16 +45,16 @@ def _levels(asked: Mapping[str, Any], told: Mapping[str, Any]) -> Table:
         for own, each in zip(asked["levels"], told["levels"], strict=True)
     ]
     header = ("`confident`", "answered, of your people", "right, of those answered")
-    return Table(
-        header, rows, right=(0, 1, 2), title=f"{asked['name']}: what another `confident` gives, free of charge"
-    )
+    title = f"{asked['name']}: what another `confident` gives, free of charge"
+    return Table(header, rows, title, right=(0, 1, 2), whole=(2,), keys=1)
 
 
 def _strata(asked: Mapping[str, Any], told: Mapping[str, Any]) -> Table:
     header = ("known columns", "your people", "answered", "right, of those answered")
     both = zip(asked["strata"], told["strata"], strict=True)
     rows = [_stratum(own, held) for own, held in both if own["people"]]
-    return Table(header, rows, right=(0, 1, 2, 3), title=f"{asked['name']}: by how much is known of a person")
+    title = f"{asked['name']}: by how much is known of a person"
+    return Table(header, rows, title, right=(0, 1, 2, 3), whole=(3,), keys=1)
 
 
 def _stratum(own: Mapping[str, Any], held: Mapping[str, Any]) -> Sequence[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..receipt import ledger_entries
 from ..show import Part
 from . import completion, lookalike, model, overlap, tables
 
@@ -27,5 +28,7 @@ def report(document: Mapping[str, Any]) -> list[Part]:
     parts: list[Part] = [f"{document['kind']} {document['id']}: {document['purpose']}"]
     parts += REPORTS[document["kind"]](document)
     parts += [f"- {sentence}" for sentence in document["who_learns_what"]]
-    entries = ", ".join(str(item["sequence"]) for item in document["receipt"]["entries"])
-    return [*parts, f"receipt: ledger entries {entries}, checked against the noisy numbers in this file"]
+    entries = document["receipt"]["entries"]
+    ahead = {item["sequence"]: item["ahead"] for item in entries if item.get("ahead") is not None}
+    paid = ledger_entries([item["sequence"] for item in entries], ahead)
+    return [*parts, f"receipt: {paid}, checked against the noisy numbers in this file"]

@@ -109,8 +109,9 @@ class CompletionJob(Job):
                 rule = f"{name} holds events, in which a person may stand many times"
                 raise Refused("dataset", rule, "name a data set of people")
         if contract.dataset[self.people].owner == contract.dataset[self.attributes].owner:
-            owner = contract.dataset[self.people].owner
-            rule = f"{owner} owns both {self.people} and {self.attributes}, and has no secret from itself"
+            owner, same = contract.dataset[self.people].owner, self.people == self.attributes
+            both = f"owns both {self.people} and {self.attributes}, and has no secret from itself"
+            rule = f"people and attributes are the same data set, {self.people}" if same else f"{owner} {both}"
             raise Refused("dataset", rule, "name data sets of two owners; what is all one's own is completed at home")
         if contract.dataset[self.people].id is None:
             rule = "without own IDs there is nobody to tell an answer for"

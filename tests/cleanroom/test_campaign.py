@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from passbox.cleanroom import job
 from passbox.cleanroom.asking import draft_job, refusal
 from passbox.cleanroom.opening import BadRelease, check_receipt
 from passbox.cleanroom.samples import campaign
-from passbox.cleanroom.target import NoTarget, target
+from passbox.cleanroom.target import ANY_SIZE, NoTarget, target
 from passbox.policies.check import Refused
 from passbox.policies.contract import parse
 from passbox.policies.document import InvalidContract
@@ -268,6 +269,19 @@ def test_a_target_that_no_epsilon_gives_is_told_so(campaign_room: CampaignWorld,
     planned = job.plan(campaign_room.room(), campaign_room.request("campaign", "advertiser", **asked("campaign")))
     with pytest.raises(NoTarget):
         target(campaign_room.room().contract, planned, within, number)
+
+
+def test_a_target_names_what_it_does_not_know(campaign_room: CampaignWorld) -> None:
+    """A name that no number has is told apart from numbers whose accuracy is secret."""
+    planned = job.plan(campaign_room.room(), campaign_room.request("campaign", "advertiser", **asked("campaign")))
+    contract, secret = campaign_room.room().contract, tuple(r for r in planned.precision if r.given != ANY_SIZE)
+    for plan in (planned, replace(planned, precision=secret)):
+        with pytest.raises(NoTarget) as unknown:
+            target(contract, plan, 5.0, "nope")
+        assert unknown.value.rule == "this job has no number nope"
+    with pytest.raises(NoTarget) as hidden:
+        target(contract, replace(planned, precision=secret), 5.0, secret[0].number)
+    assert "secret" in hidden.value.rule
 
 
 # -- what a reader can check -------------------------------------------------------------------------------------------

@@ -417,7 +417,7 @@ def audited(world: World, monkeypatch: pytest.MonkeyPatch, weaker: int) -> tuple
         ({"known": ["shoe"]}, "columns", "not declared"),
         ({"recipients": ["advertiser"]}, "membership", "only publisher"),
         ({"recipients": ["publisher", "advertiser"]}, "rules.allow", "may not be read by all"),
-        ({"attributes": "visitors"}, "dataset", "no secret from itself"),
+        ({"attributes": "visitors"}, "dataset", "the same data set, visitors"),
         ({"attributes": "nobody"}, "dataset", "knows no data set"),
         ({"people": "customers", "attributes": "visitors", "targets": ["region"]}, "dataset.customers.id", "own IDs"),
         ({"epsilon": 1e-9}, "epsilon", "too small"),

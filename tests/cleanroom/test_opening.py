@@ -355,6 +355,20 @@ def test_another_model_in_the_way_is_no_matter_of_out(passbox: Typed, used: Worl
     (used.folder / opening_words[2].replace(".release", ".model.json")).write_text("mine")
     code, _, err = passbox(*opening_words, "--ids=visitors.ids", "--out=a.csv")
     assert (code, "--out" in err) == (3, False)
+    assert not list(used.folder.glob("a.csv"))
+
+
+def test_a_model_in_the_way_keeps_nobody_from_reading_the_report(
+    passbox: Typed, used: World, opening_words: list[str]
+) -> None:
+    model = used.folder / opening_words[2].replace(".release", ".model.json")
+    model.write_text("mine")
+    code, out, err = passbox(*opening_words, "--ids=visitors.ids")
+    assert (code, "auc" in out, f"another file is at `{model.name}`" in err) == (0, True, True)
+    assert model.read_text() == "mine"
+    model.unlink()
+    assert model.name in passbox(*opening_words, "--ids=visitors.ids")[1]
+    assert model.read_text() != "mine"
 
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", "＝1", "＋1", "－1", "＠x"]

@@ -50,6 +50,17 @@ def test_the_demo_asks_every_kind_and_the_officer_verifies(played: tuple[Path, d
         assert table.columns[-5:] == ["number", "estimate", "low", "high", "covers"]
 
 
+def test_a_room_of_one_list_and_events_has_nothing_left_to_match(played: tuple[Path, dict[str, Any]]) -> None:
+    operator = played[0] / "operator"
+    assert json.loads(typed(operator, "room", "show", "spring", "--json"))["matched"] is True
+    shown = typed(operator, "room", "show", "spring")
+    assert "not matched yet" not in shown
+    assert "next: `passbox plan spring JOB`" in shown
+    said = typed(operator, "match", "spring")
+    assert "events are joined when a job asks for them" in said
+    assert "next: `passbox plan spring JOB`" in said
+
+
 def test_both_verifiers_take_a_log_of_tables(played: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     export, contract = played[0] / "officer" / "spring.ledger", played[0] / "officer" / "contract.toml"
     page = subprocess.run(

@@ -99,6 +99,12 @@ def test_check_lists_every_mistake_at_once(passbox: Typed, drafted: Path) -> Non
     assert data["error"]["exit"] == 3
 
 
+def test_one_mistake_is_told_in_the_singular(passbox: Typed, drafted: Path) -> None:
+    (drafted / "contract.toml").write_text("colour = 1\n" + (drafted / "contract.toml").read_text())
+    _, _, err = passbox("contract", "check", "contract.toml")
+    assert err.splitlines() == ["error: contract.toml: 1 mistake", "hint: mend it and type it again"]
+
+
 @pytest.mark.parametrize(
     "data",
     [

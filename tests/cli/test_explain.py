@@ -18,7 +18,7 @@ from passbox.cli.explain import _WORDS, INTERNAL, STORAGE, Explanation, explain,
 from passbox.cli.words import NoRole
 from passbox.policies.agreement import SignatureMissing
 from passbox.policies.document import InvalidContract
-from passbox.policies.request import parse_job
+from passbox.policies.request import KINDS, parse_job
 
 FAULTS_OF_OURS = {
     "PriceTooLow",
@@ -136,7 +136,7 @@ def test_a_job_without_a_signature_names_who_may_sign_and_that_one_is_enough() -
         (b"a,b,c", "not valid TOML"),
         (b"\xff\xfe", "not UTF-8"),
         (b"version = 1", "kind: it does not say"),
-        (b'kind = "cat"', "kind: this kind is not known"),
+        (b'kind = "cat"', f"kind: this kind is not known (use one of {', '.join(KINDS)})"),
         (b'kind = "overlap"\nepsilon = 99.0', "; epsilon: must be above 0"),
     ],
 )

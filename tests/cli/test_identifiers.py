@@ -238,3 +238,42 @@ def test_a_list_with_two_keys_is_looked_at_by_both(passbox: Typed, agreed: Path)
     assert "3 rows of phone" in out
     _, out, _ = passbox(*words, "--kind", "phone", "--json")
     assert [each["kind"] for each in json.loads(out)["keys"]] == ["phone"]
+
+
+def test_what_wins_nothing_is_not_what_to_mend_first(passbox: Typed, tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("email\njo@example.com\njo@example.com\nan@example.org\nhej@b.io\nnobody\n")
+    words = ("doctor", "match", str(path), "--kind", "email", "--scheme", "uid2@1")
+    _, out, err = passbox(*words)
+    assert "test-values" in out
+    assert "mend first: form not-an-email" in out
+    assert "passbox job new overlap --contract contract.toml --epsilon 0.25" in err
+    path.write_text("email\njo@example.com\njo@example.com\n")
+    _, out, _ = passbox(*words)
+    assert "test-values" in out
+    assert "mend first" not in out
+
+
+def test_what_a_doctor_says_to_type_next_works_as_typed(passbox: Typed, agreed: Path, people: Path) -> None:
+    words = ("--contract", "contract.toml", "--dataset", "visitors")
+    _, _, err = passbox("doctor", "match", str(people), *words)
+    typed = err.split("`")[1].split()
+    assert typed[:4] == ["passbox", "job", "new", "overlap"]
+    code, _, err = passbox(*typed[1:])
+    assert code == 0, err
+
+
+@pytest.mark.parametrize("option", ["--column", "--raw-column", "--last-seen"])
+def test_a_column_that_is_not_there_is_told_with_its_option(option: str, passbox: Typed, people: Path) -> None:
+    words = ("doctor", "match", str(people), "--kind", "email", "--scheme", "uid2@1")
+    code, _, err = passbox(*words, option, "nosuch")
+    told, hint = err.splitlines()
+    assert (code, "no column nosuch among its 3" in told) == (3, True)
+    assert f"with `{option}`" in hint
+
+
+def test_a_column_of_no_dates_is_told_what_dates_look_like(passbox: Typed, people: Path) -> None:
+    words = ("doctor", "match", str(people), "--kind", "email", "--scheme", "uid2@1", "--last-seen", "email")
+    code, _, err = passbox(*words)
+    assert (code, "cannot be read as a date" in err) == (3, True)
+    assert "`--last-seen`, written such as 2026-11-29" in err

@@ -45,6 +45,7 @@ def test_a_job_that_would_be_refused_is_signed_with_a_warning(
     assert code == 0
     assert drafted_job.with_name("overlap.toml.publisher.sig").exists()
     assert err.startswith(f"warning: this job will be refused: {said}")
+    assert "running it as it is puts a refusal into the ledger" in err
     assert "next: mend the job" in err
     assert "this job will be refused" in json.loads(passbox(*SIGN, "--json")[1])["warnings"][0]
 

@@ -88,6 +88,30 @@ def test_an_export_leaves_another_folder_as_it_is(passbox: Typed, exported: Path
     assert passbox("ledger", "export", "spring")[0] == 0
 
 
+def test_a_record_of_processing_takes_the_place_of_its_own_beginning_only(passbox: Typed, exported: Path) -> None:
+    export, record = ["ledger", "export", "spring", "--csv=record.csv"], Path("record.csv")
+    assert passbox(*export)[0] == 0
+    whole = record.read_bytes()
+    for earlier in (whole, whole[: len(whole) // 2]):
+        record.write_bytes(earlier)
+        assert passbox(*export)[0] == 0
+        assert record.read_bytes() == whole
+    record.write_text("mine")
+    code, _, err = passbox(*export)
+    assert (code, "another file is there, and was left as it is" in err, "`--csv`" in err) == (3, True, True)
+    assert record.read_text() == "mine"
+
+
+@pytest.mark.parametrize(("csv", "code"), [("nodir/x.csv", 3), ("contract.toml", 3), ("copy/x.csv", 2), ("copy", 2)])
+def test_an_export_whose_record_cannot_be_written_writes_nothing(
+    csv: str, code: int, passbox: Typed, exported: Path
+) -> None:
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    assert passbox("ledger", "export", "spring", "--out=copy", f"--csv={csv}")[0] == code
+    assert not Path("copy").exists()
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_only_a_witness_cosigns(passbox: Typed, exported: Path) -> None:
     for name in ("publisher", "host"):
         code, _, err = passbox(*COSIGN, f"--key={name}.keys", "--seen=seen")

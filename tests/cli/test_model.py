@@ -51,6 +51,13 @@ def test_new_people_are_scored_from_the_file(passbox, scorer: Scorer, tmp_path: 
     assert np.abs(scored["log_odds"].to_numpy() - wanted).max() < 1e-12
 
 
+def test_each_column_of_a_row_that_was_not_foreseen_is_counted(passbox, scorer: Scorer, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("age,region,likes\n500,west,a\n500,south,zzz\n20,west,a|b|zzz\n")
+    _, out, _ = passbox("model", "score", f"{tmp_path}/m.model.json", f"{tmp_path}/people.csv", "--json")
+    odd = {"age: out of bounds": 2, "region: value not declared": 2, "likes: value not declared": 2}
+    assert json.loads(out)["not_as_declared"] == odd
+
+
 def test_a_model_is_exported_and_scores_alike_elsewhere(passbox, scorer: Scorer, tmp_path: Path) -> None:
     runtime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
     code, out, _ = passbox("model", "export", f"{tmp_path}/m.model.json", "--json")
@@ -84,6 +91,19 @@ def test_bad_input_is_one_line_and_writes_nothing(passbox, scorer: Scorer, tmp_p
     assert rule is None or error["rule"] == rule
     assert "P1" not in out
     assert set(tmp_path.iterdir()) == before
+
+
+def test_a_column_that_is_not_there_is_told_by_what_asked_for_it(passbox, scorer: Scorer, tmp_path: Path) -> None:
+    words = ("model", "score", f"{tmp_path}/m.model.json", f"{tmp_path}/people.csv")
+    _, _, err = passbox(*words, "--id", "nosuch")
+    assert "no column nosuch among its 4" in err
+    assert "with `--id`" in err
+    (tmp_path / "people.csv").write_text("email\na@b.c\n")
+    _, _, err = passbox(*words)
+    told, hint = err.splitlines()
+    assert "no column age, region, likes among its 1" in told
+    assert "has age, region, likes" in hint
+    assert "contract" not in hint
 
 
 def test_an_audit_is_typed_against_a_contract(passbox, agreed: Path) -> None:

@@ -74,6 +74,38 @@ def test_every_step_says_what_is_missing_and_what_comes_next(passbox: Typed, roo
     assert passbox("room", "show", "spring")[2] == "next: `passbox plan spring JOB`\n"
 
 
+EVENTS = """\
+[dataset.views]
+owner = "publisher"
+protects = "person"
+rows = "events"
+at_most = 3
+identifiers.email = "raw"
+budget = { epsilon = 3.0, delta = 1e-7 }
+columns.clicked = { kind = "flag" }
+
+[rules]"""
+
+
+def test_events_leave_nothing_unmatched(passbox: Typed, drafted: Path) -> None:
+    contract = drafted / "contract.toml"
+    contract.write_text(contract.read_text().replace("[rules]", EVENTS))
+    for name in ("publisher", "advertiser", "officer", "host"):
+        assert passbox("contract", "sign", contract, f"--key={name}.keys")[0] == 0
+    assert passbox(*NEW)[0] == 0
+    (drafted / "views.csv").write_text("email,clicked\n" + "person.1@example.com,true\n" * 2)
+    for dataset, owner in (("visitors", "publisher"), ("buyers", "advertiser"), ("views", "publisher")):
+        words = [CONTRACT, f"--dataset={dataset}", f"--key={owner}.keys"]
+        code, _, err = passbox("prepare", f"{dataset}.csv", *words)
+        assert code == 0, err
+        _, _, following = passbox("submit", "spring", f"{dataset}.bundle")
+    assert following == "next: `passbox match spring`\n"
+    assert json.loads(passbox("room", "show", "spring", "--json")[1])["matched"] is False
+    assert passbox("match", "spring")[2] == "next: `passbox plan spring JOB`\n"
+    assert json.loads(passbox("room", "show", "spring", "--json")[1])["matched"] is True
+    assert "not matched yet" not in passbox("room", "show", "spring")[1]
+
+
 def test_taking_the_place_of_an_earlier_list_is_said(passbox: Typed, room: Path) -> None:
     assert passbox("submit", "spring", "buyers.bundle")[0] == 0
     (room.parent / "one.csv").write_text("email\nperson.1@example.com\n")

@@ -10,7 +10,8 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from passbox.cli.show import Bars, Result, Table, Verbatim, captured, clean, draw, say
+from passbox.cli.reports import completion, model
+from passbox.cli.show import Bars, Part, Result, Table, Verbatim, captured, clean, draw, say
 
 HOSTILE = ["\x1b]0;title\x07", "\x1b[2J", "\x9b2J", "\u202eevil", "\u200bhidden", "a\rb", "\u2066x\u2069", "\ufeff"]
 
@@ -111,3 +112,44 @@ def test_a_table_of_intervals_is_split_where_it_does_not_fit_and_no_interval_is_
     drawn = " ".join(" ".join(lines).split())
     assert ("interval: sums, noise]" in drawn) is (width == 120)
     assert ("interval: sums]" in drawn) is (width < 120)
+
+
+def shown(parts: list[Part], width: int) -> list[str]:
+    """The lines of a terminal."""
+    from rich.console import Console
+
+    console = Console(width=width, force_terminal=True, color_system=None, file=io.StringIO())
+    for part in parts:
+        draw(console, part)
+    lines: list[str] = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    return lines
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_no_word_of_a_table_is_cut_where_all_fit(width: int) -> None:
+    header = ("#", "hour (UTC)", "what", "asked by", "read by", "charged, of the cap")
+    row = ("12", "2027-01-10 09h", "topics of exposures.page", "publisher", "advertiser, officer", "visitors 1.2%")
+    lines = shown([Table(header, [row] * 2, right=(0,), whole=(0, 1))], width)
+    assert max(map(len, lines)) <= width
+    assert all(" ".join(lines).split().count(word) >= 2 for cell in row for word in cell.split())
+
+
+FIGURE = {"estimate": 4.754, "low": 0.013, "high": 10.25}
+MODEL = {
+    **dict.fromkeys(("auc", "held_out", "positives"), FIGURE),
+    "cuts": [dict.fromkeys(("share", "lift", "gain", "precision"), FIGURE)],
+}
+COMPLETION = {
+    "questions": [{"name": "region", "answered": 0.5, "levels": [0.5], "strata": []}],
+    "quality": [{"levels": [{"confident": 0.9, "right": FIGURE}], "usual": [FIGURE], "auc": FIGURE, "strata": []}],
+    "confident": 0.9,
+    "people": 60_000,
+}
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_interval_of_a_model_or_a_completion_is_broken(width: int) -> None:
+    for parts, many in ((model.parts(MODEL), 5), (completion.parts(COMPLETION), 4)):
+        lines = shown(parts, width)
+        assert all(line.count("[0.01") == line.count("10.25") for line in lines)
+        assert sum(line.count("10.25") for line in lines) >= many

@@ -291,6 +291,7 @@ def test_paths_are_looked_at_before_anything_is_measured(line: str, passbox: Typ
     code, out, err = passbox("text", *line.split(), *vectors)
     assert (code, out) == (3, "")
     assert UNREADY[line] in err
+    assert ("no column" in err) == ("name a column of the file with" in err)
     assert sorted(path.name for path in folder.iterdir()) == before
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passbox.matching.doctor import Cause, Observed, differing, examine, gain, likely, recipes, refuted
+from passbox.matching.doctor import Cause, Observed, differing, examine, gain, likely, recipes, refuted, weighed
 from passbox.matching.hashing import MatchKey, SchemeMismatch, handles
 from passbox.matching.identifiers import NotText, digests
 from passbox.matching.schemes import KINDS, known, load
@@ -221,3 +221,21 @@ def test_nothing_is_won_beyond_what_does_not_match_yet() -> None:
     assert won.high <= 1 - observed.low
     assert refuted(cause, observed)
     assert not refuted(cause, Observed(0.2, 0.3, 0.4))
+
+
+def test_values_kept_for_tests_are_nobodys_until_an_overlap_rules_that_out() -> None:
+    made_up = column([f"jo{i}@{'example.com' if i < 65 else 'b.io'}" for i in range(100)])
+    (cause,) = by_name(examine(made_up, "uid2@1", "email", "raw"), "test-values")
+    assert (cause.rows, cause.certain, gain(cause, None)) == (65, False, None)
+    assert weighed([cause], Observed(0.2, 0.3, 0.34)) == [cause]
+    (told,) = weighed([cause], Observed(0.88, 0.9, 0.92))
+    assert "some of these do" in told.what
+    assert "leave them out" not in told.remedy
+
+
+def test_causes_of_one_name_are_told_apart() -> None:
+    raw = column([*(f"a.{i}+x@{d}" for i in range(9) for d in ("gmail.com", "googlemail.com", "B.io")), "nobody", None])
+    labels = [cause.label for cause in examine(raw, "uid2@1", "email", "raw")]
+    assert sum(label.startswith("scheme ") for label in labels) > 1
+    assert {"form empty", "form not-an-email", "gmail spelling", "gmail googlemail.com"} <= set(labels)
+    assert len(set(labels)) == len(labels)

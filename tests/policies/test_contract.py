@@ -308,3 +308,9 @@ def test_plain_text_is_what_a_terminal_shows_as_it_is(text: str) -> None:
     if is_plain(text):
         assert text
         assert not any(ord(char) < 32 or char in "\u202e\u2066\u200b\ufeff" for char in text)
+
+
+def test_a_kind_of_column_nobody_knows_is_told_with_those_there_are(people: Any) -> None:
+    text = people.text.replace('kind = "number", bounds', 'kind = "flg", bounds')
+    (problem,) = (each for each in problems(text) if "kind is not known" in each.rule)
+    assert problem.remedy == "use one of number, category, ordinal, set, flag, date, household, text"
