@@ -334,7 +334,7 @@ def test_intervals_hold_the_truth_in_about_95_of_100() -> None:
 
 
 def test_a_lift_that_is_lost_in_noise_ends_where_lifts_can() -> None:
-    """600 evaluations of a best bin of which noise leaves nothing. A lift is at most one over the rate of seeds, here 5;
+    """600 evaluations of a best bin of which noise leaves nothing. No lift passes one over the rate of seeds, here 5;
     that a rate's interval begins below 1/8 is 7 standard deviations off. Were intervals right 95 % of the time, fewer
     than 92 % come up once in 1,000 runs."""
     rng = np.random.default_rng(4)
