@@ -151,13 +151,12 @@ def ask(world: World, asker: str = "publisher", /, **changes: Any) -> job.Ran:
 
 
 def request(world: World, asker: str = "publisher", /, **changes: Any) -> Any:
-    from conftest import _toml  # type: ignore[import-not-found]
-
     from passbox.policies.request import Request, parse_job
     from passbox.policies.sign import sign
 
     fields = {name: value for name, value in (ASKED | changes).items() if value is not None}
-    data = "\n".join(['kind = "completion"', *(f"{name} = {_toml(value)}" for name, value in fields.items())]).encode()
+    lines = ['kind = "completion"', *(f"{name} = {json.dumps(value)}" for name, value in fields.items())]
+    data = "\n".join(lines).encode()
     return Request(parse_job(data), data, asker, sign(data, world.signing_key(asker), "passbox-job"))
 
 
@@ -378,16 +377,17 @@ def test_a_plan_is_the_same_word_by_word_whoever_is_known(world: World, monkeypa
 def test_draws_prove_nearly_what_was_paid_for_and_no_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A person's whole difference is drawn a thousand times in either world, with the noise that the job pays for, and
     laid along itself: the best test there is. Its 99 % lower bound on mu is above what was paid once in a hundred runs;
-    then it is drawn anew, so that a sound mechanism fails once in ten thousand. Half the noise fails.
+    then it is drawn anew, so that a sound mechanism fails once in ten thousand. A sixth of the noise fails, however
+    little this person moves.
     """
     proven, paid = audited(world, monkeypatch, 1)
     if proven > paid:
         proven, paid = audited(world, monkeypatch, 1)
-    assert 0.6 * paid < proven <= paid
+    assert 0.25 * paid < proven <= paid  # far below where this person moves little; above, never
 
 
-def test_planted_fault_half_the_noise_fails_the_audit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    proven, paid = audited(world, monkeypatch, 2)
+def test_planted_fault_a_sixth_of_the_noise_fails_the_audit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    proven, paid = audited(world, monkeypatch, 6)
     assert proven > paid
 
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
-from conftest import campaign_contract
 
 from passbox.cleanroom.submit import submit
+
+from .conftest import campaign_contract
 
 if TYPE_CHECKING:
     from conftest import CampaignWorld, Copier

@@ -11,7 +11,6 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from conftest import campaign_contract
 
 from passbox.cleanroom import job
 from passbox.cleanroom.asking import refusal
@@ -33,6 +32,8 @@ from passbox.policies.check import Refused
 from passbox.policies.contract import InvalidContract, parse
 from passbox.policies.jobs.query import Query, Terms
 from passbox.policies.jobs.table import TableJob
+
+from .conftest import campaign_contract
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,14 +121,15 @@ def test_what_many_share_shows_with_its_numbers_and_what_few_have_does_not(world
     document = dict(world.open(ran.release).document)
     check_receipt(ran.release.path, document)
     people = {key: numbers["people"] for key, numbers in shown(document).items()}
-    assert people.keys() == truth(world, "device").keys()
+    assert people  # the least frequent may stay hidden
+    assert people.keys() <= truth(world, "device").keys()
     table = document["tables"][0]
     column = next(each for each in table["columns"] if each["name"] == "people")
     half = (column["high"][0] - column["low"][0]) / 2
     planned = {row.number: row.half for row in ran.plan.precision if row.given == "whatever it is"}
     assert half == pytest.approx(planned["people"], rel=1e-9)
-    for key, real in truth(world, "device").items():
-        assert abs(people[key] - real) < 3 * half  # 6 sigma: once in 10^9
+    real = truth(world, "device")
+    assert all(abs(people[key] - real[key]) < 3 * half for key in people)  # 6 sigma: once in 10^9
     homes = world.open(world.run("aggregate", "advertiser", **HOMES).release).document
     assert homes["tables"][0]["keys"] == []  # two people each
     assert "10.0." not in json.dumps(homes, default=str)
@@ -161,7 +163,8 @@ def test_a_campaign_by_text_gives_rates_of_what_shows(world: CampaignWorld) -> N
     ran = world.run("campaign", "advertiser", **CAMPAIGN)
     document = world.open(ran.release).document
     numbers = shown(dict(document))
-    assert numbers.keys() == truth(world, "device").keys()
+    assert numbers  # the least frequent may stay hidden
+    assert numbers.keys() <= truth(world, "device").keys()
     assert all(0 <= each["ctr"] <= 1 for each in numbers.values())
     assert {"impressions", "clicks", "spend", "conversions", "ctr", "cpm"} <= set(next(iter(numbers.values())))
 

@@ -161,9 +161,12 @@ def test_seeding_the_generators_of_python_and_numpy_changes_nothing() -> None:
     assert secrets.token_bytes(32) != secrets.token_bytes(32)
 
 
-def test_only_the_ledger_imports_raw_noise() -> None:
+def test_only_the_ledger_and_audits_on_invented_people_import_raw_noise() -> None:
     graph = grimp.build_graph("passbox", cache_dir=None)
-    assert graph.find_modules_that_directly_import("passbox.dp.mechanisms") == {"passbox.dp.ledger"}
+    drawing = graph.find_modules_that_directly_import("passbox.dp.mechanisms")
+    assert drawing == {"passbox.dp.ledger", "passbox.dp.rehearsal"}
+    assert graph.find_modules_that_directly_import("passbox.dp.rehearsal") == {"passbox.cleanroom.canary"}
+    assert graph.find_modules_that_directly_import("passbox.cleanroom.canary") == {"passbox.cli.audit"}
 
 
 def test_prices_are_recomputed_without_opendp() -> None:

@@ -219,7 +219,7 @@ def test_without_noise_quality_is_what_can_be_counted(case: Case) -> None:
 
 
 def test_intervals_of_quality_hold_the_truth_in_about_95_of_100(case: Case) -> None:
-    """1,000 evaluations of drawn people. Were coverage 95 %, fewer than 92.8 or more than 97.2 % come up once in 500
+    """300 evaluations of drawn people. Were coverage 95 %, fewer than 91.1 or more than 98.9 % come up once in 500
     runs a figure; the AUC's ranks are cut finely enough here that ties do not matter."""
     rng, cells, sigma = np.random.default_rng(3), answers.CELLS, 6.0
     odds = rng.dirichlet(np.full(cells - 2 * answers.RANKS, 0.8))
@@ -227,7 +227,7 @@ def test_intervals_of_quality_hold_the_truth_in_about_95_of_100(case: Case) -> N
     every = np.concatenate([(ranks / ranks.sum()).ravel(), odds])
     exact = quality(every * 1e7, 0.0, 0.8, answers.STRATA)
     held = dict.fromkeys(("accuracy", "right", "auc"), 0)
-    for _ in range(1_000):
+    for _ in range(300):
         counts = np.concatenate([rng.multinomial(1500, part) for part in np.split(every, [2 * answers.RANKS])])
         found = quality(counts + rng.normal(0, sigma, cells), sigma, 0.8, answers.STRATA)
         pairs = {
@@ -237,7 +237,7 @@ def test_intervals_of_quality_hold_the_truth_in_about_95_of_100(case: Case) -> N
         }
         for name, (interval, truth) in pairs.items():
             held[name] += interval.low <= truth.estimate <= interval.high
-    assert all(0.928 * 1_000 <= hits <= 0.972 * 1_000 for hits in held.values()), held
+    assert all(0.911 * 300 <= hits <= 0.989 * 300 for hits in held.values()), held
 
 
 def test_strata_are_quarters_of_the_known_columns() -> None:

@@ -36,7 +36,7 @@ TRAPS = (
         (
             "dp/test_mechanisms.py::test_whatever_the_input_the_output_is_integers_near_it",
             "dp/test_mechanisms.py::test_floats_never_reach_the_noise",
-            "dp/test_mechanisms.py::test_only_the_ledger_imports_raw_noise",
+            "dp/test_mechanisms.py::test_only_the_ledger_and_audits_on_invented_people_import_raw_noise",
             f"{ATTACKS}::test_neighbours_reach_the_same_numbers_though_exact_ones_are_multiples",
         ),
     ),

@@ -434,7 +434,7 @@ PLANTS: dict[str, Planted] = {
         (test(LEDGER + "test_each_rule_of_a_covered_release_is_needed"),),
     ),
     "plan and statistic not compared": Planted(
-        nothing_checked("dp.ledger", "_refuse_mismatch"),
+        nothing_checked("dp.ledger", "refuse_mismatch"),
         (test(LEDGER + "test_a_statistic_that_is_not_the_planned_one_is_not_released"),),
     ),
     "release file written in place": Planted(release_written_in_place, (write_calls,)),
