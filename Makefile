@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test torture audit lint check clean help fuzz
+.PHONY: demo test long torture audit lint check clean help fuzz
 
 help:            ## what can be typed
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -14,6 +14,9 @@ demo: $(VENV)/.installed   ## install into .venv and run the whole job once
 
 test: $(VENV)/.installed-test lint   ## lint, types, import contracts and tests
 	$(BIN)/pytest -n auto
+
+long: $(VENV)/.installed-test   ## the tests that take longest, which `make test` leaves out (some minutes)
+	$(BIN)/pytest -n auto -m long
 
 torture: $(VENV)/.installed-test   ## kills, power cuts, failing disks and planted faults at full length (an hour)
 	$(BIN)/python tests/torture/kills.py --kills 10000

@@ -56,6 +56,7 @@ def test_a_lookalike_loses_about_what_is_charged_and_no_more(agreed) -> None:
     assert found.left_out
 
 
+@pytest.mark.long
 def test_a_model_loses_about_what_is_charged_and_no_more(agreed) -> None:
     found = audited(agreed, "model", 120)
     assert found.holds
@@ -144,6 +145,7 @@ def test_planted_leak_seeds_added_to_the_audience(agreed, monkeypatch: pytest.Mo
     assert failing(audited(agreed, "lookalike", 100)) == {"audience"}
 
 
+@pytest.mark.long
 def test_planted_leak_a_person_counted_twice_in_a_models_scores(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = model.histograms
 

@@ -313,6 +313,7 @@ def test_what_a_model_is_refused_for(world: World, changes: dict[str, Any], clau
     assert caught.value.clause in (clause, "dataset.buyers.columns")
 
 
+@pytest.mark.long
 def test_intervals_hold_the_truth_in_about_95_of_100() -> None:
     """1,000 evaluations. Were coverage 95 %, fewer than 92.8 or more than 97.2 % come up once in 500 runs a figure."""
     rng = np.random.default_rng(3)

@@ -76,6 +76,7 @@ def test_the_officer_never_had_the_room(played: tuple[Path, dict[str, str]]) -> 
     assert not names & {"ledger.sqlite", "storage", "visitors.ids", "visitors.bundle", "part-000.parquet"}
 
 
+@pytest.mark.long
 def test_typing_the_session_again_changes_nothing(played: tuple[Path, dict[str, str]], root: Path) -> None:
     folder, _ = played
     before = {path: path.read_bytes() for path in (folder / "operator" / "spring" / "releases").iterdir()}

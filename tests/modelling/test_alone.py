@@ -157,7 +157,13 @@ def test_an_answer_is_the_persons_own_to_the_last_bit(asked) -> None:
     "fault",
     [
         tail,
-        pytest.param(product, marks=pytest.mark.skipif(not uneven_blas(), reason="this BLAS treats all rows alike")),
+        pytest.param(
+            product,
+            marks=[
+                pytest.mark.long,
+                pytest.mark.skipif(not uneven_blas(), reason="this BLAS treats all rows alike"),
+            ],
+        ),
     ],
 )
 def test_planted_fault_a_spread_that_depends_on_the_place_of_a_row(asked, fault, monkeypatch) -> None:

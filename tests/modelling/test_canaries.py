@@ -60,6 +60,7 @@ def test_two_worlds_find_nine_tenths_of_what_a_membership_release_spends(people)
     assert found.lower >= 0.9 * MU
 
 
+@pytest.mark.long
 def test_two_worlds_find_nine_tenths_of_what_a_person_fit_spends() -> None:
     """A positive among 1,000 people of whom few are, with values that nobody else has."""
     rng = np.random.default_rng(3)
