@@ -65,6 +65,7 @@ def test_the_audience_is_the_publishers_own_ids(played: tuple[dict[str, Any], Pa
     assert chosen == sorted(chosen)
 
 
+@pytest.mark.long
 def test_every_printed_command_works_again(tmp_path: Path) -> None:
     done = typed("demo", "--people", "3000", "--seeds", "300", "--out", "all", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
