@@ -171,7 +171,7 @@ def test_a_file_without_a_header_proposes_nothing_of_its_first_person(tmp_path: 
     assert "anna" not in str(caught.value.rule)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     values=st.lists(
         st.floats() | st.integers(-(10**20), 10**20).map(float) | st.floats(-1e3, 1e3), min_size=20, max_size=60
