@@ -99,7 +99,7 @@ def _without_neighbours(vocabulary: Vocabulary, size: int) -> Lexicon:
 def _kept_cells(path: Path, size: int) -> NDArray[np.int32] | None:
     """Cells say where a search looks, and nothing that is promised: any of the right number will do."""
     try:
-        lies = np.load(path)
+        lies = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
     return lies if lies.shape == (size,) and lies.dtype == np.int32 else None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +35,8 @@ from passbox.modelling.trees import Boosted
 from passbox.policies.check import Refused
 from passbox.policies.document import InvalidContract
 from passbox.policies.jobs import lookalike as asked
+
+from .spying import Drawn, spying
 
 if TYPE_CHECKING:
     from conftest import World
@@ -189,30 +190,6 @@ def test_with_the_noise_held_no_label_changes_who_wins_or_who_is_chosen(world: W
     assert given() == before
 
 
-@dataclass
-class Drawn:
-    exact: dict[str, list[tuple[Purchase, Statistic]]] = field(default_factory=dict)
-    noisy: dict[str, Noisy] = field(default_factory=dict)
-
-
-@contextlib.contextmanager
-def spying(monkeypatch: pytest.MonkeyPatch, drawn: Drawn) -> Iterator[None]:
-    """Exact statistics are kept, nothing is stored, and the first run's noise is held for the next."""
-    honest = Ledger.pay
-
-    def pay(ledger: Ledger, purchase: Purchase, statistic: Statistic) -> Noisy:
-        name = purchase.specification.statistic
-        drawn.exact.setdefault(name, []).append((purchase, statistic))
-        if name not in drawn.noisy:
-            drawn.noisy[name] = honest(ledger, purchase, statistic)
-        return drawn.noisy[name]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "pay", pay)
-        patch.setattr(Ledger, "paid", lambda *_: None)
-        yield
-
-
 def moved(world: World, row: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """How far one matched person who leaves the seed moves each statistic, over what its specification says."""
     labels, drawn = labels_of(world.room()), Drawn()
@@ -220,7 +197,7 @@ def moved(world: World, row: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, 
         changed = labels.copy()
         changed[row] &= not gone
         relabel(world.room(), changed)
-        with spying(monkeypatch, drawn), contextlib.suppress(LookupError):
+        with spying(monkeypatch, drawn, anew=True):
             room = world.room()
             allowed = job.plan(room, world.request("lookalike", learners=ALL)).allowed
             with room.ledger() as ledger:

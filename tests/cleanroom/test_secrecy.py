@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,10 +20,10 @@ from passbox.cleanroom.measure import lookalike
 from passbox.cleanroom.room import Room, open_room
 from passbox.cli.app import run as cli
 from passbox.dp.aggregate import Statistic, count
-from passbox.dp.entry import Purchase
 from passbox.dp.ledger import Ledger
-from passbox.dp.noisy import Noisy
 from passbox.matching.match import Match
+
+from .spying import Drawn, spying
 
 if TYPE_CHECKING:
     from conftest import Copier, World
@@ -175,29 +175,6 @@ def test_a_match_file_is_as_long_for_nobody_as_for_everybody(world: World) -> No
 
 
 # -- neighbours ------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Drawn:
-    """What went into `Ledger.pay`, exact, and what came out; later runs get the same noise again."""
-
-    exact: dict[str, list[tuple[Purchase, Statistic]]] = field(default_factory=dict)
-    noisy: dict[str, Noisy] = field(default_factory=dict)
-
-
-@contextlib.contextmanager
-def spying(monkeypatch: pytest.MonkeyPatch, drawn: Drawn) -> Iterator[None]:
-    """Pays as usual, and keeps the exact statistic; where one was drawn before, its noisy bytes are held fixed."""
-    honest = Ledger.pay
-
-    def pay(ledger: Ledger, purchase: Purchase, statistic: Statistic) -> Noisy:
-        name = purchase.specification.statistic
-        drawn.exact.setdefault(name, []).append((purchase, statistic))
-        return drawn.noisy.setdefault(name, honest(ledger, purchase, statistic))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "pay", pay)
-        yield
 
 
 def neighbours(world: World, copied: Copier, part: str, gone: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
