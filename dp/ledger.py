@@ -2,10 +2,7 @@
 
 `Ledger.pay` is the only way from a `Statistic` of submitted records to a `Noisy`. In one transaction (`dp.storage`) it
 charges, draws the noise, adds the Merkle leaf, signs the checkpoint and stores the noisy bytes, sealed under the room's
-key; then it commits, and only then returns. The same specification gives the same bytes for ever.
-
-    stored bytes    32-byte nonce || noisy integers, 8 bytes each, little-endian: as long as the cells are many
-    of keys         32-byte nonce || size of what follows, 8 bytes || a JSON list of the keys that show || integers
+key; then it commits, and only then returns. The same specification gives the same bytes for ever. What is stored is in `dp.body`.
 
 A job whose next question depends on the last noisy answer cannot put one statistic into one `pay`. It *opens*: all the
 noise it will ever add is paid for and drawn at once, on zeros, before a row is looked at, and kept sealed (`open`).
@@ -46,6 +43,7 @@ from numpy.typing import NDArray
 from . import mechanisms
 from .account import Account, BudgetExceeded, Cap
 from .aggregate import Statistic
+from .body import NONCE_SIZE, from_bytes, to_bytes
 from .budget import Rho
 from .canonical import Json, Leaf, canonical
 from .carry import Carried, Closed
@@ -54,8 +52,9 @@ from .entry import Charge, Context, Purchase, Released, commitment_to, hour
 from .head import Head, head_of, read_leaf, seen_by
 from .noisy import Noise, Noisy, Receipt
 from .note import NoteKey, sign_checkpoint
+from .promised import SpecificationMismatch, refuse_mismatch
 from .restore import add_readers, refill
-from .scale import SCALE_UNIT, price
+from .scale import SCALE_UNIT
 from .selection import Candidates, shown
 from .storage import LedgerDamaged, Storage
 from .tree import LARGEST_ENTRY, BadTree, leaf_hash, root_of
@@ -79,8 +78,6 @@ __all__ = [
 
 Clock = Callable[[], datetime]
 
-NONCE_SIZE = 32
-
 
 class Vault(Protocol):
     """Keeps noisy bytes unreadable at rest. `context` is bound to the sealed bytes."""
@@ -95,10 +92,6 @@ class NoiseLost(Exception):
 
 class JobUsed(Exception):
     """A signed job was paid for on other submissions: for these, its asker signs another."""
-
-
-class SpecificationMismatch(Exception):
-    """A statistic is not what its purchase says: the plan and the code disagree, so nothing is released."""
 
 
 class Ledger:
@@ -430,7 +423,7 @@ class Ledger:
         nonce = secrets.token_bytes(NONCE_SIZE)
         commitment = commitment_to(nonce, values, keys)
         seq = self._append(head, kind, _release(purchase, taken, covered, commitment))
-        body = self._vault.seal(nonce + _spelled(keys) + values.astype("<i8").tobytes(), purchase.key.encode())
+        body = self._vault.seal(to_bytes(nonce, keys, values), purchase.key.encode())
         return seq, Receipt(purchase.key, seq, nonce, commitment), body
 
     def _share(self, head: Head, purchase: Purchase, due: Sequence[Charge], taken: list[Json], new: set[str]) -> None:
@@ -498,8 +491,7 @@ class Ledger:
         if not sealed:
             raise NoiseLost
         body = self._vault.open(sealed, purchase.key.encode())
-        nonce, (keys, rest) = body[:NONCE_SIZE], _unspelled(body[NONCE_SIZE:], purchase.selection is not None)
-        values = np.frombuffer(rest, dtype="<i8").astype(np.int64)
+        nonce, keys, values = from_bytes(body, selected=purchase.selection is not None)
         commitment = commitment_to(nonce, values, keys)
         if first["commitment"] != commitment:
             raise LedgerDamaged("stored noise is not what the log commits to")
@@ -553,50 +545,6 @@ def _drawn(
         return noisy, keys
     noisy = draw(exact.values)
     return (purchase.veil.over(noisy) if purchase.veil else noisy), None
-
-
-def _spelled(keys: tuple[str, ...] | None) -> bytes:
-    """Keys as they are stored before the integers; nothing where they are listed."""
-    if keys is None:
-        return b""
-    text = canonical([*keys])
-    return len(text).to_bytes(8, "little") + text
-
-
-def _unspelled(body: bytes, selected: bool) -> tuple[tuple[str, ...] | None, bytes]:
-    """The keys, and what stands behind them."""
-    if not selected:
-        return None, body
-    end = 8 + int.from_bytes(body[:8], "little")
-    return tuple(json.loads(body[8:end])), body[end:]
-
-
-def refuse_mismatch(purchase: Purchase, exact: Statistic | Candidates) -> None:
-    """What a plan promised of a statistic holds, and its charges are whole. Errors: SpecificationMismatch."""
-    spec, cost = purchase.specification, price(purchase.specification.l2_squared, purchase.specification.scale)
-    statistic, cells = (exact, spec.cells) if isinstance(exact, Statistic) else (exact.statistic, exact.cells)
-    many = cells if isinstance(exact, Statistic) else cells * len(exact.keys)
-    holds = (
-        statistic.values.dtype == np.int64
-        and statistic.values.shape == (many,)
-        and cells == spec.cells
-        and statistic.bits == spec.bits
-        and statistic.l2_squared <= spec.l2_squared
-        and all(charge.rho >= cost for charge in purchase.charges)
-        and len({charge.account for charge in purchase.dues}) == len(purchase.dues)
-        and _is_selected(purchase)
-    )
-    if not holds:
-        raise SpecificationMismatch
-
-
-def _is_selected(purchase: Purchase) -> bool:
-    """Keys that nobody listed are paid for in δ by whoever pays for their noise; of listed ones there is no δ."""
-    selection, delta = purchase.selection, purchase.specification.selection
-    if selection is None:
-        return not delta and not purchase.selecting
-    paid = all(charge.rho >= delta for charge in purchase.selecting)
-    return selection.delta == delta and paid and len(purchase.selecting) == len(purchase.charges) > 0
 
 
 def _noisy(

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from .aggregate import Statistic
 from .entry import Purchase
-from .ledger import refuse_mismatch
 from .mechanisms import gaussian
 from .noisy import Noisy, Receipt
+from .promised import refuse_mismatch
 from .scale import SCALE_UNIT, price
 
 NO_RECEIPT = Receipt("", -1, b"", "")
