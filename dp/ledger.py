@@ -2,7 +2,8 @@
 
 `Ledger.pay` is the only way from a `Statistic` of submitted records to a `Noisy`. In one transaction (`dp.storage`) it
 charges, draws the noise, adds the Merkle leaf, signs the checkpoint and stores the noisy bytes, sealed under the room's
-key; then it commits, and only then returns. The same specification gives the same bytes for ever. What is stored is in `dp.body`.
+key; then it commits, and only then returns. The same specification gives the same bytes for ever. What is stored says
+`dp.body`.
 
 A job whose next question depends on the last noisy answer cannot put one statistic into one `pay`. It *opens*: all the
 noise it will ever add is paid for and drawn at once, on zeros, before a row is looked at, and kept sealed (`open`).
