@@ -153,9 +153,10 @@ STATISTICS = {
 def _row(entry: dict[str, Any], caps: Mapping[str, int], asked: Mapping[str, str]) -> tuple[str, ...]:
     head = (str(entry["seq"]), entry["time"].replace("T", " ").removesuffix(":00Z") + "h")
     if entry["kind"] == "cap" and entry["account"].endswith("/selection"):
-        return (*head, f"cap δ {float(entry['delta']):g} for keys that nobody listed", "", "", entry["owner"])
+        what = f"cap of {entry['owner']}, δ {float(entry['delta']):g} for keys that nobody listed"
+        return (*head, what, "", "", "nothing")
     if entry["kind"] == "cap":
-        return (*head, f"cap ε {float(entry['epsilon']):g}", "", "", entry["owner"])
+        return (*head, f"cap of {entry['owner']}, ε {float(entry['epsilon']):g}", "", "", "nothing")
     if entry["kind"] == "closed":
         return (*head, "closed: goes on under another contract", "", "", "nothing")
     if entry["kind"] == "carry":

@@ -14,8 +14,8 @@ HEARD = (
     "and shrinkage{}; where one holds 0, the release cannot tell"
 )
 SILENT = (
-    "of columns that were not in the job, and of pairs of columns, the noisy sums say nothing: name such columns in "
-    "the job: the model leaves aside what does not tell"
+    "of columns that were not in the job, and of pairs of columns, the noisy sums say nothing; to learn of a column, "
+    "name it in the job: the model leaves aside what does not tell"
 )
 
 
