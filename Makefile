@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What a file sets up is set up once.
+BY_FILE := --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test long torture audit lint check clean help fuzz
 
@@ -13,10 +15,10 @@ demo: $(VENV)/.installed   ## install into .venv and run the whole job once
 	$(BIN)/passbox demo
 
 test: $(VENV)/.installed-test lint   ## lint, types, import contracts and tests
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto $(BY_FILE)
 
 long: $(VENV)/.installed-test   ## the tests that take longest, which `make test` leaves out (some minutes)
-	$(BIN)/pytest -n auto -m long
+	$(BIN)/pytest -n auto $(BY_FILE) -m long
 
 torture: $(VENV)/.installed-test   ## kills, power cuts, failing disks and planted faults at full length (an hour)
 	$(BIN)/python tests/torture/kills.py --kills 10000

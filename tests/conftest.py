@@ -17,12 +17,12 @@ settings.load_profile("passbox")
 """How fast a machine is, and what else it does, is no claim of a test."""
 
 ROOT = Path(__file__).resolve().parents[1]
-LONGEST = ("tests/torture/", "tests/test_package.py")
+LONGEST = ("tests/torture/", "tests/test_package.py", "tests/statistical/", "tests/cli/test_readme.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest tests come first, so that at the end no core waits for another."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+    items.sort(key=lambda item: [not item.nodeid.startswith(name) for name in LONGEST])
 
 
 @pytest.fixture

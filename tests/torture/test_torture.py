@@ -20,8 +20,6 @@ import script
 HERE = Path(__file__).parent
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="fork, /proc and strace are Linux's")
-on_the_stage = pytest.mark.xdist_group("stage")
-"""Setting the stage takes longer than most of what is played on it: once, by one worker."""
 traced = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
 
@@ -82,7 +80,6 @@ def stage() -> Iterator[Stage]:
             yield one, faults.steps_of(one, operator, home)
 
 
-@on_the_stage
 @traced
 def test_a_call_that_fails_leaves_everybody_able_to_go_on(stage: Stage) -> None:
     tally = faults.Tally()
@@ -95,7 +92,6 @@ def test_a_call_that_fails_leaves_everybody_able_to_go_on(stage: Stage) -> None:
 AT_HOME = {"keys new", "keys new, of a room", "prepare people", "contract sign", "contract sign, taking"}
 
 
-@on_the_stage
 @traced
 def test_what_a_party_makes_is_remembered_before_it_is_out_and_nothing_half_written_stays(stage: Stage) -> None:
     one, steps = stage
@@ -105,7 +101,6 @@ def test_what_a_party_makes_is_remembered_before_it_is_out_and_nothing_half_writ
     assert tally.struck == tally.tried > 30
 
 
-@on_the_stage
 @traced
 def test_a_new_room_is_synced_under_its_name(stage: Stage) -> None:
     """A power cut must not turn it back into a temporary, which the next `room new` sweeps with all that it spent."""
@@ -113,7 +108,6 @@ def test_a_new_room_is_synced_under_its_name(stage: Stage) -> None:
     assert any((point.call, point.path) == ("fsync", ".") for point in faults.points_of(one, steps[0]))
 
 
-@on_the_stage
 def test_commands_under_bad_conditions_work_or_refuse(stage: Stage) -> None:
     one, steps = stage
     short = [step for at, step in enumerate(steps) if at < 12 or at % 3 == 0]
