@@ -77,9 +77,11 @@ def cell(column: Mapping[str, Any], at: int) -> str:
 
 
 def digits_of(ends: Sequence[float | None], value: float | None) -> int:
-    """So many digits that the interval's width shows two of its own."""
+    """So many digits that the interval's width shows two of its own; where only one end is known, that end."""
     known = [end for end in [*ends, value] if end is not None]
-    width = max(known) - min(known) if known else 1.0
+    width = max(known) - min(known) if len(known) > 1 else max(map(abs, known), default=0.0)
+    if width == 0:
+        return 0 if all(float(end).is_integer() for end in known) else 3
     digits = 0
     while digits < 6 and width < 10:
         width, digits = width * 10, digits + 1
