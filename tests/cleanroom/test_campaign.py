@@ -18,6 +18,7 @@ from passbox.cleanroom.asking import draft_job, refusal
 from passbox.cleanroom.opening import BadRelease, check_receipt
 from passbox.cleanroom.samples import campaign
 from passbox.cleanroom.target import ANY_SIZE, NoTarget, target
+from passbox.dp.intervals import at_once
 from passbox.policies.check import Refused
 from passbox.policies.contract import parse
 from passbox.policies.document import InvalidContract
@@ -149,6 +150,30 @@ def test_an_aggregate_counts_adds_averages_and_ranks(opened: dict[str, Any], tru
         assert holds(column(document, 0, "ads"), at, mine.height, 4)  # up to 20 of one person: some were cut
         assert holds(column(document, 0, "depth"), at, float(mine["depth"].mean()), 5)  # type: ignore[arg-type]
     assert document["tables"][1]["name"] == "in all"
+
+
+def test_the_largest_keys_have_intervals_that_hold_for_all_at_once(world: CampaignWorld) -> None:
+    """Whichever noise puts first; of other numbers than the one that ranks, each its own. As wide as was planned."""
+    fields = asked("aggregate", top={"by": "ads", "keys": 2})
+    ran = world.run("aggregate", "advertiser", **fields)
+    document = dict(world.open(ran.release).document)
+    ads, people, total = (column(document, at, name) for at, name in ((0, "ads"), (0, "people"), (1, "ads")))
+    assert [len(ads["estimate"]), document["tables"][0]["hidden"]] == [2, 1]  # type: ignore[index]
+    assert ads["estimate"] == sorted(ads["estimate"], reverse=True)
+    assert ads["covers"] == "noise; made to add up, of all 3 keys at once"
+    assert [people["covers"], total["covers"]] == ["noise", "noise; made to add up"]
+    (planned,) = (row.half for row in ran.plan.precision if row.number == "ads" and row.table == "by key")
+    assert planned == pytest.approx((ads["high"][0] - ads["low"][0]) / 2)
+    whole = job.plan(world.room(), world.request("aggregate", "advertiser", **asked("aggregate")))
+    alone = next(row.half for row in whole.precision if row.number == "ads" and row.table == "by key")
+    assert planned == pytest.approx(alone * at_once(3) / at_once(1))
+
+
+def test_no_two_quantiles_are_called_the_same(campaign_room: CampaignWorld) -> None:
+    seen = {"kind": "quantiles", "of": "depth", "shares": [0.07, 0.99, 0.995, 0.999]}
+    fields = asked("aggregate", measure={"seen": seen}, totals=False)
+    planned = job.plan(campaign_room.room(), campaign_room.request("aggregate", "advertiser", **fields))
+    assert [row.number for row in planned.precision] == ["seen 7%", "seen 99%", "seen 99.5%", "seen 99.9%"]
 
 
 def test_totals_are_the_sum_of_their_parts(opened: dict[str, Any]) -> None:
