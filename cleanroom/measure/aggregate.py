@@ -10,6 +10,7 @@ from ...policies.jobs.aggregate import (
     COUNTS_TABLE,
     PEOPLE_TABLE,
     AggregateJob,
+    Asked,
     CountAsked,
     MeanAsked,
     PeopleAsked,
@@ -66,9 +67,26 @@ class AggregateMeasure(TableMeasure):
                     said.append(
                         f"{name}: one person adds at most {each.at_most:g}, of up to {possible:g} by its bounds"
                     )
+            said += _weighed(name, each, rows)
         if asked.top is not None:
             said.append("which keys are the largest is seen through noise: one just below may be larger in truth")
         return said
+
+
+def _weighed(name: str, asked: Asked, rows: int) -> list[str]:
+    """What bounds on rows do to a mean and to quantiles."""
+    most, of = None, "in all"
+    if isinstance(asked, MeanAsked):
+        most, of = asked.rows_per_key, "of a key"
+    elif isinstance(asked, QuantilesAsked):
+        most = asked.at_most
+    if most is None or most >= rows:
+        return []
+    count = f"{most} row{'' if most == 1 else 's'} {of} count{'s' if most == 1 else ''}"
+    return [
+        f"{name}: of one person at most {count}, of up to {rows} that it may have: whoever has more weighs less in it "
+        "than by its rows"
+    ]
 
 
 def _asked(job: TableJob) -> AggregateJob:
