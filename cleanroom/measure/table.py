@@ -213,8 +213,9 @@ def bounds_said(job: TableJob, terms: Terms) -> list[str]:
     by, rows = job.dimensions(terms), job.counted_rows(terms)
     if beyond := job.uncounted(rows, by):
         keys = job.keys_per_person or 0
+        count = "1 key counts" if keys == 1 else f"{keys:,} keys count"
         said.append(
-            f"of one person at most {keys:,} keys count, of up to {keys + beyond:,} that its rows can reach: numbers "
-            "are too small by what was cut"
+            f"of one person at most {count}, of up to {keys + beyond:,} that its rows can reach: numbers are too small "
+            "by what was cut"
         )
     return said

@@ -567,7 +567,7 @@ def test_people_of_whom_some_keys_do_not_count_are_counted_too(
     assert missing[f"{number} missing at most"] == pytest.approx(most * missing["people cut"])
     if kind == "aggregate":
         assert {column["name"] for column in said[1]["columns"]} == {"people cut", "ads missing at most"}
-    assert any("at most 1 keys count, of up to 3" in note for note in document["notes"])  # type: ignore[attr-defined]
+    assert any("at most 1 key counts, of up to 3" in note for note in document["notes"])  # type: ignore[attr-defined]
 
 
 def test_what_bounds_do_to_means_and_quantiles_is_said(campaign_room: CampaignWorld) -> None:

@@ -167,3 +167,16 @@ def test_no_interval_of_a_model_or_a_completion_is_broken(width: int) -> None:
 def test_a_number_has_the_digits_that_its_ends_can_tell(numbers: tuple[float | None, ...], said: str) -> None:
     column = {name: [end] for name, end in zip(("estimate", "low", "high"), numbers, strict=True)}
     assert tables.cell(column, 0) == said
+
+
+def test_what_is_plotted_are_the_first_keys_of_the_number_that_ranks() -> None:
+    def numbers(name: str, covers: str) -> dict[str, object]:
+        return {"name": name, "covers": covers, **{end: [9.0] * 30 for end in ("estimate", "low", "high")}}
+
+    columns = [numbers("people", "noise"), numbers("ads", "noise, of all 30 keys at once")]
+    table = {"name": "by key", "by": ["page"], "keys": [[f"p{at}"] for at in range(30)], "columns": columns}
+    (plot,) = [
+        each for each in tables.parts({"tables": [table | {"hidden": 0}], "notes": []}) if isinstance(each, Bars)
+    ]
+    assert plot.title == "ads by page, the first 20"
+    assert [label for label, _, _ in plot.rows] == [f"p{at}" for at in range(20)]
