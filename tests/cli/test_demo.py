@@ -46,12 +46,12 @@ def test_the_demo_as_json_says_what_it_found(played: tuple[dict[str, Any], Path]
 
 
 def test_the_lookalike_found_something_and_its_interval_is_honest(played: tuple[dict[str, Any], Path]) -> None:
-    """False alarms: the exact AUC misses the 95 % interval, widened by half on each side, in less than 1 of 1,000
-    runs (the noise is less than the whole width); a model without signal would show an AUC of .5."""
+    """The exact AUC differs by noise alone, of which one standard deviation is .43 of the half width (the interval covers
+    sampling too): 2.5 half widths are 5.8 of them, fewer than 1 run of 10^7. A model without signal would show .5."""
     found, _ = played
     auc = found["lookalike"]["auc"]
     half = (auc["high"] - auc["low"]) / 2
-    assert abs(found["lookalike"]["exact_auc"] - auc["estimate"]) < 1.5 * half
+    assert abs(found["lookalike"]["exact_auc"] - auc["estimate"]) < 2.5 * half
     assert found["lookalike"]["truth_auc"] > 0.7
 
 
