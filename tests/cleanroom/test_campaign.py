@@ -63,8 +63,9 @@ def column(document: dict[str, Any], table: int, name: str) -> dict[str, Any]:
 
 
 def holds(found: dict[str, Any], at: int, value: float, times: float = 3.0) -> bool:
-    """Within so many times the half width: 5.9 standard deviations, less than one false alarm in 10^6 for all 60 numbers
-    here. Not for what is cut where it cannot lie: such an interval is narrower than its noise."""
+    """Within so many times the half width: 5.9 standard deviations, one false alarm in 10^6 runs for all 60 numbers here.
+
+    Not for what is cut where it cannot lie: such an interval is narrower than its noise."""
     middle, half = found["estimate"][at], (found["high"][at] - found["low"][at]) / 2
     return abs(middle - value) <= times * half
 

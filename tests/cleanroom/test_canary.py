@@ -32,8 +32,8 @@ def agreed(signed: World) -> tuple[Contract, bytes]:
 
 @pytest.fixture(autouse=True)
 def surer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A finding that is no leak is called one once in 10^7, where the product allows one in 10,000. Fewer people than it
-    invents: bounds are looser, and sooner here."""
+    """What is no leak is called one once in 10^7, where the product allows one in 10,000. Fewer people than it invents:
+    bounds are looser, and sooner here."""
     monkeypatch.setattr(canaries, "SURE", 1 - 1e-7)
     monkeypatch.setattr(canary, "PERSON_BACKGROUND", 6_000)
 

@@ -128,8 +128,8 @@ def test_quantiles_of_binned_values(running: bool, width: float) -> None:
 
 
 def test_quantiles_of_so_few_that_noise_crosses_them_often_are_covered_more() -> None:
-    """What noise makes of several pieces becomes one: that never covers less. 2,000 releases hold .97 of it, and .927 is
-    11 deviations below."""
+    """What noise makes of several pieces becomes one: that never covers less. 2,000 releases hold it in .97, and .927
+    is 11 deviations below."""
     ages = Bins("age", tuple(np.arange(18.0, 90.1, 2.0)))
     many = Many(GroupBy("t", (ages,), 1, (People(),), running=True), people([80], [0]), 2_000)
     for share in (0.1, 0.5):
@@ -137,8 +137,8 @@ def test_quantiles_of_so_few_that_noise_crosses_them_often_are_covered_more() ->
 
 
 def test_the_largest_keys_hold_all_at_once() -> None:
-    """Of 40 keys alike the noisiest look largest, and plain intervals fail them. 2,000 releases: .974 hold all five, and
-    .80 of plain ones hold; the bounds are 11 deviations from these."""
+    """Of 40 keys alike the noisiest look largest, and plain intervals fail them. 2,000 releases: .974 hold all five,
+    .80 of plain intervals hold; the bounds are 11 deviations from these."""
     many = Many(GroupBy("t", (regions(40),), 1, (People(),)), people([100] * 40, [0] * 40), 2_000)
     first = many.table
     tables = [replace(first, cells={"people": cells}) for cells in first.cells["people"].reshape(-1, 40)]

@@ -14,8 +14,9 @@ SCORES = [Score(2.0, 3.0), Score(2.0, 3.0, crowd=8), Score(0.4, 9.0), Score(9.0,
 
 
 def agrees(rows: Rows, weights: list[int], row: int, count: int = 40_000) -> float:
-    """The p-value of draws against whole weights, rare outputs put together: 40 are expected of each, or more, since with
-    fewer a chi-square falls below 10^-6 too often (where .6 were expected, about once in 20,000)."""
+    """The p-value of draws against whole weights, rare outputs put together.
+
+    Of each 40 are expected, or more: with fewer a chi-square falls below 10^-6 too often, with .6 once in 20,000."""
     chances = np.array(weights, dtype=np.float64) / sum(weights)
     drawn = np.bincount(draw(rows, np.full(count, row)), minlength=len(chances))
     order = np.argsort(chances)
