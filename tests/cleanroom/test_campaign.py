@@ -63,7 +63,7 @@ def column(document: dict[str, Any], table: int, name: str) -> dict[str, Any]:
 
 
 def holds(found: dict[str, Any], at: int, value: float, times: float = 3.0) -> bool:
-    """Within so many times the half width: 5.9 standard deviations, one false alarm in 10^6 runs for all 60 numbers here.
+    """Within so many times the half width: 5.9 standard deviations, a false alarm in 10^6 runs for all 60 numbers.
 
     Not for what is cut where it cannot lie: such an interval is narrower than its noise."""
     middle, half = found["estimate"][at], (found["high"][at] - found["low"][at]) / 2
