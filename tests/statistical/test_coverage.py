@@ -157,7 +157,7 @@ def test_sums_of_money_and_what_is_derived_from_a_running_table() -> None:
 
 
 def test_noise_that_is_told_a_tenth_too_small_is_caught() -> None:
-    """Planted: .922 are held, and the bound is 5.8 deviations above that."""
+    """Planted: .922 are held, and the bound is 5.7 deviations above that."""
     many = Many(GroupBy("t", (regions(1),), 1, (People(),)), people([900], [0]))
     told = replace(many.table, sigma={"people": 0.9 * many.table.sigma["people"]})
     assert not fits(held(many.truth.cells["people"], told.numbers("people")))
