@@ -33,8 +33,9 @@ torture: $(VENV)/.installed-test   ## kills, power cuts, failing disks and plant
 audit: $(VENV)/.installed-test   ## the noise at full length: 10^6 draws of two worlds, for each way that numbers leave
 	$(BIN)/python tests/statistical/audit.py
 
-fuzz: $(VENV)/.installed-test   ## a million mutated inputs for everything that reads a party's values (some minutes)
+fuzz: $(VENV)/.installed-test   ## a million mutated inputs for everything that reads a party's values; other examples than in make test (some minutes)
 	$(BIN)/python tests/fuzz/parsers.py --inputs 1000000
+	$(BIN)/pytest -n auto -m hypothesis --hypothesis-profile=anew
 
 lint: $(VENV)/.installed-test   ## everything but the tests
 	$(BIN)/ruff check .

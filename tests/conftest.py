@@ -10,11 +10,15 @@ from hypothesis import HealthCheck, settings
 
 from passbox.cli.app import run
 
-settings.register_profile(
-    "passbox", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
-settings.load_profile("passbox")
+UNHURRIED = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+}
 """How fast a machine is, and what else it does, is no claim of a test."""
+settings.register_profile("passbox", derandomize=True, **UNHURRIED)
+settings.register_profile("anew", **UNHURRIED)
+settings.load_profile("passbox")
+"""The same examples in every run: a change that breaks nothing turns no run red. `make fuzz` looks for new ones."""
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = ("tests/torture/", "tests/test_package.py", "tests/statistical/", "tests/cli/test_readme.py")

@@ -12,7 +12,7 @@ from passbox.cleanroom import canary
 from passbox.cleanroom.canary import Audit, audit, job_to_audit
 from passbox.cleanroom.measure import lookalike, model
 from passbox.dp import mechanisms
-from passbox.modelling import tables
+from passbox.modelling import canaries, tables
 from passbox.policies.contract import Contract, parse
 
 if TYPE_CHECKING:
@@ -31,8 +31,10 @@ def agreed(signed: World) -> tuple[Contract, bytes]:
 
 
 @pytest.fixture(autouse=True)
-def few_people(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fewer than the product invents: bounds are looser, and sooner here."""
+def surer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no leak is called one once in 10^7, where the product allows one in 10,000. Fewer people than it invents:
+    bounds are looser, and sooner here."""
+    monkeypatch.setattr(canaries, "SURE", 1 - 1e-7)
     monkeypatch.setattr(canary, "PERSON_BACKGROUND", 6_000)
 
 
@@ -47,10 +49,11 @@ def failing(found: Audit) -> set[str]:
 
 
 def test_a_lookalike_loses_about_what_is_charged_and_no_more(agreed) -> None:
+    """1,800 guesses prove .9 of it on average, and less than .8 in one of 10^7 runs."""
     found = audited(agreed, "lookalike", 900)
     assert found.holds
     shown = {finding.test: finding.audited for finding in found.findings if finding.audited}
-    assert all(each.lower >= 0.85 * each.charged for each in shown.values())
+    assert all(each.lower >= 0.8 * each.charged for each in shown.values())
     assert all(each.charged == pytest.approx(found.mu, rel=1e-6) for each in shown.values())
     assert {finding.test for finding in found.findings} == {"fit", "scores", "audience"}
     assert found.left_out
@@ -58,9 +61,10 @@ def test_a_lookalike_loses_about_what_is_charged_and_no_more(agreed) -> None:
 
 @pytest.mark.long
 def test_a_model_loses_about_what_is_charged_and_no_more(agreed) -> None:
+    """240 guesses prove less than half of it in one of 10^7 runs."""
     found = audited(agreed, "model", 120)
     assert found.holds
-    assert all(each.audited and each.audited.lower >= 0.6 * each.audited.charged for each in found.findings)
+    assert all(each.audited and each.audited.lower >= 0.5 * each.audited.charged for each in found.findings)
 
 
 def test_one_run_speaks_where_there_are_coordinates_enough(agreed) -> None:
@@ -83,11 +87,14 @@ def test_one_run_speaks_where_there_are_coordinates_enough(agreed) -> None:
     assert not many.leaks
 
 
-def test_planted_leak_half_the_noise(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("kind", "runs", "part"), [("lookalike", 300, 2), ("model", 120, 4)])
+def test_planted_leak_a_part_of_the_noise(
+    agreed, monkeypatch: pytest.MonkeyPatch, kind: str, runs: int, part: int
+) -> None:
+    """Half of it in 300 runs, a quarter in 120: missed once in 10^6."""
     honest = mechanisms._drawn
-    monkeypatch.setattr(mechanisms, "_drawn", lambda v, l2, scale, rho: honest(v, l2, scale // 2, 5 * rho))
-    assert failing(audited(agreed, "lookalike")) == {"fit", "scores"}
-    assert "fit" in failing(audited(agreed, "model", 120))
+    monkeypatch.setattr(mechanisms, "_drawn", lambda v, l2, scale, rho: honest(v, l2, scale // part, 5 * part * rho))
+    assert failing(audited(agreed, kind, runs)) == {"fit", "scores"}
 
 
 def test_planted_leak_an_unclipped_row(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,4 +161,4 @@ def test_planted_leak_a_person_counted_twice_in_a_models_scores(agreed, monkeypa
         return replace(once, values=2 * once.values)
 
     monkeypatch.setattr(model, "histograms", twice)
-    assert "scores" in failing(audited(agreed, "model", 120))
+    assert "scores" in failing(audited(agreed, "model", 300))

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 PEOPLE, CUSTOMERS = 3_000, 2_000
+ALARM = 1e-6
 CUSTOMERS_TOML = """[dataset.customers]
 owner = "advertiser"
 protects = "{protects}"
@@ -167,7 +168,8 @@ def opened(world: World, ran: job.Ran) -> opening.Opened:
 
 
 def test_every_visitor_gets_an_answer_or_an_abstention_under_its_own_id(world: World) -> None:
-    found = opened(world, ask(world))
+    """Of 699 who are old 670 or more were answered in 12 runs."""
+    found = opened(world, ask(world, epsilon=8.0))
     assert found.audience is not None
     table = pl.from_arrow(found.audience)
     assert isinstance(table, pl.DataFrame)
@@ -376,14 +378,12 @@ def test_a_plan_is_the_same_word_by_word_whoever_is_known(world: World, monkeypa
 
 def test_draws_prove_what_one_person_moves_and_no_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A person's whole difference is drawn a thousand times in either world, with the noise that the job pays for, and
-    laid along itself: the best test there is. The 99 % lower bound on mu is above what this person is worth once in a
-    hundred runs; then it is drawn anew, so that a sound mechanism fails once in ten thousand. It lies .2 below, give or
-    take .06: .5 below would be five of these off. Half the noise fails, whoever it is.
+    laid along itself: the best test there is. The lower bound on mu is above what this person is worth once in 10^6
+    runs at most. It lies .4 below the .92 of a whole record, give or take .06: .75 below would come once in 10^9 runs.
+    Half the noise proves 1.4, eight deviations above, whoever it is.
     """
     proven, worth, paid = audited(world, monkeypatch, 1)
-    if proven > worth:
-        proven, worth, paid = audited(world, monkeypatch, 1)
-    assert worth - 0.5 < proven <= worth <= paid
+    assert worth - 0.75 < proven <= worth <= paid
 
 
 def test_planted_fault_half_the_noise_fails_the_audit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -405,7 +405,7 @@ def audited(world: World, monkeypatch: pytest.MonkeyPatch, weaker: int) -> tuple
     along = drawn.astype(float) @ (moved / np.linalg.norm(moved))
     far = float(np.linalg.norm(moved))
     missed, wrong = int((along[:times] + far <= far / 2).sum()), int((along[times:] > far / 2).sum())
-    worst = [float(beta.ppf(0.995, errors + 1, times - errors)) for errors in (missed, wrong)]
+    worst = [float(beta.ppf(1 - ALARM / 2, errors + 1, times - errors)) for errors in (missed, wrong)]
     paid = (2 * price(spec.l2_squared, spec.scale) / RHO_UNIT) ** 0.5
     return float(sum(norm.isf(worst))), far / (spec.scale / SCALE_UNIT), paid
 

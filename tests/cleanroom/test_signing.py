@@ -137,7 +137,7 @@ def agent(signed: Any, tmp_path: Path) -> Iterator[dict[str, str]]:
     environment = os.environ | {"SSH_AUTH_SOCK": str(socket)}
     for name in ("publisher", "officer"):
         add = ["ssh-add", "-q", signed.folder / f"{name}.keys" / "sign"]
-        for _ in range(100):
+        for _ in range(1000):
             if (
                 socket.exists()
                 and subprocess.run(add, env=environment, check=False, capture_output=True).returncode == 0

@@ -46,12 +46,12 @@ def test_the_demo_as_json_says_what_it_found(played: tuple[dict[str, Any], Path]
 
 
 def test_the_lookalike_found_something_and_its_interval_is_honest(played: tuple[dict[str, Any], Path]) -> None:
-    """False alarms: the exact AUC misses the 95 % interval, widened by half on each side, in less than 1 of 1,000
-    runs (the noise is less than the whole width); a model without signal would show an AUC of .5."""
+    """The exact AUC differs by noise alone, of which one standard deviation is .43 of the half width (the interval
+    covers sampling too): 2.5 half widths are 5.8 of them, fewer than 1 run of 10^7. Without a signal it would be .5."""
     found, _ = played
     auc = found["lookalike"]["auc"]
     half = (auc["high"] - auc["low"]) / 2
-    assert abs(found["lookalike"]["exact_auc"] - auc["estimate"]) < 1.5 * half
+    assert abs(found["lookalike"]["exact_auc"] - auc["estimate"]) < 2.5 * half
     assert found["lookalike"]["truth_auc"] > 0.7
 
 
@@ -116,13 +116,19 @@ def test_a_file_that_may_not_grow_ends_the_demo_in_one_line(blocks: int, tmp_pat
     assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["error", "hint"]
 
 
+def heeding_ctrl_c() -> None:
+    """What runs in the background of a shell ignores it, and so does all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_the_demo_in_one_line(tmp_path: Path) -> None:
     command = [str(Path(sys.executable).parent / "passbox"), "demo", "--people", "3000", "--seeds", "300", "--out", "x"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as running:
+    how: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": heeding_ctrl_c}
+    with subprocess.Popen(command, text=True, cwd=tmp_path, **how) as running:
         assert running.stdout is not None
         assert any("prepare" in line for line in running.stdout)
         running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=60)
+        _, err = running.communicate(timeout=300)
     assert running.returncode == 130
     assert err == (
         "stopped; `x` is half done: remove it and type the same again, or choose another folder with `--out`\n"

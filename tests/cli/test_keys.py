@@ -120,7 +120,7 @@ def with_agent(agreed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     try:
         for name in ("publisher", "officer"):
             key = agreed / f"{name}.keys" / "sign"
-            added = (subprocess.run(["ssh-add", "-q", key], check=False, capture_output=True) for _ in range(100))
+            added = (subprocess.run(["ssh-add", "-q", key], check=False, capture_output=True) for _ in range(1000))
             assert any(done.returncode == 0 or time.sleep(0.05) for done in added)
             key.unlink()
         yield agreed
@@ -175,7 +175,7 @@ def encrypted(agreed: Path) -> Path:
 
 def terminal(folder: Path) -> pexpect.spawn:
     arguments = ["-m", "passbox", "contract", "sign", "contract.toml", "--key", "officer.keys"]
-    return pexpect.spawn(sys.executable, arguments, cwd=str(folder), timeout=60, encoding="utf-8")
+    return pexpect.spawn(sys.executable, arguments, cwd=str(folder), timeout=300, encoding="utf-8")
 
 
 def test_an_encrypted_key_asks_on_the_terminal_and_shows_nothing(encrypted: Path) -> None:

@@ -60,7 +60,7 @@ def test_no_bit_of_a_copy_can_be_flipped_so_that_a_command_breaks(passbox: Typed
     """Shown as it is, or refused; never verified, and never a fault of passbox. Nothing rests on what is passed over:
     hashes that only help to find a fault, the copy's own contract, the verifier beside it."""
     rng = random.Random(5)
-    paths = [path for path in exported.rglob("*") if path.is_file() and path.parent != exported]
+    paths = sorted(path for path in exported.rglob("*") if path.is_file() and path.parent != exported)
     for path in [exported / "checkpoint", *paths] * 4:
         whole = path.read_bytes()
         at, bit = rng.randrange(len(whole)), 1 << rng.randrange(8)

@@ -67,7 +67,7 @@ def test_the_next_line_on_a_terminal_can_be_copied(tmp_path: Path) -> None:
         ["-m", "passbox", "keys", "new", "publisher"],
         cwd=str(tmp_path),
         dimensions=(24, 40),
-        timeout=60,
+        timeout=300,
         encoding="utf-8",
     )
     child.expect(pexpect.EOF)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -183,7 +184,8 @@ def test_a_line_goes_out_before_the_next_one_comes(folder: Path) -> None:
 
 def test_a_pipe_that_is_stopped_says_what_went_out_and_nothing_of_charges(folder: Path) -> None:
     command = [sys.executable, "-m", "passbox", *PIPE]
-    given = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    given: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    given["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored in the background of a shell
     with subprocess.Popen(command, cwd=folder, text=True, **given) as running:
         assert running.stdin is not None
         assert running.stdout is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,15 +30,16 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_is_no_document_is_refused_with_its_rule_and_at_once(case: str) -> None:
+def test_what_is_no_document_is_refused_with_its_rule(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nests by its dots never meets a parser that takes memory in the square of them."""
     data, rule = BAD[case]
-    started = time.monotonic()
+    if rule == "too deep" and b"." in data:
+        monkeypatch.setattr(tomllib, "loads", None)
     with pytest.raises(InvalidContract) as caught:
         read_toml(data, "contract")
     (problem,) = caught.value.problems
     assert rule in problem.rule
     assert problem.remedy
-    assert time.monotonic() - started < 5
 
 
 def test_the_place_of_a_mistake_is_its_line() -> None:

@@ -231,22 +231,23 @@ class Orders(ledger_tests.AnyOrder):  # type: ignore[misc]
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def torture(steps: int, *, shrink: bool = True, say: Callable[..., Any] = print) -> None:
-    """Errors: whatever does not hold."""
+def torture(steps: int, *, shrink: bool = True, fixed: bool = False, say: Callable[..., Any] = print) -> None:
+    """Errors: whatever does not hold. fixed: the same orders in every run."""
     Orders.steps = Orders.crashes = Orders.restores = 0
     with tempfile.TemporaryDirectory(prefix="passbox-orders-", dir=MEMORY) as place:
         Orders.place = Path(place)
         while Orders.steps < steps:
-            run_state_machine_as_test(Orders, settings=_settings(steps - Orders.steps, shrink))
+            run_state_machine_as_test(Orders, settings=_settings(steps - Orders.steps, shrink, fixed))
             say(f"{Orders.steps} steps, {Orders.crashes} crashes, {Orders.restores} restored copies", flush=True)
 
 
-def _settings(steps: int, shrink: bool) -> settings:
+def _settings(steps: int, shrink: bool, fixed: bool) -> settings:
     return settings(
         max_examples=max(5, min(200, steps // 50)),
         stateful_step_count=50,
         deadline=None,
         database=None,
+        derandomize=fixed,
         phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
         suppress_health_check=list(HealthCheck),
     )
