@@ -77,14 +77,13 @@ def _refuse_other_key(room: Room, people: Dataset, seed: Dataset) -> None:
 
 def _match(room: Room, one: Dataset, other: Dataset, progress: Progress) -> list[Matched]:
     """Both ways round rest on the same claims."""
-    ways = _ways(one, other)
+    ways, join = _ways(one, other), Join.of(room, one, other)
     missing = [way for way in ways if not room.match_path(*way).exists()]
     if missing:
-        join = Join.of(room, one, other)
         join.look_up(progress)
         for way, found in zip(missing, join.settle(missing), strict=True):
             room.keep_match(*way, found.tier)
-        join.forget()
+    join.forget()  # also what a run left that was killed once both matches were kept
     return [
         Matched(people.name, people.manifest.rows, seed.name, seed.manifest.rows, (people, seed) in missing)
         for people, seed in ways

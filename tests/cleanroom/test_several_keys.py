@@ -6,6 +6,7 @@ import csv
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -266,6 +267,18 @@ def test_a_match_that_was_killed_goes_on_where_it_was(
     assert steps == [(done, 8) for done in range(1, 9)]  # two keys, four partitions of the shorter list
     assert len(looked_up) == 2 * 3  # three of eight were left; two partitions of the longer list lie within each
     assert tiers(world).tolist() == tiers(whole).tolist()
+    assert not list(world.place.glob("matches/*.[0-9].[0-9]*"))
+
+
+def test_what_a_match_left_that_was_killed_once_it_was_kept_goes_with_the_next(
+    empty_room: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = taken_in(agree_on(empty_room, "any"))
+    with monkeypatch.context() as patched:
+        patched.setattr(joining.Join, "forget", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        killed(lambda progress: matched.match(world.room(), progress), after=sys.maxsize)
+    assert list(world.place.glob("matches/*.[0-9].[0-9]*"))
+    assert [each.new for each in matched.match(world.room())] == [False, False]
     assert not list(world.place.glob("matches/*.[0-9].[0-9]*"))
 
 
