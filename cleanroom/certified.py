@@ -11,6 +11,7 @@ from ..dp.text import statement as statements
 from ..dp.text.certificate import Certificate, CertificateUnreadable
 from ..dp.text.mechanism import Wanted, certify, mechanism
 from ..dp.text.neighbours import Progress
+from ..dp.text.sorter import Sorter
 from ..dp.text.statement import PrivateColumn, Statement
 from ..dp.text.table import Table, of_values, without_neighbours
 from ..dp.text.vocabulary import Vocabulary
@@ -91,17 +92,27 @@ def lexicon_for(
 
 
 def values_for(
-    declared: Declared, vectors: Path | None, wanted: Wanted | None, certificate: Path | None, progress: Progress
+    declared: Declared,
+    vectors: Path | None,
+    wanted: Wanted | None,
+    certificate: Path | None,
+    progress: Progress,
+    sort: int | None = None,
 ) -> Values:
-    """How a declared column is privatised. Errors: as `certify`, `mechanism` and `read_certificate`."""
+    """How a declared column is privatised. sort: where it holds texts, how many common words say nothing of them.
+
+    Errors: as `certify`, `mechanism`, `Sorter` and `read_certificate`.
+    """
     words, draws = declared
-    vocabulary, table = of_values(words, vocabulary_of(vectors))
+    whole = vocabulary_of(vectors)
+    vocabulary, table = of_values(words, whole)
+    sorter = None if sort is None else Sorter(whole, vocabulary, sort)
     if wanted is not None:
         wanted = Wanted(wanted.mechanism, wanted.epsilon, wanted.reach, crowd=1)  # few values are a crowd by themselves
         made = certify(vocabulary, table, wanted, progress)
     else:
         made = read_certificate(Path(str(certificate)))
-    return Values(made, words, mechanism(made, vocabulary, table), middle_of(table, vocabulary), draws)
+    return Values(made, words, mechanism(made, vocabulary, table), middle_of(table, vocabulary), draws, sorter)
 
 
 def privatised(source: Path, rule: DatasetRule) -> tuple[PrivateColumn, ...]:

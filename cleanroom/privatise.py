@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from ..dp.text.certificate import Certificate
 from ..dp.text.mechanism import Mechanism
+from ..dp.text.sorter import Sorter
 from ..dp.text.statement import PrivateColumn, Statement
 from ..dp.text.table import StandsFor, Table
 from ..dp.text.tokens import Tokeniser, joined
@@ -87,7 +88,7 @@ class Values:
 
     Fewer, and missing ones, are filled up with the value in the middle, which is drawn anew like any other. So sets of
     different sizes are any two sets: their number is hidden within ε between any two people, and no better. A set is
-    what is drawn, each value once, in declared order.
+    what is drawn, each value once, in declared order. sorter: which value a text stands for, where values are texts.
     """
 
     certificate: Certificate
@@ -95,6 +96,7 @@ class Values:
     mechanism: Mechanism
     middle: int
     draws: int
+    sorter: Sorter | None = None
     counts: Counts = field(default_factory=Counts)
 
     def draw(self, values: pl.Series) -> pl.Series:
@@ -103,6 +105,8 @@ class Values:
         at = np.full((rows, self.draws), self.middle, dtype=np.int64)
         each = pl.DataFrame({"row": np.arange(rows), "value": values.str.split("|")}).explode("value")
         each = each.with_columns(pl.col("value").str.strip_chars()).filter(pl.col("value").fill_null("") != "")
+        if self.sorter is not None:
+            each = each.with_columns(self.sorter(each["value"])).drop_nulls()
         ranks = pl.DataFrame({"value": list(self.words), "rank": np.arange(len(self.words))})
         known = each.unique(maintain_order=True).join(ranks, on="value", how="left", maintain_order="left")
         if known["rank"].null_count():

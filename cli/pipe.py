@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ..cleanroom.privatise import Texts
 
 _AT_ONCE = 1 << 20
+_LONGEST = 1 << 24
+"""Characters of a line: a stream without line ends must not fill the memory."""
 
 
 class PipeStopped(Exception):
@@ -58,6 +60,8 @@ def arriving(stream: BinaryIO) -> Iterator[list[str]]:
     try:
         while data := stream.read1(_AT_ONCE):  # type: ignore[attr-defined]
             *whole, left = (left + decoder.decode(data)).split("\n")
+            if len(left) > _LONGEST:
+                raise BadSource(Path("-"), f"a line is longer than {_LONGEST:,} characters", "give a text a line")
             if whole:
                 yield [line.removesuffix("\r") for line in whole]
         left += decoder.decode(b"", final=True)

@@ -223,6 +223,9 @@ def privatise(
     leave_out: Annotated[
         int, typer.Option(help="drop so many of the vocabulary's most common words from free texts", min=0, max=10_000)
     ] = 0,
+    sort: Annotated[
+        bool, typer.Option("--sort", help="declared columns hold texts: each stands for the value it lies nearest to")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="the new file [default: FILE with .private before its ending]")
     ] = None,
@@ -264,14 +267,12 @@ def privatise(
     refuse_aimed(file, vectors)
     how: dict[str, Texts | Values] = {}
     free = [name for name in chosen if name not in declared]
-    if contract is not None and free:
-        known = ", ".join(declared) or "none"
-        raise NoRole(f"the contract declares no such category or set: {', '.join(free)}", f"it declares {known}")
+    _refuse_undeclared(free, declared, contract, dataset)
     if free:
         how |= dict.fromkeys(free, _texts(vectors, table, wanted, certificate, (length, leave_out)))
     for name in chosen:
         if name in declared:
-            how[name] = _values(declared[name], vectors, wanted, certificate)
+            how[name] = _values(declared[name], vectors, wanted, certificate, leave_out if sort else None)
     then = after(out, vectors, contract, dataset)
     written(file, out, how, then, as_json)
 
@@ -339,10 +340,34 @@ def _declared(contract: Path | None, dataset: str) -> Mapping[str, tuple[tuple[s
     return declared_values(agreed.dataset[dataset])
 
 
+def _refuse_undeclared(
+    free: Sequence[str], declared: Mapping[str, tuple[tuple[str, ...], int]], contract: Path | None, dataset: str
+) -> None:
+    """What a contract does not declare as values must be a column of text. Errors: NoRole."""
+    from .words import NoRole
+
+    if contract is None:
+        return
+    from ..cleanroom.private import free_texts
+    from ..policies.agreement import read_contract
+
+    texts = free_texts(read_contract(contract)[0].dataset[dataset])
+    if strange := [name for name in free if name not in texts]:
+        known = ", ".join([*declared, *texts]) or "none"
+        raise NoRole(
+            f"the contract declares no such category, set or text: {', '.join(strange)}", f"it declares {known}"
+        )
+
+
 def _values(
-    declared: tuple[tuple[str, ...], int], vectors: Path | None, wanted: Wanted | None, certificate: Path | None
+    declared: tuple[tuple[str, ...], int],
+    vectors: Path | None,
+    wanted: Wanted | None,
+    certificate: Path | None,
+    sort: int | None,
 ) -> Values:
+    """sort: how many common words say nothing, where values are texts."""
     from ..cleanroom.certified import values_for
 
     with measuring("measuring the declared values") as progress:
-        return values_for(declared, vectors, wanted, certificate, progress)
+        return values_for(declared, vectors, wanted, certificate, progress, sort)

@@ -69,6 +69,8 @@ class Certificate(_Strict):
             raise ValueError("rate, reach, crowd and any_two belong to exponential mechanisms")
         if not Decimal(self.epsilon) > 0 or Decimal(self.worst) > Decimal(self.epsilon):
             raise ValueError("worst must be at most epsilon, which is above 0")
+        if not exponential and Decimal(self.worst) != Decimal(self.epsilon):
+            raise ValueError("what is proven is epsilon itself")
         if exponential and not (Decimal(str(self.rate)) > 0 and Decimal(str(self.reach)) > 0):
             raise ValueError("rate and reach are above 0")
         return self

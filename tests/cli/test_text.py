@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from passbox.cli import pipe
 from passbox.cli import text as commands
 from passbox.dp.text import mechanism, table
 
@@ -165,6 +166,17 @@ def test_a_pipe_that_is_not_utf8_is_refused_by_rule(
     assert (code, out) == (3, "")
     assert "a line is not UTF-8" in err
     assert "caf" not in err
+    assert folder.is_dir()
+
+
+def test_a_stream_without_line_ends_is_refused_before_it_fills_the_memory(
+    passbox: Typed, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipe, "_LONGEST", 1_000)
+    _typed(monkeypatch, b"aaaqx " * 300)
+    code, out, err = passbox(*PIPE)
+    assert (code, out) == (3, "")
+    assert "a line is longer than 1,000 characters" in err
     assert folder.is_dir()
 
 
