@@ -2,7 +2,7 @@
 
 A text is taken for a hidden Markov chain. Its states are the words that were there, in their order; what is seen is the
 word that came out for each. The attacker knows the mechanism exactly, how often each word occurs, and how often each
-follows each (Witten and Bell's mixture with single words, so that no word is impossible). Forward and backward give, for
+follows each (Witten and Bell's mixture with single words: no word is impossible). Forward and backward give, for
 every place, the chance of each word given the whole text that came out; the likeliest one is named.
 """
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 from pydantic import ValidationError
@@ -133,7 +134,16 @@ def words_of(leaves: Sequence[bytes], manifests: Mapping[str, bytes]) -> list[Wo
 
 def spoken(dataset: str, columns: Sequence[PrivateColumn]) -> list[str]:
     """What privatised columns mean, for people: per word, per person. Never added to the (ε, δ) of a budget."""
-    return [_spoken(f"{dataset}.{each.column}", each) for each in columns]
+    said = [_spoken(f"{dataset}.{each.column}", each) for each in columns]
+    if len(columns) > 1 and (bound := together(columns)) is not None:
+        said.append(f"{dataset}: all {len(columns)} of them together, at most {rounded(bound)} between any two people")
+    return said
+
+
+def together(columns: Sequence[PrivateColumn]) -> Decimal | None:
+    """The largest log-ratio between any two people's values of all columns: bounds of one person's add up."""
+    bounds = [each.any_two_texts for each in columns]
+    return None if None in bounds else sum(filter(None, bounds), Decimal(0))
 
 
 def _spoken(name: str, column: PrivateColumn) -> str:

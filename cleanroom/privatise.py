@@ -199,12 +199,17 @@ def _drawn(block: pa.Table, columns: Mapping[str, Columnwise]) -> pa.Table:
 def text_of(name: str, column: pa.ChunkedArray) -> pl.Series:
     """Errors: ColumnUnreadable."""
     kind = column.type
-    if pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
-        series = pl.Series(name, column, dtype=pl.List(pl.String))
-        return series.list.join("|")
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
+    if pa.types.is_dictionary(kind):
+        kind, column = kind.value_type, column.cast(kind.value_type)
+    listed = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if not (pa.types.is_null(kind) or _is_text(kind.value_type if listed else kind)):
         raise ColumnUnreadable(name, "text")
-    return pl.Series(name, column.cast(pa.large_string()))
+    series = pl.Series(name, pl.from_arrow(column)).cast(pl.List(pl.String) if listed else pl.String)
+    return series.list.join("|") if listed else series
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return kind in (pa.string(), pa.large_string(), pa.string_view())
 
 
 @contextmanager

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..cleanroom.privatise import Texts, Values
     from ..dp.text.calibration import Calibrated
     from ..dp.text.certificate import Certificate, MechanismName
-    from ..dp.text.mechanism import Wanted
+    from ..dp.text.mechanism import Checked, Wanted
 
 app = typer.Typer(help="Privatise words at home: metric differential privacy, certified.", no_args_is_help=True)
 
@@ -71,7 +71,12 @@ def calibrate(
         with measuring(f"ε {each:g}") as progress:
             made = certify(lexicon.vocabulary, lexicon.table, _wanted(mechanism, each, reach, crowd), progress)
             found.append((made, tried(make(made, lexicon.vocabulary, lexicon.table), sampled)))
-    say(_calibrated(found, len(sampled), draws), as_json)
+    options = f"{'' if mechanism == 'exponential' else f' --mechanism {mechanism}'}{words_of.named(vectors)}"
+    then = f"`passbox text certify --epsilon E{options}` measures all pairs for one of them"
+    if draws:
+        declared = f"--contract {contract} --dataset {dataset} --epsilon E{words_of.named(vectors)}"
+        then = f"`passbox text privatise FILE --columns {column} {declared}`"
+    say(_calibrated(found, len(sampled), draws, then), as_json)
 
 
 def _declared_lexicon(
@@ -95,8 +100,8 @@ def _grid(mechanism: str, lexicon: Lexicon) -> list[float]:
     return [2.0, 5.0, 10.0, 15.0, 20.0] if mechanism == "euclidean" else [2.0, 3.0, 4.0, 6.0, 8.0]
 
 
-def _calibrated(found: Sequence[tuple[Certificate, Calibrated]], words: int, draws: int) -> Result:
-    """draws: values of each person, for a declared column."""
+def _calibrated(found: Sequence[tuple[Certificate, Calibrated]], words: int, draws: int, then: str) -> Result:
+    """draws: values of each person, for a declared column. then: what to type next."""
     from ..dp.text.calibration import in_words
     from ..dp.text.certificate import rounded
 
@@ -112,9 +117,7 @@ def _calibrated(found: Sequence[tuple[Certificate, Calibrated]], words: int, dra
         )
         for made, each in found
     ]
-    what, then = "word", "`passbox text certify --epsilon E` measures all pairs for one of them"
-    if draws:
-        what, then = "value", "`passbox text privatise FILE --columns C --contract T --dataset D --epsilon E`"
+    what = "value" if draws else "word"
     header = ("ε", "stays", "worst", "becomes", "worst", "any two people" if draws else "any two", "in words")
     title = f"{counted(words, what)}, {found[0][1].draws} draws of each"
     bars = [(f"ε {made.epsilon}", each.mean_stays, f"{each.mean_stays:.1%}") for made, each in found]
@@ -160,10 +163,10 @@ def certify(
     with measuring("all pairs of words") as progress:
         made = measured(lexicon.vocabulary, lexicon.table, wanted, progress)
     write_new(out, made.spelled(), same_is_fine=True)
-    say(_certified(made, out), as_json)
+    say(_certified(made, out, vectors), as_json)
 
 
-def _certified(made: Certificate, out: Path) -> Result:
+def _certified(made: Certificate, out: Path, vectors: Path | None) -> Result:
     from ..dp.text.certificate import rounded
 
     rows = [("words a word may become", f"{made.size:,}"), ("ε for one unit of distance", made.epsilon)]
@@ -178,7 +181,7 @@ def _certified(made: Certificate, out: Path) -> Result:
     return Result(
         data,
         [Table((made.mechanism, ""), rows, right=(1,))],
-        f"`passbox text privatise FILE --columns C --certificate {out}`",
+        f"`passbox text privatise FILE --columns C --certificate {out}{words_of.named(vectors)}`",
     )
 
 
@@ -197,11 +200,15 @@ def verify(
     declared = _declared(contract, dataset)
     rows: list[tuple[str, str, str, str]] = []
     data = []
+    known: dict[tuple[str, tuple[tuple[str, ...], int] | None], Checked] = {}
     for name, each in certificates_in(certificate):
-        with measuring("reading the vectors") as progress:
-            vocabulary, table = lexicon_for(each, vectors, declared.get(name), progress)
-        with measuring("all pairs of words") as progress:
-            checked = check(each, vocabulary, table, progress)
+        about = (each.digest, declared.get(name))
+        if about not in known:
+            with measuring("reading the vectors") as progress:
+                vocabulary, table = lexicon_for(each, vectors, declared.get(name), progress)
+            with measuring("all pairs of words") as progress:
+                known[about] = check(each, vocabulary, table, progress)
+        checked = known[about]
         worst = checked.worst
         pairs = f"{worst.pairs:,}" if worst else "by proof"
         rows.append((name or each.mechanism, each.epsilon, str(worst.epsilon) if worst else each.worst, pairs))
