@@ -149,7 +149,7 @@ def together(columns: Sequence[PrivateColumn]) -> Decimal | None:
 def _spoken(name: str, column: PrivateColumn) -> str:
     made, tokens = column.certificate, column.tokens
     what = "values" if made.values else "words"
-    drawn = "as many words as a person has" if tokens is None else f"{tokens} of {made.size} {what} a person"
+    drawn = "as many words as a person has" if tokens is None else f"{tokens} of {made.size:,} {what} a person"
     said = f"{name} came privatised: {drawn}, each with ε {made.epsilon} for one unit of {METRIC[made.mechanism]}"
     if made.any_two is not None:
         said += f", at most {rounded(made.any_two)} between any two {what}"

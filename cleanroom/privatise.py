@@ -110,7 +110,7 @@ class Values:
         ranks = pl.DataFrame({"value": list(self.words), "rank": np.arange(len(self.words))})
         known = each.unique(maintain_order=True).join(ranks, on="value", how="left", maintain_order="left")
         if known["rank"].null_count():
-            raise ColumnUnreadable(values.name, "values that the contract declares")
+            raise ColumnUnreadable(values.name, "values that the contract declares", _SORT)
         row, rank = known.sort("row", "rank").select("row", "rank").to_numpy().T
         place = np.arange(len(row)) - np.searchsorted(row, row)
         kept = place < self.draws
@@ -125,6 +125,9 @@ class Values:
 
     def stated(self, column: str) -> PrivateColumn:
         return PrivateColumn(column=column, tokens=self.draws, certificate=self.certificate)
+
+
+_SORT = "export it in the contract's own words, or let `--sort` take the declared value that each text lies nearest to"
 
 
 def middle_of(table: Table, vocabulary: Vocabulary) -> int:

@@ -24,8 +24,8 @@ def after(out: Path, vectors: Path | None, contract: Path | None, dataset: str) 
     if contract is not None:
         owner = read_contract(contract)[0].dataset[dataset].owner
         key = f"{owner}.keys" if own_keys() == NAMELESS else own_keys()
-        named = f"--contract {contract} --dataset {dataset} --key {key}"
-        return f"`passbox prepare {out} {named}`, which takes the statement beside it along"
+        options = f"--contract {contract} --dataset {dataset} --key {key}"
+        return f"`passbox prepare {out} {options}`, which takes the statement beside it along"
     return f"`passbox text verify {statement_path(out)}{named(vectors)}` measures what was promised"
 
 

@@ -187,7 +187,9 @@ def _certified(made: Certificate, out: Path, vectors: Path | None) -> Result:
 
 @app.command("verify")
 def verify(
-    certificate: Annotated[Path, typer.Argument(help="a certificate, or the statement beside a privatised file")],
+    certificate: Annotated[
+        Path, typer.Argument(help="a certificate, or what names some: a statement, a bundle, a ledger's manifest")
+    ],
     vectors: Vectors = None,
     contract: Annotated[Path | None, typer.Option(help="for declared values: contract.toml")] = None,
     dataset: Annotated[str, typer.Option(help="for declared values: the data set")] = "",
@@ -195,6 +197,7 @@ def verify(
 ) -> None:
     """Measure a certificate again, from the vectors alone, over all pairs of words: accept or refuse it."""
     from ..cleanroom.certified import certificates_in, lexicon_for
+    from ..dp.text.certificate import decimal
     from ..dp.text.mechanism import check
 
     declared = _declared(contract, dataset)
@@ -211,7 +214,8 @@ def verify(
         checked = known[about]
         worst = checked.worst
         pairs = f"{worst.pairs:,}" if worst else "by proof"
-        rows.append((name or each.mechanism, each.epsilon, str(worst.epsilon) if worst else each.worst, pairs))
+        measured = decimal(worst.epsilon) if worst else each.worst
+        rows.append((name or each.mechanism, each.epsilon, measured, pairs))
         figures = {"epsilon": worst.epsilon, "any_two": worst.any_two, "pairs": worst.pairs} if worst else None
         data.append({"column": name, "digest": each.digest, "measured": figures, "by_force": checked.by_force})
     header = ("certificate", "ε", "worst measured", "pairs")

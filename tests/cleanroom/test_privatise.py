@@ -15,7 +15,7 @@ import pytest
 
 from passbox.cleanroom import job
 from passbox.cleanroom.bundle import BadBundle, open_bundle
-from passbox.cleanroom.certified import BadCertificate, values_for
+from passbox.cleanroom.certified import BadCertificate, certificates_in, values_for
 from passbox.cleanroom.columns import ColumnUnreadable
 from passbox.cleanroom.files import FileInTheWay
 from passbox.cleanroom.frail import frail, mostly_itself
@@ -283,6 +283,18 @@ def opening_of(world: World, ran: job.Ran):  # type: ignore[no-untyped-def]
 
     identity = world.keys("publisher").seal_identity()
     return opening.open_release(ran.release.path, identity, world.folder / "private.ids")
+
+
+def test_whoever_has_a_bundle_or_a_ledger_has_the_certificates(
+    empty_room: World, home: Path, matched: World, tmp_path: Path
+) -> None:
+    bundle = prepared(empty_room, home)
+    stated = certificates_in(statement_path(home))
+    (tmp_path / "manifest.json").write_bytes(open_bundle(bundle).manifest_bytes)
+    assert [name for name, _ in stated] == ["topics"]
+    assert certificates_in(bundle) == certificates_in(tmp_path / "manifest.json") == stated
+    with pytest.raises(BadCertificate, match="none of its columns"):
+        certificates_in(matched.folder / "buyers.bundle")
 
 
 def test_a_statement_about_another_file_is_refused(empty_room: World, home: Path) -> None:
