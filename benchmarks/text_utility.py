@@ -108,7 +108,7 @@ def _guesses(counts: np.ndarray, rows) -> np.ndarray:
     return guess
 
 
-def recovered_in_order(drawn: np.ndarray, texts: Texts, rows, learnt: dict[str, Texts]) -> dict[str, float]:
+def recovered_in_order(drawn: np.ndarray, texts: Texts, rows, orders: dict[str, Texts]) -> dict[str, float]:
     """The same of who knows which words follow each other, in each of some texts."""
     told = chances(rows)
     counts = np.bincount(texts.words, minlength=rows.outputs)
@@ -116,7 +116,7 @@ def recovered_in_order(drawn: np.ndarray, texts: Texts, rows, learnt: dict[str, 
         name: float(
             (named(drawn, texts.row, chain(each.words, each.row, counts), told) == texts.words)[texts.real].mean()
         )
-        for name, each in learnt.items()
+        for name, each in orders.items()
     }
 
 
@@ -210,9 +210,9 @@ def main() -> None:
     lexicon, vectors, more = prepared(given.public, given)
     whole = read(given.texts, given.text, given.label, lexicon, 0)
     texts = read(given.texts, given.text, given.label, lexicon, given.leave_out)
-    learnt = {"recovered_order_known": texts}
+    orders = {"recovered_order_known": texts}
     if order := given.order or given.public:
-        learnt["recovered_order_public"] = read(order, given.text, given.label, lexicon, given.leave_out)
+        orders["recovered_order_public"] = read(order, given.text, given.label, lexicon, given.leave_out)
     alone, together = (best(accuracies(whole.words, whole, vectors, None, each)) for each in (None, more))
     print(f"{len(texts.words):,} tokens in {len(texts.label):,} texts; clean accuracy {interval(alone)}", flush=True)
     if more is not None:
@@ -229,7 +229,7 @@ def main() -> None:
             "any_two": float(made.any_two), "stays": float((drawn == texts.words)[texts.real].mean()),
         }  # fmt: skip
         line["recovered"], line["recovered_labelled"] = recovered(drawn, texts, rows)
-        line |= recovered_in_order(drawn, texts, rows, learnt)
+        line |= recovered_in_order(drawn, texts, rows, orders)
         for classifier, values in accuracies(drawn, texts, vectors, spread, None).items():
             line[f"lost_{classifier}"], line[f"half_{classifier}"] = interval(alone - np.array(values))
         if more is not None:

@@ -269,6 +269,8 @@ def privatise(
             note(f"warning: {told}", "yellow")
         pipe(texts, as_json)
         return
+    if sort and contract is None:
+        raise NoRole("`--sort` is about declared columns", "name the contract with `--contract`, and `--dataset`")
     declared = _declared(contract, dataset)
     chosen = listed(columns)
     if not chosen:
