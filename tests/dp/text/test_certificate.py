@@ -64,6 +64,15 @@ def test_other_bytes_are_refused(text: bytes) -> None:
             parse(text)
 
 
+def test_a_name_that_stands_twice_is_refused(made: Certificate) -> None:
+    """Whoever reads the first ε would believe another one than who reads the last."""
+    said = Statement(file="0" * 64, columns=(PrivateColumn(column="query", tokens=3, certificate=made),))
+    for parse, data in ((certificates.parse, made.spelled()), (statements.parse, said.spelled())):
+        parse(data)
+        with pytest.raises(CertificateUnreadable, match="twice"):
+            parse(data.replace(b'"epsilon": ', b'"epsilon": "0.1", "epsilon": ', 1))
+
+
 def test_a_statement_adds_up_a_persons_words(made: Certificate) -> None:
     column = PrivateColumn(column="query", tokens=3, certificate=made)
     assert float(str(column.any_two_texts)) == pytest.approx(3 * float(str(made.any_two)))
