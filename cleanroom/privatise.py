@@ -34,6 +34,7 @@ from .files import refuse_unwritable, replacing, write_new
 from .source import BadSource, header
 
 _BLOCK = 8 << 20
+_PIECE = 2 << 20
 Progress: TypeAlias = Callable[[int], None]
 """Called with how many rows were written since."""
 
@@ -161,7 +162,7 @@ def privatise(source: Path, out: Path, columns: Mapping[str, Columnwise], progre
     rows = 0
     with replacing(out) as temporary:
         with _writer(temporary, source) as write, blocks(source, names) as parts:
-            for block in parts:
+            for block in _pieces(parts):
                 write(_drawn(block, columns))
                 rows += block.num_rows
                 progress(block.num_rows)
@@ -189,6 +190,14 @@ def refuse_unready(source: Path, out: Path, columns: tuple[str, ...]) -> Sequenc
 def lines(texts: Sequence[str], how: Texts) -> list[str]:
     """Lines from a pipe, each a text of its own."""
     return how.draw(pl.Series(list(texts), dtype=pl.String)).to_list()
+
+
+def _pieces(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Rows of so many bytes at a time: what is drawn for them takes many times as much, however long texts are."""
+    for block in blocks:
+        step = max(1, block.num_rows * _PIECE // max(block.nbytes, 1))
+        for start in range(0, block.num_rows, step):
+            yield block.slice(start, step)
 
 
 def _drawn(block: pa.Table, columns: Mapping[str, Columnwise]) -> pa.Table:
