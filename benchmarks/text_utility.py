@@ -1,6 +1,7 @@
 """What privatised texts are still worth, against what an attacker recovers: every crowd at its own ε, side by side.
 
-    python benchmarks/text_utility.py TEXTS.csv|FOLDER --label COLUMN --text COLUMN [--public LABELLED.csv] [--json]
+    python benchmarks/text_utility.py TEXTS.csv|FOLDER --label COLUMN --text COLUMN [--public LABELLED.csv]
+        [--order OTHER.csv] [--json]
 
 A classifier is trained and tested on privatised texts, over random splits; its accuracy is held against the best of the
 same classifiers on the clean texts (a paired difference with a 95 % interval). What is believed to have been there
@@ -9,8 +10,10 @@ in what words tell of the labels of those texts (`passbox text aim`); then both 
 
 Attackers know the mechanism exactly and name for every output the word that most likely led to it (Bayes). The first
 knows how often each word occurs in these very texts; the second knows that for each label, and the label of every text,
-which is more than context tells. What share of words they get right is the attack rate (what stands for a number or an
-unknown word is nobody's to recover).
+which is more than context tells of a topic. The others know which words follow each other (`text_order.py`): the third
+in these very texts, the one it attacks among them, so that nobody knows more of order; the fourth in the public ones
+alone. What share of words they get right is the attack rate (what stands for a number or an unknown word is nobody's to
+recover).
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import polars as pl
 import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import ComplementNB
+from text_order import chain, chances, named
 
 from passbox.cleanroom.lexicon import Lexicon
 from passbox.dp.text.aim import aim
@@ -102,6 +106,18 @@ def _guesses(counts: np.ndarray, rows) -> np.ndarray:
             better = value > best[case]
             best[case, better], guess[case, better] = value[better], part[top[better]]
     return guess
+
+
+def recovered_in_order(drawn: np.ndarray, texts: Texts, rows, orders: dict[str, Texts]) -> dict[str, float]:
+    """The same of who knows which words follow each other, in each of some texts."""
+    told = chances(rows)
+    counts = np.bincount(texts.words, minlength=rows.outputs)
+    return {
+        name: float(
+            (named(drawn, texts.row, chain(each.words, each.row, counts), told) == texts.words)[texts.real].mean()
+        )
+        for name, each in orders.items()
+    }
 
 
 def split(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -185,6 +201,7 @@ def main() -> None:
     parser.add_argument("--text", default="text")
     parser.add_argument("--label", default="label")
     parser.add_argument("--public", type=Path)
+    parser.add_argument("--order", type=Path, help="other texts to learn from which words follow each other")
     parser.add_argument("--table", type=int, default=20_000)
     parser.add_argument("--leave-out", type=int, default=200, help="as `text privatise --leave-out`")
     parser.add_argument("--grid", default="")
@@ -193,6 +210,9 @@ def main() -> None:
     lexicon, vectors, more = prepared(given.public, given)
     whole = read(given.texts, given.text, given.label, lexicon, 0)
     texts = read(given.texts, given.text, given.label, lexicon, given.leave_out)
+    orders = {"recovered_order_known": texts}
+    if order := given.order or given.public:
+        orders["recovered_order_public"] = read(order, given.text, given.label, lexicon, given.leave_out)
     alone, together = (best(accuracies(whole.words, whole, vectors, None, each)) for each in (None, more))
     print(f"{len(texts.words):,} tokens in {len(texts.label):,} texts; clean accuracy {interval(alone)}", flush=True)
     if more is not None:
@@ -209,6 +229,7 @@ def main() -> None:
             "any_two": float(made.any_two), "stays": float((drawn == texts.words)[texts.real].mean()),
         }  # fmt: skip
         line["recovered"], line["recovered_labelled"] = recovered(drawn, texts, rows)
+        line |= recovered_in_order(drawn, texts, rows, orders)
         for classifier, values in accuracies(drawn, texts, vectors, spread, None).items():
             line[f"lost_{classifier}"], line[f"half_{classifier}"] = interval(alone - np.array(values))
         if more is not None:

@@ -241,7 +241,7 @@ def open_bundle(path: Path) -> Bundle:
             manifest, signature = archive.read(MEMBERS[0]), archive.read(MEMBERS[1])
     except zipfile.BadZipFile:
         raise BadBundle(path, "it is not a whole bundle", "ask its owner to send it again") from None
-    return Bundle(path, _manifest(path, manifest), manifest, signature.decode("ascii", "replace"))
+    return Bundle(path, manifest_in(path, manifest), manifest, signature.decode("ascii", "replace"))
 
 
 def _refuse_shape(path: Path, members: list[zipfile.ZipInfo]) -> None:
@@ -253,7 +253,8 @@ def _refuse_shape(path: Path, members: list[zipfile.ZipInfo]) -> None:
             raise BadBundle(path, f"{member.filename} is compressed or too large", "use `passbox prepare`")
 
 
-def _manifest(path: Path, data: bytes) -> Manifest:
+def manifest_in(path: Path, data: bytes) -> Manifest:
+    """A manifest from its bytes. path: where they lie. Errors: BadBundle."""
     try:
         raw = json.loads(data, object_pairs_hook=_refuse_doubled)
         return Manifest.model_validate(raw)

@@ -11,10 +11,12 @@ from ..dp.text import statement as statements
 from ..dp.text.certificate import Certificate, CertificateUnreadable
 from ..dp.text.mechanism import Wanted, certify, mechanism
 from ..dp.text.neighbours import Progress
+from ..dp.text.sorter import Sorter
 from ..dp.text.statement import PrivateColumn, Statement
 from ..dp.text.table import Table, of_values, without_neighbours
 from ..dp.text.vocabulary import Vocabulary
 from ..policies.contract import DatasetRule
+from .bundle import manifest_in, open_bundle
 from .files import FileInTheWay, refuse_unwritable
 from .lexicon import vocabulary_of
 from .private import Declared, faults
@@ -67,10 +69,28 @@ def read_statement(path: Path) -> Statement:
 
 
 def certificates_in(path: Path) -> Sequence[tuple[str, Certificate]]:
-    """The certificate in a file, or those of the columns that a statement names. Errors: BadCertificate, OSError."""
-    if b'"passbox privatised columns v1"' in path.read_bytes()[:1000]:
-        return [(each.column, each.certificate) for each in read_statement(path).columns]
+    """The certificate in a file, or those of the columns that a statement, a bundle or its manifest names.
+
+    Manifests lie in every copy of a ledger: so whoever has one measures what columns came privatised under.
+    Errors: BadCertificate, BadBundle, OSError.
+    """
+    with path.open("rb") as file:
+        begins = file.read(1000)
+    if begins.startswith(b"PK"):
+        return _of_columns(path, open_bundle(path).manifest.private)
+    if b'"passbox bundle v1"' in begins:
+        return _of_columns(path, manifest_in(path, path.read_bytes()).private)
+    if b'"passbox privatised columns v1"' in begins:
+        return _of_columns(path, read_statement(path).columns)
     return [("", read_certificate(path))]
+
+
+def _of_columns(path: Path, columns: Sequence[PrivateColumn]) -> Sequence[tuple[str, Certificate]]:
+    if not columns:
+        raise BadCertificate(
+            path, "none of its columns came privatised", "`passbox text privatise` comes before `prepare`"
+        )
+    return [(each.column, each.certificate) for each in columns]
 
 
 def lexicon_for(
@@ -91,17 +111,27 @@ def lexicon_for(
 
 
 def values_for(
-    declared: Declared, vectors: Path | None, wanted: Wanted | None, certificate: Path | None, progress: Progress
+    declared: Declared,
+    vectors: Path | None,
+    wanted: Wanted | None,
+    certificate: Path | None,
+    progress: Progress,
+    sort: int | None = None,
 ) -> Values:
-    """How a declared column is privatised. Errors: as `certify`, `mechanism` and `read_certificate`."""
+    """How a declared column is privatised. sort: where it holds texts, how many common words say nothing of them.
+
+    Errors: as `certify`, `mechanism`, `Sorter` and `read_certificate`.
+    """
     words, draws = declared
-    vocabulary, table = of_values(words, vocabulary_of(vectors))
+    whole = vocabulary_of(vectors)
+    vocabulary, table = of_values(words, whole)
+    sorter = None if sort is None else Sorter(whole, vocabulary, sort)
     if wanted is not None:
         wanted = Wanted(wanted.mechanism, wanted.epsilon, wanted.reach, crowd=1)  # few values are a crowd by themselves
         made = certify(vocabulary, table, wanted, progress)
     else:
         made = read_certificate(Path(str(certificate)))
-    return Values(made, words, mechanism(made, vocabulary, table), middle_of(table, vocabulary), draws)
+    return Values(made, words, mechanism(made, vocabulary, table), middle_of(table, vocabulary), draws, sorter)
 
 
 def privatised(source: Path, rule: DatasetRule) -> tuple[PrivateColumn, ...]:

@@ -12,13 +12,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
 from ..dp.text.certificate import rounded, table_digest
 from ..dp.text.statement import PrivateColumn
-from ..policies.contract import ChoiceColumn, DatasetRule, SetColumn
+from ..policies.contract import ChoiceColumn, DatasetRule, SetColumn, TextColumn
 from .bundle import Manifest
 
 _EUCLID = "Euclidean distance"
@@ -37,24 +38,35 @@ def declared_values(rule: DatasetRule) -> Mapping[str, Declared]:
     }
 
 
+def free_texts(rule: DatasetRule) -> Sequence[str]:
+    """Columns of a data set that hold any text."""
+    return [name for name, column in rule.columns.items() if isinstance(column, TextColumn)]
+
+
 def faults(columns: Sequence[PrivateColumn], rule: DatasetRule) -> Sequence[str]:
     """What a bundle's certificates get wrong about its contract, in words; nothing where they fit.
 
     Whether a certificate holds needs its vectors: `passbox text verify` measures that. Here: it speaks of columns of
-    this data set, the values it may give are the declared ones, and it says how many were drawn.
+    this data set, the values it may give are the declared ones, and it says how many were drawn; of a column of text,
+    that its words are a vocabulary's.
     """
-    declared = declared_values(rule)
-    wrong = []
-    for each in columns:
-        if each.column not in declared:
-            wrong.append(f"{each.column}: the contract declares no such category or set")
-        elif each.certificate.table != table_digest(list(declared[each.column][0])):
-            wrong.append(f"{each.column}: its certificate is about other values than the contract declares")
-        elif each.tokens is None or each.tokens < declared[each.column][1]:
-            wrong.append(f"{each.column}: its certificate does not cover every value a person may have")
-        elif rule.rows_a_person > 1:
-            wrong.append(f"{each.column}: a person has up to {rule.rows_a_person} rows here, each drawn by itself")
-    return wrong
+    return [f"{each.column}: {fault}" for each in columns if (fault := _fault(each, rule))]
+
+
+def _fault(column: PrivateColumn, rule: DatasetRule) -> str:
+    """Of one column; nothing where it fits."""
+    if rule.rows_a_person > 1:
+        return f"a person has up to {rule.rows_a_person} rows here, each drawn by itself"
+    if column.column in free_texts(rule):
+        return "its certificate is about declared values, and it holds any text" if column.certificate.values else ""
+    declared = declared_values(rule).get(column.column)
+    if declared is None:
+        return "the contract declares no such category or set, and no text"
+    if column.certificate.table != table_digest(list(declared[0])):
+        return "its certificate is about other values than the contract declares"
+    if column.tokens is None or column.tokens < declared[1]:
+        return "its certificate does not cover every value a person may have"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +134,25 @@ def words_of(leaves: Sequence[bytes], manifests: Mapping[str, bytes]) -> list[Wo
 
 def spoken(dataset: str, columns: Sequence[PrivateColumn]) -> list[str]:
     """What privatised columns mean, for people: per word, per person. Never added to the (ε, δ) of a budget."""
-    return [_spoken(f"{dataset}.{each.column}", each) for each in columns]
+    said = [_spoken(f"{dataset}.{each.column}", each) for each in columns]
+    if len(columns) > 1 and (bound := together(columns)) is not None:
+        said.append(f"{dataset}: all {len(columns)} of them together, at most {rounded(bound)} between any two people")
+    return said
+
+
+def together(columns: Sequence[PrivateColumn]) -> Decimal | None:
+    """The largest log-ratio between any two people's values of all columns: bounds of one person's add up."""
+    bounds = [each.any_two_texts for each in columns]
+    return None if None in bounds else sum(filter(None, bounds), Decimal(0))
 
 
 def _spoken(name: str, column: PrivateColumn) -> str:
     made, tokens = column.certificate, column.tokens
-    drawn = "as many words as a person has" if tokens is None else f"{tokens} of {made.size} values a person"
+    what = "values" if made.values else "words"
+    drawn = "as many words as a person has" if tokens is None else f"{tokens} of {made.size:,} {what} a person"
     said = f"{name} came privatised: {drawn}, each with ε {made.epsilon} for one unit of {METRIC[made.mechanism]}"
     if made.any_two is not None:
-        said += f", at most {rounded(made.any_two)} between any two values"
+        said += f", at most {rounded(made.any_two)} between any two {what}"
     if column.any_two_texts is not None:
         said += f" and {rounded(column.any_two_texts)} between any two people"
     return f"{said}; that is its owner's own noise, apart from the budget"

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from ..dp.text.certificate import Certificate
 from ..dp.text.mechanism import Mechanism
+from ..dp.text.sorter import Sorter
 from ..dp.text.statement import PrivateColumn, Statement
 from ..dp.text.table import StandsFor, Table
 from ..dp.text.tokens import Tokeniser, joined
@@ -33,6 +34,7 @@ from .files import refuse_unwritable, replacing, write_new
 from .source import BadSource, header
 
 _BLOCK = 8 << 20
+_PIECE = 2 << 20
 Progress: TypeAlias = Callable[[int], None]
 """Called with how many rows were written since."""
 
@@ -87,7 +89,7 @@ class Values:
 
     Fewer, and missing ones, are filled up with the value in the middle, which is drawn anew like any other. So sets of
     different sizes are any two sets: their number is hidden within ε between any two people, and no better. A set is
-    what is drawn, each value once, in declared order.
+    what is drawn, each value once, in declared order. sorter: which value a text stands for, where values are texts.
     """
 
     certificate: Certificate
@@ -95,6 +97,7 @@ class Values:
     mechanism: Mechanism
     middle: int
     draws: int
+    sorter: Sorter | None = None
     counts: Counts = field(default_factory=Counts)
 
     def draw(self, values: pl.Series) -> pl.Series:
@@ -103,10 +106,12 @@ class Values:
         at = np.full((rows, self.draws), self.middle, dtype=np.int64)
         each = pl.DataFrame({"row": np.arange(rows), "value": values.str.split("|")}).explode("value")
         each = each.with_columns(pl.col("value").str.strip_chars()).filter(pl.col("value").fill_null("") != "")
+        if self.sorter is not None:
+            each = each.with_columns(self.sorter(each["value"])).drop_nulls()
         ranks = pl.DataFrame({"value": list(self.words), "rank": np.arange(len(self.words))})
         known = each.unique(maintain_order=True).join(ranks, on="value", how="left", maintain_order="left")
         if known["rank"].null_count():
-            raise ColumnUnreadable(values.name, "values that the contract declares")
+            raise ColumnUnreadable(values.name, "values that the contract declares", _SORT)
         row, rank = known.sort("row", "rank").select("row", "rank").to_numpy().T
         place = np.arange(len(row)) - np.searchsorted(row, row)
         kept = place < self.draws
@@ -121,6 +126,9 @@ class Values:
 
     def stated(self, column: str) -> PrivateColumn:
         return PrivateColumn(column=column, tokens=self.draws, certificate=self.certificate)
+
+
+_SORT = "export it in the contract's own words, or let `--sort` take the declared value that each text lies nearest to"
 
 
 def middle_of(table: Table, vocabulary: Vocabulary) -> int:
@@ -154,7 +162,7 @@ def privatise(source: Path, out: Path, columns: Mapping[str, Columnwise], progre
     rows = 0
     with replacing(out) as temporary:
         with _writer(temporary, source) as write, blocks(source, names) as parts:
-            for block in parts:
+            for block in _pieces(parts):
                 write(_drawn(block, columns))
                 rows += block.num_rows
                 progress(block.num_rows)
@@ -184,6 +192,14 @@ def lines(texts: Sequence[str], how: Texts) -> list[str]:
     return how.draw(pl.Series(list(texts), dtype=pl.String)).to_list()
 
 
+def _pieces(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Rows of so many bytes at a time: what is drawn for them takes many times as much, however long texts are."""
+    for block in blocks:
+        step = max(1, block.num_rows * _PIECE // max(block.nbytes, 1))
+        for start in range(0, block.num_rows, step):
+            yield block.slice(start, step)
+
+
 def _drawn(block: pa.Table, columns: Mapping[str, Columnwise]) -> pa.Table:
     for name, how in columns.items():
         at = block.column_names.index(name)
@@ -195,12 +211,17 @@ def _drawn(block: pa.Table, columns: Mapping[str, Columnwise]) -> pa.Table:
 def text_of(name: str, column: pa.ChunkedArray) -> pl.Series:
     """Errors: ColumnUnreadable."""
     kind = column.type
-    if pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
-        series = pl.Series(name, column, dtype=pl.List(pl.String))
-        return series.list.join("|")
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
+    if pa.types.is_dictionary(kind):
+        kind, column = kind.value_type, column.cast(kind.value_type)
+    listed = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if not (pa.types.is_null(kind) or _is_text(kind.value_type if listed else kind)):
         raise ColumnUnreadable(name, "text")
-    return pl.Series(name, column.cast(pa.large_string()))
+    series = pl.Series(name, pl.from_arrow(column)).cast(pl.List(pl.String) if listed else pl.String)
+    return series.list.join("|") if listed else series
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return kind in (pa.string(), pa.large_string(), pa.string_view())
 
 
 @contextmanager

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import fcntl
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from ..cleanroom.privatise import Texts
 
 _AT_ONCE = 1 << 20
+_LONGEST = 1 << 24
+"""Characters of a line: a stream without line ends must not fill the memory."""
 
 
 class PipeStopped(Exception):
@@ -29,6 +32,7 @@ def pipe(how: Texts, as_json: bool) -> None:
     from ..cleanroom.privatise import lines
 
     try:
+        _widen(sys.stdin.buffer)
         with until_nobody_reads(), _progress() as progress:
             for block in arriving(sys.stdin.buffer):
                 drawn = lines(block, how)
@@ -42,6 +46,12 @@ def pipe(how: Texts, as_json: bool) -> None:
         seen = ", ".join(f"{count:,} {kind}" for kind, count in how.counts.other.items() if count)
         words = f"{counted(how.counts.tokens, 'word')} drawn at ε {how.certificate.epsilon}"
         note(f"{words}; {seen or 'none'} stood in for")
+
+
+def _widen(stream: BinaryIO) -> None:
+    """As much as is taken at once may wait in a pipe: each block costs something, however few lines it has."""
+    with suppress(OSError, ValueError, AttributeError):  # no pipe, no such call on this system, or not so much allowed
+        fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, _AT_ONCE)
 
 
 def _progress() -> AbstractContextManager[Callable[[int], None]]:
@@ -58,6 +68,8 @@ def arriving(stream: BinaryIO) -> Iterator[list[str]]:
     try:
         while data := stream.read1(_AT_ONCE):  # type: ignore[attr-defined]
             *whole, left = (left + decoder.decode(data)).split("\n")
+            if len(left) > _LONGEST:
+                raise BadSource(Path("-"), f"a line is longer than {_LONGEST:,} characters", "give a text a line")
             if whole:
                 yield [line.removesuffix("\r") for line in whole]
         left += decoder.decode(b"", final=True)

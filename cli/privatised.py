@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .hints import NAMELESS, own_keys
 from .progress import counting
 from .show import Result, Table, counted, say
+from .vectors import named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,10 +24,9 @@ def after(out: Path, vectors: Path | None, contract: Path | None, dataset: str) 
     if contract is not None:
         owner = read_contract(contract)[0].dataset[dataset].owner
         key = f"{owner}.keys" if own_keys() == NAMELESS else own_keys()
-        named = f"--contract {contract} --dataset {dataset} --key {key}"
-        return f"`passbox prepare {out} {named}`, which takes the statement beside it along"
-    other = "" if vectors is None else f" --vectors {vectors}"
-    return f"`passbox text verify {statement_path(out)}{other}` measures what was promised"
+        options = f"--contract {contract} --dataset {dataset} --key {key}"
+        return f"`passbox prepare {out} {options}`, which takes the statement beside it along"
+    return f"`passbox text verify {statement_path(out)}{named(vectors)}` measures what was promised"
 
 
 def written(file: Path, out: Path, how: Mapping[str, Texts | Values], then: str, as_json: bool) -> None:
@@ -40,6 +40,7 @@ def written(file: Path, out: Path, how: Mapping[str, Texts | Values], then: str,
 
 def _report(report: Privatised, how: Mapping[str, Texts | Values], then: str) -> Result:
     from ..cleanroom.frail import frail
+    from ..cleanroom.private import together
     from ..dp.text.certificate import rounded
 
     stated = [each.stated(name) for name, each in how.items()]
@@ -52,6 +53,9 @@ def _report(report: Privatised, how: Mapping[str, Texts | Values], then: str) ->
         )
         for each in stated
     ]
+    bound = together(stated)
+    if len(stated) > 1:
+        rows.append(("all together", "", "", "no bound" if bound is None else f"ε {rounded(bound)}"))
     others: dict[str, int] = {}
     for counts in {id(each.counts): each.counts for each in how.values()}.values():
         for kind, count in counts.other.items():
@@ -83,6 +87,7 @@ def _report(report: Privatised, how: Mapping[str, Texts | Values], then: str) ->
             }
             for each in stated
         ],
+        "any_two_texts": None if bound is None else float(bound),
         "other": others,
         "warnings": warnings,
     }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..cleanroom.privatise import Texts, Values
     from ..dp.text.calibration import Calibrated
     from ..dp.text.certificate import Certificate, MechanismName
-    from ..dp.text.mechanism import Wanted
+    from ..dp.text.mechanism import Checked, Wanted
 
 app = typer.Typer(help="Privatise words at home: metric differential privacy, certified.", no_args_is_help=True)
 
@@ -71,7 +71,12 @@ def calibrate(
         with measuring(f"ε {each:g}") as progress:
             made = certify(lexicon.vocabulary, lexicon.table, _wanted(mechanism, each, reach, crowd), progress)
             found.append((made, tried(make(made, lexicon.vocabulary, lexicon.table), sampled)))
-    say(_calibrated(found, len(sampled), draws), as_json)
+    options = f"{'' if mechanism == 'exponential' else f' --mechanism {mechanism}'}{words_of.named(vectors)}"
+    then = f"`passbox text certify --epsilon E{options}` measures all pairs for one of them"
+    if draws:
+        declared = f"--contract {contract} --dataset {dataset} --epsilon E{words_of.named(vectors)}"
+        then = f"`passbox text privatise FILE --columns {column} {declared}`"
+    say(_calibrated(found, len(sampled), draws, then), as_json)
 
 
 def _declared_lexicon(
@@ -95,8 +100,8 @@ def _grid(mechanism: str, lexicon: Lexicon) -> list[float]:
     return [2.0, 5.0, 10.0, 15.0, 20.0] if mechanism == "euclidean" else [2.0, 3.0, 4.0, 6.0, 8.0]
 
 
-def _calibrated(found: Sequence[tuple[Certificate, Calibrated]], words: int, draws: int) -> Result:
-    """draws: values of each person, for a declared column."""
+def _calibrated(found: Sequence[tuple[Certificate, Calibrated]], words: int, draws: int, then: str) -> Result:
+    """draws: values of each person, for a declared column. then: what to type next."""
     from ..dp.text.calibration import in_words
     from ..dp.text.certificate import rounded
 
@@ -112,9 +117,7 @@ def _calibrated(found: Sequence[tuple[Certificate, Calibrated]], words: int, dra
         )
         for made, each in found
     ]
-    what, then = "word", "`passbox text certify --epsilon E` measures all pairs for one of them"
-    if draws:
-        what, then = "value", "`passbox text privatise FILE --columns C --contract T --dataset D --epsilon E`"
+    what = "value" if draws else "word"
     header = ("ε", "stays", "worst", "becomes", "worst", "any two people" if draws else "any two", "in words")
     title = f"{counted(words, what)}, {found[0][1].draws} draws of each"
     bars = [(f"ε {made.epsilon}", each.mean_stays, f"{each.mean_stays:.1%}") for made, each in found]
@@ -160,10 +163,10 @@ def certify(
     with measuring("all pairs of words") as progress:
         made = measured(lexicon.vocabulary, lexicon.table, wanted, progress)
     write_new(out, made.spelled(), same_is_fine=True)
-    say(_certified(made, out), as_json)
+    say(_certified(made, out, vectors), as_json)
 
 
-def _certified(made: Certificate, out: Path) -> Result:
+def _certified(made: Certificate, out: Path, vectors: Path | None) -> Result:
     from ..dp.text.certificate import rounded
 
     rows = [("words a word may become", f"{made.size:,}"), ("ε for one unit of distance", made.epsilon)]
@@ -178,13 +181,15 @@ def _certified(made: Certificate, out: Path) -> Result:
     return Result(
         data,
         [Table((made.mechanism, ""), rows, right=(1,))],
-        f"`passbox text privatise FILE --columns C --certificate {out}`",
+        f"`passbox text privatise FILE --columns C --certificate {out}{words_of.named(vectors)}`",
     )
 
 
 @app.command("verify")
 def verify(
-    certificate: Annotated[Path, typer.Argument(help="a certificate, or the statement beside a privatised file")],
+    certificate: Annotated[
+        Path, typer.Argument(help="a certificate, or what names some: a statement, a bundle, a ledger's manifest")
+    ],
     vectors: Vectors = None,
     contract: Annotated[Path | None, typer.Option(help="for declared values: contract.toml")] = None,
     dataset: Annotated[str, typer.Option(help="for declared values: the data set")] = "",
@@ -192,19 +197,25 @@ def verify(
 ) -> None:
     """Measure a certificate again, from the vectors alone, over all pairs of words: accept or refuse it."""
     from ..cleanroom.certified import certificates_in, lexicon_for
+    from ..dp.text.certificate import decimal
     from ..dp.text.mechanism import check
 
     declared = _declared(contract, dataset)
     rows: list[tuple[str, str, str, str]] = []
     data = []
+    known: dict[tuple[str, tuple[tuple[str, ...], int] | None], Checked] = {}
     for name, each in certificates_in(certificate):
-        with measuring("reading the vectors") as progress:
-            vocabulary, table = lexicon_for(each, vectors, declared.get(name), progress)
-        with measuring("all pairs of words") as progress:
-            checked = check(each, vocabulary, table, progress)
+        about = (each.digest, declared.get(name))
+        if about not in known:
+            with measuring("reading the vectors") as progress:
+                vocabulary, table = lexicon_for(each, vectors, declared.get(name), progress)
+            with measuring("all pairs of words") as progress:
+                known[about] = check(each, vocabulary, table, progress)
+        checked = known[about]
         worst = checked.worst
         pairs = f"{worst.pairs:,}" if worst else "by proof"
-        rows.append((name or each.mechanism, each.epsilon, str(worst.epsilon) if worst else each.worst, pairs))
+        measured = decimal(worst.epsilon) if worst else each.worst
+        rows.append((name or each.mechanism, each.epsilon, measured, pairs))
         figures = {"epsilon": worst.epsilon, "any_two": worst.any_two, "pairs": worst.pairs} if worst else None
         data.append({"column": name, "digest": each.digest, "measured": figures, "by_force": checked.by_force})
     header = ("certificate", "ε", "worst measured", "pairs")
@@ -223,6 +234,9 @@ def privatise(
     leave_out: Annotated[
         int, typer.Option(help="drop so many of the vocabulary's most common words from free texts", min=0, max=10_000)
     ] = 0,
+    sort: Annotated[
+        bool, typer.Option("--sort", help="declared columns hold texts: each stands for the value it lies nearest to")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="the new file [default: FILE with .private before its ending]")
     ] = None,
@@ -255,6 +269,8 @@ def privatise(
             note(f"warning: {told}", "yellow")
         pipe(texts, as_json)
         return
+    if sort and contract is None:
+        raise NoRole("`--sort` is about declared columns", "name the contract with `--contract`, and `--dataset`")
     declared = _declared(contract, dataset)
     chosen = listed(columns)
     if not chosen:
@@ -264,14 +280,12 @@ def privatise(
     refuse_aimed(file, vectors)
     how: dict[str, Texts | Values] = {}
     free = [name for name in chosen if name not in declared]
-    if contract is not None and free:
-        known = ", ".join(declared) or "none"
-        raise NoRole(f"the contract declares no such category or set: {', '.join(free)}", f"it declares {known}")
+    _refuse_undeclared(free, declared, contract, dataset)
     if free:
         how |= dict.fromkeys(free, _texts(vectors, table, wanted, certificate, (length, leave_out)))
     for name in chosen:
         if name in declared:
-            how[name] = _values(declared[name], vectors, wanted, certificate)
+            how[name] = _values(declared[name], vectors, wanted, certificate, leave_out if sort else None)
     then = after(out, vectors, contract, dataset)
     written(file, out, how, then, as_json)
 
@@ -339,10 +353,34 @@ def _declared(contract: Path | None, dataset: str) -> Mapping[str, tuple[tuple[s
     return declared_values(agreed.dataset[dataset])
 
 
+def _refuse_undeclared(
+    free: Sequence[str], declared: Mapping[str, tuple[tuple[str, ...], int]], contract: Path | None, dataset: str
+) -> None:
+    """What a contract does not declare as values must be a column of text. Errors: NoRole."""
+    from .words import NoRole
+
+    if contract is None:
+        return
+    from ..cleanroom.private import free_texts
+    from ..policies.agreement import read_contract
+
+    texts = free_texts(read_contract(contract)[0].dataset[dataset])
+    if strange := [name for name in free if name not in texts]:
+        known = ", ".join([*declared, *texts]) or "none"
+        raise NoRole(
+            f"the contract declares no such category, set or text: {', '.join(strange)}", f"it declares {known}"
+        )
+
+
 def _values(
-    declared: tuple[tuple[str, ...], int], vectors: Path | None, wanted: Wanted | None, certificate: Path | None
+    declared: tuple[tuple[str, ...], int],
+    vectors: Path | None,
+    wanted: Wanted | None,
+    certificate: Path | None,
+    sort: int | None,
 ) -> Values:
+    """sort: how many common words say nothing, where values are texts."""
     from ..cleanroom.certified import values_for
 
     with measuring("measuring the declared values") as progress:
-        return values_for(declared, vectors, wanted, certificate, progress)
+        return values_for(declared, vectors, wanted, certificate, progress, sort)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .progress import measuring
 from .show import JsonFlag, Result, say
+
+if TYPE_CHECKING:
+    from ..dp.text.vocabulary import Vocabulary
 
 Vectors = Annotated[
     Path | None, typer.Option(help="word vectors: .npz, .npy, .bin or text [default: GloVe, of the extra `text`]")
@@ -33,7 +36,7 @@ def pack(
     with measuring("reading the vectors"):
         vocabulary = read(file).first(words)
     write(vocabulary, out, aimed_at(file))
-    say(_packed(len(vocabulary), vocabulary.dimensions, vocabulary.digest, out), as_json)
+    say(_packed(vocabulary, out), as_json)
 
 
 def aim(
@@ -60,7 +63,7 @@ def aim(
     with measuring("reading the vectors"):
         vocabulary = aimed(vocabulary_of(vectors), texts, labels)
     write(vocabulary, out, (*aimed_at(vectors), digest_of(file)))
-    say(_packed(len(vocabulary), vocabulary.dimensions, vocabulary.digest, out), as_json)
+    say(_packed(vocabulary, out), as_json)
 
 
 def hierarchy(
@@ -82,10 +85,17 @@ def hierarchy(
     with measuring("training") as progress:
         vocabulary = train(read_nouns(nouns, words), dimensions, rounds, progress, radius)
     write(vocabulary, out)
-    say(_packed(len(vocabulary), vocabulary.dimensions, vocabulary.digest, out), as_json)
+    say(_packed(vocabulary, out), as_json)
 
 
-def _packed(words: int, dimensions: int, digest: str, out: Path) -> Result:
-    data = {"out": str(out), "words": words, "dimensions": dimensions, "digest": digest}
+def _packed(vocabulary: Vocabulary, out: Path) -> Result:
+    words, dimensions = len(vocabulary), vocabulary.dimensions
+    data = {"out": str(out), "words": words, "dimensions": dimensions, "digest": vocabulary.digest}
+    noise = " --mechanism hyperbolic" if vocabulary.geometry == "hyperbolic" else ""
     line = f"{words:,} words in {dimensions} dimensions in `{out}`"
-    return Result(data, [line], f"`passbox text calibrate --vectors {out}`")
+    return Result(data, [line], f"`passbox text calibrate{noise}{named(out)}`")
+
+
+def named(vectors: Path | None) -> str:
+    """The option for these vectors, as a hint goes on with it."""
+    return "" if vectors is None else f" --vectors {vectors}"

@@ -17,6 +17,7 @@ keep their ε by proof, whatever the vocabulary; there `worst` is `epsilon`, and
 from __future__ import annotations
 
 import hashlib
+import json
 from decimal import ROUND_CEILING, Decimal
 from typing import Annotated, Literal, TypeAlias
 
@@ -69,6 +70,8 @@ class Certificate(_Strict):
             raise ValueError("rate, reach, crowd and any_two belong to exponential mechanisms")
         if not Decimal(self.epsilon) > 0 or Decimal(self.worst) > Decimal(self.epsilon):
             raise ValueError("worst must be at most epsilon, which is above 0")
+        if not exponential and Decimal(self.worst) != Decimal(self.epsilon):
+            raise ValueError("what is proven is epsilon itself")
         if exponential and not (Decimal(str(self.rate)) > 0 and Decimal(str(self.reach)) > 0):
             raise ValueError("rate and reach are above 0")
         return self
@@ -94,6 +97,7 @@ def parse(data: bytes) -> Certificate:
     """Errors: CertificateUnreadable."""
     if len(data) > LARGEST_FILE:
         raise CertificateUnreadable("it is larger than a certificate can be")
+    refuse_doubled(data)
     try:
         return Certificate.model_validate_json(data)
     except ValidationError as error:
@@ -101,6 +105,21 @@ def parse(data: bytes) -> Certificate:
         where = ".".join(map(str, found["loc"]))
         fault = f": {where} is not as it must be" if where else ""
         raise CertificateUnreadable(f"it is no certificate{fault}") from None
+
+
+def refuse_doubled(data: bytes) -> None:
+    """A name that stands twice in an object reads one way here and another way elsewhere. What is no JSON is refused
+    by who parses it. Errors: CertificateUnreadable."""
+    try:
+        json.loads(data, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        return
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len(found := dict(pairs)) < len(pairs):
+        raise CertificateUnreadable("a name stands twice in it")
+    return found
 
 
 def decimal(value: float) -> str:

@@ -7,7 +7,7 @@ Argument. The density of v + z at a point p is C e^(-ε |p - v|), with the same 
 differ by a factor of at most e^(ε |v - v'|) everywhere, by the triangle inequality. Which word is nearest is a function
 of p and of public vectors alone: post-processing, however the search is done.
 
-Floating point. The argument is about real numbers; what is drawn has 53 bits. What is released is a word, never the
+Floating point. The argument is about real numbers; what is drawn has 52 bits. What is released is a word, never the
 point, so the low bits that tell inputs apart in a released number (Mironov 2012) are not seen. What is left: the set
 of points that float64 reaches differs between two words, so a word whose region hardly any of them reaches might be
 possible for one and impossible for the other. Therefore one draw in `SPICE` is a uniform word, whatever the input: a

@@ -18,12 +18,13 @@ faster). For whole d, a Beta(a, d) is the product of independent Beta(a + i, 1),
 `tests/dp/text/test_noise.py` holds the distance against numerical integration of the density (10^-7).
 
 The point is made at the origin, (cosh r, sinh r · direction) in Lorentz's model, and moved by the boost that takes
-the origin to v: an isometry, so distances from v are what distances from the origin were.
+the origin to v: an isometry, so distances from v are what distances from the origin were. Boosts are linear, so the
+point is kept as its space over its time (Klein's model): (1, tanh r · direction) before, which no r overflows.
 
 Argument. The constant of the density does not depend on v, because isometries take any point to any other. So two
 words' densities differ by a factor of at most e^(ε d_H(v, v')), and the nearest word is post-processing. Floating
-point: as in `dp.text.euclidean`, with the same mixture; points far out lose digits (cosh r is 10^15 at r = 35), which
-blurs the search and nothing else.
+point: as in `dp.text.euclidean`, with the same mixture. Where tanh r rounds to 1 (r > 19; at ε near d - 1 that is most
+of the noise) the point lies at the end of its ray: which word is nearest there differs from r by e^(-2r), below 10^-16.
 
 The code ensures: ε > d - 1, or NoiseUnbounded; fresh draws; the mixture. The caller ensures: the vocabulary is public.
 """
@@ -74,18 +75,17 @@ def radii(rows: int, dimensions: int, epsilon: float) -> NDArray[np.float64]:
 
 
 def around(points: NDArray[np.float64], epsilon: float) -> NDArray[np.float64]:
-    """One draw round each point of the hyperboloid. Errors: NoiseUnbounded."""
+    """One draw round each point of the hyperboloid: (rows, d) points of Klein's ball. Errors: NoiseUnbounded."""
     dimensions = points.shape[1] - 1
-    away = radii(len(points), dimensions, epsilon)
-    along = directions(len(points), dimensions) * np.sinh(away)[:, None]
-    return _boosted(points, np.cosh(away), along)
+    away = np.tanh(radii(len(points), dimensions, epsilon))
+    return _boosted(points, directions(len(points), dimensions) * away[:, None])
 
 
-def _boosted(to: NDArray[np.float64], time: NDArray[np.float64], space: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The boost that takes the origin to each point of `to`, applied to (time, space)."""
-    inner = np.einsum("ij,ij->i", to[:, 1:], space)
-    moved = space + to[:, 1:] * (time + inner / (1.0 + to[:, 0]))[:, None]
-    return np.concatenate([(to[:, 0] * time + inner)[:, None], moved], axis=1)
+def _boosted(to: NDArray[np.float64], ball: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The boost that takes the origin to each point of `to`, applied to points of Klein's ball."""
+    inner = np.einsum("ij,ij->i", to[:, 1:], ball)
+    space = ball + to[:, 1:] * (1.0 + inner / (1.0 + to[:, 0]))[:, None]
+    return np.asarray(space / (to[:, 0] + inner)[:, None])
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Hyperbolic:
         for start in range(0, len(words), _AT_ONCE):
             part = words[start : start + _AT_ONCE]
             moved = around(self.points[part], self.epsilon)
-            found[start : start + _AT_ONCE] = self.search.nearest(moved / moved[:, :1])  # the scale changes no maximum
+            found[start : start + _AT_ONCE] = self.search.nearest(np.insert(moved, 0, 1.0, axis=1))
         return spiced(found, len(self.points))
 
 

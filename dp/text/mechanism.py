@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -84,14 +84,16 @@ class Wanted:
 
 
 def certify(vocabulary: Vocabulary, table: Table, wanted: Wanted, progress: Progress) -> Certificate:
-    """Errors: NoRate, NoiseUnbounded, GeometryMismatch."""
+    """Measured is what is written: with the digits that a certificate keeps. Errors: NoRate, NoiseUnbounded,
+    GeometryMismatch."""
+    wanted = replace(wanted, epsilon=_kept(wanted.epsilon), reach=_kept(wanted.reach))
     _refuse_geometry(vocabulary, wanted)
     if not needs_neighbours(wanted.mechanism):
         epsilon = decimal(wanted.epsilon)
         return _written(vocabulary, table, wanted, {"epsilon": epsilon, "worst": epsilon})
     vectors = vocabulary.vectors[table.words]
     if wanted.mechanism == "halved":
-        score = Score(wanted.epsilon / 2, wanted.reach, wanted.crowd)
+        score = Score(_kept(wanted.epsilon / 2), wanted.reach, wanted.crowd)
         worst = measure(vectors, table.far, score, progress)
         asked = max(wanted.epsilon, worst.epsilon)
     else:
@@ -100,6 +102,10 @@ def certify(vocabulary: Vocabulary, table: Table, wanted: Wanted, progress: Prog
         )
         asked = wanted.epsilon
     return _written(vocabulary, table, wanted, _figures(asked, score, worst))
+
+
+def _kept(value: float) -> float:
+    return float(decimal(value))
 
 
 def _figures(epsilon: float, score: Score, worst: Worst) -> dict[str, str | int]:
@@ -141,9 +147,11 @@ def _refuse_geometry(vocabulary: Vocabulary, wanted: Wanted) -> None:
 
 def refuse_other(certificate: Certificate, vocabulary: Vocabulary, table: Table) -> None:
     """Errors: WrongVocabulary."""
-    if certificate.vocabulary != vocabulary.digest:
+    said = (certificate.vocabulary, certificate.words, certificate.dimensions)
+    if said != (vocabulary.digest, len(vocabulary), vocabulary.dimensions):
         raise WrongVocabulary("vocabulary")
-    if (certificate.size, certificate.table) != (len(table), table_digest(words_of(vocabulary, table))):
+    outputs = (certificate.size, certificate.table, certificate.values)
+    if outputs != (len(table), table_digest(words_of(vocabulary, table)), table.values):
         raise WrongVocabulary("table")
 
 

@@ -4,7 +4,7 @@ OpenDP draws noise on numbers; it has no sampler for words (docs/decisions/0018)
 call asks `os.urandom`, so a forked child, a second process and a second call draw other numbers.
 
 The code ensures: `below` is exactly uniform (bits, and rejection of what lies beyond the limit). `exponentials` and
-`normals` are functions of 53 such bits a number, in float64: see `dp.text.euclidean` for what that means.
+`normals` are functions of 52 such bits a number, in float64: see `dp.text.euclidean` for what that means.
 The caller ensures: a number drawn here is used once.
 """
 
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 BITS = 62
 """Of one draw of `below`: every limit is at most 2^62."""
 
-_MANTISSA = 53
+_MANTISSA = 52
+"""The middle of a step takes one bit more, and float64 holds 53."""
 
 
 def _words(count: int) -> NDArray[np.uint64]:
@@ -46,7 +47,7 @@ def _lengths(limits: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def uniforms(count: int) -> NDArray[np.float64]:
-    """Numbers in (0, 1): the middles of 2^53 equal steps."""
+    """Numbers in (0, 1): the middles of 2^52 equal steps."""
     return ((_words(count) >> np.uint64(64 - _MANTISSA)).astype(np.float64) + 0.5) * 2.0**-_MANTISSA
 
 

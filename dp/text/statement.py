@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .certificate import LARGEST_FILE, Certificate, CertificateUnreadable, Hex
+from .certificate import LARGEST_FILE, Certificate, CertificateUnreadable, Hex, refuse_doubled
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=300)]
 MOST_TOKENS = 10_000
@@ -60,6 +60,7 @@ def parse(data: bytes) -> Statement:
     """Errors: CertificateUnreadable."""
     if len(data) > LARGEST_FILE:
         raise CertificateUnreadable("it is larger than a statement can be")
+    refuse_doubled(data)
     try:
         statement = Statement.model_validate_json(data)
     except ValidationError as error:

@@ -4,11 +4,13 @@ The table holds the words that a word may become. Every other word of the vocabu
 to it, before anything is drawn: two words that stand for the same one cannot be told apart at all, and distances in a
 guarantee are those of the table words.
 
-Kept on disk as plain arrays. It is a cache and no authority: `verify` measures everything again from the vectors.
+Kept on disk as plain arrays, with a digest: what is drawn among is what was measured, or it is measured again. It is a
+cache and no authority: `verify` measures everything again from the vectors.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -119,9 +121,10 @@ def _place(value: str, places: Mapping[str, int], vocabulary: Vocabulary) -> NDA
 def save(table: Table, folder: Path) -> None:
     """Write the arrays; the description last, so that a folder without one is not read."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in _ARRAYS:
-        np.save(folder / f"{name}.npy", getattr(table, name))
-    (folder / "table.json").write_text(json.dumps(_description(table.vocabulary, len(table))))
+    arrays = [getattr(table, name) for name in _ARRAYS]
+    for name, array in zip(_ARRAYS, arrays, strict=True):
+        np.save(folder / f"{name}.npy", array)
+    (folder / "table.json").write_text(json.dumps(_description(table.vocabulary, len(table), arrays)))
 
 
 def load(vocabulary: Vocabulary, most: int, folder: Path) -> Table | None:
@@ -133,10 +136,13 @@ def load(vocabulary: Vocabulary, most: int, folder: Path) -> Table | None:
         return None
     words = vocabulary.outputs(most)
     shape = (len(words), width_for(len(words)))
-    fits = said == _description(vocabulary.digest, len(words)) and np.array_equal(arrays[0], words)
+    fits = np.array_equal(arrays[0], words) and said == _description(vocabulary.digest, len(words), arrays)
     shapes = [each.shape for each in arrays[1:]]
     return Table(vocabulary.digest, *arrays) if fits and shapes == [shape, shape] else None
 
 
-def _description(vocabulary: str, size: int) -> dict[str, str | int]:
-    return {"vocabulary": vocabulary, "size": size, "width": width_for(size)}
+def _description(vocabulary: str, size: int, arrays: Sequence[NDArray[np.generic]]) -> dict[str, str | int]:
+    digest = hashlib.sha256()
+    for each in arrays:
+        digest.update(np.ascontiguousarray(each).data)
+    return {"vocabulary": vocabulary, "size": size, "width": width_for(size), "sha256": digest.hexdigest()}

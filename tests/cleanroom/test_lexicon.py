@@ -53,3 +53,17 @@ def test_a_broken_cache_of_cells_is_made_again(content: bytes | str, vectors: Pa
 
 def test_few_words_need_no_cells(vectors: Path) -> None:
     assert open_lexicon(vectors, 1_000, quiet, neighbours=False).table.cells is None
+
+
+@pytest.mark.parametrize("array", ["near", "far"])
+def test_a_cache_in_which_a_neighbour_changed_is_measured_again(array: str, vectors: Path) -> None:
+    """Whole weights are made of it: a distance or a name that is off by one would break what is promised."""
+    made = open_lexicon(vectors, 500, quiet).table
+    (kept,) = vectors.parent.glob(f"cache/passbox/text/*-500/{array}.npy")
+    changed = np.load(kept)
+    changed[7, 3] += 1
+    np.save(kept, changed)
+    again = open_lexicon(vectors, 500, quiet)
+    assert not again.cached
+    assert np.array_equal(getattr(again.table, array), getattr(made, array))
+    assert open_lexicon(vectors, 500, quiet).cached

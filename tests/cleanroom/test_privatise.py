@@ -15,14 +15,14 @@ import pytest
 
 from passbox.cleanroom import job
 from passbox.cleanroom.bundle import BadBundle, open_bundle
-from passbox.cleanroom.certified import BadCertificate, values_for
+from passbox.cleanroom.certified import BadCertificate, certificates_in, values_for
 from passbox.cleanroom.columns import ColumnUnreadable
 from passbox.cleanroom.files import FileInTheWay
 from passbox.cleanroom.frail import frail, mostly_itself
 from passbox.cleanroom.lexicon import open_lexicon
 from passbox.cleanroom.plan import plan
 from passbox.cleanroom.prepare import Task, prepare
-from passbox.cleanroom.private import declared_values, spoken, words_of
+from passbox.cleanroom.private import declared_values, faults, spoken, words_of
 from passbox.cleanroom.privatise import Texts, Values, lines, privatise, statement_path
 from passbox.cleanroom.processing import processing_csv
 from passbox.cleanroom.samples import generated, people
@@ -36,6 +36,7 @@ from passbox.dp.text.table import StandsFor
 from passbox.dp.text.tokens import Tokeniser
 from passbox.dp.text.vectors import write
 from passbox.dp.text.vocabulary import STAND_INS, Vocabulary
+from passbox.policies.contract import TextColumn
 
 from .conftest import AUDIENCE, World
 
@@ -138,6 +139,37 @@ def test_a_set_always_costs_as_many_draws_as_it_may_hold(signed: World, vectors:
     assert all(len(set(text.split("|"))) == len(text.split("|")) for text in drawn)
     with pytest.raises(ColumnUnreadable):
         how.draw(pl.Series("topics", ["not a topic of ours"]))
+
+
+def test_texts_are_sorted_into_the_declared_values_they_lie_nearest_to(signed: World, vectors: Path) -> None:
+    """And drawn anew from there; addresses and unknown words say nothing, declared values stay themselves."""
+    declared = declared_values(signed.agreement.contract.dataset["visitors"])["topics"]
+    how = values_for(declared, vectors, Wanted("exponential", EPSILON), None, quiet, sort=0)
+    assert how.sorter is not None
+    near = TOPICS[3].replace("_", " ")
+    texts = [f"{near} bob@example.com zzzunknown", TOPICS[5], "zzzunknown 42", None, f"{near} {near} {near}"]
+    sorted_ = how.sorter(pl.Series("topics", texts, dtype=pl.String))
+    assert sorted_.to_list() == [TOPICS[3], TOPICS[5], None, None, TOPICS[3]]
+    assert texts[0] != sorted_[0]
+    drawn = how.draw(pl.Series("topics", [f"{near} zzzunknown|{TOPICS[5]}", "zzzunknown", None], dtype=pl.String))
+    assert {value for text in drawn for value in text.split("|")} <= set(TOPICS)
+    assert how.counts.tokens == 3 * how.draws
+    with pytest.raises(ColumnUnreadable):
+        topics_of(signed, vectors).draw(pl.Series("topics", texts, dtype=pl.String))
+
+
+def test_a_column_of_text_may_come_privatised_too(signed: World, texts: Texts, vectors: Path) -> None:
+    """Search words under a certificate of a vocabulary's words; one of declared values is refused there."""
+    rule = signed.agreement.contract.dataset["visitors"]
+    rule = rule.model_copy(update={"columns": {**rule.columns, "query": TextColumn(kind="text")}})
+    stated = texts.stated("query")
+    assert faults([stated], rule) == []
+    assert faults([replace(texts, length=0).stated("query")], rule) == []
+    assert "4 of 200 words a person" in spoken("visitors", [stated])[0]
+    (wrong,) = faults([topics_of(signed, vectors).stated("query")], rule)
+    assert "is about declared values" in wrong
+    (wrong,) = faults([stated], rule.model_copy(update={"rows": "events", "at_most": 3}))
+    assert "up to 3 rows" in wrong
 
 
 def test_a_mechanism_that_leaves_values_as_they_are_is_called_frail(signed: World, vectors: Path) -> None:
@@ -251,6 +283,18 @@ def opening_of(world: World, ran: job.Ran):  # type: ignore[no-untyped-def]
 
     identity = world.keys("publisher").seal_identity()
     return opening.open_release(ran.release.path, identity, world.folder / "private.ids")
+
+
+def test_whoever_has_a_bundle_or_a_ledger_has_the_certificates(
+    empty_room: World, home: Path, matched: World, tmp_path: Path
+) -> None:
+    bundle = prepared(empty_room, home)
+    stated = certificates_in(statement_path(home))
+    (tmp_path / "manifest.json").write_bytes(open_bundle(bundle).manifest_bytes)
+    assert [name for name, _ in stated] == ["topics"]
+    assert certificates_in(bundle) == certificates_in(tmp_path / "manifest.json") == stated
+    with pytest.raises(BadCertificate, match="none of its columns"):
+        certificates_in(matched.folder / "buyers.bundle")
 
 
 def test_a_statement_about_another_file_is_refused(empty_room: World, home: Path) -> None:

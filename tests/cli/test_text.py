@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from passbox.cli import pipe
 from passbox.cli import text as commands
 from passbox.dp.text import mechanism, table
 
@@ -102,6 +103,23 @@ def test_a_declared_column_is_calibrated_by_its_own_values_and_prepared_as_hinte
     assert passbox(*then.split("`")[1].split()[1:])[0] == 0
 
 
+def test_texts_are_sorted_into_declared_values_where_that_is_asked_for(passbox: Typed, agreed: Path) -> None:
+    rows = np.random.default_rng(6).normal(size=(len(WORDS), 6)) * 2
+    lines = [f"{word} {' '.join(f'{value:.4f}' for value in row)}\n" for word, row in zip(WORDS, rows, strict=True)]
+    (agreed / "words.txt").write_text("".join(lines))
+    said = (agreed / "visitors.csv").read_text().replace(",north", ",North zzzunknown bob@example.com 42!")
+    (agreed / "searches.csv").write_text(said)
+    typed = ("text", "privatise", "searches.csv", "--columns=region", "--epsilon=0.1", "--vectors=words.txt")
+    declared = ("--contract=contract.toml", "--dataset=visitors")
+    code, out, err = passbox(*typed, *declared)
+    assert (code, out, "`--sort` take the declared value" in err, "zzzunknown" in err) == (3, "", True, False)
+    code, out, err = passbox(*typed, "--sort")
+    assert (code, out, "`--sort` is about declared columns" in err) == (2, "", True)
+    assert passbox(*typed, *declared, "--sort")[0] == 0
+    drawn = [line.split(",")[-1].strip('"') for line in (agreed / "searches.private.csv").read_text().split()[1:]]
+    assert set(drawn) == {"north", "south"}  # 60 draws at an ε that tells next to nothing: one alone, below 10^-12
+
+
 def _typed(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
 
@@ -166,6 +184,17 @@ def test_a_pipe_that_is_not_utf8_is_refused_by_rule(
     assert (code, out) == (3, "")
     assert "a line is not UTF-8" in err
     assert "caf" not in err
+    assert folder.is_dir()
+
+
+def test_a_stream_without_line_ends_is_refused_before_it_fills_the_memory(
+    passbox: Typed, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipe, "_LONGEST", 1_000)
+    _typed(monkeypatch, b"aaaqx " * 300)
+    code, out, err = passbox(*PIPE)
+    assert (code, out) == (3, "")
+    assert "a line is longer than 1,000 characters" in err
     assert folder.is_dir()
 
 

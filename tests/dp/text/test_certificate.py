@@ -8,8 +8,8 @@ import pytest
 
 from passbox.dp.text import certificate as certificates
 from passbox.dp.text import statement as statements
-from passbox.dp.text.certificate import Certificate, CertificateUnreadable
-from passbox.dp.text.mechanism import GeometryMismatch, Wanted, WrongVocabulary, certify, mechanism
+from passbox.dp.text.certificate import Certificate, CertificateUnreadable, MechanismName
+from passbox.dp.text.mechanism import GeometryMismatch, Wanted, WrongVocabulary, certify, check, mechanism
 from passbox.dp.text.neighbours import quiet
 from passbox.dp.text.statement import PrivateColumn, Statement
 from passbox.dp.text.table import Table, of_values
@@ -64,6 +64,15 @@ def test_other_bytes_are_refused(text: bytes) -> None:
             parse(text)
 
 
+def test_a_name_that_stands_twice_is_refused(made: Certificate) -> None:
+    """Whoever reads the first ε would believe another one than who reads the last."""
+    said = Statement(file="0" * 64, columns=(PrivateColumn(column="query", tokens=3, certificate=made),))
+    for parse, data in ((certificates.parse, made.spelled()), (statements.parse, said.spelled())):
+        parse(data)
+        with pytest.raises(CertificateUnreadable, match="twice"):
+            parse(data.replace(b'"epsilon": ', b'"epsilon": "0.1", "epsilon": ', 1))
+
+
 def test_a_statement_adds_up_a_persons_words(made: Certificate) -> None:
     column = PrivateColumn(column="query", tokens=3, certificate=made)
     assert float(str(column.any_two_texts)) == pytest.approx(3 * float(str(made.any_two)))
@@ -82,6 +91,29 @@ def test_a_certificate_makes_no_mechanism_for_other_vectors(
         mechanism(made, other, table)
     with pytest.raises(GeometryMismatch):
         certify(vocabulary, table, Wanted("hyperbolic", 20.0), quiet)
+
+
+@pytest.mark.parametrize("change", [{"words": 7}, {"dimensions": 3}, {"values": True}])
+def test_a_certificate_says_of_its_vocabulary_what_is_so(
+    change: dict[str, object], made: Certificate, vocabulary: Vocabulary, table: Table
+) -> None:
+    with pytest.raises(WrongVocabulary):
+        check(made.model_copy(update=change), vocabulary, table, quiet)
+
+
+def test_what_is_proven_is_never_said_to_be_less(vocabulary: Vocabulary, table: Table) -> None:
+    proven = certify(vocabulary, table, Wanted("euclidean", 4.0), quiet)
+    with pytest.raises(CertificateUnreadable):
+        certificates.parse(json.dumps({**json.loads(proven.spelled()), "worst": "0.5"}).encode())
+
+
+@pytest.mark.parametrize("name", ["exponential", "halved"])
+def test_more_digits_than_a_certificate_keeps_are_not_measured(
+    name: MechanismName, vocabulary: Vocabulary, table: Table
+) -> None:
+    """What was measured with other digits than are written would be refused by who measures again."""
+    made = certify(vocabulary, table, Wanted(name, 2.0000014999, 3.9999995001, 2), quiet)
+    assert check(made, vocabulary, table, quiet).worst is not None
 
 
 def test_declared_values_lie_where_their_words_do(vocabulary: Vocabulary) -> None:

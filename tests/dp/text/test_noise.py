@@ -59,15 +59,40 @@ def test_hyperbolic_draws_follow_it(dimensions: int, epsilon: float) -> None:
     assert np.abs(doubled - (np.arange(len(drawn)) + 0.5) / len(drawn)).max() > 0.1
 
 
+def lifted(klein: np.ndarray) -> np.ndarray:
+    """Points of Klein's ball on the hyperboloid, time first."""
+    time = 1 / np.sqrt(1 - np.square(klein).sum(axis=1))
+    return np.concatenate([time[:, None], klein * time[:, None]], axis=1)
+
+
 def test_noise_moved_to_a_word_lies_as_far_from_it_as_it_did_from_the_origin() -> None:
     ball = np.array([[0.0, 0.0, 0.0], [0.7, 0.2, -0.1], [-0.3, 0.93, 0.1]], dtype=np.float32)
     points = lorentz(np.repeat(ball, 5_000, axis=0))
-    drawn = around(points, 6.0)
-    assert np.allclose(
-        -(drawn[:, 0] ** 2) + np.square(drawn[:, 1:]).sum(axis=1), -1, atol=1e-6 * drawn[:, 0].max() ** 2
-    )
-    far = distance(points, drawn).reshape(3, -1)
-    assert all(stats.ks_2samp(far[0], each).pvalue > ALARM for each in far[1:])
+    far = distance(points, lifted(around(points, 6.0))).reshape(3, -1)
+    rates = 6.0 - 2 + 2.0 * np.arange(3)
+    for each in far:
+        expected = np.array([_sum_of_exponentials(r, rates) for r in np.sort(each)])
+        ks = np.abs(expected - (np.arange(len(each)) + 0.5) / len(each)).max()
+        assert ks < stats.kstwo.isf(ALARM, len(each))
+
+
+def test_noise_is_turned_evenly_round_a_word_wherever_it_lies() -> None:
+    """The other half of an isometry: taken back to the origin, directions are uniform."""
+    at = np.array([[0.55, -0.4]], dtype=np.float32)
+    points = lorentz(np.repeat(at, 20_000, axis=0))
+    drawn, inner = lifted(around(points, 3.0)), lorentz(-at)[0, 1:]
+    back = drawn[:, 1:] + inner * (drawn[:, :1] + (drawn[:, 1:] @ inner)[:, None] / (1 + points[0, 0]))
+    angle = np.arctan2(back[:, 1], back[:, 0])
+    assert stats.kstest(angle, "uniform", (-np.pi, 2 * np.pi)).pvalue > ALARM
+
+
+def test_noise_that_runs_to_the_end_of_space_prefers_no_word() -> None:
+    """Just above the least ε distances exceed what cosh can hold: four words round the middle come alike."""
+    ball = np.array([[0.5, 0.0], [-0.5, 0.0], [0.0, 0.5], [0.0, -0.5], [0.0, 0.0]], dtype=np.float32)
+    drawn = hyperbolic(ball, 1.001).draw(np.full(20_000, 4))
+    counts = np.bincount(drawn, minlength=5)
+    assert stats.chisquare(counts[:4]).pvalue > ALARM
+    assert counts[:4].sum() > 19_000
 
 
 def test_hyperbolic_noise_that_would_not_fall_is_refused() -> None:

@@ -41,6 +41,15 @@ def test_exponentials_and_normals_have_their_distributions() -> None:
     assert stats.kstest(uniforms(20_000), "uniform").pvalue > ALARM
 
 
+@pytest.mark.parametrize(("byte", "end"), [(b"\x00", 0.0), (b"\xff", 1.0)])
+def test_numbers_lie_within_their_ends(byte: bytes, end: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an exponential could be infinite, and a direction none."""
+    monkeypatch.setattr(os, "urandom", lambda count: byte * count)
+    assert 0.0 < uniforms(1)[0] < 1.0
+    assert abs(uniforms(1)[0] - end) == 2.0**-53
+    assert np.isfinite(exponentials(1, 1)).all()
+
+
 def _first(_: int) -> bytes:
     return uniforms(4).tobytes()
 

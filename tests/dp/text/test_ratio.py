@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 import pytest
 
+from passbox.dp.text import mechanism
 from passbox.dp.text.mechanism import CertificateBroken, Wanted, by_force, certify, check
 from passbox.dp.text.neighbours import quiet
 from passbox.dp.text.ratio import Asked, NoRate, distance_blocks, measure, solve, worst_of_channel
 from passbox.dp.text.table import Table
 from passbox.dp.text.vocabulary import Vocabulary
 from passbox.dp.text.weights import Score, probabilities, rows_of
+
+Broken: TypeAlias = Callable[[np.ndarray, Score, int], np.ndarray]
+"""A word's distances from all, how it is scored, and which it is, to its weights."""
 
 
 def channel(table: Table, score: Score) -> np.ndarray:
@@ -66,10 +72,10 @@ def test_words_that_lie_too_close_are_refused(table: Table, vocabulary: Vocabula
         certify(squeezed, close, Wanted("exponential", 1.0), quiet)
 
 
-@pytest.mark.parametrize("mechanism", ["exponential", "halved"])
+@pytest.mark.parametrize("name", ["exponential", "halved"])
 @pytest.mark.parametrize("crowd", [1, 4])
-def test_an_honest_certificate_is_accepted(vocabulary: Vocabulary, table: Table, mechanism: str, crowd: int) -> None:
-    made = certify(vocabulary, table, Wanted(mechanism, 3.0, 4.0, crowd), quiet)  # type: ignore[arg-type]
+def test_an_honest_certificate_is_accepted(vocabulary: Vocabulary, table: Table, name: str, crowd: int) -> None:
+    made = certify(vocabulary, table, Wanted(name, 3.0, 4.0, crowd), quiet)  # type: ignore[arg-type]
     checked = check(made, vocabulary, table, quiet)
     assert checked.worst is not None
     assert checked.worst.pairs == 300 * 299
@@ -131,3 +137,68 @@ def test_the_weights_as_drawn_are_compared_too(vocabulary: Vocabulary, table: Ta
     louder, _ = by_force(vectors, rows_of(table.near, table.far, replace(score, rate=6.0), len(table)), worst)
     assert honest <= worst.epsilon < louder
     assert pairs > 1000
+
+
+# -- known-broken variants, each in place of the weights that words are drawn from -------------------------------------
+
+
+def _unhalved(far: np.ndarray, score: Score, _: int) -> np.ndarray:
+    """e^(-ε d), normalised, sold as ε."""
+    return np.exp(-2.2 * score.rate * far)
+
+
+def _cut_off(far: np.ndarray, score: Score, _: int) -> np.ndarray:
+    """Words beyond the reach are impossible."""
+    return np.where(far > score.reach, 0.0, np.exp(-score.rate * far))
+
+
+def _in_16_bits(far: np.ndarray, score: Score, _: int) -> np.ndarray:
+    """Whole weights of few bits, rounded down: what is rare becomes impossible."""
+    return np.floor(2.0**16 * np.exp(-score.rate * far))
+
+
+def _crowded(far: np.ndarray, score: Score, _: int) -> np.ndarray:
+    """One weight for all words beyond γ, set by how many lie within it, as packages have it."""
+    within = far <= score.reach
+    rest = np.exp(-score.rate * score.reach + np.log(len(far) / within.sum())) / (~within).sum()
+    return np.where(within, np.exp(-score.rate * far), rest)
+
+
+def _falling_back(far: np.ndarray, score: Score, row: int) -> np.ndarray:
+    """Where no other word is found, once in ten, the word itself is given back."""
+    weights = np.exp(-score.rate * far)
+    weights /= weights.sum()
+    weights[row] += 0.1
+    return weights
+
+
+def _passing_through(far: np.ndarray, score: Score, row: int) -> np.ndarray:
+    """A word that the mechanism does not know, each third here, is given back as it is."""
+    return np.exp(-score.rate * far) * (np.arange(len(far)) == row if row % 3 == 0 else 1.0)
+
+
+BROKEN = (_unhalved, _cut_off, _in_16_bits, _crowded, _falling_back, _passing_through)
+
+
+@pytest.mark.parametrize("variant", BROKEN)
+def test_a_known_broken_variant_under_an_honest_certificate_is_refused(
+    variant: Broken, vocabulary: Vocabulary, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = apart(vocabulary.vectors[table.words])
+    made = certify(vocabulary, table, Wanted("exponential", 3.0, 4.0, 1), quiet)
+    score = made.score
+    assert score is not None
+    check(made, vocabulary, table, quiet)
+    monkeypatch.setattr(mechanism, "probabilities", lambda _, row: variant(far[row], score, row))
+    with pytest.raises(CertificateBroken, match="weights as drawn"):
+        check(made, vocabulary, table, quiet)
+
+
+def test_weights_from_an_approximate_search_are_refused(
+    vocabulary: Vocabulary, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = certify(vocabulary, table, Wanted("exponential", 3.0, 9.0, 1), quiet)
+    broken = missing_neighbours(table)
+    monkeypatch.setattr(mechanism, "rows_of", lambda _near, _far, *rest: rows_of(broken.near, broken.far, *rest))
+    with pytest.raises(CertificateBroken, match="weights as drawn"):
+        check(made, vocabulary, table, quiet)
