@@ -8,12 +8,13 @@
 //      "caps": {"publisher/record": 209774829261, "publisher/selection": 1000000000}, "owners": {"visitors": "publisher"},
 //      "parties": {"publisher": "ssh-ed25519 AAAA..."}, "witnesses": ["officer"], "need": 1, "ahead": "0.25",
 //      "continues": ["<SHA-256>"], "before": {"<SHA-256>": {what that earlier contract says}},
-//      "rule": "any", "keys": 2}
+//      "rule": "any", "keys": 2, "delta": {"visitors": 1e-08}}
 //
 // All but vkey may be left out; what is left out is not checked, and caps are then those the log states. "witnesses": []
-// is a contract that names none; without "rule" and "keys" people are matched on one key.
-// Prints OK and what was spent, or `FAIL entry N: rule` and exits 1. Looks at no TOML: what a job may ask is left to
-// `passbox ledger verify`.
+// is a contract that names none; without "rule" and "keys" people are matched on one key; "delta" is what is left of
+// each data set's for noise.
+// Prints OK and what was spent, or `FAIL entry N: rule` and exits 1. Of a job it reads the readers and the ε, and holds
+// price and noise against that; what a job may ask, and how it is worded, is left to `passbox ledger verify`.
 
 import crypto, { createPublicKey, verify as verifyEd25519 } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, realpathSync } from "node:fs";
@@ -73,20 +74,27 @@ function expand(forms) {
   return done;
 }
 
-/** What each statistic draws on: the lattice of its sums, and the squared length by which one row moves them. */
+/**
+ * What each statistic draws on: the lattice of its sums, and the squared length by which one row moves them; where a job
+ * words it, `query` says what it asks, and that length may be `least` or more. Noise that `opens` is drawn ahead.
+ */
+const SUMS = 2n ** 40n + ((2n ** 20n * 30n) / 100n) ** 2n;
 const NOISE = {
   "matched-count@1": { lattice: "2^-10", l2: 2n ** 20n },
   "matched-by-tier@1": { lattice: "2^-10", l2: 2n ** 20n, tiers: true },
-  "seed-moments@2": { lattice: "2^-20", l2: 2n ** 40n + ((2n ** 20n * 30n) / 100n) ** 2n },
+  "seed-moments@2": { lattice: "2^-20", l2: SUMS },
   "score-histogram@1": { lattice: "2^-10", l2: 2n ** 20n },
-  "person-fit@1": { lattice: "2^-20", query: true }, // what columns there are decides how far one record moves these two
-  "person-scores@1": { lattice: "2^-10", query: true },
-  "attribute-moments@1": { lattice: "2^-20", query: true }, // and here, how many attributes are asked for
-  "answer-counts@1": { lattice: "2^-10", query: true },
+  "person-fit@1": { lattice: "2^-20", query: true, least: 29_961_829_587_600n, opens: true }, // 25 sums, rounded down
+  "person-scores@1": { lattice: "2^-10", query: true, l2: 2n ** 21n }, // out of one histogram, into the other
+  "attribute-moments@1": { lattice: "2^-20", query: true, least: SUMS }, // of one attribute
+  "answer-counts@1": { lattice: "2^-10", query: true, least: 2n ** 21n },
   "seed-groups@1": { lattice: "2^-10", l2: 2n ** 20n, query: true }, // how people are dealt into groups
-  "table@1": { lattice: "2^-0", query: true }, // worded by a job: `query` says what it asks, and so how far one record moves it
-  "keys@1": { lattice: "2^-0", query: true, selects: true }, // the same, of keys that nobody listed: they cost δ as well
+  "table@1": { lattice: "2^-0", query: true, least: 119_304_647n }, // a number moves by 2/3 of 2^14 steps, or more
+  "keys@1": { lattice: "2^-0", query: true, least: 119_304_647n, selects: true }, // these cost δ as well
 };
+
+/** The field of a job that names the data set at whose δ it is priced; the others are priced at the smallest of all. */
+const PRICED_BY = { lookalike: "seed", completion: "attributes" };
 
 /** What looks at the people who train, and what at those held out, for one charge. */
 const PAIRS = [
@@ -190,6 +198,64 @@ function isSshSigned(line, namespace, message, armor) {
 }
 
 const same = (left, right) => JSON.stringify(left) === JSON.stringify(right);
+
+// -- jobs -------------------------------------------------------------------------------------------------------------
+
+const TOKEN =
+  /[ \t\r]+|#[^\n]*|("""(?:\\[^]|[^\\])*?"""(?!")|'''[^]*?'''(?!')|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|[\w+.:-]+|[\n=,[\]{}])/y;
+
+/** What stands above the first table of a TOML: each name, and the words of its value without commas and brackets. */
+function topOf(toml) {
+  const [found, words] = [new Map(), tokensOf(toml)];
+  let [line, depth] = [[], 0];
+  for (const word of words) {
+    if (word === "[" && depth === 0 && line.length === 0) break;
+    depth += "[{".includes(word) - "]}".includes(word);
+    if (word !== "\n" || depth > 0) line.push(word);
+    else {
+      if (line[1] === "=") found.set(textOf(line[0]), line.slice(2).filter((each) => !/^[\n,[\]{}]$/.test(each)).map(textOf));
+      line = [];
+    }
+  }
+  return found;
+}
+
+function tokensOf(toml) {
+  const found = [];
+  for (TOKEN.lastIndex = 0; TOKEN.lastIndex < toml.length; ) {
+    const token = TOKEN.exec(toml);
+    require(token, "its job is not one");
+    if (token[1]) found.push(token[1]);
+  }
+  return [...found, "\n"];
+}
+
+/** What a name or a text in one line means; other values as they are written. */
+function textOf(word) {
+  if (word[0] === "'") return word.slice(1, -1);
+  return word[0] === '"' && !word.startsWith('"""') ? JSON.parse(word) : word;
+}
+
+/** The probability that a normal deviate is above x, to 14 digits: a series near 0, a continued fraction further out. */
+function above(x) {
+  if (x < 0) return 1 - above(-x);
+  const density = Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
+  if (x > 1.5) {
+    let below = x;
+    for (let step = 200; step > 0; step--) below = x + step / below;
+    return density / below;
+  }
+  let [sum, term] = [0, x];
+  for (let step = 3; step < 60; step += 2) [sum, term] = [sum + term, (term * x * x) / step];
+  return 0.5 - density * sum;
+}
+
+/** δ of so much ρ at this ε, less and more than what rounding can have done to it. */
+function deltasOf(rho, epsilon) {
+  const mu = Math.sqrt((2 * Number(rho)) / 1e12);
+  const [near, far] = [above(epsilon / mu - mu / 2), Math.exp(epsilon) * above(epsilon / mu + mu / 2)];
+  return [0.5e-13, 1.5e-13].map((lost) => near - far + lost * (near + far));
+}
 
 // -- history ----------------------------------------------------------------------------------------------------------
 
@@ -307,6 +373,8 @@ class Books {
   hour = "";
   closed = "";
 
+  asked = new Map();
+
   /** left: what earlier logs leave to this one, in the contract's order; each is taken out when it stands in the log. */
   constructor(folder, terms, leaves, left) {
     Object.assign(this, { folder, terms, leaves, left });
@@ -392,14 +460,14 @@ class Books {
     const noise = this.noise(entry.rule, statistic);
     own.statistic = draw.statistic = noise.statistic;
     const news = recipients.filter((name) => !draw.read.includes(name));
-    this.requireOpened(draw, kind, again);
+    this.requireOpened(draw, kind, again, noise);
     if (kind === "outcome") {
       require(charges.length + news.length === 0, "its noise is not open");
       draw.commitment = commitment;
     } else require(charges.length > 0 || news.length > 0, "the same statistic stands twice, for nobody new");
     require(draw.commitment === commitment, "the same statistic was drawn twice");
     draw.read = draw.read.length > 0 ? [...draw.read, ...news] : recipients;
-    const moved = noise.l2 ? noise.l2.has(entry.l2) : noise.worded && entry.l2 !== "0";
+    const moved = noise.l2 ? noise.l2.has(entry.l2) : noise.worded && BigInt(entry.l2) >= noise.least;
     require(entry.scale > 2 ** 21 && moved && entry.lattice === noise.lattice, "its noise is none");
     require(noise.worded === (entry.query !== undefined) && (noise.worded || names.length === 2), "its noise is none");
     require(noise.selects === (entry.selection !== undefined), "its noise is none");
@@ -408,12 +476,14 @@ class Books {
     const other = beside ? this.draws.get(beside) : draw;
     this.requirePayers(other, names, recipients, { record: cost, selection: BigInt(entry.selection ?? 0) });
     this.requireCover(beside, own, other, JSON.parse(entry.covered), again);
+    this.requireAsked(entry, names, recipients);
     manifests.forEach(([name, digest]) => this.requireManifest(name, digest));
   }
 
   /** Noise that is opened is settled once, and only then released to more readers. */
-  requireOpened(draw, kind, again) {
+  requireOpened(draw, kind, again, { opens }) {
     const rule = "its noise is not open";
+    require(opens === Boolean(draw.opened), rule);
     if (kind === "outcome") {
       require(again && draw.opened && !draw.settled, rule);
       draw.settled = true;
@@ -424,10 +494,10 @@ class Books {
   noise(rule, statistic) {
     const name = `${rule} ${statistic}`;
     if (!this.noises.has(name)) {
-      const { lattice, l2, tiers, query, selects } = Object.hasOwn(NOISE, statistic) ? NOISE[statistic] : {};
+      const { lattice, l2, tiers, query, least, opens = false, selects = false } = Object.hasOwn(NOISE, statistic) ? NOISE[statistic] : {};
       const every = l2 && new Set(squares(this.terms, rule, tiers).map((far) => `${l2 * far}`));
       const worded = query === true;
-      this.noises.set(copied(name), { statistic: copied(statistic), lattice, l2: every, worded, selects: selects === true });
+      this.noises.set(copied(name), { statistic: copied(statistic), lattice, l2: every, least, worded, opens, selects });
     }
     return this.noises.get(name);
   }
@@ -493,6 +563,36 @@ class Books {
     if (!this.terms.parties) return;
     const rule = "the job is not signed by its asker";
     this.requireSigned(join("requests", `${job}.toml`), job, `.${asker}.sig`, asker, "passbox-job", rule);
+  }
+
+  /** The job is for these readers, and its noise is the least whose price keeps to the job's ε. */
+  requireAsked({ job, beside, statistic, l2, scale }, names, recipients) {
+    if (!this.terms.parties || !this.terms.delta) return;
+    const asked = this.jobAsked(job, names);
+    require(same(asked.readers, recipients), "its job is for other readers");
+    const { compares, deltas, epsilon } = asked;
+    const [cost, dearer] = [0n, 1n].map((less) => price(BigInt(l2), BigInt(scale) - less)).map((each) => {
+      if (statistic === "seed-groups@1") return 4n * each; // a quarter of the job's price, and the rest
+      return compares && statistic === "seed-moments@2" ? each + (each - 1n) / 3n : each;
+    });
+    const kept = deltas.every((delta) => deltasOf(cost, epsilon)[0] <= delta);
+    const least = deltas.some((delta) => deltasOf(dearer, epsilon)[1] > delta);
+    require(beside || (kept && least), "the noise is not what its job's ε gives");
+  }
+
+  /** Readers, ε and what else of a job its price follows from. names: of the data sets it reads. */
+  jobAsked(job, names) {
+    if (!this.asked.has(job)) {
+      const said = topOf(readFileSync(join(this.folder, "requests", `${job}.toml`), "utf-8"));
+      const [readers, learners] = ["recipients", "learners"].map((name) => said.get(name) ?? []);
+      const [kind, epsilon] = ["kind", "epsilon"].map((name) => (said.get(name) ?? [""])[0]);
+      const by = Object.hasOwn(PRICED_BY, kind) ? said.get(PRICED_BY[kind]) : names;
+      const deltas = (by ?? [""]).map((name) => this.terms.delta[name] * (1 - 1e-9));
+      require(deltas.every(Number.isFinite) && epsilon !== "", "its job is not one");
+      const compares = learners.length > 0 && !same(learners, ["glm"]);
+      this.asked.set(job, { readers: readers.sort(), epsilon: Number(epsilon.replaceAll("_", "")), deltas, compares });
+    }
+    return this.asked.get(job);
   }
 
   requireManifest(name, digest) {

@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from random import Random
@@ -151,7 +151,7 @@ ORDERS = {
     "open outcome open": False,
     "open release": False,
 }
-"""What may stand of one key whose noise is drawn ahead. Each, but an outcome, is for a reader more."""
+"""What may stand of one key whose noise is drawn ahead. Each, but an outcome, is for readers of its own."""
 
 
 @needs_openssl
@@ -161,12 +161,11 @@ def test_noise_is_opened_then_settled_once_then_released(
     order: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(MAKE.parent)
-    make, pen = import_module("make"), import_module("pen").Pen()
-    wanted = pen.purchases(pen.request("overlap", epsilon=0.5, recipients=["publisher", "advertiser"]))[0]
-    readers = iter((("advertiser",), ("advertiser", "publisher"), ("officer",)))
+    make, pen = import_module("make"), import_module("pen").Pen(plans=True)
+    jobs = (pen.request("model", recipients=each) for each in (["officer"], ["advertiser", "officer"], ["publisher"]))
     for kind in order.split():
         if kind != "outcome":
-            wanted = replace(wanted, context=replace(wanted.context, recipients=next(readers)))
+            wanted = pen.purchases(next(jobs))[0]
         pen.release(wanted, kind=kind)
     files = unpack(make.vector("", "", pen)[1], tmp_path)
     says = "OK" if ORDERS[order] else f"FAIL entry {1 + len(order.split())}: its noise is not open"
