@@ -8,7 +8,7 @@
 //      "caps": {"publisher/record": 209774829261, "publisher/selection": 1000000000}, "owners": {"visitors": "publisher"},
 //      "parties": {"publisher": "ssh-ed25519 AAAA..."}, "witnesses": ["officer"], "need": 1, "ahead": "0.25",
 //      "continues": ["<SHA-256>"], "before": {"<SHA-256>": {what that earlier contract says}},
-//      "rule": "any", "keys": 2, "delta": {"visitors": 1e-08}}
+//      "rule": "any", "keys": 2, "delta": {"visitors": 1e-08}, "purpose": "find more people like the buyers"}
 //
 // All but vkey may be left out; what is left out is not checked, and caps are then those the log states. "witnesses": []
 // is a contract that names none; without "rule" and "keys" people are matched on one key; "delta" is what is left of
@@ -35,7 +35,7 @@ const FORMS = expand({
   CARRIED: `{"account":"NAME/UNIT","before":COUNT,"rho":COUNT}`,
   HEAD: `{"contract":"HEX","root":"HEX","size":COUNT}`,
   COVERED: `{"account":"NAME/record","dataset":"NAME","rho":COUNT}`,
-  READERS: `"purpose":"TEXT","recipients":(?<recipients>LIST<"NAME">)`,
+  READERS: `"purpose":"(?<purpose>TEXT)","recipients":(?<recipients>LIST<"NAME">)`,
   PLACE: `"seq":(?<seq>COUNT)`,
   TIME: `"time":"(?<time>HOUR)"`,
   cap:
@@ -347,6 +347,12 @@ function price(l2Squared, scale) {
 /** A text of its own: a part of a longer one would keep all of that in memory. */
 const copied = (text) => Buffer.from(text, "latin1").latin1Slice();
 
+/** A text as it stands in canonical JSON, without its quotes. */
+const spelled = (text) =>
+  JSON.stringify(text)
+    .slice(1, -1)
+    .replace(/[^ -~]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
 const isAlike = (own, other) =>
   own.datasets === other.datasets && own.recipients === other.recipients && own.rule === other.rule;
 
@@ -377,7 +383,8 @@ class Books {
 
   /** left: what earlier logs leave to this one, in the contract's order; each is taken out when it stands in the log. */
   constructor(folder, terms, leaves, left) {
-    Object.assign(this, { folder, terms, leaves, left });
+    const purpose = terms.purpose === undefined ? undefined : spelled(terms.purpose);
+    Object.assign(this, { folder, terms, leaves, left, purpose });
   }
 
   read(position, text) {
@@ -386,6 +393,8 @@ class Books {
     const follows = entry.contract === contract && entry.time >= this.hour && !this.closed;
     require(Number(entry.seq) === position && follows, "it does not stand here, or is not canonical JSON");
     require(this.left.length === 0 || kind === "cap" || kind === "carry", NOT_CARRIED);
+    const purpose = this.purpose ?? entry.purpose;
+    require(entry.purpose === undefined || entry.purpose === purpose, "its purpose is not the contract's");
     [this.hour, this.contract, this.position] = [entry.time, contract, position];
     if (kind === "closed") this.end(entry);
     else this[kind](entry);
@@ -522,7 +531,10 @@ class Books {
   }
 
   charge({ paid }, charges, ahead = true) {
-    for (const { account, rho, before } of charges) {
+    const { owners } = this.terms;
+    for (const { account, dataset, rho, before } of charges) {
+      const own = !owners || !dataset || (Object.hasOwn(owners, dataset) && account.startsWith(`${owners[dataset]}/`));
+      require(own, "it charges one owner for the data of another");
       require(!paid.some((each) => each.account === account), "an account is charged twice");
       require(before === this.spent.get(account), "the running balance is broken");
       require(Number.isSafeInteger(before + rho), "the account is overspent");

@@ -116,6 +116,8 @@ def honest() -> Iterator[tuple[str, Vector]]:
     pen.run("overlap", recipients=["publisher", "advertiser"], epsilon=0.25, serial=2)
     yield vector("resubmitted", "a newer list: another statistic, paid anew", pen)
     yield vector("cosigned", "within the window ahead of a head that the officer cosigned", cosigned())
+    about = "two of three witnesses make a head count: the newest that two have cosigned"
+    yield vector("two-of-three", about, two_of_three())
     yield vector("table", "a table that a job words itself, over one data set", tabled())
     yield vector("keys", "pages that nobody listed, paid for in ρ and in δ", paged())
     yield vector("completion", "two attributes in one charge", completed())
@@ -209,6 +211,15 @@ def cosigned() -> Pen:
     pen = played(cosign=COSIGN)
     pen.witness()
     pen.run("overlap", epsilon=0.5)
+    return pen
+
+
+def two_of_three() -> Pen:
+    """The advertiser has cosigned nothing, the officer more than the publisher."""
+    pen = played(cosign='{ by = ["officer", "publisher", "advertiser"], ahead = 0.25, need = 2 }')
+    pen.witness("publisher")
+    pen.run("overlap", epsilon=0.5)
+    pen.witness("officer")
     return pen
 
 
@@ -830,6 +841,11 @@ def signatures() -> Iterator[tuple[str, Vector]]:
     about = "more than a quarter of a cap spent ahead of the last cosigned head"
     rule = "advertiser/record has spent further ahead of the witnesses than the contract lets it"
     yield vector("window", about, pen, rule=rule, **more)
+    pen = two_of_three()
+    pen.run("lookalike", epsilon=2.0)
+    pen.witness("officer")
+    about = "all of it is cosigned by one of three witnesses, where two are needed"
+    yield vector("one-of-three", about, pen, rule=rule, **more)
     pen = cosigned()
     rolled = played(cosign=COSIGN)
     rolled.entries.pop()
@@ -965,6 +981,14 @@ def what_was_asked() -> Iterator[tuple[str, Vector]]:
     pen.entries[-1]["charges"][0]["rho"] = pen.entries[-1]["charges"][1]["rho"]
     about, by_page = "one reader more than the job names", more | {"beyond": ["page"]}
     yield vector("wrong-reader", about, pen, rule="its job is for other readers", **by_page)
+    pen = Pen()
+    pen.run("overlap", epsilon=0.5)[0]["purpose"] = "credit scores"
+    about, rule = "another purpose than the contract's", "its purpose is not the contract's"
+    yield vector("other-purpose", about, pen, rule=rule, **by_page)
+    pen = Pen()
+    pen.run("overlap", epsilon=0.5)[0]["charges"][0]["dataset"] = "visitors"
+    about, rule = "a charge in the name of another's data set", "it charges one owner for the data of another"
+    yield vector("charge-of-another", about, pen, rule=rule, **by_page)
     pen = Pen()
     pen.run("overlap", "officer", epsilon=0.5, recipients=["officer"])
     yield vector("may-not-ask", "a job that the contract lets nobody ask", pen, rule="rules.allow", **more)
