@@ -60,6 +60,7 @@ def test_a_later_reader_is_vouched_for_by_who_cosigned_what_it_paid_for(desk: De
     desk.accept()
     (publisher / "overlap.toml").write_text(text)
     another(desk)
+    assert desk.job(0.2)[1]["entries"] == [5, 6]
     with pytest.raises(BadRelease, match="does not let advertiser read it"):
         vouch(desk, "out/*.release")
     desk.export()

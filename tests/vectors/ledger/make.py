@@ -98,6 +98,9 @@ def honest() -> Iterator[tuple[str, Vector]]:
     pen.run("overlap", epsilon=0.5, recipients=["officer"])
     about = "a reader to whom nobody is newly exposed: nothing is charged"
     yield vector("free-reader", about, pen)
+    pen = Pen()
+    pen.run("overlap", spelled=SPELLED)
+    yield vector("job-spelled-otherwise", "a job that says the same in other letters", pen)
     pen = played()
     pen.deny("rules.allow", "lookalike", recipients=["advertiser"])
     pen.deny("budget", "overlap", epsilon=3.0, recipients=["publisher", "advertiser"])
@@ -140,6 +143,19 @@ def honest() -> Iterator[tuple[str, Vector]]:
     pen.witness()
     pen.run("overlap", epsilon=0.4)
     yield vector("loss", "goes on after a lost disk, as owners and witness stated", pen)
+
+
+SPELLED = """\
+# epsilon = 9\r
+\t'people'='visitors'   # a comment, with "quotes" and [ brackets
+"seed" = "buyers"\r
+"kin\\u0064" = "overlap"
+
+recipients = [
+  'publisher', # epsilon = 9
+]
+epsilon = +5_0.0e-2
+"""
 
 
 def tabled() -> Pen:

@@ -197,14 +197,16 @@ class Pen:
         self.current[dataset] = name
         return name
 
-    def request(self, kind: str, asker: str = "publisher", signer: str = "", **fields: Any) -> Request:
-        """A job, kept in the copy and signed by who asks, or by somebody else in its name."""
+    def request(
+        self, kind: str, asker: str = "publisher", signer: str = "", spelled: str = "", **fields: Any
+    ) -> Request:
+        """A job, kept in the copy and signed by who asks, or by somebody else in its name. spelled: its TOML."""
         pair = {"people": "visitors", "seed": "buyers"} if kind in ("lookalike", "overlap", "model") else {}
         job = pair | {"recipients": ["publisher"], "epsilon": 1.0} | fields
         text = f'kind = "{kind}"\n' + "".join(f"{name} = {json.dumps(value)}\n" for name, value in job.items())
         text += '[measure]\npeople = { kind = "people" }\n' if kind == "aggregate" else ""
         text += "audience = { size = 300 }\n" if kind == "lookalike" else ""
-        data = text.encode()
+        data = (spelled or text).encode()
         request = Request(parse_job(data), data, asker, sign(data, key_of(signer or asker), "passbox-job"))
         self.requests[f"{request.digest}.toml"] = data
         self.requests[f"{request.digest}.toml.{asker}.sig"] = request.signature.encode()
