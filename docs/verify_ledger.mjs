@@ -8,13 +8,15 @@
 //      "caps": {"publisher/record": 209774829261, "publisher/selection": 1000000000}, "owners": {"visitors": "publisher"},
 //      "parties": {"publisher": "ssh-ed25519 AAAA..."}, "witnesses": ["officer"], "need": 1, "ahead": "0.25",
 //      "continues": ["<SHA-256>"], "before": {"<SHA-256>": {what that earlier contract says}},
-//      "rule": "any", "keys": 2, "delta": {"visitors": 1e-08}, "purpose": "find more people like the buyers"}
+//      "rule": "any", "keys": 2, "delta": {"visitors": 1e-08}, "purpose": "find more people like the buyers",
+//      "expires": "2027-03-31"}
 //
 // All but vkey may be left out; what is left out is not checked, and caps are then those the log states. "witnesses": []
 // is a contract that names none; without "rule" and "keys" people are matched on one key; "delta" is what is left of
 // each data set's for noise.
 // Prints OK and what was spent, or `FAIL entry N: rule` and exits 1. Of a job it reads the readers and the ε, and holds
-// price and noise against that; what a job may ask, and how it is worded, is left to `passbox ledger verify`.
+// price and noise against that, and of a statement of loss all; what a job may ask, and how it is worded, is left to
+// `passbox ledger verify`.
 
 import crypto, { createPublicKey, verify as verifyEd25519 } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, realpathSync } from "node:fs";
@@ -204,16 +206,17 @@ const same = (left, right) => JSON.stringify(left) === JSON.stringify(right);
 const TOKEN =
   /[ \t\r]+|#[^\n]*|("""(?:\\[^]|[^\\])*?"""(?!")|'''[^]*?'''(?!')|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|[\w+.:-]+|[\n=,[\]{}])/y;
 
-/** What stands above the first table of a TOML: each name, and the words of its value without commas and brackets. */
-function topOf(toml) {
-  const [found, words] = [new Map(), tokensOf(toml)];
-  let [line, depth] = [[], 0];
-  for (const word of words) {
-    if (word === "[" && depth === 0 && line.length === 0) break;
+/** What a TOML says: each name, behind that of its table, and the words of its value without commas and brackets. */
+function saidBy(toml) {
+  const found = new Map();
+  let [line, depth, table] = [[], 0, ""];
+  for (const word of tokensOf(toml)) {
     depth += "[{".includes(word) - "]}".includes(word);
     if (word !== "\n" || depth > 0) line.push(word);
     else {
-      if (line[1] === "=") found.set(textOf(line[0]), line.slice(2).filter((each) => !/^[\n,[\]{}]$/.test(each)).map(textOf));
+      const value = line.slice(2).filter((each) => !/^[\n,[\]{}]$/.test(each));
+      if (line[0] === "[") table = `${textOf(line[1])} `;
+      if (line[1] === "=") found.set(table + textOf(line[0]), value.map(textOf));
       line = [];
     }
   }
@@ -233,8 +236,13 @@ function tokensOf(toml) {
 /** What a name or a text in one line means; other values as they are written. */
 function textOf(word) {
   if (word[0] === "'") return word.slice(1, -1);
-  return word[0] === '"' && !word.startsWith('"""') ? JSON.parse(word) : word;
+  if (word[0] !== '"' || word.startsWith('"""')) return word;
+  const long = (digits) => JSON.stringify(String.fromCodePoint(parseInt(digits, 16))).slice(1, -1);
+  const short = word.replace(/\\(?:U([0-9a-fA-F]{8})|.)/g, (whole, digits) => (digits ? long(digits) : whole));
+  return JSON.parse(short.replaceAll("\t", "\\t"));
 }
+
+const whole = (digits) => Number((digits ?? "").replaceAll("_", ""));
 
 /** The probability that a normal deviate is above x, to 14 digits: a series near 0, a continued fraction further out. */
 function above(x) {
@@ -414,7 +422,7 @@ class Books {
     const due = statement ? this.ownHead() : this.left.shift();
     const known = due ? came.contract === due.contract : !this.terms.continues;
     require(known && (!statement || same(came, due)), "it carries what nobody named");
-    if (statement) this.requireLoss(statement);
+    if (statement) this.requireLoss(statement, came, said);
     this.charge({ paid: [] }, said, Boolean(statement));
     const left = [came.size, came.root, said.map(({ account, rho }) => [account, rho])];
     require(!due?.left || same(left, due.left), "an earlier log left something else");
@@ -427,7 +435,7 @@ class Books {
   }
 
   /** Owners, and so many witnesses that no later head can have been cosigned without one of them, signed it. */
-  requireLoss(statement) {
+  requireLoss(statement, came, charges) {
     const { owners = {}, witnesses, need = 1 } = this.terms;
     const rule = "not everybody who has to approve a loss has signed it";
     const path = join("requests", `${statement}.toml`);
@@ -435,6 +443,18 @@ class Books {
     new Set(Object.values(owners)).forEach(requireName);
     const signed = (witnesses ?? []).filter((name) => holds(() => requireName(name)));
     require(!witnesses || (witnesses.length > 0 && signed.length > witnesses.length - need), rule);
+    if (this.terms.parties) this.requireStated(readFileSync(join(this.folder, path), "utf-8"), came, charges);
+  }
+
+  /** What they signed is this loss: after this head, and so much of each account. */
+  requireStated(toml, came, charges) {
+    const said = saidBy(toml);
+    const [contract, size, root] = ["contract", "size", "root"].map((name) => (said.get(name) ?? [])[0]);
+    const lost = [...said].filter(([name]) => name.startsWith("charge "));
+    const stated = lost.map(([name, [rho]]) => [name.slice(7), whole(rho)]);
+    const due = stated.filter(([, rho]) => rho > 0).sort(([left], [right]) => (left < right ? -1 : 1));
+    const here = same([contract, whole(size), root], [came.contract, came.size, came.root]);
+    require(here && same(due, charges.map(({ account, rho }) => [account, rho])), "its statement of loss says something else");
   }
 
   /** The end: another contract goes on with the accounts. */
@@ -503,7 +523,8 @@ class Books {
   noise(rule, statistic) {
     const name = `${rule} ${statistic}`;
     if (!this.noises.has(name)) {
-      const { lattice, l2, tiers, query, least, opens = false, selects = false } = Object.hasOwn(NOISE, statistic) ? NOISE[statistic] : {};
+      const known = Object.hasOwn(NOISE, statistic) ? NOISE[statistic] : {};
+      const { lattice, l2, tiers, query, least, opens = false, selects = false } = known;
       const every = l2 && new Set(squares(this.terms, rule, tiers).map((far) => `${l2 * far}`));
       const worded = query === true;
       this.noises.set(copied(name), { statistic: copied(statistic), lattice, l2: every, least, worded, opens, selects });
@@ -577,12 +598,14 @@ class Books {
     this.requireSigned(join("requests", `${job}.toml`), job, `.${asker}.sig`, asker, "passbox-job", rule);
   }
 
-  /** The job is for these readers, and its noise is the least whose price keeps to the job's ε. */
-  requireAsked({ job, beside, statistic, l2, scale }, names, recipients) {
+  /** The job is for these readers and began in time (it may end an hour later), and its noise is what its ε gives. */
+  requireAsked({ job, beside, statistic, l2, scale, time }, names, recipients) {
     if (!this.terms.parties || !this.terms.delta) return;
     const asked = this.jobAsked(job, names);
     require(same(asked.readers, recipients), "its job is for other readers");
     const { compares, deltas, epsilon } = asked;
+    const begun = new Date(Date.parse(time.replace("Z", ":00Z")) - 3_600_000).toISOString().slice(0, 10);
+    require(begun <= (this.terms.expires ?? begun), "the contract had expired");
     const [cost, dearer] = [0n, 1n].map((less) => price(BigInt(l2), BigInt(scale) - less)).map((each) => {
       if (statistic === "seed-groups@1") return 4n * each; // a quarter of the job's price, and the rest
       return compares && statistic === "seed-moments@2" ? each + (each - 1n) / 3n : each;
@@ -595,14 +618,14 @@ class Books {
   /** Readers, ε and what else of a job its price follows from. names: of the data sets it reads. */
   jobAsked(job, names) {
     if (!this.asked.has(job)) {
-      const said = topOf(readFileSync(join(this.folder, "requests", `${job}.toml`), "utf-8"));
+      const said = saidBy(readFileSync(join(this.folder, "requests", `${job}.toml`), "utf-8"));
       const [readers, learners] = ["recipients", "learners"].map((name) => said.get(name) ?? []);
       const [kind, epsilon] = ["kind", "epsilon"].map((name) => (said.get(name) ?? [""])[0]);
       const by = Object.hasOwn(PRICED_BY, kind) ? said.get(PRICED_BY[kind]) : names;
       const deltas = (by ?? [""]).map((name) => this.terms.delta[name] * (1 - 1e-9));
       require(deltas.every(Number.isFinite) && epsilon !== "", "its job is not one");
       const compares = learners.length > 0 && !same(learners, ["glm"]);
-      this.asked.set(job, { readers: readers.sort(), epsilon: Number(epsilon.replaceAll("_", "")), deltas, compares });
+      this.asked.set(copied(job), { readers: readers.sort(), epsilon: Number(epsilon.replaceAll("_", "")), deltas, compares });
     }
     return this.asked.get(job);
   }

@@ -975,7 +975,7 @@ def losses() -> Iterator[tuple[str, Vector]]:
     about = "a loss counts as spent ahead of the witnesses: with what was spent before it, this is too much"
     rule = "advertiser/record has spent further ahead of the witnesses than the contract lets it"
     yield vector("loss-beyond-window", about, pen, rule=rule, **more | {"entry": None})
-    more |= {"beyond": ["page", "node"], "rule": ""}
+    more |= {"rule": "its statement of loss says something else", "entry": size}
     pen = cosigned()
     pen.lose()["charges"][0]["rho"] -= 1
     yield vector("loss-less", "less is charged than was stated", pen, **more)
@@ -1038,7 +1038,7 @@ def what_was_asked() -> Iterator[tuple[str, Vector]]:
     pen = Pen()
     pen.time = "2027-07-02T09:00Z"
     pen.run("overlap", epsilon=0.5)
-    yield vector("expired", "a release after the contract's last day", pen, rule="expires", **more)
+    yield vector("expired", "a release after the contract's last day", pen, rule="the contract had expired", **by_page)
 
 
 def main(arguments: Sequence[str]) -> None:

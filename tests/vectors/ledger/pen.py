@@ -358,7 +358,7 @@ class Pen:
         if len(contract.match.keys) > 1:
             terms |= {"rule": contract.match.rule, "keys": len(contract.match.keys)}
         terms["continues"] = contract.continues
-        terms["purpose"] = contract.purpose
+        terms |= {"purpose": contract.purpose, "expires": contract.expires.isoformat()}
         terms["delta"] = {name: float(rule.budget.budget().delta) for name, rule in contract.dataset.items()}
         if self.continues:
             terms["before"] = {earlier.agreement.digest: earlier.terms() for earlier in self.continues}
