@@ -148,9 +148,10 @@ class Filter:
     until: str = ""
 
     def lets(self, entry: dict[str, Any]) -> bool:
-        """party: who asked, reads or is charged. purpose: text that it holds, whatever its case."""
+        """party: who asked, reads, is charged or was for this too. purpose: text that it holds, whatever its case."""
         datasets = entry.get("specification", {}).get("datasets", {})
-        accounts = [charge["account"] for charge in entry.get("charges", [])] + [entry.get("account", "")]
+        paying = [*entry.get("charges", []), *entry.get("covered", [])]
+        accounts = [charge["account"] for charge in paying] + [entry.get("account", "")]
         parties = {entry.get("asker"), *entry.get("recipients", []), *(name.partition("/")[0] for name in accounts)}
         return (
             (not self.dataset or self.dataset in datasets)

@@ -29,6 +29,8 @@ def terms_of(data: bytes, earlier: Sequence[bytes] = ()) -> dict[str, object]:
     if len(contract.match.keys) > 1:
         terms |= {"rule": contract.match.rule, "keys": len(contract.match.keys)}
     terms["continues"] = list(contract.continues)
+    terms |= {"purpose": contract.purpose, "expires": contract.expires.isoformat()}
+    terms["delta"] = {dataset: float(rule.budget.budget().delta) for dataset, rule in contract.dataset.items()}
     known = [each for each in contract.continues if each in before]
     if known:
         terms["before"] = {each: terms_of(before[each], earlier) for each in known}

@@ -286,17 +286,19 @@ def run(room: RoomFolder, job: JobFile, as_json: JsonFlag = False) -> None:
     """Run a signed job: check, pay in the ledger, make the release and seal it to its readers."""
     from dataclasses import replace
 
-    from ..cleanroom.ahead import paid_ahead
+    from ..cleanroom.ahead import paid_ahead, released_by
     from ..cleanroom.job import read_request
     from ..cleanroom.job import run as perform
     from ..cleanroom.room import open_room
 
     with progressing("checking, paying and making the release") as progress:
         opened = replace(open_room(room), progress=progress)
-        ran = perform(opened, read_request(opened, job))
+        request = read_request(opened, job)
+        ran = perform(opened, request)
         with opened.ledger() as ledger:
-            ahead = paid_ahead(ledger.leaves())
-    release = ran.release
+            leaves = ledger.leaves()
+    release, ahead = ran.release, paid_ahead(leaves)
+    entries = sorted({*release.entries, *released_by(leaves, request.digest)})
     readers = ", ".join(release.recipients)
     paid = "paid for" if ran.charged else "costs nothing: it was paid for before, and its numbers are the same"
     say(
@@ -305,12 +307,12 @@ def run(room: RoomFolder, job: JobFile, as_json: JsonFlag = False) -> None:
                 "release": release.id,
                 "kind": release.kind,
                 "recipients": list(release.recipients),
-                "entries": list(release.entries),
+                "entries": entries,
                 "charged": ran.charged,
                 "path": str(release.path),
             },
             [
-                f"release {release.id}, {paid}; {ledger_entries(release.entries, ahead)}",
+                f"release {release.id}, {paid}; {ledger_entries(entries, ahead)}",
                 f"sealed to {readers}: nobody else can open it",
             ],
             f"`passbox release export {room} --out FOLDER`, and send the file to {readers}",

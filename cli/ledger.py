@@ -27,7 +27,7 @@ app = typer.Typer(help="Show, export and verify the ledger; cosign, accept and r
 def show(
     where: Annotated[Path, typer.Argument(metavar="ROOM|EXPORT", help="a room, or an exported ledger")],
     dataset: Annotated[str, typer.Option(help="only entries about this data set")] = "",
-    party: Annotated[str, typer.Option(help="only entries this party asked for, reads or pays")] = "",
+    party: Annotated[str, typer.Option(help="only entries this party asked for, reads, or pays for")] = "",
     purpose: Annotated[str, typer.Option(help="only entries whose purpose holds this text")] = "",
     since: Annotated[str, typer.Option(help="only from this time on, such as 2026-11 or 2026-11-22T09")] = "",
     until: Annotated[str, typer.Option(help="only up to this time, such as 2026-11")] = "",

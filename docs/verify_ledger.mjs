@@ -8,11 +8,14 @@
 //      "caps": {"publisher/record": 209774829261, "publisher/selection": 1000000000}, "owners": {"visitors": "publisher"},
 //      "parties": {"publisher": "ssh-ed25519 AAAA..."}, "witnesses": ["officer"], "need": 1, "ahead": "0.25",
 //      "continues": ["<SHA-256>"], "before": {"<SHA-256>": {what that earlier contract says}},
-//      "rule": "any", "keys": 2}
+//      "rule": "any", "keys": 2, "delta": {"visitors": 1e-08}, "purpose": "find more people like the buyers",
+//      "expires": "2027-03-31"}
 //
 // All but vkey may be left out; what is left out is not checked, and caps are then those the log states. "witnesses": []
-// is a contract that names none; without "rule" and "keys" people are matched on one key.
-// Prints OK and what was spent, or `FAIL entry N: rule` and exits 1. Looks at no TOML: what a job may ask is left to
+// is a contract that names none; without "rule" and "keys" people are matched on one key; "delta" is what is left of
+// each data set's for noise.
+// Prints OK and what was spent, or `FAIL entry N: rule` and exits 1. Of a job it reads the readers and the ε, and holds
+// price and noise against that, and of a statement of loss all; what a job may ask, and how it is worded, is left to
 // `passbox ledger verify`.
 
 import crypto, { createPublicKey, verify as verifyEd25519 } from "node:crypto";
@@ -34,7 +37,7 @@ const FORMS = expand({
   CARRIED: `{"account":"NAME/UNIT","before":COUNT,"rho":COUNT}`,
   HEAD: `{"contract":"HEX","root":"HEX","size":COUNT}`,
   COVERED: `{"account":"NAME/record","dataset":"NAME","rho":COUNT}`,
-  READERS: `"purpose":"TEXT","recipients":(?<recipients>LIST<"NAME">)`,
+  READERS: `"purpose":"(?<purpose>TEXT)","recipients":(?<recipients>LIST<"NAME">)`,
   PLACE: `"seq":(?<seq>COUNT)`,
   TIME: `"time":"(?<time>HOUR)"`,
   cap:
@@ -73,20 +76,27 @@ function expand(forms) {
   return done;
 }
 
-/** What each statistic draws on: the lattice of its sums, and the squared length by which one row moves them. */
+/**
+ * What each statistic draws on: the lattice of its sums, and the squared length by which one row moves them; where a job
+ * words it, `query` says what it asks, and that length may be `least` or more. Noise that `opens` is drawn ahead.
+ */
+const SUMS = 2n ** 40n + ((2n ** 20n * 30n) / 100n) ** 2n;
 const NOISE = {
   "matched-count@1": { lattice: "2^-10", l2: 2n ** 20n },
   "matched-by-tier@1": { lattice: "2^-10", l2: 2n ** 20n, tiers: true },
-  "seed-moments@2": { lattice: "2^-20", l2: 2n ** 40n + ((2n ** 20n * 30n) / 100n) ** 2n },
+  "seed-moments@2": { lattice: "2^-20", l2: SUMS },
   "score-histogram@1": { lattice: "2^-10", l2: 2n ** 20n },
-  "person-fit@1": { lattice: "2^-20", query: true }, // what columns there are decides how far one record moves these two
-  "person-scores@1": { lattice: "2^-10", query: true },
-  "attribute-moments@1": { lattice: "2^-20", query: true }, // and here, how many attributes are asked for
-  "answer-counts@1": { lattice: "2^-10", query: true },
+  "person-fit@1": { lattice: "2^-20", query: true, least: 29_961_829_587_600n, opens: true }, // 25 sums, rounded down
+  "person-scores@1": { lattice: "2^-10", query: true, l2: 2n ** 21n }, // out of one histogram, into the other
+  "attribute-moments@1": { lattice: "2^-20", query: true, least: SUMS }, // of one attribute
+  "answer-counts@1": { lattice: "2^-10", query: true, least: 2n ** 21n },
   "seed-groups@1": { lattice: "2^-10", l2: 2n ** 20n, query: true }, // how people are dealt into groups
-  "table@1": { lattice: "2^-0", query: true }, // worded by a job: `query` says what it asks, and so how far one record moves it
-  "keys@1": { lattice: "2^-0", query: true, selects: true }, // the same, of keys that nobody listed: they cost δ as well
+  "table@1": { lattice: "2^-0", query: true, least: 119_304_647n }, // a number moves by 2/3 of 2^14 steps, or more
+  "keys@1": { lattice: "2^-0", query: true, least: 119_304_647n, selects: true }, // these cost δ as well
 };
+
+/** The field of a job that names the data set at whose δ it is priced; the others are priced at the smallest of all. */
+const PRICED_BY = { lookalike: "seed", completion: "attributes" };
 
 /** What looks at the people who train, and what at those held out, for one charge. */
 const PAIRS = [
@@ -191,6 +201,70 @@ function isSshSigned(line, namespace, message, armor) {
 
 const same = (left, right) => JSON.stringify(left) === JSON.stringify(right);
 
+// -- jobs -------------------------------------------------------------------------------------------------------------
+
+const TOKEN =
+  /[ \t\r]+|#[^\n]*|("""(?:\\[^]|[^\\])*?"""(?!")|'''[^]*?'''(?!')|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|[\w+.:-]+|[\n=,[\]{}])/y;
+
+/** What a TOML says: each name, behind that of its table, and the words of its value without commas and brackets. */
+function saidBy(toml) {
+  const found = new Map();
+  let [line, depth, table] = [[], 0, ""];
+  for (const word of tokensOf(toml)) {
+    depth += "[{".includes(word) - "]}".includes(word);
+    if (word !== "\n" || depth > 0) line.push(word);
+    else {
+      const value = line.slice(2).filter((each) => !/^[\n,[\]{}]$/.test(each));
+      if (line[0] === "[") table = `${textOf(line[1])} `;
+      if (line[1] === "=") found.set(table + textOf(line[0]), value.map(textOf));
+      line = [];
+    }
+  }
+  return found;
+}
+
+function tokensOf(toml) {
+  const found = [];
+  for (TOKEN.lastIndex = 0; TOKEN.lastIndex < toml.length; ) {
+    const token = TOKEN.exec(toml);
+    require(token, "its job is not one");
+    if (token[1]) found.push(token[1]);
+  }
+  return [...found, "\n"];
+}
+
+/** What a name or a text in one line means; other values as they are written. */
+function textOf(word) {
+  if (word[0] === "'") return word.slice(1, -1);
+  if (word[0] !== '"' || word.startsWith('"""')) return word;
+  const long = (digits) => JSON.stringify(String.fromCodePoint(parseInt(digits, 16))).slice(1, -1);
+  const short = word.replace(/\\(?:U([0-9a-fA-F]{8})|.)/g, (whole, digits) => (digits ? long(digits) : whole));
+  return JSON.parse(short.replaceAll("\t", "\\t"));
+}
+
+const whole = (digits) => Number((digits ?? "").replaceAll("_", ""));
+
+/** The probability that a normal deviate is above x, to 14 digits: a series near 0, a continued fraction further out. */
+function above(x) {
+  if (x < 0) return 1 - above(-x);
+  const density = Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
+  if (x > 1.5) {
+    let below = x;
+    for (let step = 200; step > 0; step--) below = x + step / below;
+    return density / below;
+  }
+  let [sum, term] = [0, x];
+  for (let step = 3; step < 60; step += 2) [sum, term] = [sum + term, (term * x * x) / step];
+  return 0.5 - density * sum;
+}
+
+/** δ of so much ρ at this ε, less and more than what rounding can have done to it. */
+function deltasOf(rho, epsilon) {
+  const mu = Math.sqrt((2 * Number(rho)) / 1e12);
+  const [near, far] = [above(epsilon / mu - mu / 2), Math.exp(epsilon) * above(epsilon / mu + mu / 2)];
+  return [0.5e-13, 1.5e-13].map((lost) => near - far + lost * (near + far));
+}
+
 // -- history ----------------------------------------------------------------------------------------------------------
 
 function parseNote(bytes) {
@@ -281,6 +355,12 @@ function price(l2Squared, scale) {
 /** A text of its own: a part of a longer one would keep all of that in memory. */
 const copied = (text) => Buffer.from(text, "latin1").latin1Slice();
 
+/** A text as it stands in canonical JSON, without its quotes. */
+const spelled = (text) =>
+  JSON.stringify(text)
+    .slice(1, -1)
+    .replace(/[^ -~]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
 const isAlike = (own, other) =>
   own.datasets === other.datasets && own.recipients === other.recipients && own.rule === other.rule;
 
@@ -307,9 +387,12 @@ class Books {
   hour = "";
   closed = "";
 
+  asked = new Map();
+
   /** left: what earlier logs leave to this one, in the contract's order; each is taken out when it stands in the log. */
   constructor(folder, terms, leaves, left) {
-    Object.assign(this, { folder, terms, leaves, left });
+    const purpose = terms.purpose === undefined ? undefined : spelled(terms.purpose);
+    Object.assign(this, { folder, terms, leaves, left, purpose });
   }
 
   read(position, text) {
@@ -318,6 +401,8 @@ class Books {
     const follows = entry.contract === contract && entry.time >= this.hour && !this.closed;
     require(Number(entry.seq) === position && follows, "it does not stand here, or is not canonical JSON");
     require(this.left.length === 0 || kind === "cap" || kind === "carry", NOT_CARRIED);
+    const purpose = this.purpose ?? entry.purpose;
+    require(entry.purpose === undefined || entry.purpose === purpose, "its purpose is not the contract's");
     [this.hour, this.contract, this.position] = [entry.time, contract, position];
     if (kind === "closed") this.end(entry);
     else this[kind](entry);
@@ -337,7 +422,7 @@ class Books {
     const due = statement ? this.ownHead() : this.left.shift();
     const known = due ? came.contract === due.contract : !this.terms.continues;
     require(known && (!statement || same(came, due)), "it carries what nobody named");
-    if (statement) this.requireLoss(statement);
+    if (statement) this.requireLoss(statement, came, said);
     this.charge({ paid: [] }, said, Boolean(statement));
     const left = [came.size, came.root, said.map(({ account, rho }) => [account, rho])];
     require(!due?.left || same(left, due.left), "an earlier log left something else");
@@ -350,7 +435,7 @@ class Books {
   }
 
   /** Owners, and so many witnesses that no later head can have been cosigned without one of them, signed it. */
-  requireLoss(statement) {
+  requireLoss(statement, came, charges) {
     const { owners = {}, witnesses, need = 1 } = this.terms;
     const rule = "not everybody who has to approve a loss has signed it";
     const path = join("requests", `${statement}.toml`);
@@ -358,6 +443,18 @@ class Books {
     new Set(Object.values(owners)).forEach(requireName);
     const signed = (witnesses ?? []).filter((name) => holds(() => requireName(name)));
     require(!witnesses || (witnesses.length > 0 && signed.length > witnesses.length - need), rule);
+    if (this.terms.parties) this.requireStated(readFileSync(join(this.folder, path), "utf-8"), came, charges);
+  }
+
+  /** What they signed is this loss: after this head, and so much of each account. */
+  requireStated(toml, came, charges) {
+    const said = saidBy(toml);
+    const [contract, size, root] = ["contract", "size", "root"].map((name) => (said.get(name) ?? [])[0]);
+    const lost = [...said].filter(([name]) => name.startsWith("charge "));
+    const stated = lost.map(([name, [rho]]) => [name.slice(7), whole(rho)]);
+    const due = stated.filter(([, rho]) => rho > 0).sort(([left], [right]) => (left < right ? -1 : 1));
+    const here = same([contract, whole(size), root], [came.contract, came.size, came.root]);
+    require(here && same(due, charges.map(({ account, rho }) => [account, rho])), "its statement of loss says something else");
   }
 
   /** The end: another contract goes on with the accounts. */
@@ -392,14 +489,14 @@ class Books {
     const noise = this.noise(entry.rule, statistic);
     own.statistic = draw.statistic = noise.statistic;
     const news = recipients.filter((name) => !draw.read.includes(name));
-    this.requireOpened(draw, kind, again);
+    this.requireOpened(draw, kind, again, noise);
     if (kind === "outcome") {
       require(charges.length + news.length === 0, "its noise is not open");
       draw.commitment = commitment;
     } else require(charges.length > 0 || news.length > 0, "the same statistic stands twice, for nobody new");
     require(draw.commitment === commitment, "the same statistic was drawn twice");
     draw.read = draw.read.length > 0 ? [...draw.read, ...news] : recipients;
-    const moved = noise.l2 ? noise.l2.has(entry.l2) : noise.worded && entry.l2 !== "0";
+    const moved = noise.l2 ? noise.l2.has(entry.l2) : noise.worded && BigInt(entry.l2) >= noise.least;
     require(entry.scale > 2 ** 21 && moved && entry.lattice === noise.lattice, "its noise is none");
     require(noise.worded === (entry.query !== undefined) && (noise.worded || names.length === 2), "its noise is none");
     require(noise.selects === (entry.selection !== undefined), "its noise is none");
@@ -408,12 +505,14 @@ class Books {
     const other = beside ? this.draws.get(beside) : draw;
     this.requirePayers(other, names, recipients, { record: cost, selection: BigInt(entry.selection ?? 0) });
     this.requireCover(beside, own, other, JSON.parse(entry.covered), again);
+    this.requireAsked(entry, names, recipients);
     manifests.forEach(([name, digest]) => this.requireManifest(name, digest));
   }
 
   /** Noise that is opened is settled once, and only then released to more readers. */
-  requireOpened(draw, kind, again) {
+  requireOpened(draw, kind, again, { opens }) {
     const rule = "its noise is not open";
+    require(opens === Boolean(draw.opened), rule);
     if (kind === "outcome") {
       require(again && draw.opened && !draw.settled, rule);
       draw.settled = true;
@@ -424,10 +523,11 @@ class Books {
   noise(rule, statistic) {
     const name = `${rule} ${statistic}`;
     if (!this.noises.has(name)) {
-      const { lattice, l2, tiers, query, selects } = Object.hasOwn(NOISE, statistic) ? NOISE[statistic] : {};
+      const known = Object.hasOwn(NOISE, statistic) ? NOISE[statistic] : {};
+      const { lattice, l2, tiers, query, least, opens = false, selects = false } = known;
       const every = l2 && new Set(squares(this.terms, rule, tiers).map((far) => `${l2 * far}`));
       const worded = query === true;
-      this.noises.set(copied(name), { statistic: copied(statistic), lattice, l2: every, worded, selects: selects === true });
+      this.noises.set(copied(name), { statistic: copied(statistic), lattice, l2: every, least, worded, opens, selects });
     }
     return this.noises.get(name);
   }
@@ -452,7 +552,10 @@ class Books {
   }
 
   charge({ paid }, charges, ahead = true) {
-    for (const { account, rho, before } of charges) {
+    const { owners } = this.terms;
+    for (const { account, dataset, rho, before } of charges) {
+      const own = !owners || !dataset || (Object.hasOwn(owners, dataset) && account.startsWith(`${owners[dataset]}/`));
+      require(own, "it charges one owner for the data of another");
       require(!paid.some((each) => each.account === account), "an account is charged twice");
       require(before === this.spent.get(account), "the running balance is broken");
       require(Number.isSafeInteger(before + rho), "the account is overspent");
@@ -493,6 +596,38 @@ class Books {
     if (!this.terms.parties) return;
     const rule = "the job is not signed by its asker";
     this.requireSigned(join("requests", `${job}.toml`), job, `.${asker}.sig`, asker, "passbox-job", rule);
+  }
+
+  /** The job is for these readers and began in time (it may end an hour later), and its noise is what its ε gives. */
+  requireAsked({ job, beside, statistic, l2, scale, time }, names, recipients) {
+    if (!this.terms.parties || !this.terms.delta) return;
+    const asked = this.jobAsked(job, names);
+    require(same(asked.readers, recipients), "its job is for other readers");
+    const { compares, deltas, epsilon } = asked;
+    const begun = new Date(Date.parse(time.replace("Z", ":00Z")) - 3_600_000).toISOString().slice(0, 10);
+    require(begun <= (this.terms.expires ?? begun), "the contract had expired");
+    const [cost, dearer] = [0n, 1n].map((less) => price(BigInt(l2), BigInt(scale) - less)).map((each) => {
+      if (statistic === "seed-groups@1") return 4n * each; // a quarter of the job's price, and the rest
+      return compares && statistic === "seed-moments@2" ? each + (each - 1n) / 3n : each;
+    });
+    const kept = deltas.every((delta) => deltasOf(cost, epsilon)[0] <= delta);
+    const least = deltas.some((delta) => deltasOf(dearer, epsilon)[1] > delta);
+    require(beside || (kept && least), "the noise is not what its job's ε gives");
+  }
+
+  /** Readers, ε and what else of a job its price follows from. names: of the data sets it reads. */
+  jobAsked(job, names) {
+    if (!this.asked.has(job)) {
+      const said = saidBy(readFileSync(join(this.folder, "requests", `${job}.toml`), "utf-8"));
+      const [readers, learners] = ["recipients", "learners"].map((name) => said.get(name) ?? []);
+      const [kind, epsilon] = ["kind", "epsilon"].map((name) => (said.get(name) ?? [""])[0]);
+      const by = Object.hasOwn(PRICED_BY, kind) ? said.get(PRICED_BY[kind]) : names;
+      const deltas = (by ?? [""]).map((name) => this.terms.delta[name] * (1 - 1e-9));
+      require(deltas.every(Number.isFinite) && epsilon !== "", "its job is not one");
+      const compares = learners.length > 0 && !same(learners, ["glm"]);
+      this.asked.set(copied(job), { readers: readers.sort(), epsilon: Number(epsilon.replaceAll("_", "")), deltas, compares });
+    }
+    return this.asked.get(job);
   }
 
   requireManifest(name, digest) {

@@ -16,7 +16,8 @@ over everything gives measure j the noise s / m_j parts, and costs Δ² / 2s², 
 **The best split.** Let v_j be how much a variance of one part² in measure j matters: by default 1 / bound_j², so that
 each is measured by what one person may add. Σ v_j s² / m_j² at a fixed price is least where m_j² is in proportion to
 √(v_j / S_j), by Cauchy and Schwarz, and then is (Σ √(v_j S_j))² / 2ρ. `importance` multiplies v_j. Rounding m_j to
-whole numbers costs less than a thousandth (tests/dp/test_layout.py).
+whole numbers costs less than a thousandth (tests/dp/test_layout.py). One person moves some measure by at least two
+thirds of `FINEST` steps, so Δ is never less: verifiers that lay nothing out know that much (docs/ledger.md).
 
 **S_j.** One person adds to at most k keys, at most c in each and at most t in all (in absolute value): the largest sum
 of squares under these is that of ⌊t/c⌋ full keys and the rest in one more. In a table that is read as quantiles

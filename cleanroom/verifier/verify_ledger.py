@@ -1,16 +1,17 @@
 """Verify a Passbox ledger without Passbox: verify_ledger.py EXPORT YOUR_CONTRACT [SEEN ...] (see docs/ledger.md)."""
 
-import base64, hashlib, json, math, subprocess, sys, tempfile, tomllib
-from pathlib import Path
+import base64, hashlib, json, math, pathlib, subprocess, sys, tempfile, tomllib
 
 OPENSSL = "openssl pkeyutl -verify -pubin -keyform DER -inkey k -rawin -in m -sigfile s"
-COUNTS = "matched-count@1 2^-10", "matched-by-tier@1 2^-10", "score-histogram@1 2^-10", "seed-groups@1 2^-10"
-L2 = {"seed-moments@2 2^-20": 1_198_467_170_960, **dict.fromkeys(COUNTS, 2**20)}
+NOISE = """2^-10 14 1048576 matched-count@1 matched-by-tier@1 score-histogram@1, 2^-20 14 1198467170960 seed-moments@2,
+2^-10 15 1048576 seed-groups@1, 2^-10 15 2097152 person-scores@1 answer-counts@1, 2^-20 15 29961829587600 person-fit@1,
+2^-20 15 1198467170960 attribute-moments@1, 2^-0 15 119304647 table@1, 2^-0 16 119304647 keys@1"""
+L2 = {f"{it} {row[0]} {row[1]}": int(row[2]) for row in map(str.split, NOISE.split(",")) for it in row[3:]}
 FIT = "seed-moments@2 score-histogram@1", "person-fit@1 person-scores@1", "attribute-moments@1 answer-counts@1"
 PARTS = """cap account delta epsilon owner rho unit, carry charges from statement, closed next, denial asker clause job
 purpose recipients, release asker beside charges commitment covered job key library purpose recipients specification"""
 KINDS = {each.split()[0]: {*each.split()[1:], "contract", "kind", "seq", "time", "v"} for each in PARTS.split(",")}
-STATES = {"open 00", "open 10", "outcome 10", "release 00", "release 01", "release 11"}
+STATES = {"open 001", "open 101", "outcome 101", "release 000", "release 010", "release 111"}
 decode, place, OWN = json.JSONDecoder(parse_float=str, parse_constant=str).decode, ["log"], (ValueError, OSError)
 canonical, sha256 = json.JSONEncoder(check_circular=False, sort_keys=True, separators=(",", ":")).encode, hashlib.sha256
 
@@ -20,14 +21,14 @@ def require(holds: object, rule: str) -> None:
         raise ValueError(rule)
 
 
-def head(path: Path, vkey: str, hashes: list[bytes]) -> int:  # its size; signed with this key, over these hashes
+def head(path: pathlib.Path, vkey: str, hashes: list[bytes]) -> int:  # its size; signed with this key, over these
     (name, key_id, key), (text, _, by) = vkey.split("+", 2), path.read_bytes().decode().rpartition("\n\n")
     raws = [base64.b64decode(line.rpartition(" ")[2]) for line in by.split("\n")]
-    ours = {raw[4:] for raw in raws if raw[:4].hex() == key_id and f"— {name} {base64.b64encode(raw).decode()}\n" in by}
+    own = {raw[4:] for raw in raws if raw[:4].hex() == key_id and f"— {name} {base64.b64encode(raw).decode()}\n" in by}
     der, (at, size, root) = bytes.fromhex("302a300506032b6570032100") + base64.b64decode(key)[1:], text.split("\n")
-    with tempfile.TemporaryDirectory() as folder:
-        [Path(folder, n).write_bytes(x) for n, x in (("k", der), ("m", f"{text}\n".encode()), ("s", b"".join(ours)))]
-        no = subprocess.run(OPENSSL.split(), cwd=folder, capture_output=True, check=False).returncode
+    with tempfile.TemporaryDirectory() as to:
+        [pathlib.Path(to, n).write_bytes(x) for n, x in (("k", der), ("m", f"{text}\n".encode()), ("s", b"".join(own)))]
+        no = subprocess.run(OPENSSL.split(), cwd=to, capture_output=True, check=False).returncode
     require(not no and at == name and [row := hashes[: int(size)]], f"{path.name} is not signed by the contract's room")
     require(int(size) == len(row) > 0, f"rolled back: {path.name} counts {size} entries, {len(row)} are here")
     while len(row) > 1:
@@ -43,11 +44,11 @@ def keeps(account: str, rho: int, epsilon: float, delta: float, selection: float
     return loss <= (delta - selection) * (1 - 1e-9) if account[-7:] == "/record" else 0 < rho <= round(selection * 1e18)
 
 
-def verify(export: Path, contract: Path, *seen: Path) -> None:
+def verify(export: pathlib.Path, contract: pathlib.Path, *seen: pathlib.Path) -> None:
     terms, digest = tomllib.loads(contract.read_bytes().decode()), sha256(contract.read_bytes()).hexdigest()
     of, owner = terms["match"], {name: held["owner"] for name, held in terms["dataset"].items()}
     log = b"".join(path.read_bytes() for path in sorted(export.glob("tile/entries/**/[0-9]*")) if path.is_file())
-    caps, spent, paid, first, met, covers, to, hour, kind = {}, {}, {}, {}, {}, {}, 0, "", ""
+    caps, spent, paid, drew, met, covers, to, hour, kind = {}, {}, {}, {}, {}, {}, 0, "", ""
     rows = [log[to + 2 : (to := to + 2 + int.from_bytes(log[to : to + 2]))] for _ in iter(lambda: to < len(log), 0)]
     for path in (*export.glob("requests/*.toml"), *export.glob("manifests/*.json")):
         require(sha256(path.read_bytes()).hexdigest() == path.stem, "a job or manifest was changed")
@@ -55,10 +56,10 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
     vkey, host, k = terms["room"]["checkpoint"], {terms["room"]["operator"]} & {*owner.values()}, len(of["keys"]) ** 2
     size, *_ = [head(path, vkey, hashes) for path in (export / "checkpoint", *seen, *export.glob("witnesses/[!.]*"))]
     for at, place[0], text in ((at, f"entry {at}", leaf.decode("latin-1")) for at, leaf in enumerate(rows)):
-        entry, above = decode(text), "~" if kind == "closed" else hour
+        entry, above, size = decode(text), hour, 0 if kind == "closed" else size
         kind, hour, key, spec = entry["kind"], entry["time"], entry.get("key", at), entry.get("specification", {})
-        stands = f"{entry['v']} {entry['seq']} {entry['contract']}" == f"1 {at} {digest}" and above <= hour
-        require(stands and at < size and canonical(entry) == text, "it does not stand here, or is not canonical JSON")
+        ok = "{v!r} {seq!r} {contract}".format(**entry) == f"1 {at} {digest}" and above <= hour[:13] + ":00Z" == hour
+        require(ok and at < size and canonical(entry) == text, "it does not stand here, or is not canonical JSON")
         require({*entry} == KINDS.get("release" if kind > "e" else kind), "its kind is not known, or has other parts")
         if kind == "cap" and (account := entry["account"]):
             budgets = [rule["budget"] for rule in terms["dataset"].values() if rule["owner"] == account.split("/")[0]]
@@ -69,25 +70,24 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
             require((by, n) == (digest, at) if entry["statement"] else by in older, "it carries what nobody named")
         for who, before, rho in [(it["account"], it["before"], it["rho"]) for it in entry.get("charges", [])]:
             require((key, who) not in paid, "an account is charged twice")
-            require(f"{before}" == f"{spent[who]}", "the running balance is broken")
+            require(f"{before!r}" == f"{spent[who]}", "the running balance is broken")
             paid[key, who], spent[who] = rho, spent[who] + rho
             require(rho > 0 and spent[who] <= caps[who], "the account is overspent")
-        if "specification" in entry and [ahead := kind == "open"]:
+        if "specification" in entry and [ahead := kind == "open", opens := spec["statistic"] == "person-fit@1"]:
             spelled, picks = text[text.find('"specification":') + 16 : text.rfind(',"time":')], spec.get("selection", 0)
-            beside, readers, worded, l2 = entry["beside"], entry["recipients"], "query" in spec, spec["l2_squared"]
+            beside, read, worded, l2 = entry["beside"], entry["recipients"], "query" in spec, spec["l2_squared"]
             require(sha256(spelled.encode()).hexdigest() == key, "its key is not that of its specification")
-            require(f"{kind} {(key, True) in met:d}{(key, False) in met:d}" in STATES, "its noise is not open")
-            what, part, same = first.setdefault(key, (spec["statistic"], spec["part"], f"{spec['datasets']} {readers}"))
+            what, part, same = drew.setdefault(key, (spec["statistic"], spec["part"], f"{spec['datasets']} {read}"))
+            require(f"{kind} {(key, True) in met:d}{(key, False) in met:d}{opens:d}" in STATES, "its noise is not open")
             require(met.setdefault((key, ahead), to := entry["commitment"]) == to, "the same statistic was drawn twice")
             by = *map(spec.get, ("mechanism", "rule", "scale_unit", "unit")), len(spec), worded or len(spec["datasets"])
             ok = by == ("discrete-gaussian", of["rule"], "1/1048576", "record", 14 + worded + (picks > 0), worded or 2)
-            one, up = L2.get(f"{what} {spec['lattice']}", l2 * worded), first.get(beside, "")
-            ok &= spec["scale"] > 2**21 and 0 < l2 in (one, one * 2, one * k, one * k * 2)
-            require(ok and (what == "keys@1") == (picks > 0) and worded >= ("seed-groups" in what), "its noise is none")
-            need = {"record": -(-l2 * 2**40 * 10**12 // (2 * (spec["scale"] ** 2 - 2**42))), "selection": picks}
-            due = [(beside or key, owner[it]) for it in spec["datasets"] if {*readers, *host} - {owner[it]}]
-            fair = all(paid.get((to, f"{who}/{unit}"), 0) >= need[unit] for to, who in due for unit in need)
-            require(due and fair, "it is not paid for by all who must")
+            one, up, to = L2.get(f"{what} {spec['lattice']} {len(spec)}", math.inf), drew.get(beside, ""), beside or key
+            far = (one, one * k, one * 2, one * k * 2)[: 2 + 2 * ("tier" in what)]
+            require(ok and spec["scale"] > 2**21 and (l2 in far or (l2 > one and worded)), "its noise is none")
+            need = ("record", -(-l2 * 2**40 * 10**12 // (2 * (spec["scale"] ** 2 - 2**42)))), ("selection", picks)
+            due = [(f"{owner[it]}/{n}", c) for it in spec["datasets"] if {*read, *host} - {owner[it]} for n, c in need]
+            require(due and all(paid.get((to, who), 0) >= c for who, c in due), "it is not paid for by all who must")
             fit = not beside or (f"{up[0]} {what}" in FIT and (*up[1:], part) == ("train", same, "held-out"))
             require(fit and covers.setdefault(beside or at, at) == at, "its cover does not fit")
     require({*caps} >= {f"{name}/record" for name in owner.values()}, "an owner has no cap")
@@ -96,4 +96,4 @@ def verify(export: Path, contract: Path, *seen: Path) -> None:
 
 if __name__ == "__main__":
     sys.excepthook = lambda kind, why, _: print(f"FAIL {place[0]}: {why if issubclass(kind, OWN) else repr(why)[:90]}")
-    verify(*map(Path, sys.argv[1:])) if len(sys.argv) > 2 else sys.exit(__doc__)
+    verify(*map(pathlib.Path, sys.argv[1:])) if len(sys.argv) > 2 else sys.exit(__doc__)

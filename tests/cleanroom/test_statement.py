@@ -57,6 +57,13 @@ def test_a_filter_lists_what_it_says(chosen: Filter, places: list[int]) -> None:
     assert statement(LEAVES, chosen).entries == tuple(json.loads(LEAVES[place]) for place in places)
 
 
+def test_a_party_finds_what_its_charge_covers_as_well() -> None:
+    """The evaluation of a lookalike is about the people who paid for its fit, though it is charged to nobody."""
+    entry = json.loads(LEAVES[2])
+    covered = canonical({**entry, "charges": [], "covered": entry["charges"]})
+    assert len(statement([*LEAVES[:3], covered], Filter(party="shop")).entries) == 3
+
+
 def test_accounts_are_over_the_whole_ledger_whatever_is_listed() -> None:
     shop, paper = statement(LEAVES, Filter(dataset="nothing")).accounts
     assert (shop.rho, paper.rho) == (250, 10)

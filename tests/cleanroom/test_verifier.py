@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from random import Random
@@ -23,7 +23,14 @@ from passbox.cleanroom.audit import LedgerBroken, verify_log
 from passbox.cleanroom.log import BadLog, read_log
 from passbox.cleanroom.terms import terms_of
 from passbox.cleanroom.verifier import verify_ledger as page
+from passbox.dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED
+from passbox.modelling import answers, attributes
+from passbox.modelling.attributes import Target
+from passbox.modelling.design import BITS, MOMENTS_L2_SQUARED
+from passbox.modelling.packed import step_l2_squared
+from passbox.modelling.person import STEPS
 from passbox.policies.agreement import read_agreement
+from passbox.policies.jobs.overlap import COUNT, TIERS
 
 if TYPE_CHECKING:
     from conftest import World
@@ -151,7 +158,7 @@ ORDERS = {
     "open outcome open": False,
     "open release": False,
 }
-"""What may stand of one key whose noise is drawn ahead. Each, but an outcome, is for a reader more."""
+"""What may stand of one key whose noise is drawn ahead. Each, but an outcome, is for readers of its own."""
 
 
 @needs_openssl
@@ -161,12 +168,11 @@ def test_noise_is_opened_then_settled_once_then_released(
     order: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(MAKE.parent)
-    make, pen = import_module("make"), import_module("pen").Pen()
-    wanted = pen.purchases(pen.request("overlap", epsilon=0.5, recipients=["publisher", "advertiser"]))[0]
-    readers = iter((("advertiser",), ("advertiser", "publisher"), ("officer",)))
+    make, pen = import_module("make"), import_module("pen").Pen(plans=True)
+    jobs = (pen.request("model", recipients=each) for each in (["officer"], ["advertiser", "officer"], ["publisher"]))
     for kind in order.split():
         if kind != "outcome":
-            wanted = replace(wanted, context=replace(wanted.context, recipients=next(readers)))
+            wanted = pen.purchases(next(jobs))[0]
         pen.release(wanted, kind=kind)
     files = unpack(make.vector("", "", pen)[1], tmp_path)
     says = "OK" if ORDERS[order] else f"FAIL entry {1 + len(order.split())}: its noise is not open"
@@ -250,6 +256,22 @@ def flips(files: Case, random: Random, count: int) -> Any:
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_knows_what_each_statistic_moves_or_moves_at_least() -> None:
+    """Of those whose name does not fix it: with one attribute, one cell. Tables: tests/dp/test_layout.py."""
+    one = Target("plan", ("basic", "plus"))
+    assert {name: moved for name, moved in page.L2.items() if not name.startswith(("table@1", "keys@1"))} == {
+        **dict.fromkeys(
+            (f"{name} 2^-{COUNT_BITS} 14" for name in (COUNT, TIERS, "score-histogram@1")), COUNT_L2_SQUARED
+        ),
+        f"seed-moments@2 2^-{BITS} 14": MOMENTS_L2_SQUARED,
+        f"seed-groups@1 2^-{COUNT_BITS} 15": COUNT_L2_SQUARED,
+        f"person-scores@1 2^-{COUNT_BITS} 15": 2 * COUNT_L2_SQUARED,
+        f"answer-counts@1 2^-{COUNT_BITS} 15": answers.l2_squared(1),
+        f"attribute-moments@1 2^-{BITS} 15": attributes.l2_squared([one]),
+        f"person-fit@1 2^-{BITS} 15": (STEPS + 1) * step_l2_squared(1),
+    }
 
 
 def test_the_page_is_one_page_and_needs_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +45,30 @@ def another(desk: Desk) -> Path:
         if path.name in before:
             path.unlink()
     return out
+
+
+def test_a_later_reader_is_vouched_for_by_who_cosigned_what_it_paid_for(desk: Desk) -> None:
+    """The noise was drawn and cosigned for the publisher alone; the advertiser's entry and its charge come after it."""
+    publisher = desk.home / "publisher"
+    text = (publisher / "overlap.toml").read_text()
+    alone = re.sub(r"(?m)^recipients = .*", 'recipients = ["publisher"]', text)
+    (publisher / "overlap.toml").write_text(alone)
+    desk.job(0.2, "alone")
+    desk.type("operator", "release", "export", "spring", "--out", ".")
+    desk.export()
+    desk.cosign()
+    desk.accept()
+    (publisher / "overlap.toml").write_text(text)
+    another(desk)
+    assert desk.job(0.2)[1]["entries"] == [5, 6]
+    with pytest.raises(BadRelease, match="does not let advertiser read it"):
+        vouch(desk, "out/*.release")
+    desk.export()
+    assert vouch(desk, "out/*.release") == Vouched((5, 6), ())
+    desk.cosign()
+    desk.accept()
+    desk.export()
+    assert vouch(desk, "out/*.release") == Vouched((5, 6), ("officer",))
 
 
 def test_what_nobody_has_cosigned_yet_is_in_the_copy_all_the_same(desk: Desk) -> None:

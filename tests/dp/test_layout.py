@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
 
+from passbox.cleanroom.verifier import verify_ledger as page
 from passbox.dp.accounting import rho_within
 from passbox.dp.budget import RHO_UNIT, Budget, Delta, Epsilon, Rho
 from passbox.dp.keys import Bins, Category, InvalidQuery
@@ -46,6 +51,28 @@ def one(measure: Measure, keys_per_person: int = 1, **changes: object) -> GroupB
 )
 def test_one_person_moves_a_table_by_what_the_bounds_say(group: GroupBy, l2_squared: int) -> None:
     assert group.l2_squared(group.measures[0]) == l2_squared
+
+
+counts = st.builds(Count, st.text("abc", min_size=1), st.integers(1, 10**5))
+sums = st.builds(Sum, st.text("def", min_size=1), st.just("x"), st.just(0.0), st.floats(1, 1e3), st.integers(1, 100))
+weights = st.floats(1e-4, 1e4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(counts | sums | st.just(People()), min_size=1, max_size=5, unique_by=lambda each: each.name), st.data())
+def test_one_person_moves_any_table_by_two_thirds_of_the_finest_lattice(measures: list[Measure], data: Any) -> None:
+    """What verifiers that lay out no table know of all of them (docs/ledger.md), but for rounding: m >= 1 is at least
+    two thirds of what was rounded to it."""
+    running = all(isinstance(each, People | Count) for each in measures) and data.draw(st.booleans())
+    group = one(measures[0], data.draw(st.integers(1, 9)), rows_per_key=data.draw(st.integers(1, 40)), running=running)
+    importance = {("t", each.name): data.draw(weights) for each in measures}
+    try:
+        layout = Layout.of([replace(group, measures=tuple(measures))], importance)
+    except InvalidQuery:  # sums of so many parts do not fit
+        reject()
+    known = {name: least for name, least in page.L2.items() if name.startswith(("table@1", "keys@1"))}
+    assert len(known) == 2
+    assert all(layout.l2_squared >= least for least in known.values())
 
 
 def test_the_longest_reachable_vector_is_the_one_that_is_charged() -> None:

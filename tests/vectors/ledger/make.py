@@ -23,6 +23,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from passbox.dp.tree import leaf_hash, root_of  # noqa: E402
 Vector = dict[str, Any]
 CAP_ADVERTISER, CAP_PUBLISHER, OVERLAP, MOMENTS, HISTOGRAM = range(5)
 """Where the entries of `played` stand."""
+EPSILON = "the noise is not what its job's ε gives"
 COSIGN = '{ by = ["officer"], ahead = 0.25 }'
 
 
@@ -96,6 +98,9 @@ def honest() -> Iterator[tuple[str, Vector]]:
     pen.run("overlap", epsilon=0.5, recipients=["officer"])
     about = "a reader to whom nobody is newly exposed: nothing is charged"
     yield vector("free-reader", about, pen)
+    pen = Pen()
+    pen.run("overlap", spelled=SPELLED)
+    yield vector("job-spelled-otherwise", "a job that says the same in other letters", pen)
     pen = played()
     pen.deny("rules.allow", "lookalike", recipients=["advertiser"])
     pen.deny("budget", "overlap", epsilon=3.0, recipients=["publisher", "advertiser"])
@@ -114,8 +119,12 @@ def honest() -> Iterator[tuple[str, Vector]]:
     pen.run("overlap", recipients=["publisher", "advertiser"], epsilon=0.25, serial=2)
     yield vector("resubmitted", "a newer list: another statistic, paid anew", pen)
     yield vector("cosigned", "within the window ahead of a head that the officer cosigned", cosigned())
+    about = "two of three witnesses make a head count: the newest that two have cosigned"
+    yield vector("two-of-three", about, two_of_three())
     yield vector("table", "a table that a job words itself, over one data set", tabled())
     yield vector("keys", "pages that nobody listed, paid for in ρ and in δ", paged())
+    yield vector("completion", "two attributes in one charge", completed())
+    yield vector("model", "noise that is drawn ahead, what came of it, and histograms beside it", modelled())
     pen = paged()
     pen.run("aggregate", "advertiser", **PAGES | {"selection": 9e-10, "epsilon": 0.51})
     yield vector("keys-to-the-last", "all of the δ that is kept for keys", pen)
@@ -136,10 +145,46 @@ def honest() -> Iterator[tuple[str, Vector]]:
     yield vector("loss", "goes on after a lost disk, as owners and witness stated", pen)
 
 
+SPELLED = """\
+# epsilon = 9\r
+\t'people'='visitors'   # a comment, with "quotes" and [ brackets
+"seed" = "buyers"\r
+"kin\\u0064" = "overlap"
+
+recipients = [
+  'publisher', # epsilon = 9
+]
+epsilon = +5_0.0e-2
+"""
+
+
 def tabled() -> Pen:
     """A table of people by campaign, for the advertiser."""
     pen = Pen(events=True)
     pen.run("reach", "advertiser", recipients=["advertiser"], dataset="exposures", by=["campaign"], epsilon=0.5)
+    return pen
+
+
+PLANS: dict[str, Any] = {"people": "visitors", "attributes": "buyers", "targets": ["plan"]}
+
+
+def completed(**change: Any) -> Pen:
+    """Answers for the publisher's people, of what the advertiser knows. change: what its sums say instead."""
+    pen = Pen(plans=True)
+    sums, answers = pen.purchases(pen.request("completion", **PLANS))
+    pen.release(sums, **change)
+    if not change:
+        pen.release(answers)
+    return pen
+
+
+def modelled() -> Pen:
+    """A model that the officer reads: noise is opened, settled, and covers two histograms."""
+    pen = Pen(plans=True)
+    fit, scores = pen.purchases(pen.request("model", recipients=["officer"]))
+    pen.release(fit, kind="open")
+    pen.release(replace(fit, charges=()), kind="outcome")
+    pen.release(scores)
     return pen
 
 
@@ -182,6 +227,15 @@ def cosigned() -> Pen:
     pen = played(cosign=COSIGN)
     pen.witness()
     pen.run("overlap", epsilon=0.5)
+    return pen
+
+
+def two_of_three() -> Pen:
+    """The advertiser has cosigned nothing, the officer more than the publisher."""
+    pen = played(cosign='{ by = ["officer", "publisher", "advertiser"], ahead = 0.25, need = 2 }')
+    pen.witness("publisher")
+    pen.run("overlap", epsilon=0.5)
+    pen.witness("officer")
     return pen
 
 
@@ -355,7 +409,8 @@ def draws() -> Iterator[tuple[str, Vector]]:
 
 
 def tables() -> Iterator[tuple[str, Vector]]:
-    """Statistics that a job words itself: how far one record moves them follows from it, and the product reads it."""
+    """Statistics that a job words itself: how far one record moves them follows from it, and the product reads it. Node
+    reads the ε of the job, and with it what they cost; both know below what no statistic of a name moves."""
     none = "its noise is none"
     pen = tabled()
     del pen.entries[2]["specification"]["query"]
@@ -367,20 +422,54 @@ def tables() -> Iterator[tuple[str, Vector]]:
     pen.entries[2]["charges"][0]["rho"] -= 1
     rule = "it is not paid for by all who must"
     yield vector("table-for-less", "a table charged one unit below its price", pen, accept=False, entry=2, rule=rule)
-    more: dict[str, Any] = {"accept": False, "entry": 2, "beyond": ["page", "node"]}
-    for name, about, change in (
-        ("table-of-others", "a table of something else than the job asks", {"query": "0" * 64}),
-        ("table-moved-less", "a table that one record is said to move less", {"l2_squared": 1}),
-        ("table-of-fewer-cells", "a table of fewer numbers than the job asks", {"cells": 1}),
+    more: dict[str, Any] = {"accept": False, "entry": 2}
+    other = "its specification is the job's"
+    for name, about, change, rule, beyond in (
+        (
+            "table-of-others",
+            "a table of something else than the job asks",
+            {"query": "0" * 64},
+            other,
+            ["page", "node"],
+        ),
+        ("table-moved-less", "a table that one record is said to move less", {"l2_squared": 2**26}, none, []),
+        (
+            "table-moved-a-little-less",
+            "one step less, and charged for that",
+            {"l2_squared": 2**28 - 1},
+            EPSILON,
+            ["page"],
+        ),
+        ("table-of-fewer-cells", "a table of fewer numbers than the job asks", {"cells": 1}, other, ["page", "node"]),
     ):
         pen = Pen(events=True)
         asked = {"recipients": ["advertiser"], "dataset": "exposures", "by": ["campaign"], "epsilon": 0.5}
-        pen.release(pen.purchases(pen.request("reach", "advertiser", **asked))[0], **change)
-        yield vector(name, about, pen, rule="its specification is the job's", **more)
+        wanted = pen.purchases(pen.request("reach", "advertiser", **asked))[0]
+        assert wanted.specification.l2_squared >= 2**28, "the vectors above say less than it"
+        pen.release(wanted, **change)
+        yield vector(name, about, pen, rule=rule, beyond=beyond, **more)
     pen = Pen()
     pen.release(pen.purchases(pen.request("overlap", epsilon=0.5))[0], query="0" * 64)
-    about = "a count that is said to be worded by a job"
-    yield vector("words-on-a-count", about, pen, accept=False, entry=2, beyond=["page"], rule=none)
+    yield vector("words-on-a-count", "a count that is said to be worded by a job", pen, rule=none, **more)
+    pen = Pen()
+    moments = pen.purchases(pen.request("lookalike"))[0]
+    pen.release(moments, query="0" * 64, lattice="2^-0", l2_squared=1)
+    about = "sums of a name that is known, on a lattice that is not theirs, with a sensitivity of its own"
+    yield vector("moments-on-another-lattice", about, pen, rule=none, **more)
+    pen = Pen()
+    pen.release(
+        pen.purchases(pen.request("overlap", epsilon=0.5))[0], statistic="overlap@7", query="0" * 64, l2_squared=1
+    )
+    yield vector("statistic-of-nobody", "a statistic of a name that nobody knows", pen, rule=none, **more)
+    pen = completed(l2_squared=2**39)
+    yield vector("completion-moved-less", "sums that one record is said to move less", pen, rule=none, **more)
+    pen = completed(l2_squared=2 * 1_198_467_170_960)
+    about = "sums that are said to be of an attribute more, with the noise of one"
+    yield vector("completion-moved-more", about, pen, rule=EPSILON, beyond=["page"], **more)
+    pen = Pen(plans=True)
+    fit, _ = pen.purchases(pen.request("model", recipients=["officer"]))
+    pen.release(fit, kind="open", l2_squared=25 * 1_198_467_170_960)
+    yield vector("model-moved-less", "a fit without what rounding moves", pen, rule=none, **more)
 
 
 COMPARED = 3
@@ -527,25 +616,28 @@ def several_keys() -> Iterator[tuple[str, Vector]]:
         ("rule-of-another-contract", "", {"rule": "any"}, []),
         ("rule-of-another", "any", {"rule": "own-best"}, []),
         ("rows-of-three-keys", "any", {"l2_squared": 9 * 2**20}, []),
-        ("tiers-without-tiers", "any", {"l2_squared": 2 * 2**20}, ["page"]),
-        ("rows-of-the-other-side", "any", {"l2_squared": 2**20}, ["page", "node"]),
+        ("tiers-without-tiers", "any", {"l2_squared": 2 * 2**20}, []),
+        ("rows-of-the-other-side", "any", {"l2_squared": 2**20}, ["page"]),
     ):
         pen = Pen(match=match)
         wanted = pen.purchases(pen.request("overlap", epsilon=0.5))[0]
         pen.release(wanted, **{"l2_squared": wanted.specification.l2_squared, **spec})
         about = "noise that does not fit what one record of the side that pays can move under the contract's rule"
-        yield vector(name, about, pen, accept=False, entry=2, rule="its noise is none", beyond=beyond)
+        rule = EPSILON if beyond else "its noise is none"
+        yield vector(name, about, pen, accept=False, entry=2, rule=rule, beyond=beyond)
 
 
 def opened() -> Iterator[tuple[str, Vector]]:
-    """Noise that is drawn ahead. No job of this contract draws so: the page and Node cannot know that."""
+    """Noise that is drawn ahead: by jobs of kind model, in this order."""
     none = "its noise is not open"
     pen, wanted = overlap_wanted()
     pen.release(wanted, kind="open")
     pen.release(wanted, kind="outcome")
     about, more = "a count whose noise was drawn ahead, as no count is", {"accept": False, "entry": 2}
-    rule = "its statistic is drawn at once"
-    yield vector("opened-count", about, pen, rule=rule, **more | {"beyond": ["page", "node"]})
+    yield vector("opened-count", about, pen, rule=none, **more)
+    pen = Pen(plans=True)
+    pen.release(pen.purchases(pen.request("model", recipients=["officer"]))[0])
+    yield vector("model-at-once", "a fit whose noise was never opened", pen, rule=none, **more)
     pen, wanted = overlap_wanted()
     pen.release(wanted, kind="outcome")
     yield vector("outcome-of-nothing", "an outcome of noise that nobody opened", pen, rule=none, **more)
@@ -639,6 +731,9 @@ def history() -> Iterator[tuple[str, Vector]]:
     early = pen.copy()
     early.entries[MOMENTS]["time"] = "2027-01-10T11:00Z"
     yield vector("time", "an hour before the one above", early, accept=False, entry=MOMENTS, rule=stands)
+    early = pen.copy()
+    early.entries[HISTOGRAM]["time"] = "2027-01-10T12:30Z"
+    yield vector("minute", "an entry of half past twelve", early, accept=False, entry=HISTOGRAM, rule=stands)
     yield changed(
         "another-contract",
         "an entry of another contract",
@@ -716,6 +811,7 @@ MALFORMED = (
     ("float", "a charge that is no whole number", b'"before":0,', b'"before":0.0,'),
     ("exponent", "a number spelled in another way", b'"cells":1,', b'"cells":1e0,'),
     ("false", "a running balance of false, which some languages take for 0", b'"before":0,', b'"before":false,'),
+    ("text", "a version that is a text", b'"v":1}', b'"v":"1"}'),
     ("true", "a version of true, which some languages take for 1", b'"v":1}', b'"v":true}'),
     ("nan", "a charge that is no number", b'"before":0,', b'"before":NaN,'),
     ("huge", "a charge of 5000 digits", b'"before":0,', b'"before":' + b"9" * 5000 + b","),
@@ -761,6 +857,11 @@ def signatures() -> Iterator[tuple[str, Vector]]:
     about = "more than a quarter of a cap spent ahead of the last cosigned head"
     rule = "advertiser/record has spent further ahead of the witnesses than the contract lets it"
     yield vector("window", about, pen, rule=rule, **more)
+    pen = two_of_three()
+    pen.run("lookalike", epsilon=2.0)
+    pen.witness("officer")
+    about = "all of it is cosigned by one of three witnesses, where two are needed"
+    yield vector("one-of-three", about, pen, rule=rule, **more)
     pen = cosigned()
     rolled = played(cosign=COSIGN)
     rolled.entries.pop()
@@ -781,6 +882,16 @@ def carries() -> Iterator[tuple[str, Vector]]:
     yield vector("below-the-end", "a release below the end", earlier, accept=False, entry=at, rule=rule)
     pen = gone_on()
     pen.entries[2]["charges"][0]["before"] = 1
+    earlier, _ = succession()
+    earlier.entries.append({**earlier.entries[CAP_PUBLISHER], "seq": at, "time": "\uffff"})
+    yield vector(
+        "below-the-end-of-time",
+        "an entry below the end, later than any hour",
+        earlier,
+        accept=False,
+        entry=at,
+        rule=rule,
+    )
     rule = "the running balance is broken"
     yield vector("carry-balance", "a carry that begins above 0", pen, accept=False, entry=2, rule=rule)
     about = "more was spent than the next contract allows"
@@ -864,7 +975,7 @@ def losses() -> Iterator[tuple[str, Vector]]:
     about = "a loss counts as spent ahead of the witnesses: with what was spent before it, this is too much"
     rule = "advertiser/record has spent further ahead of the witnesses than the contract lets it"
     yield vector("loss-beyond-window", about, pen, rule=rule, **more | {"entry": None})
-    more |= {"beyond": ["page", "node"], "rule": ""}
+    more |= {"rule": "its statement of loss says something else", "entry": size}
     pen = cosigned()
     pen.lose()["charges"][0]["rho"] -= 1
     yield vector("loss-less", "less is charged than was stated", pen, **more)
@@ -878,13 +989,22 @@ def losses() -> Iterator[tuple[str, Vector]]:
 
 
 def what_was_asked() -> Iterator[tuple[str, Vector]]:
-    """What follows from reading the job's TOML: only `passbox ledger verify` does."""
+    """What follows from the job's TOML: of which Node reads the readers and the ε, and `passbox ledger verify` all."""
     more: dict[str, Any] = {"accept": False, "entry": 2, "beyond": ["page", "node"]}
     pen = Pen()
     pen.run("overlap", epsilon=0.5)[0]["recipients"] = ["officer", "publisher"]
     pen.entries[-1]["charges"].insert(0, {"account": "publisher/record", "dataset": "visitors", "before": 0})
     pen.entries[-1]["charges"][0]["rho"] = pen.entries[-1]["charges"][1]["rho"]
-    yield vector("wrong-reader", "one reader more than the job names", pen, rule="its recipients are the job's", **more)
+    about, by_page = "one reader more than the job names", more | {"beyond": ["page"]}
+    yield vector("wrong-reader", about, pen, rule="its job is for other readers", **by_page)
+    pen = Pen()
+    pen.run("overlap", epsilon=0.5)[0]["purpose"] = "credit scores"
+    about, rule = "another purpose than the contract's", "its purpose is not the contract's"
+    yield vector("other-purpose", about, pen, rule=rule, **by_page)
+    pen = Pen()
+    pen.run("overlap", epsilon=0.5)[0]["charges"][0]["dataset"] = "visitors"
+    about, rule = "a charge in the name of another's data set", "it charges one owner for the data of another"
+    yield vector("charge-of-another", about, pen, rule=rule, **by_page)
     pen = Pen()
     pen.run("overlap", "officer", epsilon=0.5, recipients=["officer"])
     yield vector("may-not-ask", "a job that the contract lets nobody ask", pen, rule="rules.allow", **more)
@@ -892,15 +1012,17 @@ def what_was_asked() -> Iterator[tuple[str, Vector]]:
     purchase = pen.purchases(pen.request("overlap", epsilon=0.5))[0]
     pen.release(purchase, scale=Scale(purchase.specification.scale // 2))
     about = "half the noise that the job's ε gives, paid in full"
-    yield vector("other-noise", about, pen, rule="the noise is what the job's ε gives", **more)
+    yield vector("other-noise", about, pen, rule=EPSILON, **by_page)
+    pen = Pen()
+    purchase = pen.purchases(pen.request("overlap", epsilon=0.5))[0]
+    pen.release(purchase, scale=Scale(purchase.specification.scale * 2))
+    yield vector("more-noise", "twice the noise that the job's ε gives, and paid as such", pen, rule=EPSILON, **by_page)
     pen = Pen()
     purchase = pen.purchases(pen.request("overlap", epsilon=0.5))[0]
     pen.release(purchase)
     pen.release(purchase, scale=Scale(purchase.specification.scale + 1))
     about = "one job drawn twice, under two names, paid twice"
-    yield vector(
-        "drawn-twice-by-another-name", about, pen, rule="the noise is what the job's ε gives", **more | {"entry": 3}
-    )
+    yield vector("drawn-twice-by-another-name", about, pen, rule=EPSILON, **by_page | {"entry": 3})
     pen = Pen()
     pen.run("overlap", epsilon=0.5)
     pen.submit("buyers", 350, "2027-01-10T11:30:00Z")
@@ -916,7 +1038,7 @@ def what_was_asked() -> Iterator[tuple[str, Vector]]:
     pen = Pen()
     pen.time = "2027-07-02T09:00Z"
     pen.run("overlap", epsilon=0.5)
-    yield vector("expired", "a release after the contract's last day", pen, rule="expires", **more)
+    yield vector("expired", "a release after the contract's last day", pen, rule="the contract had expired", **by_page)
 
 
 def main(arguments: Sequence[str]) -> None:

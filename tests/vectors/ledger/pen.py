@@ -90,6 +90,11 @@ columns.cost = { kind = "number", bounds = [0, 0.02] }
 columns.clicked = { kind = "flag" }
 columns.day = { kind = "date", bounds = [2027-01-01, 2027-03-31] }
 """
+PLAN = 'columns.plan = { kind = "category", values = ["basic", "plus", "none"] }\n'
+ABOUT_PLANS = (
+    '  { job = "completion", ask = ["publisher"], recipients = ["publisher"] },\n'
+    '  { job = "model", ask = ["publisher"], recipients = ["publisher", "advertiser", "officer"] },\n'
+)
 ABOUT_EVENTS = '  { job = "reach", ask = ["advertiser"], recipients = ["advertiser"] },\n'
 LOOKALIKE = '  { job = "lookalike", ask = ["publisher"], recipients = ["publisher"] },\n'
 
@@ -110,7 +115,8 @@ def party_blocks() -> str:
 class Pen:
     """A room of one's own: a signed contract, and a log that is written by hand.
 
-    events: whether the publisher has a data set of them, too. selection: δ that owners keep for keys nobody listed.
+    events: whether the publisher has a data set of them, too. plans: whether the buyers have a column, which may be
+    asked for. selection: δ that owners keep for keys nobody listed.
     honest writing: `caps`, `run`, `deny`, `submit`, `close`, `carry`, `lose`. `entries` may be altered at will before
     `export`. continues: earlier rooms, whose accounts this one goes on with.
     """
@@ -121,6 +127,7 @@ class Pen:
     cosign: str = ""
     together: str = ""
     events: bool = False
+    plans: bool = False
     selection: str = ""
     match: str = ""
     continues: tuple[Pen, ...] = ()
@@ -151,6 +158,8 @@ class Pen:
         text = _on_two_keys(text, self.match) if self.match else text
         if self.events:
             text = text.replace("[rules]\n", f"{EVENTS}[rules]\n").replace("allow = [\n", f"allow = [\n{ABOUT_EVENTS}")
+        if self.plans:
+            text = text.replace("[rules]\n", f"{PLAN}[rules]\n").replace("allow = [\n", f"allow = [\n{ABOUT_PLANS}")
         text = _of_text(text, self.selection) if self.selection else text
         data = text.lstrip().encode()
         signatures = {party: sign(data, key_of(party), "passbox-contract") for party in PARTIES}
@@ -188,14 +197,16 @@ class Pen:
         self.current[dataset] = name
         return name
 
-    def request(self, kind: str, asker: str = "publisher", signer: str = "", **fields: Any) -> Request:
-        """A job, kept in the copy and signed by who asks, or by somebody else in its name."""
-        pair = {"people": "visitors", "seed": "buyers"} if kind in ("lookalike", "overlap") else {}
+    def request(
+        self, kind: str, asker: str = "publisher", signer: str = "", spelled: str = "", **fields: Any
+    ) -> Request:
+        """A job, kept in the copy and signed by who asks, or by somebody else in its name. spelled: its TOML."""
+        pair = {"people": "visitors", "seed": "buyers"} if kind in ("lookalike", "overlap", "model") else {}
         job = pair | {"recipients": ["publisher"], "epsilon": 1.0} | fields
         text = f'kind = "{kind}"\n' + "".join(f"{name} = {json.dumps(value)}\n" for name, value in job.items())
         text += '[measure]\npeople = { kind = "people" }\n' if kind == "aggregate" else ""
         text += "audience = { size = 300 }\n" if kind == "lookalike" else ""
-        data = text.encode()
+        data = (spelled or text).encode()
         request = Request(parse_job(data), data, asker, sign(data, key_of(signer or asker), "passbox-job"))
         self.requests[f"{request.digest}.toml"] = data
         self.requests[f"{request.digest}.toml.{asker}.sig"] = request.signature.encode()
@@ -347,6 +358,8 @@ class Pen:
         if len(contract.match.keys) > 1:
             terms |= {"rule": contract.match.rule, "keys": len(contract.match.keys)}
         terms["continues"] = contract.continues
+        terms |= {"purpose": contract.purpose, "expires": contract.expires.isoformat()}
+        terms["delta"] = {name: float(rule.budget.budget().delta) for name, rule in contract.dataset.items()}
         if self.continues:
             terms["before"] = {earlier.agreement.digest: earlier.terms() for earlier in self.continues}
         return terms
