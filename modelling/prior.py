@@ -21,8 +21,9 @@ USUAL = 0.3
 """Standard deviation, log-odds, that effects of a column usually have."""
 SEEN = 1.0
 """How many coefficients' worth of evidence that is."""
-SMALLEST_T, LARGEST_T = 0.03, 10.0
-"""What the standard deviation of a weight is kept to."""
+FIRST_T, SMALLEST_T, LARGEST_T = 1.5, 0.03, 10.0
+"""Where the search for the standard deviation of a weight starts, and what it is kept to. It starts high and makes few
+rounds: where noise leaves a size open it stays rather too large, and intervals too wide rather than too short."""
 SETTLED = 0.025
 """Log of a variance: smaller changes end the search."""
 TREND, FEWEST_LEVELS = 2, 4
@@ -57,11 +58,10 @@ class Prior:
         return cls(np.hstack(trends), np.concatenate(part), np.array(usual))
 
     def variances(self, precision: Float, pull: Float, rounds: int) -> Float:
-        """Each coefficient's variance, given what the sums say of the weights."""
+        """Each size squared, given what the sums say of the weights."""
         directions = np.hstack([np.eye(len(self.trends)), self.trends])
         precision, pull = directions.T @ precision @ directions, directions.T @ pull
-        size = np.bincount(self.part, minlength=len(self.usual))
-        variance = self.usual
+        size, variance = np.bincount(self.part, minlength=len(self.usual)), np.full(len(self.usual), FIRST_T**2)
         for _ in range(rounds):
             spread = np.linalg.inv(precision + np.diag(1 / variance[self.part]))
             second = (spread @ pull) ** 2 + np.diag(spread)
@@ -71,11 +71,11 @@ class Prior:
             variance = new
             if moved < SETTLED:
                 break
-        return np.asarray(variance[self.part], dtype=np.float64)
+        return variance
 
-    def precision(self, variances: Float) -> Float:
-        """Inverse of the weights' covariance."""
-        cells = len(self.trends)
+    def precision(self, sizes: Float) -> Float:
+        """Inverse of the weights' covariance. sizes: squared."""
+        cells, variances = len(self.trends), sizes[self.part]
         scaled = self.trends / variances[:cells, None]
         inner = np.linalg.inv(np.diag(1 / variances[cells:]) + self.trends.T @ scaled)
         return np.asarray(np.diag(1 / variances[:cells]) - scaled @ inner @ scaled.T, dtype=np.float64)

@@ -288,14 +288,17 @@ def test_no_width_exceeds_what_was_declared(crowd) -> None:
     assert crowd.encoder(np.ones(3000, dtype=bool)).encode(crowd.table).cells <= most_cells(crowd.declared)
 
 
-def test_neighbouring_bins_resemble_each_other_as_documented() -> None:
-    rows = tables.smooth(20).rows[:20, :20]
+@pytest.mark.parametrize(("own", "reach"), [(0.2, 0.15), (0.05, 0.3)])
+def test_neighbouring_bins_resemble_each_other_as_documented(own: float, reach: float) -> None:
+    rows = tables.smooth(20, tables.Likeness(own, reach)).rows[:20, :20]
     apart = np.abs(np.subtract.outer(np.arange(20), np.arange(20)))
-    alike = 0.2 * np.eye(20) + 0.8 * np.exp(-apart / 3)
+    alike = own * np.eye(20) + (1 - own) * np.exp(-apart / (20 * reach))
     assert np.allclose(((rows[:, None] - rows[None]) ** 2).sum(axis=2), 2 - 2 * alike, atol=1e-9)
 
 
-@pytest.mark.parametrize("rows", [tables.smooth(24), tables.plain(2), tables.plain(7)])
+@pytest.mark.parametrize(
+    "rows", [tables.smooth(24, tables.OWNED), tables.smooth(128, tables.EVEN), tables.plain(2), tables.plain(7)]
+)
 def test_centred_rows_lie_in_the_smallest_ball(rows: tables.Rows) -> None:
     """All levels are equally far from the middle, so that no other middle is nearer to all of them."""
     lengths = (rows.rows[:-1] ** 2).sum(axis=1)
