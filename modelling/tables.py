@@ -35,7 +35,7 @@ class Likeness:
 
 OWNED = Likeness(0.2, 0.15)
 """Of bins that fit their owner's rows: many are single values, frequent ones, each with a meaning of its own."""
-EVEN = Likeness(0.05, 0.3)
+EVEN = Likeness(0.1, 0.3)
 """Of bins cut from declared bounds: their ends mean nothing, and many of them are needed to follow any effect."""
 
 

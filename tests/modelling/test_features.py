@@ -288,7 +288,7 @@ def test_no_width_exceeds_what_was_declared(crowd) -> None:
     assert crowd.encoder(np.ones(3000, dtype=bool)).encode(crowd.table).cells <= most_cells(crowd.declared)
 
 
-@pytest.mark.parametrize(("own", "reach"), [(0.2, 0.15), (0.05, 0.3)])
+@pytest.mark.parametrize(("own", "reach"), [(0.2, 0.15), (0.1, 0.3)])
 def test_neighbouring_bins_resemble_each_other_as_documented(own: float, reach: float) -> None:
     rows = tables.smooth(20, tables.Likeness(own, reach)).rows[:20, :20]
     apart = np.abs(np.subtract.outer(np.arange(20), np.arange(20)))
