@@ -7,15 +7,15 @@ A key that a table does not have is null, and so is an end that nothing bounds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 
 def flat(document: Mapping[str, Any]) -> pa.Table | None:
-    """The tables of a document (`measure.table`), or None where its kind has none."""
-    tables = document.get("tables")
+    """The tables of a document (`measure.table`), of an overlap in all and by key; None where its kind has none."""
+    tables = _of_overlap(document) if document["kind"] == "overlap" else document.get("tables")
     if not isinstance(tables, list):
         return None
     names = list(dict.fromkeys(name for table in tables for name in table["by"]))
@@ -24,6 +24,24 @@ def flat(document: Mapping[str, Any]) -> pa.Table | None:
     fields = [("table", pa.string()), *((_spelled(name), pa.string()) for name in names), ("number", pa.string())]
     schema = pa.schema([*fields, *((name, pa.float64()) for name in numbers), ("covers", pa.string())])
     return pa.Table.from_pylist(rows, schema)
+
+
+def _of_overlap(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Its figures as tables of other kinds have them."""
+    found: list[dict[str, Any]] = [{"name": "in all", "by": [], "keys": [[]], "columns": _columns([document])}]
+    if tiers := document.get("tiers"):
+        keys = [[tier["key"]] for tier in tiers]
+        found.append({"name": "by key", "by": ["key"], "keys": keys, "columns": _columns(tiers)})
+    return found
+
+
+def _columns(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One column a figure."""
+    found = []
+    for name in ("matched", "match_rate"):
+        ends = {end: [part[name][end] for part in parts] for end in ("estimate", "low", "high")}
+        found.append({"name": name.replace("_", " "), "covers": parts[0][name]["covers"], **ends})
+    return found
 
 
 def _rows(table: Mapping[str, Any], names: list[str]) -> list[dict[str, object]]:

@@ -274,7 +274,7 @@ def progressing(what: str) -> Iterator[Callable[[int, int], None]]:
 
 def number(value: float, digits: int = 3) -> str:
     """A number for people."""
-    return f"{value:,.{digits}f}"
+    return f"{round(value, digits) + 0.0:,.{digits}f}"  # never -0
 
 
 def counted(count: int, what: str) -> str:

@@ -120,7 +120,7 @@ def accuracy(text: str) -> tuple[str, float]:
     """How far a number may be off: 50, or people=50; the number's name, or "", and the distance. Errors: NoRole."""
     name, mark, size = text.rpartition("=")
     try:
-        return name.strip() if mark else "", float(size)
+        return name.strip() if mark else "", float(size.strip().removeprefix("±"))
     except ValueError:
         raise NoRole("that is no accuracy", "write `--target 50`, or `--target people=50`") from None
 

@@ -88,7 +88,7 @@ class GroupBy:
             raise InvalidQuery(
                 measure.name,
                 f"one person may add 1 to {LARGEST_BOUND:,} parts to a key, not {max(-least, most):,}",
-                "declare another bound, or other parts",
+                "declare another bound, or another unit",
             )
         return least, most
 

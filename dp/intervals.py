@@ -91,7 +91,8 @@ def ratios(
     gone = inside & ((right < least) | (left > most))
     low = np.where(inside, np.where(gone, left, np.maximum(left, least)), low)
     high = np.where(inside, np.where(gone, right, np.minimum(right, most)), high)
-    below, above = outside & (left < least), outside & (right > most)  # a gap that reaches an end of the possible
+    gap = outside & (left < most) & (right > least)  # beside the possible it takes nothing of it away
+    below, above = gap & (left < least), gap & (right > most)  # a gap that reaches an end of the possible
     low = np.where(below & ~above, right, np.where(below & above, np.where(top < 0, -np.inf, right), low))
     high = np.where(above & ~below, left, np.where(below & above, np.where(top < 0, left, np.inf), high))
     unknown = np.isnan(middle) | ((low <= least) & (high >= most))

@@ -15,7 +15,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -88,12 +88,14 @@ class Bins:
     """A column of numbers or dates, cut at declared edges: each bin begins at its edge and ends before the next.
 
     edges: ascending; the last one closes the last bin, and belongs to it. Days count from 1970 (`Bins.of_days`).
-    clip: a number beyond the ends counts as the nearest end; otherwise it belongs to no bin. Errors: InvalidQuery.
+    clip: a number beyond the ends counts as the nearest end; otherwise it belongs to no bin. days: edges are days, and
+    labels say the first and the last day of each. Errors: InvalidQuery.
     """
 
     name: str
     edges: tuple[float, ...]
     clip: bool = False
+    days: bool = False
 
     def __post_init__(self) -> None:
         finite = all(math.isfinite(edge) for edge in self.edges)
@@ -104,11 +106,12 @@ class Bins:
     def of_days(cls, name: str, days: Sequence[date]) -> Bins:
         """Windows of whole days: each from its day up to the day before the next; the last day only ends the last."""
         edges = [float((day - _EPOCH).days) for day in days]
-        return cls(name, (*edges[:-1], edges[-1] - 0.5) if edges else ())
+        return cls(name, (*edges[:-1], edges[-1] - 0.5) if edges else (), days=True)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        return tuple(f"{a:g} to {b:g}" for a, b in zip(self.edges, self.edges[1:], strict=False))
+        said = _days_said if self.days else _numbers_said
+        return tuple(said(a, b) for a, b in zip(self.edges, self.edges[1:], strict=False))
 
     @property
     def many(self) -> int:
@@ -215,6 +218,17 @@ def codes(by: Sequence[Dimension], rows: pl.DataFrame) -> Int:
         code += one
     code[outside] = OUTSIDE
     return code
+
+
+def _numbers_said(first: float, end: float) -> str:
+    """With all digits: no two bins are called the same."""
+    return f"{repr(float(first)).removesuffix('.0')} to {repr(float(end)).removesuffix('.0')}"
+
+
+def _days_said(first: float, end: float) -> str:
+    """The first day and the last, both in it."""
+    one, last = (_EPOCH + timedelta(day) for day in (math.ceil(first), math.ceil(end) - 1))
+    return f"{one}" if one == last else f"{one} to {last}"
 
 
 def column_of(rows: pl.DataFrame, name: str) -> pl.Series:

@@ -276,6 +276,6 @@ def _multipliers(parts: Sequence[_Part], weights: Sequence[float]) -> list[int]:
             raise InvalidQuery(
                 f"{group.name}.{measure.name}",
                 "sums might not fit beside the others of the request",
-                "declare a tighter bound, or coarser parts",
+                "declare a tighter bound, or a larger unit",
             )
     return whole

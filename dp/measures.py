@@ -113,7 +113,7 @@ class Sum:
             raise InvalidQuery(
                 self.name,
                 f"its bounds hold {LARGEST_BOUND:,} parts or more, so that sums might not fit",
-                "declare tighter bounds, or coarser parts",
+                "declare tighter bounds, or a larger unit",
             )
 
     @property

@@ -4,7 +4,7 @@
     table.ratio("clicks", "views", most=1)     Fieller's interval, right also where few views are behind it
     table.mean("price")                        of the rows that `dp.measures.mean` counted
     table.quantile(0.5)                        of a `running` table, along its last dimension
-    table.top("views", 10)                     the largest, with intervals that hold for all keys at once
+    table.top("views", 10)                     the largest; `together`: intervals that hold for all keys at once
     table.cut, table.at_stake("spend", 5e4)    people whom a bound cut, and what may be missing for it
     table.shown("people", 50, 1e-6)            which keys have at least 50 people, as good as surely
     table.sum_over("views", ("region",))       noisy parts added up; `GroupBy.totals` pays for less noise instead
@@ -95,15 +95,17 @@ class Table:
         sigma = np.broadcast_to(self.sigma[name] * np.sqrt((decode**2).sum(axis=1)), values.shape)
         return numbers(values.ravel(), sigma.ravel(), covers=self.covers)
 
-    def top(self, measure: str, many: int) -> tuple[NDArray[np.int64], Estimates]:
-        """The keys with the largest noisy numbers, best first; intervals hold for all keys at once, so for these."""
+    def top(self, measure: str, many: int) -> NDArray[np.int64]:
+        """The keys with the largest noisy numbers, best first. Their intervals are those of `together`."""
         self._refuse_coded(measure)
-        values = self.cells[measure]
-        best = np.argsort(-values, kind="stable")[:many]
-        all_of_them = numbers(
-            values, self.sigma[measure], at_once(len(values)), f"{self.covers}, of all {len(values)} keys at once"
-        )
-        return best, all_of_them.take(best)
+        return np.argsort(-self.cells[measure], kind="stable")[:many].astype(np.int64)
+
+    def together(self, measure: str) -> Estimates:
+        """Numbers with intervals that hold for all keys at once: so whichever the noise puts first, theirs hold."""
+        self._refuse_coded(measure)
+        many = len(self.cells[measure])
+        covers = f"{self.covers}, of all {many} keys at once" if many > 1 else self.covers
+        return numbers(self.cells[measure], self.sigma[measure], at_once(max(1, many)), covers)
 
     def shown(self, people: str, at_least: int, delta: float, at_once: bool = False) -> NDArray[np.bool_]:
         """Which keys have a noisy count of at least k + t: one of fewer than k people is, at most, at rate δ.

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 LARGEST_FILE = 1_000_000
 """Bytes of a contract or job that are read before it is refused."""
 MOST_DOTS = 40
-"""Dots between the keys of one line: tomllib takes memory in the square of them."""
+"""Dots in one key: tomllib takes memory in the square of them."""
 LONGEST_PLACE = 120
 
 _DOUBLED = re.compile(r"overwrite|twice|[Mm]utate|namespace")
@@ -79,8 +79,13 @@ def _parsed(data: bytes) -> dict[str, object]:
 
 def _refuse_depth(text: str) -> None:
     for number, line in enumerate(text.splitlines(), 1):
-        if line.count(".") > MOST_DOTS and _QUOTED_OR_COMMENT.sub("", line).count(".") > MOST_DOTS:
+        if line.count(".") > MOST_DOTS and _dots(_QUOTED_OR_COMMENT.sub("", line)) > MOST_DOTS:
             raise _NotToml(f"line {number}", "its keys nest too deep", "write it flat, as `passbox contract new` does")
+
+
+def _dots(line: str) -> int:
+    """Of one key at most: commas stand between numbers and between pairs, and in no key."""
+    return max(piece.count(".") for piece in line.split(","))
 
 
 def _grammar(message: str) -> _NotToml:

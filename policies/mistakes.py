@@ -331,8 +331,10 @@ def _budget_problems(where: str, budget: Raw) -> Iterator[Problem]:
 def _column_problems(where: str, column: Raw) -> Iterator[Problem]:
     bounds, values, at_most = column.get("bounds"), column.get("values"), column.get("at_most")
     if isinstance(bounds, list) and len(bounds) == 2 and not _rising(*bounds):
-        such = "[2027-01-01, 2027-03-31]" if column.get("kind") == "date" else "[18, 99]"
-        yield Problem(f"{where}.bounds", "they must be two finite values, the smaller first", f"such as {such}")
+        such, far = "[18, 99]", f", within ±{MOST_BOUND:g}"
+        if column.get("kind") == "date":
+            such, far = "[2027-01-01, 2027-03-31]", ""
+        yield Problem(f"{where}.bounds", f"they must be two finite values, the smaller first{far}", f"such as {such}")
     if not isinstance(values, list):
         return
     if _repeats(_texts(column, "values")):

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import numpy as np
-
 from ...policies.jobs.aggregate import (
     ALL_TABLE,
     COUNTS_TABLE,
     PEOPLE_TABLE,
     AggregateJob,
+    Asked,
     CountAsked,
     MeanAsked,
     PeopleAsked,
@@ -20,7 +19,7 @@ from ...policies.jobs.aggregate import (
 )
 from ...policies.jobs.query import Terms
 from ...policies.jobs.table import TableJob
-from .shown import Column, Mean, Plain, Quantile, Tables, View, short
+from .shown import Column, Largest, Mean, Plain, Quantile, Tables, View, short
 from .table import TableDocument, TableMeasure, bounds_said, enough
 
 
@@ -45,8 +44,7 @@ class AggregateMeasure(TableMeasure):
         columns = tuple(column for name in asked.measure for column in _columns(asked, name))
         top = None
         if asked.top is not None:
-            plain = next(c for c in columns if c.name == asked.top.by)
-            top = np.argsort(-plain.read(tables).estimate, kind="stable")[: asked.top.keys].astype(np.int64)
+            top = tables[_table(asked, asked.top.by)].top(asked.top.by, asked.top.keys)
         shown = enough(terms, tables[PEOPLE_TABLE]) if PEOPLE_TABLE in tables else None
         views = [View("by key" if by else "in all", by, labels, columns, shown, top)]
         if totals := _totals(asked, tables):
@@ -69,9 +67,26 @@ class AggregateMeasure(TableMeasure):
                     said.append(
                         f"{name}: one person adds at most {each.at_most:g}, of up to {possible:g} by its bounds"
                     )
+            said += _weighed(name, each, rows)
         if asked.top is not None:
             said.append("which keys are the largest is seen through noise: one just below may be larger in truth")
         return said
+
+
+def _weighed(name: str, asked: Asked, rows: int) -> list[str]:
+    """What bounds on rows do to a mean and to quantiles."""
+    most, of = None, "in all"
+    if isinstance(asked, MeanAsked):
+        most, of = asked.rows_per_key, "of a key"
+    elif isinstance(asked, QuantilesAsked):
+        most = asked.at_most
+    if most is None or most >= rows:
+        return []
+    count = f"{most} row{'' if most == 1 else 's'} {of} count{'s' if most == 1 else ''}"
+    return [
+        f"{name}: of one person at most {count}, of up to {rows} that it may have: whoever has more weighs less in it "
+        "than by its rows"
+    ]
 
 
 def _asked(job: TableJob) -> AggregateJob:
@@ -89,13 +104,17 @@ def _labels(job: AggregateJob, tables: Tables) -> list[tuple[str, ...]]:
 
 def _columns(job: AggregateJob, name: str) -> list[Column]:
     asked = job.measure[name]
-    if isinstance(asked, PeopleAsked):
-        return [Plain(name, PEOPLE_TABLE, name)]
     if isinstance(asked, MeanAsked):
         return [Mean(name, name, name)]
     if isinstance(asked, QuantilesAsked):
-        return [Quantile(f"{name} {share:.0%}", name, name, share) for share in asked.shares]
-    return [Plain(name, COUNTS_TABLE, name)]
+        return [Quantile(f"{name} {100 * share:g}%", name, name, share) for share in asked.shares]
+    ranks = job.top is not None and job.top.by == name
+    return [Largest(name, _table(job, name), name) if ranks else Plain(name, _table(job, name), name)]
+
+
+def _table(job: AggregateJob, name: str) -> str:
+    """Where people, counts and sums stand."""
+    return PEOPLE_TABLE if isinstance(job.measure[name], PeopleAsked) else COUNTS_TABLE
 
 
 def _totals(job: AggregateJob, tables: Tables) -> tuple[Column, ...]:

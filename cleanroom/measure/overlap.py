@@ -77,13 +77,15 @@ class OverlapMeasure:
         return ()
 
     def precision(self, room: Room, allowed: Allowed) -> tuple[Planned, ...]:
+        """A rate is a count over a public size."""
         del room
-        spec = allowed.purchases[0].specification
-        half = Z95 * spec.scale / SCALE_UNIT / 2**spec.bits
-        if spec.statistic == COUNT:
-            return (Planned("matched", "whatever it is", half),)
-        by_key = Planned("matched by one key", "whatever it is", half)
-        return (by_key, Planned("matched", "whatever it is", half * spec.cells**0.5))
+        job, spec = allowed.request.job, allowed.purchases[0].specification
+        assert isinstance(job, OverlapJob)  # noqa: S101 - MEASURES dispatches on the kind
+        half, seeds = Z95 * spec.scale / SCALE_UNIT / 2**spec.bits, allowed.rows[job.seed]
+        by_key = {"matched by one key": half, "match rate by one key": half / seeds} if spec.statistic != COUNT else {}
+        every = half * spec.cells**0.5
+        halves = {**by_key, "matched": every, "match rate": every / seeds}
+        return tuple(Planned(name, "whatever it is", half) for name, half in halves.items())
 
 
 def overlap(noisy: Noisy, seeds: int, most: int = 1, keys: Sequence[str] = ()) -> dict[str, object]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...dp.intervals import Estimates, numbers
+from ...dp.keys import cells
 from ...dp.linear import quotients
 from ...dp.table import Table
 from ...policies.jobs.query import Terms
@@ -48,9 +49,17 @@ class ReachMeasure(TableMeasure):
         said = bounds_said(job, terms)
         if isinstance(job, ReachJob) and job.households:
             said.append("a person is counted in one household, of all it was seen in by a keyed draw")
+            said += _of_households(job, terms)
         if job.by and terms.at_least is None:
             said.append("whoever is in several keys is counted in each, and once in all: keys do not add up to that")
         return said
+
+
+def _of_households(job: TableJob, terms: Terms) -> list[str]:
+    """Of a household count as many keys as of a person, though several people may be in it."""
+    by = job.dimensions(terms)
+    keys = job.keys_of(terms.dataset[job.dataset], by)
+    return [f"a household is counted in at most {keys:,} of {cells(by):,} keys"] if keys < cells(by) else []
 
 
 class Frequency(TableDocument):
@@ -86,7 +95,7 @@ class FrequencyMeasure(TableMeasure):
     def notes(self, job: TableJob, terms: Terms) -> list[str]:
         assert isinstance(job, FrequencyJob)  # noqa: S101 - MEASURES dispatches on the kind
         rows = terms.dataset[job.dataset].rows_a_person
-        said = [*bounds_said(job, terms)]
+        said = [*bounds_said(job, terms), *(_of_households(job, terms) if job.households else [])]
         if job.most < rows and not job.households:
             said.append(f"{job.most} rows and more are counted as {job.most}, of up to {rows} that one person may have")
         return said
@@ -115,7 +124,7 @@ class AtLeastSoOften:
         found = self.read(tables)
         most = len(tables[self.what].by[-1].labels)
         return tuple(
-            (self.name, f"{at + 1} rows and more", float(found.high[at] - found.low[at]) / 2) for at in (0, most - 1)
+            (self.name, f"{at + 1} rows and more", float(found.high[at] - found.low[at]) / 2) for at in range(most)
         )
 
 

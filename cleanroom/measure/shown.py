@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ...dp.intervals import Estimates, ratios
+from ...dp.intervals import Estimates, at_once, ratios
+from ...dp.keys import Open
 from ...dp.table import Table
 from ..document import Strict
 from .measure import Planned, Precision
@@ -25,6 +26,9 @@ Bools: TypeAlias = NDArray[np.bool_]
 
 ASSUMED = (100, 1_000, 10_000, 100_000)
 """Sizes under a ratio's line for which a plan says how exact it would be: the real ones are secret."""
+
+SHOWN = (10, 100, 1_000)
+"""How many keys may show that nobody listed: for these a plan says how exact the largest would be."""
 
 
 class Numbers(Strict):
@@ -82,6 +86,28 @@ class Plain:
     def planned(self, tables: Tables) -> tuple[Precision, ...]:
         found = self.read(tables)
         return ((self.name, "whatever it is", float(found.high[0] - found.low[0]) / 2),)
+
+
+@dataclass(frozen=True, slots=True)
+class Largest:
+    """The noisy number that says which keys are the largest: its intervals hold for all keys at once, so also for
+    those that noise put first."""
+
+    name: str
+    table: str
+    measure: str
+
+    def read(self, tables: Tables) -> Estimates:
+        return tables[self.table].together(self.measure)
+
+    def planned(self, tables: Tables) -> Sequence[Precision]:
+        """Of keys that nobody listed it depends on how many show."""
+        table = tables[self.table]
+        if not any(isinstance(each, Open) for each in table.by):
+            found = self.read(tables)
+            return ((self.name, "whatever it is", float(found.high[0] - found.low[0]) / 2),)
+        sigma = table.sigma[self.measure]
+        return tuple((self.name, f"{many:,} keys show", at_once(many) * sigma) for many in SHOWN)
 
 
 @dataclass(frozen=True, slots=True)

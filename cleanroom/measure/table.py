@@ -205,15 +205,17 @@ def enough_of(terms: Terms, tables: Sequence[Table]) -> NDArray[np.bool_] | None
 def bounds_said(job: TableJob, terms: Terms) -> list[str]:
     """What may have been cut, by the declared bounds: what was, nobody is told."""
     said = []
-    rule = terms.dataset[job.dataset]
     if terms.at_least is not None:
         said.append(
             f"keys with fewer than {terms.at_least.people} people are hidden, and some with a few more: the noise "
             f"decides, and lets one of fewer pass at most once in {1 / terms.at_least.delta:,.0f} keys"
         )
-    if job.keys_per_person is not None and job.keys_per_person < rule.rows_a_person:
+    by, rows = job.dimensions(terms), job.counted_rows(terms)
+    if beyond := job.uncounted(rows, by):
+        keys = job.keys_per_person or 0
+        count = "1 key counts" if keys == 1 else f"{keys:,} keys count"
         said.append(
-            f"of one person at most {job.keys_per_person} keys count, of up to {rule.rows_a_person} that its rows can "
-            "reach: numbers are too small by what was cut"
+            f"of one person at most {count}, of up to {keys + beyond:,} that its rows can reach: numbers are too small "
+            "by what was cut"
         )
     return said

@@ -70,7 +70,8 @@ class TopicsMeasure(TableMeasure):
             said.append(
                 f"{topics} topics of one person count, of up to {held}: drawn by a keyed hash, the same for all"
             )
-        said.append(f"{responses} different responses of one person count")
+        plain = "1 response of one person counts" if responses == 1 else f"{responses} responses of one person count"
+        said.append(f"{plain}: different ones, drawn by a keyed hash where there are more")
         return said
 
 

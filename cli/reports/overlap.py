@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..show import Part, Table, interval
+from ..show import Bars, Part, Table, interval
 
 BELOW_ZERO = (
     "a count is not below 0: what is below it here is noise, and left as it is because a figure that was cut off at 0 "
@@ -22,6 +22,8 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
         header = ("matched by", "records  [95 % interval]", "share of the seed  [95 % interval]")
         each = [(tier["key"], interval(tier["matched"], 0), interval(tier["match_rate"])) for tier in tiers]
         made.append(Table(header, each, right=(1, 2)))
+    bars = [(tier["key"], tier["match_rate"]) for tier in tiers] or [("matched", document["match_rate"])]
+    made.append(Bars("share of the seed", [(name, rate["estimate"], interval(rate)) for name, rate in bars]))
     if (most := document.get("rows_a_seed") or 1) > 1:
         made.append(f"under the contract's rule one seed may match up to {most} records, so the rate may pass 1")
     low = any(part["matched"]["low"] < 0 for part in (document, *tiers))

@@ -50,17 +50,18 @@ def _hidden(table: Mapping[str, Any]) -> list[Part]:
 
 
 def _plot(table: Mapping[str, Any]) -> list[Part]:
-    """The first column, longest bar for the largest number."""
-    if not table["by"] or not 1 < len(table["keys"]) <= MOST_BARS:
+    """The first column, or the one that says which keys are the largest; longest bar for the largest number."""
+    if not table["by"] or len(table["keys"]) < 2:
         return []
-    column = table["columns"][0]
-    values = [value or 0.0 for value in column["estimate"]]
+    column = next((each for each in table["columns"] if "at once" in each["covers"]), table["columns"][0])
+    values = [value or 0.0 for value in column["estimate"][:MOST_BARS]]
     largest = max([*values, 0.0]) or 1.0
     rows = [
         (" · ".join(key), max(0.0, value) / largest, cell(column, at))
-        for at, (key, value) in enumerate(zip(table["keys"], values, strict=True))
+        for at, (key, value) in enumerate(zip(table["keys"], values, strict=False))
     ]
-    return [Bars(f"{column['name']} by {', '.join(table['by'])}", rows)]
+    first = f", the first {MOST_BARS}" if len(table["keys"]) > MOST_BARS else ""
+    return [Bars(f"{column['name']} by {', '.join(table['by'])}{first}", rows)]
 
 
 def cell(column: Mapping[str, Any], at: int) -> str:
@@ -77,9 +78,11 @@ def cell(column: Mapping[str, Any], at: int) -> str:
 
 
 def digits_of(ends: Sequence[float | None], value: float | None) -> int:
-    """So many digits that the interval's width shows two of its own."""
+    """So many digits that the interval's width shows two of its own; where only one end is known, that end."""
     known = [end for end in [*ends, value] if end is not None]
-    width = max(known) - min(known) if known else 1.0
+    width = max(known) - min(known) if len(known) > 1 else max(map(abs, known), default=0.0)
+    if width == 0:
+        return 0 if all(float(end).is_integer() for end in known) else 3
     digits = 0
     while digits < 6 and width < 10:
         width, digits = width * 10, digits + 1

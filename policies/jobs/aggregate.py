@@ -109,7 +109,7 @@ class AggregateJob(TableJob):
                 if not isinstance(asked, PeopleAsked) and asked.of
             ]
         )
-        stakes = {} if selection else {COUNTS_TABLE: self._stakes(terms, rule)}
+        stakes = {} if selection else self._stakes(terms, by)
         groups = [with_cuts(group, stakes.get(group.name, {})) for group in groups]
         judges = {group.name: PEOPLE_TABLE for group in groups if group.name != ALL_TABLE}
         recipes, columns = tuple(recipe for _ in groups), tuple(sorted(set(read)))
@@ -124,15 +124,18 @@ class AggregateJob(TableJob):
             rule = "quantiles are not asked by keys that nobody listed"
             raise Refused("by", rule, "leave them out, or list the values in the contract")
 
-    def _stakes(self, terms: Terms, rule: DatasetRule) -> dict[str, float]:
-        """What of each count and sum one person may have beyond what counts, by its declared rows and bounds."""
-        found = {}
+    def _stakes(self, terms: Terms, by: tuple[Dimension, ...]) -> dict[str, dict[str, float]]:
+        """What of each number one person may have beyond what counts, by its declared rows and bounds."""
+        people, counts, rows = dict[str, float](), dict[str, float](), self.counted_rows(terms)
         for name, asked in self.measure.items():
-            if isinstance(asked, CountAsked | SumAsked) and asked.at_most is not None:
+            if isinstance(asked, PeopleAsked):
+                people[name] = self.uncounted(rows, by)
+            elif isinstance(asked, CountAsked | SumAsked):
                 column = terms.column(f"{self.dataset}.{asked.of}") if isinstance(asked, SumAsked) else None
                 each = max(map(abs, column.bounds)) if isinstance(column, NumberColumn) else 1.0
-                found[name] = rule.rows_a_person * each - asked.at_most
-        return {name: beyond for name, beyond in found.items() if beyond > 0}
+                counts[name] = self.beyond(rows, each, asked.at_most, by)
+        found = {PEOPLE_TABLE: people, COUNTS_TABLE: counts}
+        return {table: {name: most for name, most in each.items() if most > 0} for table, each in found.items()}
 
     def recipe(self, terms: Terms, by: tuple[Dimension, ...]) -> Recipe:
         """How its rows are made."""
@@ -143,8 +146,8 @@ class AggregateJob(TableJob):
         return Recipe(self.dataset, self.filters(terms), self.joined(terms), tuple(self.among), topics=topics)
 
     def _groups(self, terms: Terms, rule: DatasetRule, by: tuple[Dimension, ...]) -> list[GroupBy]:
-        times = math.prod(_values(terms, d.name) for d in by if isinstance(terms.column(d.name), SetColumn))
-        keys, rows = self.keys_of(rule, by, times), rule.rows_a_person * times
+        rows = self.counted_rows(terms)
+        keys = self.keys_of(rule, by, rows // rule.rows_a_person)
         free = any(isinstance(each, Open) for each in by)
         groups = []
         people = [name for name, asked in self.measure.items() if isinstance(asked, PeopleAsked)]

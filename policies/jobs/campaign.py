@@ -88,7 +88,7 @@ class CampaignJob(TableJob):
             f"{', '.join(self.counted())} and {', '.join(self.figures())}" if self.figures() else names(self.counted())
         )
 
-    def counted(self) -> tuple[str, ...]:
+    def counted(self) -> tuple[Bounded, ...]:
         """What is counted and added up, in order."""
         roles = [role for role in ROLES if role == "impressions" or getattr(self, role) is not None]
         return (*roles, *(each for each in ("spend", "conversions", "revenue") if getattr(self, each) is not None))
@@ -112,7 +112,7 @@ class CampaignJob(TableJob):
                 recipes.append(self._credit(terms, by))
         except InvalidQuery as invalid:
             raise refused(invalid) from None
-        stakes = {EVENTS: {}, CREDITED: {}} if selection else self._stakes(terms)
+        stakes = {EVENTS: {}, CREDITED: {}} if selection else self._stakes(terms, by)
         groups = [with_people(each, terms.at_least, judges=selection > 0 and each.name == EVENTS) for each in groups]
         groups = [with_cuts(group, stakes[group.name]) for group in groups]
         cuts, read = cuts_of(groups), self._read(terms, by)
@@ -125,16 +125,16 @@ class CampaignJob(TableJob):
             raise Refused("rules.at_least", rule, "leave conversions out, or list the values in the contract")
         return ((),) if self.totals and by and terms.at_least is None and not selection else ()
 
-    def _stakes(self, terms: Terms) -> dict[str, dict[str, float]]:
+    def _stakes(self, terms: Terms, by: tuple[Dimension, ...]) -> dict[str, dict[str, float]]:
         """What of each number one person may have beyond what counts, by its declared rows and bounds."""
         found: dict[str, dict[str, float]] = {EVENTS: {}, CREDITED: {}}
-        for name, most in self.at_most.items():
+        for name in self.counted():
             late = name in ("conversions", "revenue")
             dataset = self.conversions if late and self.conversions else self.dataset
             rows, column = terms.dataset[dataset].rows_a_person, self.spend if name == "spend" else self.revenue
             each = number_column(terms, dataset, column).bounds[1] if name in ("spend", "revenue") and column else 1
-            if rows * each > most:
-                found[CREDITED if late else EVENTS][name] = rows * each - most
+            if (most := self.beyond(rows, each, self.at_most.get(name), by)) > 0:
+                found[CREDITED if late else EVENTS][name] = most
         return found
 
     # -- what it refuses -------------------------------------------------------------------------------------------

@@ -327,7 +327,7 @@ def dimension(terms: Terms, whole: str, edges: tuple[float, ...] | None) -> Dime
         raise Refused("by", f"{name} has no list of values", f"say where to cut it: {how}")
     try:
         if isinstance(declared, DateColumn):
-            return Bins(whole, (*edges[:-1], edges[-1] - 0.5))
+            return Bins(whole, (*edges[:-1], edges[-1] - 0.5), days=True)
         return Bins(whole, edges)
     except InvalidQuery as invalid:
         raise Refused("bins", f"{name}: {invalid.rule}", invalid.remedy) from None

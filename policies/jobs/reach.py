@@ -12,7 +12,7 @@ from ...dp.layout import GroupBy
 from ...dp.measures import People
 from ..contract import Contract
 from ..refused import Refused
-from .query import FREQUENCY, Query, Recipe, Terms, refused, with_people
+from .query import FREQUENCY, Query, Recipe, Terms, cuts_of, refused, with_cuts, with_people
 from .table import TableJob
 
 PEOPLE, HOUSEHOLDS, ALL = "people", "households", "_all"
@@ -31,13 +31,15 @@ class ReachJob(TableJob):
     def query(self, terms: Terms) -> Query:
         by = self.dimensions(terms)
         groups, recipes = list[GroupBy](), list[Recipe]()
+        stakes = stakes_of(self, terms, by)
         for what, recipe in self._recipes(terms):
             beside = by and terms.at_least is None  # a total less its parts would show what is hidden
             for name, keyed in ((what, by), (f"{what}{ALL}", ())) if beside else ((what, by),):
-                groups.append(_counted(self, terms, name, what, keyed))
+                groups.append(with_cuts(_counted(self, terms, name, what, keyed), stakes.get(name, {})))
                 recipes.append(recipe)
         judges = {group.name: group.name.replace(HOUSEHOLDS, PEOPLE) for group in groups}
-        return Query(tuple(groups), tuple(recipes), columns_read(by, recipes[-1]), judges=judges)
+        read, cuts = columns_read(by, recipes[-1]), cuts_of(groups)
+        return Query(tuple(groups), tuple(recipes), read, cuts, judges, stakes)
 
     def _recipes(self, terms: Terms) -> list[tuple[str, Recipe]]:
         plain = Recipe(self.dataset, self.filters(terms), self.joined(terms), tuple(self.among))
@@ -73,11 +75,19 @@ class FrequencyJob(TableJob):
         bins = Bins(FREQUENCY, tuple(float(at) for at in range(1, self.most + 2)))
         what = HOUSEHOLDS if self.households else PEOPLE
         group = _counted(self, terms, what, what, (*by, bins), keys=self.keys_of(terms.dataset[self.dataset], by))
-        return Query((group,), (recipe,), columns_read(by, recipe))
+        stakes = {} if self.households else stakes_of(self, terms, by)
+        group = with_cuts(group, stakes.get(what, {}))
+        return Query((group,), (recipe,), columns_read(by, recipe), cuts_of((group,)), stakes=stakes)
 
     @classmethod
     def draft(cls, contract: Contract, size: int | None) -> list[str]:
         return [*super().draft(contract, size)[:1], "most = 10  # so many and more are counted together"]
+
+
+def stakes_of(job: TableJob, terms: Terms, by: tuple[Dimension, ...]) -> dict[str, dict[str, float]]:
+    """In how many keys more one person may be than those it counts in. Of a household nothing says how many."""
+    beyond = job.uncounted(job.counted_rows(terms), by)
+    return {PEOPLE: {PEOPLE: float(beyond)}} if beyond else {}
 
 
 def _counted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -264,6 +265,23 @@ class TableJob(Job):
         """The most keys that one person adds to. times: keys of one row."""
         most = self.keys_per_person or rule.rows_a_person * times
         return most if any(isinstance(each, Open) for each in by) else min(most, cells(by))
+
+    def counted_rows(self, terms: Terms) -> int:
+        """The most rows of one person that are counted: one a value where a key is a set. Errors: Refused."""
+        keys = (terms.column(terms.named(name, self.dataset)) for name in self.by)
+        each = math.prod(column.at_most for column in keys if isinstance(column, SetColumn))
+        return terms.dataset[self.dataset].rows_a_person * each
+
+    def uncounted(self, rows: int, by: Sequence[Dimension]) -> int:
+        """Of the keys that so many rows of one person can be in, those that do not count, by `keys_per_person`."""
+        reachable = rows if any(isinstance(each, Open) for each in by) else min(rows, cells(by))
+        return max(0, reachable - (self.keys_per_person or reachable))
+
+    def beyond(self, rows: int, each: float, at_most: float | None, by: Sequence[Dimension]) -> float:
+        """What one person may have of a number beyond what counts. rows: of a person, each of so much; `at_most` of it
+        counts, and nothing in keys that do not: these leave a row at least to every key that does."""
+        gone = rows - (self.keys_per_person or 0) if self.uncounted(rows, by) else 0
+        return max(gone * each, rows * each - at_most if at_most is not None else 0.0, 0.0)
 
 
 def identifier_of(contract: Contract, datasets: tuple[str, ...]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -18,6 +19,8 @@ from passbox.cleanroom.asking import draft_job, refusal
 from passbox.cleanroom.opening import BadRelease, check_receipt
 from passbox.cleanroom.samples import campaign
 from passbox.cleanroom.target import ANY_SIZE, NoTarget, target
+from passbox.dp.intervals import at_once
+from passbox.dp.noisy import Z95
 from passbox.policies.check import Refused
 from passbox.policies.contract import parse
 from passbox.policies.document import InvalidContract
@@ -68,6 +71,19 @@ def holds(found: dict[str, Any], at: int, value: float, times: float = 2.5) -> b
     return abs(middle - value) <= times * half
 
 
+def is_the_quotient(
+    document: dict[str, Any], name: str, parts: tuple[str, str], at: int, value: float, unit: float = 1
+) -> bool:
+    """Its parts' noise explains what parts it from the true one: 5 standard deviations; and it is what they say, where
+    that is possible. Ends that stand where the possible ends say nothing of the noise, so `holds` is not for it."""
+    found, (top, bottom) = column(document, 0, name), (column(document, 0, part) for part in parts)
+    s, t = ((part["high"][at] - part["low"][at]) / 2 / Z95 for part in (top, bottom))
+    off = top["estimate"][at] - value * bottom["estimate"][at]
+    said, plain = found["estimate"][at], unit * top["estimate"][at] / bottom["estimate"][at]
+    shown = said is None or said == pytest.approx(min(max(plain, found["low"][at]), found["high"][at] or math.inf))
+    return shown and abs(off) <= 5 * math.hypot(s, value * t)
+
+
 # -- the numbers are those of the campaign -----------------------------------------------------------------------------
 
 
@@ -107,9 +123,10 @@ def test_campaign_figures_are_the_quotients_of_what_was_counted(
         assert holds(column(document, 0, "spend"), at, mine["cost"].sum())
         assert holds(column(document, 0, "starts"), at, int((mine["started"] == "yes").sum()))
         assert holds(column(document, 0, "deep"), at, int((mine["depth"] >= 50).sum()))
-        assert holds(column(document, 0, "cpm"), at, mine["cost"].sum() / mine.height * 1000)
-        assert holds(column(document, 0, "ctr"), at, clicks / mine.height)
-        assert holds(column(document, 0, "scroll_rate"), at, (mine["depth"] >= 50).mean())  # type: ignore[arg-type]
+        assert is_the_quotient(document, "cpm", ("spend", "impressions"), at, mine["cost"].sum() / mine.height, 1000)
+        assert is_the_quotient(document, "ctr", ("clicks", "impressions"), at, clicks / mine.height)
+        deep = float((mine["depth"] >= 50).mean())  # type: ignore[arg-type]
+        assert is_the_quotient(document, "scroll_rate", ("deep", "impressions"), at, deep)
     assert holds(column(document, 1, "impressions"), 0, exposures.height)
 
 
@@ -149,6 +166,30 @@ def test_an_aggregate_counts_adds_averages_and_ranks(opened: dict[str, Any], tru
         assert holds(column(document, 0, "ads"), at, mine.height, 4)  # up to 20 of one person: some were cut
         assert holds(column(document, 0, "depth"), at, float(mine["depth"].mean()), 5)  # type: ignore[arg-type]
     assert document["tables"][1]["name"] == "in all"
+
+
+def test_the_largest_keys_have_intervals_that_hold_for_all_at_once(world: CampaignWorld) -> None:
+    """Whichever noise puts first; of other numbers than the one that ranks, each its own. As wide as was planned."""
+    fields = asked("aggregate", top={"by": "ads", "keys": 2})
+    ran = world.run("aggregate", "advertiser", **fields)
+    document = dict(world.open(ran.release).document)
+    ads, people, total = (column(document, at, name) for at, name in ((0, "ads"), (0, "people"), (1, "ads")))
+    assert [len(ads["estimate"]), document["tables"][0]["hidden"]] == [2, 1]  # type: ignore[index]
+    assert ads["estimate"] == sorted(ads["estimate"], reverse=True)
+    assert ads["covers"] == "noise; made to add up, of all 3 keys at once"
+    assert [people["covers"], total["covers"]] == ["noise", "noise; made to add up"]
+    (planned,) = (row.half for row in ran.plan.precision if row.number == "ads" and row.table == "by key")
+    assert planned == pytest.approx((ads["high"][0] - ads["low"][0]) / 2)
+    whole = job.plan(world.room(), world.request("aggregate", "advertiser", **asked("aggregate")))
+    alone = next(row.half for row in whole.precision if row.number == "ads" and row.table == "by key")
+    assert planned == pytest.approx(alone * at_once(3) / at_once(1))
+
+
+def test_no_two_quantiles_are_called_the_same(campaign_room: CampaignWorld) -> None:
+    seen = {"kind": "quantiles", "of": "depth", "shares": [0.07, 0.99, 0.995, 0.999]}
+    fields = asked("aggregate", measure={"seen": seen}, totals=False)
+    planned = job.plan(campaign_room.room(), campaign_room.request("aggregate", "advertiser", **fields))
+    assert [row.number for row in planned.precision] == ["seen 7%", "seen 99%", "seen 99.5%", "seen 99.9%"]
 
 
 def test_totals_are_the_sum_of_their_parts(opened: dict[str, Any]) -> None:
@@ -314,7 +355,11 @@ DAYS = [date(2027, 1, 1), date(2027, 2, 1), date(2027, 3, 31)]
 def test_a_release_about_days_opens(kind: str, part: str, world: CampaignWorld) -> None:
     changes = {"by": ["day"], "windows": {"day": DAYS}} if part == "windows" else {"where": {"day": DAYS[::2]}}
     ran = world.run(kind, "advertiser", **asked(kind, **changes))
-    assert world.open(ran.release).document["kind"] == kind
+    document = world.open(ran.release).document
+    assert document["kind"] == kind
+    if part == "windows":
+        days = list(dict.fromkeys(key[0] for key in document["tables"][0]["keys"]))  # type: ignore[index]
+        assert days == ["2027-01-01 to 2027-01-31", "2027-02-01 to 2027-03-30"]
 
 
 # -- k beside noise ----------------------------------------------------------------------------------------------------
@@ -503,3 +548,29 @@ def test_people_whom_a_bound_cut_are_counted_and_what_may_be_missing_is_said(
     assert ads["estimate"][0] == pytest.approx(35 * people["estimate"][0])
     assert clicks["estimate"][0] == pytest.approx(39 * people["estimate"][0])
     assert [ads["name"], ads["covers"]] == ["impressions missing at most", "noise, of the most that may be missing"]
+
+
+@pytest.mark.parametrize("kind", ["reach", "frequency", "aggregate", "campaign"])
+def test_people_of_whom_some_keys_do_not_count_are_counted_too(
+    world: CampaignWorld, truth: dict[str, pl.DataFrame], kind: str
+) -> None:
+    """Of three campaigns one counts; what may be missing for it follows from the declared rows."""
+    changes: dict[str, Any] = {"by": ["campaign"], "keys_per_person": 1, "recipients": ["advertiser"]}
+    if kind == "aggregate":
+        changes["measure"] = {"people": {"kind": "people"}, "ads": {"kind": "count"}}
+    document = world.open(world.run(kind, "advertiser", **asked(kind, **changes)).release).document
+    said = [each for each in document["tables"] if each["name"].startswith("cut by bounds")]  # type: ignore[attr-defined]
+    missing = {column["name"]: column["estimate"][0] for column in said[0]["columns"]}
+    each = truth["exposures"].group_by("email").agg(campaigns=pl.col("campaign").n_unique())
+    assert holds(said[0]["columns"][0], 0, each.filter(pl.col("campaigns") > 1).height)
+    number, most = ("people", 2) if kind != "campaign" else ("impressions", 39)
+    assert missing[f"{number} missing at most"] == pytest.approx(most * missing["people cut"])
+    if kind == "aggregate":
+        assert {column["name"] for column in said[1]["columns"]} == {"people cut", "ads missing at most"}
+    assert any("at most 1 key counts, of up to 3" in note for note in document["notes"])  # type: ignore[attr-defined]
+
+
+def test_what_bounds_do_to_means_and_quantiles_is_said(campaign_room: CampaignWorld) -> None:
+    notes = job.plan(campaign_room.room(), campaign_room.request("aggregate", "advertiser", **asked("aggregate"))).notes
+    assert any(note.startswith("depth: of one person at most 5 rows of a key count, of up to 40") for note in notes)
+    assert any(note.startswith("seen: of one person at most 5 rows in all count, of up to 40") for note in notes)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from passbox.cleanroom.measure.overlap import overlap
+from passbox.cleanroom.tabulated import flat
 from passbox.dp.noisy import Noisy, Receipt
 
 SEEDS = 100
@@ -36,3 +37,16 @@ def test_cutting_the_interval_leaves_no_true_rate_out(count: float, true: int) -
     figures = released(count)
     if figures["matched"]["low"] <= true <= figures["matched"]["high"]:
         assert figures["match_rate"]["low"] <= true / SEEDS <= figures["match_rate"]["high"]
+
+
+@pytest.mark.parametrize(("keys", "rows"), [((), 2), (("email", "phone"), 6)])
+def test_it_is_a_flat_table_too_a_row_a_number(keys: tuple[str, ...], rows: int) -> None:
+    values = np.full(max(1, len(keys)), 40 * 1024, dtype=np.int64)
+    document = overlap(Noisy(values, 5 * 1024.0, 10, Receipt("00", 0, b"", "00")), SEEDS, keys=keys)
+    table = flat({"kind": "overlap", **document})
+    assert table is not None
+    assert table.num_rows == rows
+    assert set(table["number"].to_pylist()) == {"matched", "match rate"}
+    assert table["estimate"].to_pylist()[:2] == [40 * max(1, len(keys)), pytest.approx(0.4 * max(1, len(keys)))]
+    if keys:
+        assert table["key"].to_pylist() == [None, None, "email", "email", "phone", "phone"]

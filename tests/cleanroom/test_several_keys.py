@@ -132,6 +132,10 @@ def test_from_files_to_a_paid_count_for_each_key(empty_room: World, rule: Rule) 
     for tier, exact in zip(opened["tiers"], expected(rule), strict=True):
         assert abs(tier["matched"]["estimate"] - exact) < 7 * sigma  # 3e-12
     assert abs(opened["matched"]["estimate"] - sum(expected(rule))) < 10 * sigma
+    planned = {row.number: row.half for row in both.plan.precision}
+    for said, number in ((opened, ""), (opened["tiers"][0], " by one key")):
+        for name, figure in (("matched", said["matched"]), ("match rate", said["match_rate"])):
+            assert (figure["high"] - figure["low"]) / 2 == pytest.approx(planned[f"{name}{number}"])
     one = world.run("overlap", "advertiser", recipients=["advertiser"], epsilon=0.5)
     moved = bounds(rule, 2).person  # the people alone are protected from who owns the seed
     assert one.plan.allowed.purchases[0].specification.l2_squared == COUNT_L2_SQUARED * moved**2

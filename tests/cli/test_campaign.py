@@ -82,6 +82,7 @@ def test_a_plan_says_which_epsilon_an_accuracy_needs(played: tuple[Path, dict[st
     operator = played[0] / "operator"
     said = typed(operator, "plan", "spring", "campaign.toml", "--target", "clicks=40", "--explain")
     assert "clicks within ±40 needs epsilon = " in said
+    assert said == typed(operator, "plan", "spring", "campaign.toml", "--target", "clicks=±40", "--explain")
     assert "what nobody can learn from it" in said
     assert "impressions: one person adds at most 10" in said
     data = json.loads(typed(operator, "plan", "spring", "campaign.toml", "--target", "clicks=40", "--json"))

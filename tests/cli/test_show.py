@@ -10,7 +10,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from passbox.cli.reports import completion, model
+from passbox.cli.reports import completion, model, tables
 from passbox.cli.show import Bars, Part, Result, Table, Verbatim, captured, clean, draw, say
 
 HOSTILE = ["\x1b]0;title\x07", "\x1b[2J", "\x9b2J", "\u202eevil", "\u200bhidden", "a\rb", "\u2066x\u2069", "\ufeff"]
@@ -153,3 +153,30 @@ def test_no_interval_of_a_model_or_a_completion_is_broken(width: int) -> None:
         lines = shown(parts, width)
         assert all(line.count("[0.01") == line.count("10.25") for line in lines)
         assert sum(line.count("10.25") for line in lines) >= many
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ((None, 0.0, None), "unknown  [0, ∞]"),
+        ((None, 0.25, None), "unknown  [0.25, ∞]"),
+        ((-0.3, -40.0, 39.0), "0  [-40, 39]"),
+        ((3.51, 3.49, 3.53), "3.510  [3.490, 3.530]"),
+    ],
+)
+def test_a_number_has_the_digits_that_its_ends_can_tell(numbers: tuple[float | None, ...], said: str) -> None:
+    column = {name: [end] for name, end in zip(("estimate", "low", "high"), numbers, strict=True)}
+    assert tables.cell(column, 0) == said
+
+
+def test_what_is_plotted_are_the_first_keys_of_the_number_that_ranks() -> None:
+    def numbers(name: str, covers: str) -> dict[str, object]:
+        return {"name": name, "covers": covers, **{end: [9.0] * 30 for end in ("estimate", "low", "high")}}
+
+    columns = [numbers("people", "noise"), numbers("ads", "noise, of all 30 keys at once")]
+    table = {"name": "by key", "by": ["page"], "keys": [[f"p{at}"] for at in range(30)], "columns": columns}
+    (plot,) = [
+        each for each in tables.parts({"tables": [table | {"hidden": 0}], "notes": []}) if isinstance(each, Bars)
+    ]
+    assert plot.title == "ads by page, the first 20"
+    assert [label for label, _, _ in plot.rows] == [f"p{at}" for at in range(20)]

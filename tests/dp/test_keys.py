@@ -46,6 +46,19 @@ def test_windows_of_days_do_not_overlap_and_days_out_of_range_are_in_none() -> N
         Bins.of_days("day", [date(2026, 4, 1), date(2026, 3, 1), date(2026, 5, 1)])
 
 
+def test_windows_are_called_after_their_first_and_last_day() -> None:
+    windows = Bins.of_days("day", [date(2028, 2, 1), date(2028, 3, 1), date(2028, 3, 2), date(2028, 4, 1)])
+    assert windows.labels == ("2028-02-01 to 2028-02-29", "2028-03-01", "2028-03-02 to 2028-03-31")
+
+
+def test_no_two_bins_are_called_the_same() -> None:
+    assert Bins("x", (1_234_567.0, 1_234_568.0, 1_234_569.5)).labels == (
+        "1234567 to 1234568",
+        "1234568 to 1234569.5",
+    )
+    assert Bins("x", (0.0, 0.1, 0.30000000000000004)).labels == ("0 to 0.1", "0.1 to 0.30000000000000004")
+
+
 def test_a_time_is_no_day() -> None:
     with pytest.raises(InvalidQuery):
         Bins("day", (0.0, 1.0)).codes(pl.DataFrame({"day": [datetime(2026, 1, 1)]}))

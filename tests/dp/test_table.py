@@ -53,6 +53,13 @@ def test_a_ratio_without_an_upper_end_says_so_in_json() -> None:
     assert found[0].as_json()["high"] is None
 
 
+def test_a_gap_beside_what_is_possible_moves_no_end() -> None:
+    """All quotients but a few, which are below 0, are left: nothing below 0 is possible all the same."""
+    found = ratios(np.array([47.0]), 43.0, np.array([77.0]), 43.0)[0]
+    assert (found.low, found.high) == (0.0, math.inf)
+    assert math.isnan(found.estimate)
+
+
 def test_coded_cells_are_not_shown_as_numbers() -> None:
     running = table(GroupBy("t", (AGE,), 1, (People(),), running=True), [1.0, 2.0, 3.0])
     for read in (running.numbers, lambda name: running.top(name, 1), lambda name: running.shown(name, 5, 1e-6)):
@@ -153,6 +160,8 @@ def test_whatever_noise_brings_a_ratio_has_two_ends_with_its_estimate_between(
     for each in ratios(top, s, bottom, t, *possible):
         assert each.low <= each.high
         assert math.isnan(each.estimate) or each.low <= each.estimate <= each.high
+        within = possible[0] <= each.low and each.high <= possible[1]
+        assert within or each.high < possible[0] or each.low > possible[1]
         json.dumps(each.as_json(), allow_nan=False)
 
 

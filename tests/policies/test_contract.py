@@ -111,6 +111,7 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "delta above 1/n": ("delta = 1e-8", "delta = 0.001", "dataset.visitors.budget.delta", "above 1/n"),
     "delta 0": ("delta = 1e-8", "delta = 0.0", "dataset.visitors.budget.delta", "above 0"),
     "bounds the wrong way": ("[18, 99]", "[99, 18]", "dataset.visitors.columns.age.bounds", "smaller first"),
+    "bounds too far apart": ("[18, 99]", "[18, 1e18]", "dataset.visitors.columns.age", "within ±1e+15"),
     "bounds without end": ("[18, 99]", "[18, inf]", "dataset.visitors.columns.age", "finite"),
     "one bound": ("[18, 99]", "[18]", "dataset.visitors.columns.age", "too few"),
     "a bound as text": ("[18, 99]", '["18", 99]', "dataset.visitors.columns.age", "number"),

@@ -51,6 +51,11 @@ def test_dots_in_text_and_comments_are_no_depth() -> None:
     assert read_toml(b'a = "' + b"." * 100 + b'" # ' + b"." * 100, "contract") == {"a": "." * 100}
 
 
+def test_a_list_of_many_numbers_is_no_depth() -> None:
+    numbers = [at / 10 for at in range(1, 1000)]
+    assert read_toml(f"bins.depth = {numbers}".encode(), "job") == {"bins": {"depth": numbers}}
+
+
 def test_no_more_of_a_file_is_read_than_a_contract_may_hold(tmp_path: Path) -> None:
     path = tmp_path / "contract.toml"
     with path.open("wb") as file:

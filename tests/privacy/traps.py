@@ -26,6 +26,7 @@ JOB, SECRECY, MATCH, SELECTION = (
     "matching/test_match.py",
     "dp/test_selection.py",
 )
+CAMPAIGN = "cleanroom/test_campaign_secrecy.py"
 ONLY_GAUSSIAN = f"{ATTACKS}::test_nothing_of_opendp_is_used_but_the_gaussian_on_integers"
 
 TRAPS = (
@@ -103,7 +104,10 @@ TRAPS = (
         "A8",
         "code of users",
         "what may be asked is a closed list",
-        (f"{ATTACKS}::test_what_may_be_asked_is_a_closed_list_and_nothing_runs_text",),
+        (
+            f"{ATTACKS}::test_what_may_be_asked_is_a_closed_list_and_nothing_runs_text",
+            f"{ATTACKS}::test_code_of_users_that_is_let_in_is_caught",
+        ),
     ),
     Trap(
         "A9",
@@ -113,6 +117,7 @@ TRAPS = (
             f"{ATTACKS}::test_price_noise_and_refusal_are_known_without_a_row",
             f"{JOB}::test_a_plan_touches_no_data_and_changes_nothing",
             f"{JOB}::test_a_plan_is_the_same_on_neighbouring_data",
+            f"{CAMPAIGN}::test_what_neighbours_are_told_is_the_same",
             f"{LEDGER}::test_overspending_is_refused_before_a_draw_and_costs_nothing",
         ),
     ),
@@ -146,6 +151,8 @@ TRAPS = (
             f"{REPLAY}::test_a_person_with_ten_thousand_rows_moves_no_more_than_any_other",
             f"{REPLAY}::test_no_request_moves_further_than_it_is_charged_for",
             f"{REPLAY}::test_a_planted_fault_fails_the_replay",
+            f"{CAMPAIGN}::test_one_person_moves_no_more_than_is_charged",
+            f"{CAMPAIGN}::test_a_bundle_in_which_a_person_has_too_many_rows_is_refused",
             f"{ATTACKS}::test_many_rows_of_one_person_are_worked_on_once",
         ),
     ),
