@@ -24,6 +24,7 @@ from scipy.stats import norm
 from passbox.dp.accounting import rho_within
 from passbox.dp.budget import RHO_UNIT, Budget, Delta, Epsilon
 from passbox.modelling.boosting import Counts, boost
+from passbox.modelling.design import Design
 from passbox.modelling.features import Category, Encoder, Number, Ordinal
 from passbox.modelling.lookalike import Effects, Model
 
@@ -51,22 +52,40 @@ class Peer:
 def unit_rows(people: People, bins: int) -> csr_array:
     """One-hot rows of length 1 over public bins (bins of the person learner, merged to about `bins`)."""
     design = Encoder.from_declared(people.declared).encode(people.table)
-    parts, start = [], 0
+    levels, sizes = [], []
     for kind, codes, block in zip(people.declared, design.codes, design.columns, strict=True):
         size = len(block.table)
         merge = max(1, math.ceil((size - 1) / bins)) if isinstance(kind, Number) else 1
-        row = np.arange(people.table.num_rows) if codes.row is None else codes.row
-        parts.append((row, codes.level.astype(np.int64) // merge + start, np.full(len(row), block.at_most**-0.5)))
-        start += (size - 1) // merge + 1
+        levels.append(codes.level.astype(np.int64) // merge)
+        sizes.append((size - 1) // merge + 1)
+    return one_hot(design, levels, sizes)
+
+
+def one_hot(design: Design, levels: list[NDArray[np.int64]], sizes: list[int]) -> csr_array:
+    """Rows of length 1: an entry for each level that a person has."""
+    parts, start = [], 0
+    for codes, block, level, size in zip(design.codes, design.columns, levels, sizes, strict=True):
+        row = np.arange(design.rows) if codes.row is None else codes.row
+        parts.append((row, level.astype(np.int64) + start, np.full(len(row), block.at_most**-0.5)))
+        start += size
     row, column, value = (np.concatenate(each) for each in zip(*parts, strict=True))
-    shape = (people.table.num_rows, start)
-    return csr_array((value / math.sqrt(len(parts)), (row, column)), shape=shape)
+    return csr_array((value / math.sqrt(len(parts)), (row, column)), shape=(design.rows, start))
 
 
 def logistic(people: People, train: Mask, _epsilon: float, _seed: int, settings: Settings) -> Scores:
     from sklearn.linear_model import LogisticRegression
 
-    rows = unit_rows(people, 32)
+    rows = unit_rows(people, settings["bins"])
+    model = LogisticRegression(C=settings["C"], max_iter=300).fit(rows[train], people.label[train])
+    return model.decision_function(rows)
+
+
+def logistic_own(people: People, train: Mask, _epsilon: float, _seed: int, settings: Settings) -> Scores:
+    """The same on the bins that `membership` has, which fit the owner's rows."""
+    from sklearn.linear_model import LogisticRegression
+
+    design = Encoder.from_owner(people.table.filter(train), people.declared).encode(people.table)
+    rows = one_hot(design, [codes.level for codes in design.codes], [len(block.table) for block in design.columns])
     model = LogisticRegression(C=settings["C"], max_iter=300).fit(rows[train], people.label[train])
     return model.decision_function(rows)
 
@@ -241,7 +260,8 @@ TREES = (
 )
 
 PEERS = (
-    Peer("logistic regression", "none", "sklearn", logistic, _grid(C=(1.0, 10.0, 100.0))),
+    Peer("logistic regression", "none", "sklearn", logistic, _grid(bins=(32, 128), C=(1.0, 10.0, 100.0))),
+    Peer("logistic regression, owner's bins", "none", "sklearn", logistic_own, _grid(C=(1.0, 10.0, 100.0))),
     Peer("LightGBM", "none", "lightgbm", boosted, TREES),
     Peer("RR + LightGBM", "membership", "lightgbm", randomised_response, TREES),
     Peer("RR at the ledger's price + LightGBM", "membership", "lightgbm", randomised_at_price, TREES),
@@ -259,10 +279,10 @@ PEERS = (
         "opacus",
         opacus_sgd,
         (
-            *_grid(bins=(16,), rate=(4.0, 16.0), batch=(2048,), epochs=(10, 30), clip=(1.0,), momentum=(0.9,)),
+            *_grid(bins=(16, 64), rate=(4.0, 16.0), batch=(2048,), epochs=(30,), clip=(1.0,), momentum=(0.9,)),
             *_grid(bins=(16,), rate=(16.0, 64.0), batch=(2048,), epochs=(30,), clip=(1.0,), momentum=(0.0,)),
         ),
     ),
-    Peer("objective perturbation", "person", "scipy", objective, _grid(bins=(8, 16), ridge=(1.0, 3.0, 10.0))),
+    Peer("objective perturbation", "person", "scipy", objective, _grid(bins=(16, 64), ridge=(1.0, 3.0, 10.0))),
     Peer("diffprivlib", "person", "diffprivlib", diffprivlib_logistic, _grid(bins=(8,), C=(0.01, 0.1, 1.0))),
 )

@@ -20,6 +20,10 @@ MOST_DECLARED, FEWEST_DECLARED, MOST_CELLS = 128, 15, 7_500
 """Bins of a declared number: so many where there is room, so few at least, and so many over all numbers."""
 LONG = 1_000
 """Ranges from 0 or above that are longer than this are cut evenly in log(1 + x - low or x)."""
+PARTS = 9
+"""Bins that a whole number gets at most, an odd number: what is declared in whole bounds may be a ratio."""
+SKEW = 100
+"""Half of the bins of a range from 0 or above are cut evenly in the log, from this part of its length on."""
 
 
 def declared_bins(numbers: int) -> int:
@@ -30,17 +34,30 @@ def declared_bins(numbers: int) -> int:
 def declared_edges(low: float, high: float, bins: int) -> Float:
     """Edges between at most `bins` bins, from the bounds alone.
 
-    Whole bounds with room for every whole number between them give one bin a whole number. A long range from 0 or
-    above is cut evenly in log(1 + x), with a bin for its lowest value; every other range is cut evenly.
+    Whole bounds with room for every whole number between them give each as many bins as there is room for, up to
+    `PARTS`, and the middle one of them has the whole number in its middle. Other ranges that begin below 0 are cut
+    evenly. From 0 or above, where numbers crowd at the lower end: a long range is cut evenly in log(1 + x), with a bin
+    for its lowest value; of the bins of any other half are cut evenly, half ever finer towards its lower end.
     """
     if high <= low:
         return np.zeros(0)
     if float(low).is_integer() and float(high).is_integer() and high - low < bins:
-        return np.arange(low, high) + 0.5
-    if low < 0 or high - low <= LONG:
+        return _around_whole(low, high, bins)
+    if low < 0:
         return np.unique(np.linspace(low, high, bins + 1)[1:-1])
+    if high - low <= LONG:
+        fine = low + (high - low) * np.geomspace(1 / SKEW, 1, bins // 2 + 1)[:-1]
+        return np.unique(np.concatenate([np.linspace(low, high, bins // 2 + 1)[1:-1], fine]))
     edges = np.expm1(np.linspace(np.log1p(low), np.log1p(high), bins)[1:-1])
     return np.unique(np.concatenate([[low + 0.5], edges[edges > low + 0.5]]))
+
+
+def _around_whole(low: float, high: float, bins: int) -> Float:
+    """An odd number of bins for each whole number, cut at the halves between them."""
+    parts = min(PARTS, int(bins // (high - low + 1)))
+    parts = max(1, parts - 1 + parts % 2)
+    edges = low - 0.5 + np.arange(1, int(high - low + 1) * parts) / parts
+    return np.asarray(edges[(edges > low) & (edges < high)])
 
 
 def adaptive_edges(values: Float) -> Float:

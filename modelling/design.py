@@ -51,13 +51,14 @@ class Block:
     """The integers a column contributes.
 
     levels: what the table's rows stand for, the missing level last. table: int64, levels x cells.
-    at_most: how many levels one person may have at once, the missing level apart.
+    at_most: how many levels one person may have at once, the missing level apart. ordered: whether they stand in order.
     """
 
     name: str
     levels: tuple[str, ...]
     table: Int
     at_most: int = 1
+    ordered: bool = False
 
     @property
     def cells(self) -> int:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from .bins import BINS, adaptive_edges, declared_bins, declared_edges
 from .design import BITS, Block, Codes, Design, Float, Int, verify
-from .tables import Rows, on_lattice, plain, several, smooth
+from .tables import EVEN, OWNED, Likeness, Rows, on_lattice, plain, several, smooth
 
 MISSING = "(missing)"
 
@@ -124,13 +124,13 @@ class Encoder:
         that follows owns these rows, so their values are no secret from it, and no label is looked at. The same
         rows give the same bins whoever is matched; the sensitivity does not depend on where bins lie.
         """
-        return _laid_out(declared, [_own_edges(kind, table) for kind in declared])
+        return _laid_out(declared, [_own_edges(kind, table) for kind in declared], OWNED)
 
     @classmethod
     def from_declared(cls, declared: Sequence[Kind]) -> Encoder:
         """Bins that follow from the declarations alone: no row is looked at, so anybody may read what is learnt."""
         bins = declared_bins(sum(isinstance(kind, Number) for kind in declared))
-        return _laid_out(declared, [_public_edges(kind, bins) for kind in declared])
+        return _laid_out(declared, [_public_edges(kind, bins) for kind in declared], EVEN)
 
     def encode(self, table: pa.Table) -> Design:
         """One row a person, in the table's order. Nulls and undeclared values are the missing level.
@@ -183,18 +183,18 @@ def _public_edges(kind: Kind, bins: int) -> Float:
     return declared_edges(kind.low, kind.high, bins) if isinstance(kind, Number) else np.zeros(0)
 
 
-def _laid_out(declared: Sequence[Kind], edges: Sequence[Float]) -> Encoder:
+def _laid_out(declared: Sequence[Kind], edges: Sequence[Float], likeness: Likeness) -> Encoder:
     """One lattice for all columns: none is longer than its share of a row."""
-    rows = [_rows(kind, len(ends) + 1) for kind, ends in zip(declared, edges, strict=True)]
+    rows = [_rows(kind, len(ends) + 1, likeness) for kind, ends in zip(declared, edges, strict=True)]
     parts = zip(declared, edges, on_lattice(rows) if rows else [], strict=True)
     return Encoder(tuple(Column(kind, ends, _block(kind, ends, table)) for kind, ends, table in parts))
 
 
-def _rows(kind: Kind, bins: int) -> Rows:
+def _rows(kind: Kind, bins: int, likeness: Likeness) -> Rows:
     if isinstance(kind, Number):
-        return smooth(bins)
+        return smooth(bins, likeness)
     if isinstance(kind, Ordinal):
-        return smooth(len(kind.values))
+        return smooth(len(kind.values), likeness)
     return several(len(kind.values), _at_most(kind)) if isinstance(kind, Topics) else plain(len(kind.values))
 
 
@@ -204,9 +204,9 @@ def _at_most(kind: Kind) -> int:
 
 def _block(kind: Kind, edges: Float, table: Int) -> Block:
     if not isinstance(kind, Number):
-        return Block(kind.name, (*kind.values, MISSING), table, _at_most(kind))
+        return Block(kind.name, (*kind.values, MISSING), table, _at_most(kind), isinstance(kind, Ordinal))
     ends = [kind.low, *edges.tolist(), kind.high]
-    return Block(kind.name, (*(f"{a:g} to {b:g}" for a, b in pairwise(ends)), MISSING), table)
+    return Block(kind.name, (*(f"{a:g} to {b:g}" for a, b in pairwise(ends)), MISSING), table, ordered=True)
 
 
 # How a column's values become codes.

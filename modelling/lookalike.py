@@ -17,8 +17,8 @@ key, or the histogram that evaluates the model costs extra.
 The model. A person matches with probability p = c / (1 + exp(-z)), z = b + F w. Given the people, s = sum y phi has
 mean F'p and variance close to F' diag(p (1 - p)) F; the noise adds sigma^2 I. So w is the posterior mode under
 s ~ N(F'p(w), F' diag(p (1 - p)) F + sigma^2 I) and w ~ N(0, t_j^2) in column j, found by damped Gauss-Newton steps.
-The t_j come from the noisy sum itself, by expectation maximisation of the evidence at w = 0 (MacKay 1992; Tipping
-2001). Last, b is moved until the mean probability is the noisy share of matches.
+The t_j come from the noisy sum itself, by expectation maximisation of the evidence at w = 0; ordered columns have a
+second one, for a trend (`prior`). Last, b is moved until the mean probability is the noisy share of matches.
 
 The ceiling c is there because a seed is often a sample of those who are like it: the others look the same and are
 not matched, so no one's probability comes near 1, however rare or frequent seeds are (Elkan & Noto 2008). Tried are
@@ -43,13 +43,12 @@ from .design import BITS, COUNT_UNIT, Design, Float, Int, Mask
 from .doubt import Doubt
 from .draw import Draw
 from .effects import ColumnEffect, Known, explained, held_by
+from .prior import LARGEST_T, SMALLEST_T, Prior
 
 FEWEST, LARGEST_SHARE = 5.0, 0.95
 """The share of matches is taken to be no less than this many people, and no more than this share."""
 CEILINGS = (12.0, 6.0)
 """Ceilings tried below 1, as multiples, above 1, of the share of matches."""
-FIRST_T, SMALLEST_T, LARGEST_T = 1.5, 0.03, 10.0
-"""Where the search for a column's t_j starts, and what it is kept to."""
 LARGEST_STEP = 3.0
 """No step moves anyone's log-odds further than this."""
 SETTLED = 0.05
@@ -213,7 +212,10 @@ class View:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Solution:
-    """weights: of the used cells. plausibility: log evidence, up to a constant that is the same for every ceiling."""
+    """weights: of the used cells. plausibility: log evidence, up to a constant that is the same for every ceiling.
+
+    prior: precision of the weights before the sums were seen, cells x cells.
+    """
 
     weights: Float
     plausibility: float
@@ -299,24 +301,25 @@ class Problem:
         """Damped steps from 0 until nobody's score moves by more than `SETTLED`."""
         weights = np.zeros(len(self.used))
         view = self.view(weights)
-        prior = 1 / self.variance(view, rounds)
+        believed = Prior.of(self.design, self.used, self.column)
+        prior = believed.precision(believed.variances(view.precision, view.pull, rounds))
         for _ in range(steps):
-            pull = view.pull - prior * weights
-            move = np.asarray(np.linalg.solve(view.precision + np.diag(prior), pull), dtype=np.float64)
+            pull = view.pull - prior @ weights
+            move = np.asarray(np.linalg.solve(view.precision + prior, pull), dtype=np.float64)
             furthest = float(np.abs(self.design.scores(self.levels(move))).max())
             weights = weights + move * min(1.0, LARGEST_STEP / max(furthest, LARGEST_STEP))
             view = self.view(weights)
             if furthest < SETTLED:
                 break
-        loose = float(np.linalg.slogdet(view.precision + np.diag(prior))[1] - np.log(prior).sum())
-        return Solution(weights, -(view.misfit + float(prior @ weights**2) + loose) / 2, prior)
+        loose = float(np.linalg.slogdet(view.precision + prior)[1] - np.linalg.slogdet(prior)[1])
+        return Solution(weights, -(view.misfit + float(weights @ prior @ weights) + loose) / 2, prior)
 
     def doubt(self, solution: Solution) -> Doubt:
         """The posterior's covariance, and how much of it would be left without noise."""
         noisy = self.view(solution.weights)
         exact = replace(self, sigma=0.0).view(solution.weights)
-        both: Float = np.asarray(np.linalg.inv(noisy.precision + np.diag(solution.prior)), dtype=np.float64)
-        luck = np.linalg.inv(exact.precision + np.diag(solution.prior))
+        both: Float = np.asarray(np.linalg.inv(noisy.precision + solution.prior), dtype=np.float64)
+        luck = np.linalg.inv(exact.precision + solution.prior)
         noise = np.asarray(both - luck, dtype=np.float64)
         return Doubt.of(self.design, self.used, both, noise, *self.intercept_doubt())
 
@@ -333,7 +336,7 @@ class Problem:
         to be as likely as any other; then the column's own part in what is believed is taken out again.
         """
         weights, size = solution.weights, np.maximum(np.bincount(self.column), 1)
-        variance = np.bincount(self.column, weights=1 / solution.prior) / size
+        variance = np.bincount(self.column, weights=1 / np.diag(solution.prior)) / size
         for _ in range(REFINED):
             view = self.view(weights)
             pull = view.pull + view.precision @ weights
@@ -357,21 +360,6 @@ class Problem:
             precision[np.ix_(at, at)] = inverse - np.eye(len(mine)) / variance[column]
             pull[at] = inverse @ weights[mine]
         return Known(precision, pull)
-
-    def variance(self, view: View, rounds: int) -> Float:
-        """Prior variance of each used cell, one value a column, by expectation maximisation."""
-        size = np.maximum(np.bincount(self.column), 1)
-        variance = np.full(len(size), FIRST_T**2)
-        for _ in range(rounds):
-            spread = np.linalg.inv(view.precision + np.diag(1 / variance[self.column]))
-            second = (spread @ view.pull) ** 2 + np.diag(spread)
-            new = np.bincount(self.column, weights=second) / size
-            new = np.clip(new, SMALLEST_T**2, LARGEST_T**2)
-            moved = float(np.abs(np.log(new / variance)).max())
-            variance = new
-            if moved < SETTLED / 2:
-                break
-        return variance[self.column]
 
 
 def used_cells(design: Design) -> Int:

@@ -24,6 +24,21 @@ SHORTEST = 0.5
 """Squared length that a missing value's row has where the others have less: a column with one level."""
 
 
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How alike ordered levels are. own: what a level shares with no other. reach: how far likeness goes, as a share of
+    the levels."""
+
+    own: float
+    reach: float
+
+
+OWNED = Likeness(0.2, 0.15)
+"""Of bins that fit their owner's rows: many are single values, frequent ones, each with a meaning of its own."""
+EVEN = Likeness(0.1, 0.3)
+"""Of bins cut from declared bounds: their ends mean nothing, and many of them are needed to follow any effect."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
     """Real rows of a column's levels, the missing level last. reach: the squared length none exceeds."""
@@ -32,13 +47,13 @@ class Rows:
     reach: float
 
 
-def smooth(levels: int) -> Rows:
-    """Ordered levels: inner products T = .2 I + .8 exp(-|i-j| / (.15 levels)) before centring.
+def smooth(levels: int, likeness: Likeness) -> Rows:
+    """Ordered levels: inner products T = a I + (1 - a) exp(-|i-j| / (r levels)) before centring; likeness: a and r.
 
     Neighbouring levels share strength. T has ones on its diagonal: rows have length 1 before centring.
     """
     apart = np.abs(np.subtract.outer(np.arange(levels), np.arange(levels)))
-    products = 0.2 * np.eye(levels) + 0.8 * np.exp(-apart / (0.15 * levels))
+    products = likeness.own * np.eye(levels) + (1 - likeness.own) * np.exp(-apart / (likeness.reach * levels))
     values, vectors = np.linalg.eigh(products)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     middle = np.maximum(np.linalg.solve(products, np.ones(levels)), 0)

@@ -288,14 +288,17 @@ def test_no_width_exceeds_what_was_declared(crowd) -> None:
     assert crowd.encoder(np.ones(3000, dtype=bool)).encode(crowd.table).cells <= most_cells(crowd.declared)
 
 
-def test_neighbouring_bins_resemble_each_other_as_documented() -> None:
-    rows = tables.smooth(20).rows[:20, :20]
+@pytest.mark.parametrize(("own", "reach"), [(0.2, 0.15), (0.1, 0.3)])
+def test_neighbouring_bins_resemble_each_other_as_documented(own: float, reach: float) -> None:
+    rows = tables.smooth(20, tables.Likeness(own, reach)).rows[:20, :20]
     apart = np.abs(np.subtract.outer(np.arange(20), np.arange(20)))
-    alike = 0.2 * np.eye(20) + 0.8 * np.exp(-apart / 3)
+    alike = own * np.eye(20) + (1 - own) * np.exp(-apart / (20 * reach))
     assert np.allclose(((rows[:, None] - rows[None]) ** 2).sum(axis=2), 2 - 2 * alike, atol=1e-9)
 
 
-@pytest.mark.parametrize("rows", [tables.smooth(24), tables.plain(2), tables.plain(7)])
+@pytest.mark.parametrize(
+    "rows", [tables.smooth(24, tables.OWNED), tables.smooth(128, tables.EVEN), tables.plain(2), tables.plain(7)]
+)
 def test_centred_rows_lie_in_the_smallest_ball(rows: tables.Rows) -> None:
     """All levels are equally far from the middle, so that no other middle is nearer to all of them."""
     lengths = (rows.rows[:-1] ** 2).sum(axis=1)
@@ -316,10 +319,27 @@ def test_public_bins_look_at_no_row(crowd) -> None:
 
 @pytest.mark.parametrize(
     ("low", "high", "bins", "edges"),
-    [(1, 4, 9, [1.5, 2.5, 3.5]), (0.5, 1.5, 4, [0.75, 1.0, 1.25]), (3, 3, 9, [])],
+    [
+        (1, 4, 9, [1.5, 2.5, 3.5]),
+        (0, 1, 8, [1 / 6, 3 / 6, 5 / 6]),
+        (-0.5, 0.5, 4, [-0.25, 0.0, 0.25]),
+        (0, 0.5, 4, [0.005, 0.05, 0.25]),
+        (3, 3, 9, []),
+    ],
 )
-def test_public_edges_are_whole_numbers_or_even(low: float, high: float, bins: int, edges: list[float]) -> None:
-    assert declared_edges(low, high, bins).tolist() == edges
+def test_public_edges_lie_around_whole_numbers_or_even_or_finer_below(
+    low: float, high: float, bins: int, edges: list[float]
+) -> None:
+    assert np.allclose(declared_edges(low, high, bins), edges)
+
+
+@pytest.mark.parametrize("high", [1, 5, 16, 90])
+def test_whole_numbers_stay_apart_and_a_ratio_between_them_is_seen(high: int) -> None:
+    edges = declared_edges(0, high, 128)
+    assert len(edges) < 128
+    levels = np.searchsorted(edges, np.arange(high + 1))
+    assert (np.diff(levels) > 0).all()
+    assert high == 90 or np.searchsorted(edges, 0.4) > levels[0]
 
 
 def test_long_ranges_are_cut_by_size_and_zero_stands_alone() -> None:

@@ -1,0 +1,93 @@
+"""What a column's effects are taken to be like before anything is known of them: their sizes, found from noisy sums.
+
+A column has one size. An ordered one has two: one of its trend, a line and a bend over its levels, and one of what
+departs from the trend, where neighbouring levels share strength (`tables.smooth`). Most numbers tell by a trend; where
+noise is large, one size for both either drowns the trend or lets noise through between levels.
+
+Sizes are those under which the sums are most plausible, by expectation maximisation (MacKay 1992; Tipping 2001), each
+drawn towards `USUAL` as if one more coefficient had been seen. All of it is post-processing of noisy sums.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .design import ONE, Block, Design, Float, Int, largest_norm_squared
+
+USUAL = 0.3
+"""Standard deviation, log-odds, that effects of a column usually have."""
+SEEN = 1.0
+"""How many coefficients' worth of evidence that is."""
+FIRST_T, SMALLEST_T, LARGEST_T = 1.5, 0.03, 10.0
+"""Where the search for the standard deviation of a weight starts, and what it is kept to. It starts high and makes few
+rounds: where noise leaves a size open it stays rather too large, and intervals too wide rather than too short."""
+SETTLED = 0.025
+"""Log of a variance: smaller changes end the search."""
+TREND, FEWEST_LEVELS = 2, 4
+"""Degree of a trend, and how many levels a column must have to have one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prior:
+    """Weights = `directions` times independent coefficients: one for each used cell, then those of trends.
+
+    trends: used cells x coefficients. part: which size a coefficient has: its column's, or that of the column's trend.
+    usual: each size squared, before anything is known.
+    """
+
+    trends: Float
+    part: Int
+    usual: Float
+
+    @classmethod
+    def of(cls, design: Design, used: Int, column: Int) -> Prior:
+        """used: positions of the cells that are fitted, and `column`, whose they are."""
+        ends = np.cumsum([0, *(block.cells for block in design.columns)])
+        usual = [(USUAL / _length(block)) ** 2 for block in design.columns]
+        trends, part = [np.zeros((len(used), 0))], [column]
+        for i, block in enumerate(design.columns):
+            if block.ordered and len(block.levels) - 1 >= FEWEST_LEVELS:
+                whole = np.zeros((design.cells, TREND))
+                whole[ends[i] : ends[i + 1]] = _trend(block)
+                trends.append(whole[used])
+                part.append(np.full(TREND, len(usual)))
+                usual.append(usual[i])
+        return cls(np.hstack(trends), np.concatenate(part), np.array(usual))
+
+    def variances(self, precision: Float, pull: Float, rounds: int) -> Float:
+        """Each size squared, given what the sums say of the weights."""
+        directions = np.hstack([np.eye(len(self.trends)), self.trends])
+        precision, pull = directions.T @ precision @ directions, directions.T @ pull
+        size, variance = np.bincount(self.part, minlength=len(self.usual)), np.full(len(self.usual), FIRST_T**2)
+        for _ in range(rounds):
+            spread = np.linalg.inv(precision + np.diag(1 / variance[self.part]))
+            second = (spread @ pull) ** 2 + np.diag(spread)
+            found = np.bincount(self.part, weights=second, minlength=len(size))
+            new = np.clip((found + SEEN * self.usual) / (size + SEEN), SMALLEST_T**2, LARGEST_T**2)
+            moved = float(np.abs(np.log(new / variance)).max())
+            variance = new
+            if moved < SETTLED:
+                break
+        return variance
+
+    def precision(self, sizes: Float) -> Float:
+        """Inverse of the weights' covariance. sizes: squared."""
+        cells, variances = len(self.trends), sizes[self.part]
+        scaled = self.trends / variances[:cells, None]
+        inner = np.linalg.inv(np.diag(1 / variances[cells:]) + self.trends.T @ scaled)
+        return np.asarray(np.diag(1 / variances[:cells]) - scaled @ inner @ scaled.T, dtype=np.float64)
+
+
+def _length(block: Block) -> float:
+    return float(max(math.sqrt(largest_norm_squared(block)) / ONE, 1e-6))
+
+
+def _trend(block: Block) -> Float:
+    """Weights under which effects are a line, and a bend, over a column's levels, as large as its rows are long."""
+    levels = len(block.levels) - 1
+    shapes = np.polynomial.legendre.legvander(np.linspace(-1, 1, levels), TREND)[:, 1:]
+    shapes = shapes - shapes.mean(axis=0)
+    return np.asarray(np.linalg.lstsq(block.real[:-1], shapes * _length(block), rcond=1e-8)[0], dtype=np.float64)
