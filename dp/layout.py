@@ -46,6 +46,7 @@ from .measures import LARGEST_BOUND, Cut, Measure
 from .noisy import Z95, Estimate, Noisy
 from .running import COLUMN_BITS
 from .table import Table
+from .veil import HIDDEN
 
 Float = NDArray[np.float64]
 
@@ -182,7 +183,7 @@ class Layout:
 
     def _cut(self, group: GroupBy, noisy: Noisy) -> Estimate | None:
         for block in self.blocks:
-            if block.group is group and isinstance(block.measure, Cut):
+            if block.group is group and isinstance(block.measure, Cut) and noisy.values[block.start] != HIDDEN:
                 (people,), half = noisy.values[block.start : block.stop] / block.steps, Z95 * noisy.scale / block.steps
                 return Estimate(float(people), float(people - half), float(people + half))
         return None

@@ -38,7 +38,7 @@ class Table:
     """Noisy numbers over declared keys. cells: measure to (keys,), in units. sigma: measure to its noise, in units.
 
     steps: measure to lattice steps a unit. covers: what intervals cover; where totals were asked, numbers were made to
-    add up, and it says so. cut: people of whom a bound cut something off, where that was asked.
+    add up, and it says so. cut: people of whom a bound cut something off, where that was asked and may be shown.
     """
 
     by: tuple[Dimension, ...]
@@ -100,11 +100,15 @@ class Table:
         self._refuse_coded(measure)
         return np.argsort(-self.cells[measure], kind="stable")[:many].astype(np.int64)
 
-    def together(self, measure: str) -> Estimates:
-        """Numbers with intervals that hold for all keys at once: so whichever the noise puts first, theirs hold."""
+    def together(self, measure: str, among: int = 0) -> Estimates:
+        """Numbers with intervals that hold for all keys at once: so whichever the noise puts first, theirs hold.
+
+        among: where this very number decided which keys are here, how many there may be with those that are not.
+        """
         self._refuse_coded(measure)
-        many = len(self.cells[measure])
-        covers = f"{self.covers}, of all {many} keys at once" if many > 1 else self.covers
+        many = max(len(self.cells[measure]), among)
+        whose = "keys at once, shown or not" if among else f"{many} keys at once"
+        covers = f"{self.covers}, of all {whose}" if many > 1 else self.covers
         return numbers(self.cells[measure], self.sigma[measure], at_once(max(1, many)), covers)
 
     def shown(self, people: str, at_least: int, delta: float, at_once: bool = False) -> NDArray[np.bool_]:

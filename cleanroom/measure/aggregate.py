@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from ...dp.keys import Open
 from ...policies.jobs.aggregate import (
     ALL_TABLE,
     COUNTS_TABLE,
@@ -36,12 +37,12 @@ class AggregateMeasure(TableMeasure):
     job = AggregateJob
 
     def views(self, job: TableJob, terms: Terms, tables: Tables, rows: Mapping[str, int]) -> Sequence[View]:
-        del rows
         asked = _asked(job)
         first = next(iter(tables.values()))
         labels = _labels(asked, tables)
         by = short([d.name for d in first.by[: len(asked.by)]], asked.dataset)
-        columns = tuple(column for name in asked.measure for column in _columns(asked, name))
+        among = rows[asked.dataset] if any(isinstance(each, Open) for each in first.by) else 0
+        columns = tuple(column for name in asked.measure for column in _columns(asked, name, among))
         top = None
         if asked.top is not None:
             top = tables[_table(asked, asked.top.by)].top(asked.top.by, asked.top.keys)
@@ -102,14 +103,16 @@ def _labels(job: AggregateJob, tables: Tables) -> list[tuple[str, ...]]:
     raise KeyError
 
 
-def _columns(job: AggregateJob, name: str) -> list[Column]:
-    asked = job.measure[name]
+def _columns(job: AggregateJob, name: str, among: int) -> list[Column]:
+    """among: the most keys that there can be of a column whose values nobody listed: people decide which show."""
+    asked, table = job.measure[name], _table(job, name)
     if isinstance(asked, MeanAsked):
         return [Mean(name, name, name)]
     if isinstance(asked, QuantilesAsked):
         return [Quantile(f"{name} {100 * share:g}%", name, name, share) for share in asked.shares]
-    ranks = job.top is not None and job.top.by == name
-    return [Largest(name, _table(job, name), name) if ranks else Plain(name, _table(job, name), name)]
+    if job.top is None or job.top.by != name:
+        return [Plain(name, table, name)]
+    return [Largest(name, table, name, among if table == PEOPLE_TABLE else 0)]
 
 
 def _table(job: AggregateJob, name: str) -> str:

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from ...dp.intervals import Estimates, at_once, ratios
 from ...dp.keys import Open
+from ...dp.noisy import Estimate
 from ...dp.table import Table
 from ..document import Strict
 from .measure import Planned, Precision
@@ -91,19 +92,20 @@ class Plain:
 @dataclass(frozen=True, slots=True)
 class Largest:
     """The noisy number that says which keys are the largest: its intervals hold for all keys at once, so also for
-    those that noise put first."""
+    those that noise put first. among: how many keys there may be, where it also says which of them show; else 0."""
 
     name: str
     table: str
     measure: str
+    among: int = 0
 
     def read(self, tables: Tables) -> Estimates:
-        return tables[self.table].together(self.measure)
+        return tables[self.table].together(self.measure, self.among)
 
     def planned(self, tables: Tables) -> Sequence[Precision]:
-        """Of keys that nobody listed it depends on how many show."""
+        """Of keys that nobody listed it depends on how many show, or may be there."""
         table = tables[self.table]
-        if not any(isinstance(each, Open) for each in table.by):
+        if self.among or not any(isinstance(each, Open) for each in table.by):
             found = self.read(tables)
             return ((self.name, "whatever it is", float(found.high[0] - found.low[0]) / 2),)
         sigma = table.sigma[self.measure]
@@ -201,8 +203,7 @@ class Cuts:
     each: float = 1.0
 
     def read(self, tables: Tables) -> Estimates:
-        found = tables[self.table].cut
-        assert found is not None  # noqa: S101 - the table was asked with it
+        found = tables[self.table].cut or Estimate(math.nan, math.nan, math.nan)
         ends = (max(0.0, end) * self.each for end in (found.estimate, found.low, found.high))
         return Estimates(*(np.array([end]) for end in ends), covers="noise" if self.each == 1 else AT_MOST)
 
@@ -215,13 +216,15 @@ class Cuts:
 AT_MOST = "noise, of the most that may be missing"
 
 
-def cuts(stakes: Mapping[str, Mapping[str, float]]) -> list[View]:
-    """What bounds may have cut off, in all: by the declared bounds, for each person who was cut."""
+def cuts(stakes: Mapping[str, Mapping[str, float]], tables: Tables) -> list[View]:
+    """What bounds may have cut off, in all: by the declared bounds, for each person who was cut. Hidden where these are
+    fewer people than the contract asks for."""
     found = []
     for table, beyond in stakes.items():
         if beyond:
             columns = [Cuts(f"{name} missing at most", table, each) for name, each in beyond.items()]
-            found.append(View(f"cut by bounds ({table})", (), [()], (Cuts("people cut", table), *columns)))
+            shown = np.array([tables[table].cut is not None])
+            found.append(View(f"cut by bounds ({table})", (), [()], (Cuts("people cut", table), *columns), shown))
     return found
 
 

@@ -111,7 +111,7 @@ class TableMeasure(ABC):
         query = job.tables(terms)
         layout = query.layout() if noisy.keys is None else query.layout().over(noisy.keys)
         tables = layout.read(noisy)
-        views = [*self.views(job, terms, tables, rows), *cuts(query.stakes)]
+        views = [*self.views(job, terms, tables, rows), *cuts(query.stakes, tables)]
         notes = [*self.notes(job, terms), *selection_said(query, terms, noisy.scale)]
         return {"tables": figures_of([view.read(tables) for view in views]), "notes": notes}
 
@@ -171,7 +171,9 @@ def selection_said(query: Query, terms: Terms, scale: float) -> list[str]:
     once = DELTA_UNIT / selection.delta
     return [
         f"keys show from a noisy count of {people:,.0f} people on: one that so many have shows half of the time; what "
-        f"only one person has shows at most once in {once:,.0f} releases; what does not show is counted nowhere"
+        f"only one person has shows at most once in {once:,.0f} releases; what does not show is counted nowhere",
+        "of keys that have about so many people those show whose count noise raised: such a count is rather too large, "
+        "and an interval of one key by itself does not reckon with that",
     ]
 
 

@@ -270,11 +270,14 @@ class Query:
         """What hides keys with fewer people than the contract asks for. scale: of the noise, in lattice steps."""
         if at_least is None or self.selection:
             return None
-        keyed = [block for block in layout.blocks if block.kept is None]
+        keyed = [block for block in layout.blocks if block.kept is None or isinstance(block.measure, Cut)]
         return Veil(tuple(self._judged(layout, block, scale, at_least) for block in keyed))
 
     def _judged(self, layout: Layout, block: Block, scale: float, at_least: AtLeast) -> Judged:
-        people = self._people(layout, self.judges.get(block.group.name, block.group.name))
+        """By the people of its keys. People who were cut are people, too: how many there are decides of itself."""
+        people = block
+        if not isinstance(block.measure, Cut):
+            people = self._people(layout, self.judges.get(block.group.name, block.group.name))
         least = least_shown(at_least.people, scale / people.steps, at_least.delta, people.steps)
         return Judged(block.start, block.stop, people.start, len_of(people), math.ceil(least * people.steps))
 

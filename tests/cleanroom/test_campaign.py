@@ -383,6 +383,12 @@ def test_a_key_with_few_people_is_hidden_from_its_reader_too(make_campaign: Call
         for each in shown["columns"]:
             assert all(value is None or value > -1e15 for value in each["estimate"])
     assert room.verify().releases == len(kinds)
+    one = {"by": [], "totals": False, "measure": {"ads": {"kind": "count", "at_most": 1}}}
+    day = {"day": [date(2027, 1, 1)] * 2}  # 72 people, of whom 3 have more than one row
+    for where, hidden in ((day, 1), ({}, 0)):
+        ran = room.run("aggregate", "advertiser", **asked("aggregate", **one, epsilon=1.5, where=where))
+        cut = room.open(ran.release).document["tables"][1]  # type: ignore[index]
+        assert [cut["name"], cut["hidden"], len(cut["keys"])] == ["cut by bounds (counts)", hidden, 1 - hidden]
     with pytest.raises(Refused) as refused:  # its margins would show what is hidden
         room.run("topics", "advertiser", **asked("topics"))
     assert refused.value.clause == "rules.at_least"

@@ -16,6 +16,7 @@ from passbox.cleanroom import job
 from passbox.cleanroom.asking import refusal
 from passbox.cleanroom.measure.kinds import MEASURES
 from passbox.cleanroom.measure.rows import tables
+from passbox.cleanroom.measure.shown import SHOWN
 from passbox.cleanroom.measure.table import TableMeasure
 from passbox.cleanroom.opening import LARGEST, BadRelease, check_receipt
 from passbox.cleanroom.prepare import Brought, examine
@@ -24,7 +25,8 @@ from passbox.cleanroom.submit import submit
 from passbox.dp.aggregate import Statistic
 from passbox.dp.budget import delta_units
 from passbox.dp.grouped import candidates
-from passbox.dp.noisy import Noisy, Receipt
+from passbox.dp.intervals import at_once
+from passbox.dp.noisy import Z95, Noisy, Receipt
 from passbox.dp.scale import SCALE_UNIT, Scale
 from passbox.dp.selection import Candidates
 from passbox.dp.selection import shown as selected
@@ -144,6 +146,25 @@ def test_what_many_share_shows_with_its_numbers_and_what_few_have_does_not(world
     assert homes["tables"][0]["keys"] == []  # two people each, of 963 homes: one shows in less than 10^6 runs
     assert "10.0." not in json.dumps(homes, default=str)
     world.verify()
+
+
+@pytest.mark.parametrize("by", ["people", "ads"])
+def test_the_largest_by_people_hold_for_the_keys_that_do_not_show_too(world: CampaignWorld, by: str) -> None:
+    """The noise that ranks them is the noise that shows them: intervals reckon with every key that there may be."""
+    ran = world.run("aggregate", "advertiser", **DEVICES, top={"by": by, "keys": 2})
+    document = dict(world.open(ran.release).document)
+    table, rows = document["tables"][0], document["rows"]["exposures"]  # type: ignore[index]
+    many = rows if by == "people" else len(table["keys"]) + table["hidden"]
+    column = next(each for each in table["columns"] if each["name"] == by)
+    plain = job.plan(world.room(), world.request("aggregate", "advertiser", **DEVICES)).precision
+    alone = next(row.half for row in plain if row.number == by)
+    assert (column["high"][0] - column["low"][0]) / 2 == pytest.approx(alone * at_once(many) / Z95)
+    assert (
+        column["covers"]
+        == f"noise, of all {'keys at once, shown or not' if by == 'people' else f'{many} keys at once'}"
+    )
+    given = [row.given for row in ran.plan.precision if row.number == by]
+    assert given == (["whatever it is"] if by == "people" else [f"{size:,} keys show" for size in SHOWN])
 
 
 def test_it_costs_both_and_a_replay_neither(world: CampaignWorld) -> None:
