@@ -3,10 +3,10 @@
 import base64, hashlib, json, math, pathlib, subprocess, sys, tempfile, tomllib
 
 OPENSSL = "openssl pkeyutl -verify -pubin -keyform DER -inkey k -rawin -in m -sigfile s"
-NOISE = """2^-10 14 1048576 matched-count@1 matched-by-tier@1 score-histogram@1, 2^-20 14 1198467170960 seed-moments@2,
-2^-10 15 1048576 seed-groups@1, 2^-10 15 2097152 person-scores@1 answer-counts@1, 2^-20 15 29961829587600 person-fit@1,
-2^-20 15 1198467170960 attribute-moments@1, 2^-0 15 119304647 table@1, 2^-0 16 119304647 keys@1"""
-L2 = {f"{it} {row[0]} {row[1]}": int(row[2]) for row in map(str.split, NOISE.split(",")) for it in row[3:]}
+NOISE = """-10 14 1048576 matched-count@1 matched-by-tier@1 score-histogram@1, -20 14 1198467170960 seed-moments@2, -10
+15 1048576 seed-groups@1, -10 15 2097152 person-scores@1, -10 15 -2097152 answer-counts@1, -20 15 -29961829587600
+person-fit@1, -20 15 -1198467170960 attribute-moments@1, -0 15 -119304647 table@1, -0 16 -119304647 keys@1"""
+L2 = {f"{it} 2^{row[0]} {row[1]}": int(row[2]) for row in map(str.split, NOISE.split(",")) for it in row[3:]}
 FIT = "seed-moments@2 score-histogram@1", "person-fit@1 person-scores@1", "attribute-moments@1 answer-counts@1"
 PARTS = """cap account delta epsilon owner rho unit, carry charges from statement, closed next, denial asker clause job
 purpose recipients, release asker beside charges commitment covered job key library purpose recipients specification"""
@@ -84,7 +84,7 @@ def verify(export: pathlib.Path, contract: pathlib.Path, *seen: pathlib.Path) ->
             ok = by == ("discrete-gaussian", of["rule"], "1/1048576", "record", 14 + worded + (picks > 0), worded or 2)
             one, up, to = L2.get(f"{what} {spec['lattice']} {len(spec)}", math.inf), drew.get(beside, ""), beside or key
             far = (one, one * k, one * 2, one * k * 2)[: 2 + 2 * ("tier" in what)]
-            require(ok and spec["scale"] > 2**21 and (l2 in far or (l2 > one and worded)), "its noise is none")
+            require(ok and spec["scale"] > 2**21 and (l2 in map(abs, far) or l2 > -one > 0), "its noise is none")
             need = ("record", -(-l2 * 2**40 * 10**12 // (2 * (spec["scale"] ** 2 - 2**42)))), ("selection", picks)
             due = [(f"{owner[it]}/{n}", c) for it in spec["datasets"] if {*read, *host} - {owner[it]} for n, c in need]
             require(due and all(paid.get((to, who), 0) >= c for who, c in due), "it is not paid for by all who must")

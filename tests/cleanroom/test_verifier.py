@@ -259,7 +259,8 @@ def flips(files: Case, random: Random, count: int) -> Any:
 
 
 def test_the_page_knows_what_each_statistic_moves_or_moves_at_least() -> None:
-    """Of those whose name does not fix it: with one attribute, one cell. Tables: tests/dp/test_layout.py."""
+    """What is moved at least, where the name does not fix it, stands below 0: with one attribute, one cell. Tables:
+    tests/dp/test_layout.py."""
     one = Target("plan", ("basic", "plus"))
     assert {name: moved for name, moved in page.L2.items() if not name.startswith(("table@1", "keys@1"))} == {
         **dict.fromkeys(
@@ -268,9 +269,9 @@ def test_the_page_knows_what_each_statistic_moves_or_moves_at_least() -> None:
         f"seed-moments@2 2^-{BITS} 14": MOMENTS_L2_SQUARED,
         f"seed-groups@1 2^-{COUNT_BITS} 15": COUNT_L2_SQUARED,
         f"person-scores@1 2^-{COUNT_BITS} 15": 2 * COUNT_L2_SQUARED,
-        f"answer-counts@1 2^-{COUNT_BITS} 15": answers.l2_squared(1),
-        f"attribute-moments@1 2^-{BITS} 15": attributes.l2_squared([one]),
-        f"person-fit@1 2^-{BITS} 15": (STEPS + 1) * step_l2_squared(1),
+        f"answer-counts@1 2^-{COUNT_BITS} 15": -answers.l2_squared(1),
+        f"attribute-moments@1 2^-{BITS} 15": -attributes.l2_squared([one]),
+        f"person-fit@1 2^-{BITS} 15": -(STEPS + 1) * step_l2_squared(1),
     }
 
 

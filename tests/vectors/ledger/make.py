@@ -525,6 +525,8 @@ def relabelled() -> Iterator[tuple[str, Vector]]:
     yield vector("comparison-relabelled", about, pen, accept=False, entry=COMPARED, rule="")
     pen, about = compared(l2_squared=1), "counts by group that one record is said to move less"
     yield vector("comparison-moved-less", about, pen, accept=False, entry=COMPARED, rule="")
+    pen, about = compared(l2_squared=2**20 + 1), "counts by group that one record is said to move more than it can"
+    yield vector("comparison-moved-more", about, pen, accept=False, entry=COMPARED, rule="its noise is none")
 
 
 def twice(name: str, what: str, played: Callable[[], Pen], at: int) -> tuple[str, Vector]:
