@@ -262,15 +262,13 @@ def privatise(
         raise NoRole("say how private", "either `--epsilon E` or `--certificate FILE`")
     wanted = None if epsilon is None else _wanted("exponential", epsilon, reach, crowd)
     if str(file) == "-":
-        if columns or out or contract:
+        if columns or out or contract or sort:
             raise NoRole("lines from a pipe have no columns and no file", "leave all but ε or a certificate out")
         texts = _texts(vectors, table, wanted, certificate, (length, leave_out))
         if told := frail("lines", texts):
             note(f"warning: {told}", "yellow")
         pipe(texts, as_json)
         return
-    if sort and contract is None:
-        raise NoRole("`--sort` is about declared columns", "name the contract with `--contract`, and `--dataset`")
     declared = _declared(contract, dataset)
     chosen = listed(columns)
     if not chosen:
@@ -280,6 +278,9 @@ def privatise(
     refuse_aimed(file, vectors)
     how: dict[str, Texts | Values] = {}
     free = [name for name in chosen if name not in declared]
+    if sort and len(free) == len(chosen):
+        how_to = "name a contract with `--contract` and `--dataset`, and a category or a set of it in `--columns`"
+        raise NoRole("`--sort` is about declared columns", how_to)
     _refuse_undeclared(free, declared, contract, dataset)
     if free:
         how |= dict.fromkeys(free, _texts(vectors, table, wanted, certificate, (length, leave_out)))

@@ -115,6 +115,9 @@ def test_texts_are_sorted_into_declared_values_where_that_is_asked_for(passbox: 
     assert (code, out, "`--sort` take the declared value" in err, "zzzunknown" in err) == (3, "", True, False)
     code, out, err = passbox(*typed, "--sort")
     assert (code, out, "`--sort` is about declared columns" in err) == (2, "", True)
+    for others in (("searches.csv", "--columns=email", *declared), ("-",)):
+        code, out, err = passbox("text", "privatise", *others, *typed[4:], "--sort")
+        assert (code, out, "`--sort` is about" in err or "lines from a pipe" in err) == (2, "", True)
     assert passbox(*typed, *declared, "--sort")[0] == 0
     drawn = [line.split(",")[-1].strip('"') for line in (agreed / "searches.private.csv").read_text().split()[1:]]
     assert set(drawn) == {"north", "south"}  # 60 draws at an ε that tells next to nothing: one alone, below 10^-12
