@@ -151,6 +151,7 @@ def test_texts_are_sorted_into_the_declared_values_they_lie_nearest_to(signed: W
     sorted_ = how.sorter(pl.Series("topics", texts, dtype=pl.String))
     assert sorted_.to_list() == [TOPICS[3], TOPICS[5], None, None, TOPICS[3]]
     assert texts[0] != sorted_[0]
+    assert how.sorter(pl.Series("topics", texts * 2_000)).equals(pl.concat([sorted_] * 2_000))  # several parts
     drawn = how.draw(pl.Series("topics", [f"{near} zzzunknown|{TOPICS[5]}", "zzzunknown", None], dtype=pl.String))
     assert {value for text in drawn for value in text.split("|")} <= set(TOPICS)
     assert how.counts.tokens == 3 * how.draws
