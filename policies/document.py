@@ -20,7 +20,16 @@ MOST_DOTS = 40
 LONGEST_PLACE = 120
 
 _DOUBLED = re.compile(r"overwrite|twice|[Mm]utate|namespace")
-_QUOTED_OR_COMMENT = re.compile(r"\"[^\"]*\"|'[^']*'|#.*")
+_TOKEN = re.compile(
+    r'(?P<part>"""(?:(?:\\.|[^\\])*?"{3,5})?'
+    r"|'''(?:.*?'{3,5})?"
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|'[^'\n]*'|[\w+:-]+|[ \t]+)"
+    r"|#[^\n]*|.",
+    re.DOTALL,
+)
+"""Part of a key, or what stands between keys. Quotes that nothing closes stand alone."""
+_UNCLOSED = frozenset(('"""', "'''", '"', "'"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +87,17 @@ def _parsed(data: bytes) -> dict[str, object]:
 
 
 def _refuse_depth(text: str) -> None:
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.count(".") > MOST_DOTS and _dots(_QUOTED_OR_COMMENT.sub("", line)) > MOST_DOTS:
-            raise _NotToml(f"line {number}", "its keys nest too deep", "write it flat, as `passbox contract new` does")
-
-
-def _dots(line: str) -> int:
-    """Of one key at most: commas stand between numbers and between pairs, and in no key."""
-    return max(piece.count(".") for piece in line.split(","))
+    dots = 0
+    for token in _TOKEN.finditer(text):
+        if token[0] in _UNCLOSED:  # there the parser ends, too
+            return
+        if token[0] == ".":
+            dots += 1
+        elif token.lastgroup is None:
+            dots = 0
+        if dots > MOST_DOTS:
+            line = text.count("\n", 0, token.start()) + 1
+            raise _NotToml(f"line {line}", "its keys nest too deep", "write it flat, as `passbox contract new` does")
 
 
 def _grammar(message: str) -> _NotToml:

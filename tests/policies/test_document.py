@@ -25,6 +25,14 @@ BAD = {
     "deep keys": (b".".join([b"a"] * 200_000) + b" = 1", "too deep"),
     "deep quoted keys": (b".".join([b'"a b"'] * 100_000) + b" = 1", "too deep"),
     "a deep header": (b"[" + b".".join([b"a"] * 200_000) + b"]", "too deep"),
+    "deep keys beside a quote": (b'"\\"".' + b".".join([b"a"] * 1_000) + b'."b" = 1', "too deep"),
+    "deep keys behind lines": (b'a = { b = """\n"""", ' + b".".join([b"a"] * 1_000) + b'."b" = 1 }', "too deep"),
+    "deep keys behind an apostrophe": (
+        b"a = { b = '''\n'''', " + b".".join([b"a"] * 1_000) + b".'b' = 1 }",
+        "too deep",
+    ),
+    "quotes that never end": (b'a = "' + b'\\"' * 400_000, "not valid TOML"),
+    "lines that never end": (b'a = """\\"' * 100_000, "not valid TOML"),
     "an unclosed string": (b'a = "' + b"x" * 900_000, "not valid TOML"),
 }
 
@@ -49,7 +57,10 @@ def test_the_place_of_a_mistake_is_its_line() -> None:
 
 
 def test_dots_in_text_and_comments_are_no_depth() -> None:
-    assert read_toml(b'a = "' + b"." * 100 + b'" # ' + b"." * 100, "contract") == {"a": "." * 100}
+    dots = b"x." * 100
+    for quote in (b'"', b"'", b'"""', b"'''"):
+        data = b"a = " + quote + dots + quote + b" # " + dots
+        assert read_toml(data, "contract") == {"a": dots.decode()}
 
 
 def test_a_list_of_many_numbers_is_no_depth() -> None:
