@@ -205,8 +205,14 @@ def _at_most(kind: Kind) -> int:
 def _block(kind: Kind, edges: Float, table: Int) -> Block:
     if not isinstance(kind, Number):
         return Block(kind.name, (*kind.values, MISSING), table, _at_most(kind), isinstance(kind, Ordinal))
-    ends = [kind.low, *edges.tolist(), kind.high]
-    return Block(kind.name, (*(f"{a:g} to {b:g}" for a, b in pairwise(ends)), MISSING), table, ordered=True)
+    said = _said([kind.low, *edges.tolist(), kind.high])
+    return Block(kind.name, (*(f"{a} to {b}" for a, b in pairwise(said)), MISSING), table, ordered=True)
+
+
+def _said(ends: Sequence[float]) -> list[str]:
+    """With as many digits as tell all of them apart, six at least: no two bins are called the same."""
+    spelled = ([f"{end:.{digits}g}" for end in ends] for digits in range(6, 18))
+    return next((each for each in spelled if len(set(each)) == len(set(ends))), [repr(end) for end in ends])
 
 
 # How a column's values become codes.

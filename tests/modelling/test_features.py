@@ -342,6 +342,12 @@ def test_whole_numbers_stay_apart_and_a_ratio_between_them_is_seen(high: int) ->
     assert high == 90 or np.searchsorted(edges, 0.4) > levels[0]
 
 
+@pytest.mark.parametrize(("low", "high"), [(1_000_000, 1_000_005), (1990, 2020), (0, 1e6), (7, 7)])
+def test_no_two_bins_are_called_the_same(low: float, high: float) -> None:
+    levels = Encoder.from_declared([Number("year", low, high)]).columns[0].block.levels
+    assert len(set(levels)) == len(levels)
+
+
 def test_long_ranges_are_cut_by_size_and_zero_stands_alone() -> None:
     edges = declared_edges(0, 99_999, 16)
     assert edges[0] == 0.5
