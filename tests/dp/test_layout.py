@@ -72,7 +72,7 @@ def test_one_person_moves_any_table_by_two_thirds_of_the_finest_lattice(measures
         reject()
     known = {name: least for name, least in page.L2.items() if name.startswith(("table@1", "keys@1"))}
     assert len(known) == 2
-    assert all(layout.l2_squared >= least for least in known.values())
+    assert all(layout.l2_squared >= -least > 0 for least in known.values())
 
 
 def test_the_longest_reachable_vector_is_the_one_that_is_charged() -> None:
