@@ -233,10 +233,12 @@ function tokensOf(toml) {
   return [...found, "\n"];
 }
 
-/** What a name or a text in one line means; other values as they are written. */
+/** What a name or a text means; other values, and a text of several lines with escapes in it, as they are written. */
 function textOf(word) {
+  const [, quotes, inner] = /^("""|''')\r?\n?([^]*)\1$/.exec(word) ?? [];
+  if (quotes) return quotes === "'''" || !inner.includes("\\") ? inner : word;
   if (word[0] === "'") return word.slice(1, -1);
-  if (word[0] !== '"' || word.startsWith('"""')) return word;
+  if (word[0] !== '"') return word;
   const long = (digits) => JSON.stringify(String.fromCodePoint(parseInt(digits, 16))).slice(1, -1);
   const short = word.replace(/\\(?:U([0-9a-fA-F]{8})|.)/g, (whole, digits) => (digits ? long(digits) : whole));
   return JSON.parse(short.replaceAll("\t", "\\t"));

@@ -149,10 +149,11 @@ SPELLED = """\
 # epsilon = 9\r
 \t'people'='visitors'   # a comment, with "quotes" and [ brackets
 "seed" = "buyers"\r
-"kin\\u0064" = "overlap"
+"kin\\u0064" = \"""overlap\"""
 
 recipients = [
-  'publisher', # epsilon = 9
+  '''
+publisher''', # epsilon = 9
 ]
 epsilon = +5_0.0e-2
 """
