@@ -294,18 +294,18 @@ def run(room: RoomFolder, job: JobFile, as_json: JsonFlag = False) -> None:
     from ..cleanroom.room import open_room
     from ..policies.refused import Refused
 
-    with progressing("checking, paying and making the release") as progress:
-        opened = replace(open_room(room), progress=progress)
-        request = read_request(opened, job)
-        opened.refuse_expired()
-        try:
-            ran = perform(opened, request)
-        except (Refused, Unaffordable, SelectionSpent):
-            if not as_json:
-                note("the refusal stands in the ledger now, at no cost; `passbox plan` asks without an entry")
-            raise
-        with opened.ledger() as ledger:
-            leaves = ledger.leaves()
+    opened = open_room(room)
+    request = read_request(opened, job)
+    opened.refuse_expired()
+    try:
+        with progressing("checking, paying and making the release") as progress:
+            ran = perform(replace(opened, progress=progress), request)
+    except (Refused, Unaffordable, SelectionSpent):
+        if not as_json:
+            note("the refusal stands in the ledger now, at no cost; `passbox plan` asks without an entry")
+        raise
+    with opened.ledger() as ledger:
+        leaves = ledger.leaves()
     release, ahead = ran.release, paid_ahead(leaves)
     entries = sorted({*release.entries, *released_by(leaves, request.digest)})
     readers = ", ".join(release.recipients)
