@@ -104,8 +104,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_session_of_the_page_gives_every_visitor_an_answer_or_an_abstention(home: Path) -> None:
-    """Of 4,000, 3,620 to 3,840 were answered in 12 runs at ε 2, and more than 3,200 under twice that noise. The page's ε
-    fits the window that a drafted contract leaves before an officer cosigns."""
+    """Of 4,000, 3,620 to 3,840 were answered in 12 runs at ε 2, and more than 3,200 under twice that noise.
+
+    The page's ε fits the window that a drafted contract leaves before an officer cosigns.
+    """
     (session,) = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
     printed = typed(home, session)
     assert "answers at least 0.8 sure, for your 4,000 people" in printed
