@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -47,11 +48,13 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Drafted:
-    """The text, which parses. columns: those proposed. left_out: columns nothing was proposed for, with the reason."""
+    """The text, which parses. columns: those proposed. left_out: columns nothing was proposed for, with the reason.
+    missing: what the drafter's file says this contract could not do, in sentences."""
 
     text: str
     columns: tuple[str, ...]
     left_out: dict[str, str]
+    missing: tuple[str, ...]
 
 
 def draft_contract(parties: list[Path], room: Path, wishes: Wishes, source: Path | None, today: date) -> Drafted:
@@ -68,7 +71,22 @@ def draft_contract(parties: list[Path], room: Path, wishes: Wishes, source: Path
         parse(text.encode(), today)
     except InvalidContract as error:
         raise WishesUnfit(error.what, error.problems) from None
-    return Drafted(text, tuple(column.name for column in proposal.columns), proposal.left_out)
+    missing = tuple(_missing(proposal, wishes)) if source else ()
+    return Drafted(text, tuple(column.name for column in proposal.columns), proposal.left_out, missing)
+
+
+def _missing(proposal: Proposal, wishes: Wishes) -> Iterator[str]:
+    """What stands in the way of an audience: found out here, it costs no signature."""
+    if not proposal.id:
+        yield (
+            "no column is named like your own IDs, such as visitor_id, and an audience comes back as these: write "
+            f'`id = "COLUMN"` under [dataset.{wishes.people}]'
+        )
+    if proposal.people < wishes.smallest_audience:
+        yield (
+            f"the file is of {proposal.people:,} people and rules.smallest_audience is {wishes.smallest_audience:,}: "
+            "lower it, or no audience is large enough"
+        )
 
 
 def _facts(cards: list[dict[str, str]], room: dict[str, str], wishes: Wishes, proposal: Proposal) -> Draft:

@@ -67,7 +67,7 @@ def propose(path: Path, kind: str, scheme: str, arrives: str) -> Proposal:
     for name in people.columns:
         if name in (kind, own_id):
             continue
-        found = _unfit(name) or (_column(name, people[name]) if told_apart else f"without {kind} or IDs nobody counts")
+        found = _unfit(name) or (_column(name, people[name]) if told_apart else _nobody(kind))
         if isinstance(found, str):
             left_out[name] = found
         else:
@@ -114,6 +114,10 @@ def _frame(path: Path) -> pl.DataFrame:
     if not isinstance(frame, pl.DataFrame):
         raise BadSource(path, "it is no table", "export it again")
     return frame
+
+
+def _nobody(kind: str) -> str:
+    return f"no column is named {kind}, nor holds IDs and is named like them, so people cannot be counted: rename one"
 
 
 def _unfit(name: str) -> str:

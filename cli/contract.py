@@ -74,16 +74,20 @@ def _drafted(out: Path, drafted: Drafted, written: bool) -> Result:
     lines = [f"wrote `{out}`" if written else f"`{out}` is here already, nothing changed"]
     proposed = "1 column is proposed" if count == 1 else f"{count} columns are proposed"
     lines.append(proposed if count else "no columns are proposed: add them")
-    lines += [f"nothing was proposed for {name}: {reason}" for name, reason in drafted.left_out.items()]
+    for reason in dict.fromkeys(drafted.left_out.values()):
+        names = [name for name, why in drafted.left_out.items() if why == reason]
+        lines.append(f"nothing was proposed for {', '.join(names)}: {reason}")
     return Result(
         {
             "contract": str(out),
             "columns": list(drafted.columns),
             "left_out": dict(drafted.left_out),
+            "missing": list(drafted.missing),
             "written": written,
         },
         lines,
         f"edit `{out}`, then `passbox contract check {out}`",
+        drafted.missing,
     )
 
 
@@ -134,6 +138,7 @@ def _meaning(contract: Contract) -> list[str]:
         f"{_and(rule.ask)} may ask for {rule.job}; only {_and(rule.recipients)} may read it"
         for rule in contract.rules.allow
     ]
+    said += _nameless(contract)
     neutral = f"{contract.room.operator} operates the room and owns no data in it: the room is blind to identifiers"
     everyone = "everybody may see the ledger: who asked what, when and why, who reads it, its cost, and numbers of rows"
     return [
@@ -145,6 +150,19 @@ def _meaning(contract: Contract) -> list[str]:
         operator_sentence(contract) or neutral,
         f"nothing runs after {contract.expires}",
     ]
+
+
+def _nameless(contract: Contract) -> list[str]:
+    """Jobs that hand out own IDs, where no data set of a reader says which column holds them."""
+    kinds = ("lookalike", "completion")
+    readers = {(rule.job, name) for rule in contract.rules.allow if rule.job in kinds for name in rule.recipients}
+    said = []
+    for kind, reader in sorted(readers):
+        held = {name: rule for name, rule in contract.dataset.items() if rule.owner == reader and rule.rows == "people"}
+        if held and not any(rule.id for rule in held.values()):
+            line = f'write `id = "COLUMN"` under [dataset.{next(iter(held))}], or every {kind} is refused'
+            said.append(f"{_and(list(held))} has no column of {reader}'s own IDs: {line}")
+    return said
 
 
 def _cap(name: str, rule: DatasetRule) -> str:

@@ -294,9 +294,10 @@ def _sqlite(error: Any) -> Explanation:
 
 def _ledger_broken(error: Any) -> Explanation:
     where = "the log" if error.entry is None else f"entry {error.entry}"
-    return Explanation(
-        "ledger-broken", f"{where} does not hold: {error.rule}", "keep this copy and ask the operator", SIGNATURE
-    )
+    hint = "keep this copy and ask the operator"
+    if "contract's room" in error.rule:
+        hint = f"see whether `--contract` is this room's: another contract names another room; if it is, {hint}"
+    return Explanation("ledger-broken", f"{where} does not hold: {error.rule}", hint, SIGNATURE)
 
 
 def _simple(rule: str, message: str, hint: str, exit_code: int) -> Callable[[Any], Explanation]:

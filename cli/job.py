@@ -11,7 +11,7 @@ import typer
 from .hints import own_keys
 from .receipt import ledger_entries
 from .room import RoomFolder
-from .show import JsonFlag, Part, Result, Table, progressing, say
+from .show import JsonFlag, Part, Result, Table, note, progressing, say
 
 if TYPE_CHECKING:
     from ..cleanroom.job import Plan
@@ -157,8 +157,9 @@ def _verdict(planned: Plan) -> list[Part]:
         return ["all of it was paid before: running it costs nothing"]
     if (short := planned.unaffordable()) is not None:
         return [f"does not fit: {short.message}", f"to make it fit: {short.hint}"]
-    cosigned = f", and ε {planned.largest_cosigned:g} once a witness has cosigned" if planned.largest_cosigned else ""
-    return [f"it fits; the largest such job that would is ε {planned.largest:g} now{cosigned}"]
+    largest, cosigned = f"ε {planned.largest:g}", f"ε {planned.largest_cosigned or 0:g}"
+    later = f" now, and {cosigned} once a witness has cosigned" if cosigned not in ("ε 0", largest) else ""
+    return [f"it fits; the largest such job that would is {largest}{later}"]
 
 
 def _costs(planned: Plan) -> Table:
@@ -289,14 +290,22 @@ def run(room: RoomFolder, job: JobFile, as_json: JsonFlag = False) -> None:
     from ..cleanroom.ahead import paid_ahead, released_by
     from ..cleanroom.job import read_request
     from ..cleanroom.job import run as perform
+    from ..cleanroom.plan import SelectionSpent, Unaffordable
     from ..cleanroom.room import open_room
+    from ..policies.refused import Refused
 
-    with progressing("checking, paying and making the release") as progress:
-        opened = replace(open_room(room), progress=progress)
-        request = read_request(opened, job)
-        ran = perform(opened, request)
-        with opened.ledger() as ledger:
-            leaves = ledger.leaves()
+    opened = open_room(room)
+    request = read_request(opened, job)
+    opened.refuse_expired()
+    try:
+        with progressing("checking, paying and making the release") as progress:
+            ran = perform(replace(opened, progress=progress), request)
+    except (Refused, Unaffordable, SelectionSpent):
+        if not as_json:
+            note("the refusal stands in the ledger now, at no cost; `passbox plan` asks without an entry")
+        raise
+    with opened.ledger() as ledger:
+        leaves = ledger.leaves()
     release, ahead = ran.release, paid_ahead(leaves)
     entries = sorted({*release.entries, *released_by(leaves, request.digest)})
     readers = ", ".join(release.recipients)

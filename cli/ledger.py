@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .room import RoomFolder, largest
-from .show import Bars, JsonFlag, Part, Result, Table, say, working
+from .show import Bars, JsonFlag, Part, Result, Table, counted, say, working
 from .words import clause_said
 
 if TYPE_CHECKING:
@@ -206,7 +206,9 @@ def _accounts(said: Statement) -> Table:
         )
         for line in said.accounts
     ]
-    return Table(("account", "ε spent", "of the cap", "δ", "largest job that fits, ε"), rows, right=(1, 2, 3, 4))
+    return Table(
+        ("account", "ε spent", "of the cap", "δ", "largest job that fits, ε"), rows, right=(1, 2, 3, 4), whole=(0, 1)
+    )
 
 
 @app.command("export")
@@ -411,7 +413,8 @@ def verify(
                 "witnessed": dict(found.witnessed),
             },
             [
-                f"verified: {found.entries} entries, {found.releases} noisy statistics, {found.denials} refusals",
+                f"verified: {found.entries} entries, {counted(found.releases, 'noisy statistic')}, "
+                f"{counted(found.denials, 'refusal')}",
                 Table(("account", "spent"), rows, right=(1,)),
                 *(f"{name} has cosigned the first {size} entries" for name, size in found.witnessed.items()),
                 f"root {found.root}",

@@ -7,6 +7,7 @@ shown literally: no markup is read in it, and control characters, direction mark
 from __future__ import annotations
 
 import json
+import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -140,16 +141,30 @@ def consoles() -> tuple[Console, Console]:
 
 
 def note(text: str, style: str = "") -> None:
-    """One line on stderr. What holds a command is not broken: it is there to be copied."""
+    """One line on stderr. A command in it is not broken: it is there to be copied."""
     if _capture.get() is None:
         err = consoles()[1]
-        err.print(clean(text), style=style or None, soft_wrap=not err.is_terminal or "`" in text)
+        err.print(_line(err, text), style=style or None, soft_wrap=not err.is_terminal or "`" in text)
+
+
+def _line(console: Console, text: str) -> str:
+    """Where a person reads it, broken between words, and never within what stands between backticks."""
+    said = clean(text)
+    if not console.is_terminal or "`" not in said or len(said) <= console.width:
+        return said
+    lines = [""]
+    for word in re.findall(r" *(?:`[^`]*`|[^ `]|`)+", said):
+        if lines[-1] and len(lines[-1] + word) > console.width:
+            lines.append(word.lstrip())
+        else:
+            lines[-1] += word
+    return "\n".join(lines)
 
 
 def draw(console: Console, part: Part) -> None:
     """One part of a result."""
     if isinstance(part, str):
-        console.print(clean(part), soft_wrap=not console.is_terminal or "`" in part)
+        console.print(_line(console, part), soft_wrap=not console.is_terminal or "`" in part)
     elif isinstance(part, Verbatim):
         console.print(clean(part.text), soft_wrap=True)
     elif isinstance(part, Table):

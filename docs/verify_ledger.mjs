@@ -736,9 +736,17 @@ export function verify(folder, terms, seen) {
   return books;
 }
 
+function termsOf(path) {
+  try {
+    return JSON.parse(readFileSync(path, "utf-8"));
+  } catch {
+    throw new Broken(`${basename(path)} is no JSON: \`passbox ledger terms contract.toml\` writes terms.json`);
+  }
+}
+
 function main([folder, given, ...seen]) {
   if (!given) throw new Broken("usage: node verify_ledger.mjs EXPORT VKEY|TERMS.json [SEEN_CHECKPOINT ...]");
-  const terms = existsSync(given) ? JSON.parse(readFileSync(given, "utf-8")) : { vkey: given };
+  const terms = existsSync(given) ? termsOf(given) : { vkey: given };
   const { caps, spent } = verify(folder, terms, seen);
   console.log("OK");
   for (const [account, cap] of caps) console.log(`${account} ${spent.get(account)} of ${cap}`);

@@ -115,7 +115,9 @@ class CompletionJob(Job):
             raise Refused("dataset", rule, "name data sets of two owners; what is all one's own is completed at home")
         if contract.dataset[self.people].id is None:
             rule = "without own IDs there is nobody to tell an answer for"
-            raise Refused(f"dataset.{self.people}.id", rule, "name the ID column")
+            raise Refused(
+                f"dataset.{self.people}.id", rule, 'it takes a contract that names the column: `id = "COLUMN"`'
+            )
         if not self.own_columns(contract):
             identifier_of(contract, self.datasets())
 

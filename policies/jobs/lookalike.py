@@ -84,7 +84,11 @@ class LookalikeJob(PairJob):
         self._refuse_boosting(contract)
         if contract.dataset[self.people].id is None:
             clause = f"dataset.{self.people}.id"
-            raise Refused(clause, "without own IDs there is no audience to hand out", "name the ID column")
+            raise Refused(
+                clause,
+                "without own IDs there is no audience to hand out",
+                'it takes a contract that names the column: `id = "COLUMN"`',
+            )
 
     def _refuse_sizes(self, contract: Contract, people: int) -> None:
         asked, least = self.audience.size, contract.rules.smallest_audience
@@ -98,7 +102,12 @@ class LookalikeJob(PairJob):
                 f"ask audience = {{ size = {least} }} or more",
             )
         if asked > people:
-            raise Refused("audience", f"{self.people} has only {people} rows", "ask a smaller audience")
+            remedy = f"the contract's smallest audience is {least:,}: agree on a smaller one, or submit more people"
+            raise Refused(
+                "audience",
+                f"{asked:,} people are asked, and {self.people} has {people:,} rows",
+                remedy if people < least else f"ask audience = {{ size = {people} }} or less",
+            )
 
     def _refuse_boosting(self, contract: Contract) -> None:
         columns = len(self.columns_of(contract))

@@ -12,24 +12,28 @@ import numpy as np
 import polars as pl
 import pytest
 
-PROMPT = re.compile(r"^(publisher|advertiser|operator)\$ (.*)$")
+PROMPT = re.compile(r"^(publisher|advertiser|officer|operator)\$ (.*)$")
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "completion.md").read_text()
-CARDS = "--party publisher.party.toml --party advertiser.party.toml --party host.party.toml --room host.room.toml"
+PARTIES = ("publisher", "advertiser", "officer", "host")
+CARDS = " ".join(f"--party {name}.party.toml" for name in PARTIES) + " --room host.room.toml"
 BEFORE = f"""
 publisher$ passbox keys new publisher
 advertiser$ passbox keys new advertiser
+officer$ passbox keys new officer
 operator$ passbox keys new host --room rooms.example/spring
-publisher$ cp ../advertiser/advertiser.party.toml ../operator/host.*.toml .
+publisher$ cp ../advertiser/advertiser.party.toml ../officer/officer.party.toml ../operator/host.*.toml .
 publisher$ passbox contract new {CARDS} --name spring --from visitors.csv --smallest-seed 500
 """
 AFTER = """
 publisher$ passbox contract sign contract.toml --key publisher.keys
 advertiser$ cp ../publisher/contract.toml .
 advertiser$ passbox contract sign contract.toml --key advertiser.keys
+officer$ cp ../publisher/contract.toml .
+officer$ passbox contract sign contract.toml --key officer.keys
 operator$ cp ../publisher/contract.toml .
 operator$ passbox contract sign contract.toml --key host.keys
-publisher$ cp ../advertiser/contract.toml.advertiser.* ../operator/contract.toml.host.* .
+publisher$ cp ../advertiser/contract.toml.advertiser.* ../officer/*.sig ../operator/contract.toml.host.* .
 advertiser$ cp ../publisher/contract.toml.* .
 operator$ cp ../publisher/contract.toml.* .
 publisher$ passbox prepare visitors.csv --contract contract.toml --dataset visitors --key publisher.keys
@@ -54,7 +58,7 @@ def people(home: Path) -> None:
             "plan": np.where(north, "large", np.where(rng.random(4500) < 0.5, "middle", "small")),
         }
     )
-    for person in ("publisher", "advertiser", "operator"):
+    for person in ("publisher", "advertiser", "officer", "operator"):
         (home / person).mkdir(parents=True)
     ids = pl.Series("visitor_id", [f"v{at:05}" for at in range(4000)])
     frame[:4000].select("email", "age", "region").with_columns(ids).write_csv(home / "publisher" / "visitors.csv")
@@ -100,7 +104,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_session_of_the_page_gives_every_visitor_an_answer_or_an_abstention(home: Path) -> None:
-    """Of 4,000, 3,620 to 3,840 were answered in 12 runs, and more than 3,200 under twice the noise."""
+    """Of 4,000, 3,620 to 3,840 were answered in 12 runs at ε 2, and more than 3,200 under twice that noise.
+
+    The page's ε fits the window that a drafted contract leaves before an officer cosigns.
+    """
     (session,) = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
     printed = typed(home, session)
     assert "answers at least 0.8 sure, for your 4,000 people" in printed

@@ -288,3 +288,25 @@ def test_a_file_that_is_not_as_the_contract_says_is_told_the_line_and_the_flag(
         _, out, err = passbox(*prepare, *more)
         assert said in err, out + err
         assert cells[0] not in out + err
+
+
+def test_a_draft_says_what_its_file_has_no_audience_for(passbox: Typed, agreed: Path) -> None:
+    """Neither own IDs nor enough people: found out before four parties signed."""
+    people = "".join(f"c{at},p{at}@example.com,{at % 2}\n" for at in range(60))
+    (agreed / "people.csv").write_text("customer,email,flag\n" + people)
+    code, out, err = passbox("contract", "new", *CARDS, "--room=host.room.toml", "--from=people.csv", "--out=own.toml")
+    assert (code, "1 column is proposed" in out) == (0, True)
+    assert 'write `id = "COLUMN"` under [dataset.visitors]' in err
+    assert "the file is of 60 people and rules.smallest_audience is 5,000" in err
+    lacking = "visitors has no column of publisher's own IDs"
+    assert lacking in passbox("contract", "check", "own.toml")[1]
+    text = (agreed / "own.toml").read_text().replace("[dataset.visitors]", '[dataset.visitors]\nid = "customer"')
+    (agreed / "own.toml").write_text(text)
+    code, out, _ = passbox("contract", "check", "own.toml")
+    assert (code, lacking in out) == (0, False)
+
+
+def test_what_was_not_proposed_for_one_reason_stands_in_one_line(passbox: Typed, agreed: Path) -> None:
+    (agreed / "people.csv").write_text("mail,region\n" + "x@example.com,north\n" * 20)
+    _, out, _ = passbox("contract", "new", *CARDS, "--room=host.room.toml", "--from=people.csv", "--out=own.toml")
+    assert "nothing was proposed for mail, region: no column is named email" in out

@@ -61,6 +61,19 @@ def test_on_a_terminal_a_command_is_not_broken_and_plain_sentences_are() -> None
     assert "word " * 10 not in drawn
 
 
+def test_on_a_terminal_the_words_around_a_command_are_not_cut() -> None:
+    from rich.console import Console
+
+    console = Console(width=40, force_terminal=True, color_system=None, file=io.StringIO())
+    command = "`passbox contract sign contract.toml --key publisher.keys`"
+    said = f"if you agree with all of what is written above, {command}, then send it with its signature to all parties"
+    draw(console, said)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert " ".join(lines) == said
+    assert f"{command}," in lines
+    assert max(len(line) for line in lines if command not in line) <= 40
+
+
 def test_the_next_line_on_a_terminal_can_be_copied(tmp_path: Path) -> None:
     child = pexpect.spawn(
         sys.executable,
@@ -71,7 +84,7 @@ def test_the_next_line_on_a_terminal_can_be_copied(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     child.expect(pexpect.EOF)
-    assert "gather the others' cards here, then `passbox contract new --help`" in child.before
+    assert "`passbox contract new --help`" in child.before
 
 
 def test_json_is_one_object_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
