@@ -18,7 +18,7 @@ from passbox.dp.aggregate import Statistic
 from passbox.dp.noisy import Noisy, Receipt
 from passbox.modelling.features import Category, Encoder, Kind, Number, Topics
 
-DATA = Path(os.environ.get("PASSBOX_TEST_DATA", "/work/shared/data"))
+DATA = Path(os.environ.get("PASSBOX_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 ADULT = [
     "age",
     "workclass",
