@@ -39,6 +39,7 @@ import pyarrow as pa
 import pyrage
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from ..dp.canonical import named_once
 from ..dp.text.statement import PrivateColumn
 from ..policies.contract import Name, Origin
 from ..policies.sign import Signer
@@ -256,16 +257,10 @@ def _refuse_shape(path: Path, members: list[zipfile.ZipInfo]) -> None:
 def manifest_in(path: Path, data: bytes) -> Manifest:
     """A manifest from its bytes. path: where they lie. Errors: BadBundle."""
     try:
-        raw = json.loads(data, object_pairs_hook=_refuse_doubled)
+        raw = json.loads(data, object_pairs_hook=named_once)
         return Manifest.model_validate(raw)
     except (ValidationError, ValueError, RecursionError):
         raise BadBundle(path, "its manifest is not one this room reads", "use the same version of passbox") from None
-
-
-def _refuse_doubled(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    if len({key for key, _ in pairs}) < len(pairs):
-        raise ValueError("a key stands twice")
-    return dict(pairs)
 
 
 def read_data(bundle: Bundle, identity: str) -> pa.Table:

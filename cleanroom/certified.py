@@ -16,7 +16,7 @@ from ..dp.text.statement import PrivateColumn, Statement
 from ..dp.text.table import Table, of_values, without_neighbours
 from ..dp.text.vocabulary import Vocabulary
 from ..policies.contract import DatasetRule
-from .bundle import manifest_in, open_bundle
+from .bundle import LARGEST_MANIFEST, manifest_in, open_bundle
 from .files import FileInTheWay, refuse_unwritable
 from .lexicon import vocabulary_of
 from .private import Declared, faults
@@ -37,7 +37,7 @@ _MAKE = "make it with `passbox text certify`"
 def read_certificate(path: Path) -> Certificate:
     """Errors: BadCertificate, OSError."""
     try:
-        return certificates.parse(path.read_bytes())
+        return certificates.parse(_read(path))
     except CertificateUnreadable as error:
         raise BadCertificate(path, error.rule, _MAKE) from None
 
@@ -63,7 +63,7 @@ def refuse_other_certificate(path: Path, wanted: Wanted) -> None:
 def read_statement(path: Path) -> Statement:
     """Errors: BadCertificate, OSError."""
     try:
-        return statements.parse(path.read_bytes())
+        return statements.parse(_read(path))
     except CertificateUnreadable as error:
         raise BadCertificate(path, error.rule, "`passbox text privatise` writes it beside the new file") from None
 
@@ -79,10 +79,16 @@ def certificates_in(path: Path) -> Sequence[tuple[str, Certificate]]:
     if begins.startswith(b"PK"):
         return _of_columns(path, open_bundle(path).manifest.private)
     if b'"passbox bundle v1"' in begins:
-        return _of_columns(path, manifest_in(path, path.read_bytes()).private)
+        return _of_columns(path, manifest_in(path, _read(path)).private)
     if b'"passbox privatised columns v1"' in begins:
         return _of_columns(path, read_statement(path).columns)
     return [("", read_certificate(path))]
+
+
+def _read(path: Path) -> bytes:
+    """As much as any of them may have, and a byte more: of what is larger that is enough to refuse it."""
+    with path.open("rb") as file:
+        return file.read(max(certificates.LARGEST_FILE, LARGEST_MANIFEST) + 1)
 
 
 def _of_columns(path: Path, columns: Sequence[PrivateColumn]) -> Sequence[tuple[str, Certificate]]:

@@ -40,6 +40,14 @@ def _refuse_ambiguous(value: object) -> None:
             _refuse_ambiguous(item)
 
 
+def named_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object as `json` reads it (`object_pairs_hook`). A name that stands twice reads one way here and another way
+    elsewhere. Errors: ValueError."""
+    if len(found := dict(pairs)) < len(pairs):
+        raise ValueError("a name stands twice")
+    return found
+
+
 def digest(value: Json | Mapping[str, Json]) -> str:
     """SHA-256 of the canonical spelling, in hex."""
     return hashlib.sha256(canonical(value)).hexdigest()

@@ -23,6 +23,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ..canonical import named_once
 from .ratio import DIGITS
 from .weights import Score
 
@@ -108,18 +109,13 @@ def parse(data: bytes) -> Certificate:
 
 
 def refuse_doubled(data: bytes) -> None:
-    """A name that stands twice in an object reads one way here and another way elsewhere. What is no JSON is refused
-    by who parses it. Errors: CertificateUnreadable."""
+    """A name twice in an object. What is no JSON is refused by who parses it. Errors: CertificateUnreadable."""
     try:
-        json.loads(data, object_pairs_hook=_once)
-    except (ValueError, RecursionError):
+        json.loads(data, object_pairs_hook=named_once)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         return
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    if len(found := dict(pairs)) < len(pairs):
-        raise CertificateUnreadable("a name stands twice in it")
-    return found
+    except ValueError:
+        raise CertificateUnreadable("a name stands twice in it") from None
 
 
 def decimal(value: float) -> str:
