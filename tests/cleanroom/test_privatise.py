@@ -330,3 +330,15 @@ def test_a_certificate_that_does_not_fit_the_contract_is_refused_by_the_room(
 
 def test_a_bundle_without_privatised_columns_says_nothing_of_them(signed: World) -> None:
     assert b"private" not in open_bundle(signed.folder / "visitors.bundle").manifest_bytes
+
+
+@pytest.mark.parametrize(
+    "begins", [b'{"format": "passbox bundle v1"', b'{"format": "passbox privatised columns v1"', b"{"]
+)
+def test_of_a_file_without_end_no_more_is_read_than_a_certificate_may_be_long(begins: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "endless.json"
+    with path.open("wb") as file:
+        file.write(begins)
+        file.truncate(1 << 40)  # more than there is memory; none of it on the disk
+    with pytest.raises((BadBundle, BadCertificate)):
+        certificates_in(path)
