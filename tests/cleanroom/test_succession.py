@@ -14,6 +14,7 @@ import pytest
 from passbox.cleanroom.audit import LedgerBroken, verify_log
 from passbox.cleanroom.log import BadLog, log_of, read_log
 from passbox.cleanroom.room import open_room
+from passbox.cli.app import run
 from passbox.policies.agreement import read_agreement
 
 if TYPE_CHECKING:
@@ -235,3 +236,15 @@ def test_the_owner_is_told_that_a_list_returns(desk: Desk, continues: bool) -> N
     code, said = desk.type("publisher", "prepare", *words, "--max-rejects", "5", "--out", "summer.bundle")
     assert code == 0
     assert [each["dataset"] for each in said["returned"]] == ([] if continues else ["visitors"])  # type: ignore[attr-defined]
+
+
+def test_a_run_that_is_refused_says_that_the_ledger_has_it(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    def denials() -> int:
+        _, said = desk.type("operator", "ledger", "show", "spring")
+        return sum(entry["kind"] == "denial" for entry in said["entries"])  # type: ignore[attr-defined]
+
+    before = denials()
+    assert desk.job(9.0, "dear")[0] in (5, 6)
+    assert denials() == before + 1
+    assert run(["run", "spring", "dear.toml"]) in (5, 6)
+    assert "the refusal stands in the ledger now" in capsys.readouterr().err
