@@ -21,7 +21,7 @@ RoomFolder = Annotated[Path, typer.Argument(metavar="ROOM", help="the room's fol
 def largest(line: AccountLine) -> str:
     """The largest job that fits now, and once a witness has cosigned where that makes a difference."""
     now, cosigned = f"{line.largest_job:.3f}", f"{line.largest_cosigned:.3f}"
-    return now if now == cosigned else f"{now}; cosigned {cosigned}"
+    return now if now == cosigned else f"{now}; {cosigned} once cosigned"
 
 
 @app.command("new")
