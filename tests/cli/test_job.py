@@ -67,3 +67,10 @@ def test_before_all_have_signed_a_job_is_signed_without_a_word(passbox: Typed, d
     drafted_job.write_text(drafted_job.read_text().replace("epsilon = 0.25", "epsilon = 9.0"))
     code, _, err = passbox(*SIGN)
     assert (code, "warning" in err) == (0, False)
+
+
+def test_a_job_named_where_the_room_belongs_is_no_reason_to_make_a_room(passbox: Typed, drafted_job: Path) -> None:
+    code, _, err = passbox("plan", str(drafted_job), "spring")
+    assert code == 3
+    assert "this is a file, and a room is a folder" in err
+    assert "room new" not in err
