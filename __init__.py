@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .cleanroom.audit import verify_log as verify_log
+    from .cleanroom.drawing import draw_from as draw_from
     from .cleanroom.foundation import create_room as create_room
     from .cleanroom.job import match as match
     from .cleanroom.job import plan as plan
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "create_room": "cleanroom.foundation",
+    "draw_from": "cleanroom.drawing",
     "log_of": "cleanroom.log",
     "match": "cleanroom.job",
     "open_keys": "cleanroom.keys",

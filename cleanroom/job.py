@@ -78,7 +78,7 @@ def run(room: Room, request: Request) -> Ran:
     """
     room.refuse_expired()
     with room.changing():
-        planned = _planned(room, request)
+        planned = payable(room, request)
         before = published(room, release_id(planned.allowed))
         if before is not None and planned.paid:
             return Ran(before, planned, charged=False)
@@ -88,8 +88,12 @@ def run(room: Room, request: Request) -> Ran:
         return Ran(released, planned, charged=any(cost.rho for cost in planned.costs))
 
 
-def _planned(room: Room, request: Request) -> Plan:
-    """What is to be paid. The signed job is kept before any entry names it."""
+def payable(room: Room, request: Request) -> Plan:
+    """What is to be paid. The signed job is kept before any entry names it.
+
+    Errors: Refused, Unaffordable and SelectionSpent, each logged as a denial.
+    The caller ensures: it is alone in the room (`Room.changing`).
+    """
     room.keep_request(request)
     try:
         planned = plan(room, request)

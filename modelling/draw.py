@@ -1,19 +1,40 @@
 """Where noise comes from, as learners see it: one call turns an exact statistic into a paid noisy one.
 
-A learner takes public declarations, people, and a `Draw`; it never sees a ledger. In a room, `Draw` is `Ledger.pay`
-bound to a purchase whose cells and sensitivity are those of the statistic; in benchmarks and tests it is the same
-mechanism without a ledger. Every learner says how often it draws, and of what shape, before it sees a row.
+A learner takes public declarations, people, and a `Draw`; it never sees a ledger. Benchmarks and tests bring a `Draw`
+of their own. A room hands none out: whoever held one could have it draw on rows that nobody submitted, or try labels
+until one fits. It makes the statistic itself, of what was submitted, pays for it, and gives what is left to learn from:
+`Drawn`. Every learner says how often it draws, and of what shape, before it sees a row.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from ..dp.aggregate import Statistic
 from ..dp.noisy import Noisy
+from .design import Design
+from .features import Encoder
+
+Unit = Literal["membership", "person"]
+"""The threat model: `lookalike` and `person` say what it protects."""
 
 
 class Draw(Protocol):
     """Pays for a statistic and gives its noisy twin, or raises and gives nothing."""
 
     def __call__(self, statistic: Statistic, /) -> Noisy: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """Noisy sums that a ledger was paid for: all that a learner needs, and no label.
+
+    people: those they are sums over, where their reader owns them; None in `person`, where a fit needs nobody.
+    sums: with the receipt that says where in the ledger they stand.
+    """
+
+    unit: Unit
+    encoder: Encoder
+    people: Design | None
+    sums: Noisy

@@ -4,7 +4,11 @@
 
 X: a pyarrow table with the declared columns, or a numeric array whose columns are numbers within `bounds`. y: two
 classes; the second, in sorted order, is the secret one. Threat models and both lists: `lookalike` and `person`.
-`draw` turns the exact statistic into a paid one, once a fit: with a ledger behind it, `receipt_` says where.
+`draw` turns the exact statistic into a paid one, once a fit. In a room labels are handed to nobody:
+
+    LookalikeClassifier(unit="membership").fit_drawn(passbox.draw_from(room, request)).receipt_
+
+fits on sums that the room made and paid for (`cleanroom.drawing`); `receipt_` says where in its ledger.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..dp.aggregate import Statistic
 from ..dp.noisy import Noisy
-from .draw import Draw
+from .draw import Draw, Drawn
 from .features import Encoder, Kind, Number
 from .lookalike import SeedGLM
 from .person import DPGAM
@@ -67,6 +71,21 @@ class LookalikeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.encoder_ = Encoder.from_declared(declared) if private else Encoder.from_owner(table, declared)
         learner = DPGAM() if private else SeedGLM()
         self.model_ = learner.fit_drawn(self.encoder_.encode(table), code == 1, self._paid)
+        return self
+
+    def fit_drawn(self, drawn: Drawn) -> LookalikeClassifier:
+        """Fit on sums that a room paid for; the second class is being on its list. Scores tables, draws nothing.
+
+        Errors: ValueError where `unit` is not the threat model they were paid under; DesignMismatch.
+        """
+        if self.unit != drawn.unit:
+            raise ValueError(f"these sums were paid for under {drawn.unit}: say unit={drawn.unit!r}")
+        self.classes_, self.encoder_, self.receipt_ = np.array([False, True]), drawn.encoder, drawn.sums.receipt
+        if drawn.people is None:
+            blocks = [column.block for column in drawn.encoder.columns]
+            self.model_ = DPGAM().refit(blocks, drawn.encoder.digest, drawn.sums)
+        else:
+            self.model_ = SeedGLM().fit_noisy(drawn.people, drawn.sums)
         return self
 
     def _paid(self, statistic: Statistic) -> Noisy:

@@ -274,7 +274,7 @@ def fitted_to(
     first, *between, second = purchases
     sums = pay(first, lambda: moments(crowd, matched, first.specification.cells))
     learner = SeedGLM()
-    glm = learner.fit_noisy(crowd.training, _used(crowd.training, sums))
+    glm = learner.fit_noisy(crowd.training, used(crowd.training, sums))
     model: Learnt = glm
     noisy, standings = [sums], list[Standing]()
     for purchase in between:
@@ -282,7 +282,7 @@ def fitted_to(
         dealt = group(crowd.training, glm, ordered, how_many(crowd.training.rows, variance_of(purchase)))
         seeds = pay(purchase, partial(in_groups, crowd, dealt, matched))
         counts = Counts(dealt, seeds.real[: int(dealt.max()) + 1], variance_of(purchase))
-        standings = contest(crowd.training, _used(crowd.training, sums), ordered, counts, job.learners)
+        standings = contest(crowd.training, used(crowd.training, sums), ordered, counts, job.learners)
         model, noisy = next(each.model for each in standings if each.won), [sums, seeds]
     additive = all(each.learner == "glm" for each in standings if each.won)
     scores = model.score(crowd.design)
@@ -323,7 +323,7 @@ def _padded(sums: Statistic, cells: int) -> Statistic:
     return Statistic(values, sums.bits, sums.l2_squared)
 
 
-def _used(design: Design, sums: Noisy) -> Noisy:
+def used(design: Design, sums: Noisy) -> Noisy:
     """The cells that the owner's bins fill; the noise in the others is thrown away."""
     used = np.r_[0 : design.cells, len(sums.values) - 1]
     return Noisy(sums.values[used], sums.scale, sums.bits, sums.receipt)

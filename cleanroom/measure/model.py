@@ -39,9 +39,9 @@ from ...policies.jobs.job import Job
 from ...policies.jobs.model import FIT, SCORES, ModelJob
 from ..document import Document, Figure, Strict
 from ..matched import read_match
-from ..room import Room
+from ..room import Dataset, Room
 from .effects import Effect, effects_json
-from .lookalike import HELD_OUT, held_out, kinds_of
+from .lookalike import HELD_OUT, Crowd, held_out, kinds_of
 from .measure import Contents, Made, Planned
 
 ASSUMED_RATES = (0.25, 0.5, 1.0)
@@ -91,16 +91,15 @@ class ModelMeasure:
     def make(self, room: Room, allowed: Allowed, ledger: Ledger) -> Made:
         """`matched` goes into sums that are settled or paid for, and no further."""
         job, held = _asked(allowed.request.job), room.datasets()
-        people, (first, second) = held[job.people], allowed.purchases
-        matched = read_match(room, people, held[job.seed])
-        table = room.read(people)
-        out = held_out(table.column("k").to_numpy(), room.store.derive("split"))
-        encoder = encoder_of(room.contract, job)
-        design = encoder.encode(table)
-        sums = ledger.paid(first) or _settled(room, ledger, first, design.take(~out), matched[~out])
+        first, second = allowed.purchases
+        matched = read_match(room, held[job.people], held[job.seed])
+        crowd = crowd_of(room, job, held[job.people])
+        encoder, out = crowd.encoder, crowd.held_out
+        sums = settled(room, ledger, first, crowd.training, matched[~out])
         learner = DPGAM()
         model = learner.refit(_blocks(encoder), encoder.digest, sums)
-        cells = binned(model.score(design.take(out)), score_ends(_blocks(encoder), sums.values, sums.scale, model))
+        ends = score_ends(_blocks(encoder), sums.values, sums.scale, model)
+        cells = binned(model.score(crowd.design.take(out)), ends)
         scores = ledger.paid(second) or ledger.pay(second, histograms(cells, matched[out]))
         values = {**_figures(scores), "effects": effects_json(learner.explained(), encoder)}
         return Made((sums, scores), Contents(values, {"model.json": Scorer(encoder, model).to_json().encode()}))
@@ -130,8 +129,18 @@ class ModelMeasure:
         )
 
 
-def _settled(room: Room, ledger: Ledger, purchase: Purchase, people: Design, matched: NDArray[np.bool_]) -> Noisy:
-    """Open the noise, fit with it, and put the noisy sums in its place."""
+def crowd_of(room: Room, job: ModelJob, people: Dataset) -> Crowd:
+    """Read the people's table with declared bins, and split it without looking at who matched. Nobody is ranked."""
+    table, encoder = room.read(people), encoder_of(room.contract, job)
+    keys = table.column("k").to_numpy()
+    out = held_out(keys, room.store.derive("split"))
+    return Crowd(encoder, encoder.encode(table), out, np.zeros_like(keys))
+
+
+def settled(room: Room, ledger: Ledger, purchase: Purchase, people: Design, matched: NDArray[np.bool_]) -> Noisy:
+    """The noisy sums: found paid, or the noise is opened, fitted with, and they are put in its place."""
+    if (before := ledger.paid(purchase)) is not None:
+        return before
     packed = Packed.of(people)
     noise = ledger.open(purchase, blank(packed.columns))
     if not isinstance(noise, Noise):  # settled before, for other readers
