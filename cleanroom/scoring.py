@@ -37,12 +37,14 @@ class BadModel(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """odd: rows by what of them the model did not foresee, a row under each; they were scored all the same."""
+    """odd: rows by what of them the model did not foresee, a row under each; they were scored all the same. intervals:
+    whether the file says how far a score may be off."""
 
     out: Path
     rows: int
     mean: float
     odd: Mapping[str, int]
+    intervals: bool = True
 
 
 def read_model(path: Path) -> Scorer:
@@ -56,7 +58,8 @@ def read_model(path: Path) -> Scorer:
 
 
 def score(model: Path, people: Path, out: Path, own_id: str | None) -> Scored:
-    """Log-odds and probability of everybody in a file, in its order, as CSV or Parquet.
+    """Log-odds and probability of everybody in a file, in its order, as CSV or Parquet; low and high, the ends of the
+    probability's 95 % interval, where the model knows them.
 
     own_id: a column that is carried along; rows are numbered from 1 where there is none.
     Errors: BadModel, BadSource, ColumnMissing, ColumnUnreadable, FileInTheWay, OSError.
@@ -70,11 +73,11 @@ def score(model: Path, people: Path, out: Path, own_id: str | None) -> Scored:
     read = read_columns(source, declared)
     probability = scorer.probability(read.table)
     ids = source.column(own_id) if own_id else pa.array(np.arange(1, source.num_rows + 1))
-    table = pa.table(
-        {own_id or "row": ids, "log_odds": scorer.score(read.table), "probability": probability},
-    )
-    write_audience(table, out)
-    return Scored(out, source.num_rows, float(probability.mean()), read.faults)
+    columns = {own_id or "row": ids, "log_odds": scorer.score(read.table), "probability": probability}
+    ends = scorer.interval(read.table)
+    columns |= {} if ends is None else dict(zip(("low", "high"), ends, strict=True))
+    write_audience(pa.table(columns), out)
+    return Scored(out, source.num_rows, float(probability.mean()), read.faults, intervals=ends is not None)
 
 
 def export_onnx(model: Path, out: Path) -> bool:

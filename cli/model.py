@@ -11,6 +11,14 @@ from .show import JsonFlag, Part, Result, Table, counted, number, say, working
 
 app = typer.Typer(help="Use a released model: score new people, or export it.", no_args_is_help=True)
 
+COVERS = (
+    "low, high: ends of a 95 % interval of the probability, for noise, luck and shrinkage; over people and releases 95 "
+    "in 100 hold, not for each kind of person"
+)
+NO_INTERVALS = (
+    "this model says of no score how far it may be off: it is of trees, of a `model`, of many columns, or old"
+)
+
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="a .model.json that `release open` wrote")]
 
 
@@ -35,7 +43,9 @@ def score(
     parts: list[Part] = [f"{counted(done.rows, 'row')} scored in `{done.out}`, mean probability {number(done.mean, 4)}"]
     if odd:
         parts.append(Table(("taken as missing, or as the nearest bound", "rows"), odd, right=(1,)))
+    parts.append(COVERS if done.intervals else NO_INTERVALS)
     data = {"out": str(done.out), "rows": done.rows, "mean_probability": done.mean, "not_as_declared": dict(done.odd)}
+    data |= {"intervals": done.intervals}
     say(Result(data, parts), as_json)
 
 

@@ -1,9 +1,11 @@
 """How far a person's score may be off: the noise's covariance is known, so every score has an interval.
 
 Under the model of `lookalike`, the weights have a posterior: covariance S given the noisy sums, S0 had the sums come
-without noise. By the law of total variance S - S0 is the spread, given what was released, of the fit without noise:
-an interval from it says "noise", shrinkage included. S itself adds the luck of which people there are: "noise and
-sampling". Both are post-processing. A person's variance is a sum over pairs of columns, read from one table a pair.
+without noise. For the scores of a fit both are taken at sizes of effects that were found once more, and about the
+model's own scores (`Problem.whole_doubt`). By the law of total variance S - S0 is the spread, given what was released,
+of the fit without noise: an interval from it says "noise", shrinkage included. S itself adds the luck of which people
+there are: "noise and sampling". Both are post-processing. A person's variance is a sum over pairs of columns, read
+from one table a pair.
 
 The code ensures: a person's figure is, bit for bit, a function of its own levels: values are looked up and added in the
 order of its levels, one person at a time. A matrix product over people would not do: its last bit depends on where in
@@ -12,9 +14,10 @@ the batch a row stands, and one bit can move a whole group of people who tie wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +62,50 @@ class Doubt:
         """Ends of each person's 95 % interval, log-odds; over people and draws, not for each person, they hold 95 %."""
         wide = Z95 * self.deviation(design, covers)
         return scores - wide, scores + wide
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Filed:
+    """What of a `Doubt` goes into a model's file: variances of "noise and sampling", in six digits.
+
+        {"intercept": 0.01, "tables": [[[...], ...], ...]}
+
+    tables: one a pair of columns, levels x levels, in the order of `_column_pairs`.
+    """
+
+    digest: str
+    tables: Tables
+    intercept: float
+
+    @classmethod
+    def of(cls, doubt: Doubt) -> Filed:
+        return cls(doubt.digest, tuple(map(_in_six_digits, doubt.both)), float(f"{doubt.intercept_both:.6g}"))
+
+    def deviation(self, design: Design) -> Float:
+        """Standard deviation of each person's log-odds. Errors: ValueError for a design of another encoder."""
+        if design.digest != self.digest:
+            raise ValueError("the design was made by another encoder")
+        return np.sqrt(np.maximum(_quadratic(design, self.tables), 0) + self.intercept)
+
+    def to_json(self) -> dict[str, object]:
+        return {"intercept": self.intercept, "tables": [table.tolist() for table in self.tables]}
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any], digest: str, columns: Sequence[Block]) -> Filed:
+        """What `to_json` wrote, for the columns of an encoder. Errors: ValueError, KeyError or TypeError otherwise."""
+        tables = tuple(np.array(table, dtype=np.float64) for table in body["tables"])
+        levels = [len(block.levels) for block in columns]
+        wanted = [(levels[i], levels[j]) for i, j in _column_pairs(len(columns))]
+        intercept = float(body["intercept"])
+        if [table.shape for table in tables] != wanted or not (intercept >= 0 and math.isfinite(intercept)):
+            raise ValueError("variances and columns do not fit together")
+        if not all(np.isfinite(table).all() for table in tables):
+            raise ValueError("a variance is not finite")
+        return cls(digest, tables, intercept)
+
+
+def _in_six_digits(table: Float) -> Float:
+    return np.array([[float(f"{value:.6g}") for value in row] for row in table.tolist()], dtype=np.float64)
 
 
 def _spread(design: Design, used: Int, covariance: Float) -> Float:

@@ -87,9 +87,16 @@ class Model:
 
     def score(self, design: Design) -> Float:
         """Log-odds of a match, one a row. Errors: DesignMismatch."""
+        return self.log_odds(self.below(design))
+
+    def below(self, design: Design) -> Float:
+        """z, the log-odds below the ceiling, one a row. Errors: DesignMismatch."""
         if design.digest != self.encoder:
             raise DesignMismatch(design.digest, self.encoder)
-        z = self.intercept + design.scores([column.values for column in self.columns])
+        return np.asarray(self.intercept + design.scores([column.values for column in self.columns]))
+
+    def log_odds(self, z: Float) -> Float:
+        """Of a match, from z."""
         if self.ceiling == 1:
             return z
         return np.asarray(math.log(self.ceiling) - np.logaddexp(math.log1p(-self.ceiling), -z))
@@ -158,7 +165,7 @@ class SeedGLM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         """How far the last model's scores may be off, a person: from the noise's known covariance, and from luck."""
         problem, solution = self._solved
         with threadpool_limits(limits=1, user_api="blas"):
-            return problem.doubt(solution)
+            return problem.whole_doubt(solution)
 
     def explained(self) -> tuple[ColumnEffect, ...]:
         """What the last model's columns add to scores, with intervals (`effects`)."""
@@ -323,6 +330,30 @@ class Problem:
         noise = np.asarray(both - luck, dtype=np.float64)
         return Doubt.of(self.design, self.used, both, noise, *self.intercept_doubt())
 
+    def whole_doubt(self, solution: Solution) -> Doubt:
+        """The same with what the sizes of effects leave open: they are found once more (`_anew`), where they are larger
+        than a fit has them, and what is left between the two, and in the intercept, counts as doubt.
+
+        `doubt` stays as it is for answers of a completion, whose sureness decides which paid count a person is in.
+        """
+        spread, weights, variance = self._anew(solution)
+        away = weights - solution.weights
+        both = np.asarray(spread + np.outer(away, away), dtype=np.float64)
+        exact = replace(self, sigma=0.0).view(solution.weights).precision
+        luck = np.linalg.inv(exact + np.diag(1 / variance[self.column]))
+        luck_b, noise_b = self.intercept_doubt()
+        bent = self._bend(solution.weights, spread) ** 2
+        noise = np.asarray(spread - luck, dtype=np.float64)  # a fit without noise shrinks and bends as well
+        return Doubt.of(self.design, self.used, both, noise, luck_b + bent, noise_b)
+
+    def _bend(self, weights: Float, spread: Float) -> float:
+        """How far the intercept goes, to second order, because scores are less spread than what they stand for."""
+        scores = self.design.scores(self.levels(weights))
+        up = sigmoid(self.intercept(scores) + scores)
+        slope = up * (1 - up)
+        bending = self.design.curvature(slope * (1 - 2 * up))[np.ix_(self.used, self.used)]
+        return float(np.sum(bending * spread)) / (2 * max(float(slope.sum()), 1e-300))
+
     def intercept_doubt(self) -> tuple[float, float]:
         """Variance of the intercept: of luck, and of noise."""
         count = self.sigma / COUNT_UNIT * 2**BITS
@@ -330,10 +361,16 @@ class Problem:
         return 1 / slope, (count / slope) ** 2
 
     def known(self, solution: Solution) -> list[Known]:
-        """What the sums say of each column's weights, the other columns' weights left open.
+        """What the sums say of each column's weights, the other columns' weights left open: the column's own part in
+        what is believed is taken out again."""
+        found = self._anew(solution)
+        return [self._alone(j, *found) for j in range(len(self.design.columns))]
+
+    def _anew(self, solution: Solution) -> tuple[Float, Float, Float]:
+        """The posterior's covariance, the weights, and the columns' variances.
 
         Variances are found once more, at the weights and not at 0, each as the mode of its logarithm where it is taken
-        to be as likely as any other; then the column's own part in what is believed is taken out again.
+        to be as likely as any other.
         """
         weights, size = solution.weights, np.maximum(np.bincount(self.column), 1)
         variance = np.bincount(self.column, weights=1 / np.diag(solution.prior)) / size
@@ -347,7 +384,7 @@ class Problem:
                 weights = np.asarray(spread @ pull, dtype=np.float64)
                 second = np.bincount(self.column, weights=weights**2 + np.diag(spread))
                 variance = np.clip(second / np.maximum(size - 2, 1), SMALLEST_T**2, LARGEST_T**2)
-        return [self._alone(j, spread, weights, variance) for j in range(len(self.design.columns))]
+        return spread, weights, variance
 
     def _alone(self, column: int, spread: Float, weights: Float, variance: Float) -> Known:
         """One column's likelihood, from the posterior of all: over all its cells, those that nobody fills too."""

@@ -1,8 +1,9 @@
 """A model as a file that scores new people: the model and the encoder that its rows are made with, in one JSON object.
 
-    {"version": 2, "encoder": {...}, "model": {...}}
+    {"version": 3, "encoder": {...}, "model": {...}, "doubt": {...}}
 
-`features.Encoder.to_json` and `to_json` of `lookalike.Model` or `trees.Boosted` write the two. Floats are written in
+`features.Encoder.to_json`, `to_json` of `lookalike.Model` or `trees.Boosted`, and `doubt.Filed` write the three; doubt
+is null where scores have no intervals. Version 2, which knew none, is read. Floats of encoder and model are written in
 full, so that new people get, to the last bit, the scores that they would have got in the room. Refused: other versions,
 unknown kinds, numbers that are not finite, and a model whose levels are not the encoder's.
 """
@@ -10,16 +11,21 @@ unknown kinds, numbers that are not finite, and a model whose levels are not the
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from ..dp.noisy import Z95
 from .design import Float
+from .doubt import Doubt, Filed
 from .features import Encoder
 from .lookalike import Model, sigmoid
 from .trees import Boosted
 
-VERSION = 2
+VERSION, BEFORE = 3, 2
+MOST_LEVELS = 1_000
+"""Levels of all columns together, above which a file holds no intervals: their tables grow with the square of it."""
 
 
 class NotAModel(Exception):
@@ -28,10 +34,17 @@ class NotAModel(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scorer:
-    """A model and the encoder of its rows."""
+    """A model, the encoder of its rows, and how far its scores may be off, where that is known."""
 
     encoder: Encoder
     model: Model | Boosted
+    doubt: Filed | None = None
+
+    @classmethod
+    def of(cls, encoder: Encoder, model: Model, doubt: Callable[[], Doubt]) -> Scorer:
+        """With intervals, where their tables are small enough for a file. doubt: makes it, where it is wanted."""
+        levels = sum(len(column.block.levels) for column in encoder.columns)
+        return cls(encoder, model, Filed.of(doubt()) if levels <= MOST_LEVELS else None)
 
     @property
     def additive(self) -> Model:
@@ -45,8 +58,19 @@ class Scorer:
     def probability(self, people: pa.Table) -> Float:
         return sigmoid(self.score(people))
 
+    def interval(self, people: pa.Table) -> tuple[Float, Float] | None:
+        """Ends of each person's 95 % interval, as probabilities; over people and draws they hold 95 %, not for each
+        person. None where the file knows none. Errors: ColumnMismatch."""
+        if self.doubt is None or not isinstance(self.model, Model):
+            return None
+        design = self.encoder.encode(people)
+        z, wide = self.model.below(design), Z95 * self.doubt.deviation(design)
+        low, high = (sigmoid(self.model.log_odds(end)) for end in (z - wide, z + wide))
+        return low, high
+
     def to_json(self) -> str:
-        parts = {"encoder": json.loads(self.encoder.to_json()), "model": json.loads(self.model.to_json())}
+        parts: dict[str, object] = {"encoder": json.loads(self.encoder.to_json())}
+        parts |= {"model": json.loads(self.model.to_json()), "doubt": self.doubt.to_json() if self.doubt else None}
         return json.dumps({"version": VERSION, **parts}, allow_nan=False, sort_keys=True)
 
     @classmethod
@@ -54,11 +78,14 @@ class Scorer:
         """What `to_json` wrote. Errors: NotAModel."""
         try:
             parsed = json.loads(text)
-            if parsed["version"] != VERSION:
+            if parsed["version"] not in (VERSION, BEFORE):
                 raise NotAModel
             encoder = Encoder.from_json(json.dumps(parsed["encoder"], allow_nan=False))
             kind = Boosted if "trees" in parsed["model"] else Model
-            made = cls(encoder, kind.from_json(json.dumps(parsed["model"], allow_nan=False)))
+            said = parsed["doubt"] if parsed["version"] == VERSION else None
+            blocks = [column.block for column in encoder.columns]
+            doubt = None if said is None else Filed.from_json(said, encoder.digest, blocks)
+            made = cls(encoder, kind.from_json(json.dumps(parsed["model"], allow_nan=False)), doubt)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError):
             raise NotAModel from None
         levels = [(column.kind.name, column.block.levels) for column in encoder.columns]

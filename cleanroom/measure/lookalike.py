@@ -290,7 +290,8 @@ def fitted_to(
     found = pay(second, lambda: positives(crowd, bins, matched, second.specification.cells))
     evaluation = evaluate(found, bins.totals, bins.predicted)
     kept = (*noisy, found), tuple(standings)
-    made = Scorer(crowd.encoder, model), learner.explained() if additive else ()
+    scorer = Scorer.of(crowd.encoder, glm, learner.doubt) if additive else Scorer(crowd.encoder, model)
+    made = scorer, learner.explained() if additive else ()
     return Fitted(*made, scores, crowd.tiebreak, crowd.held_out, bins, evaluation, *kept)
 
 

@@ -71,6 +71,7 @@ def test_the_release_says_who_won_and_holds_that_model(world: World) -> None:
     assert isinstance(scorer.model, Boosted) is (won == ["boosting"])
     assert scorer.to_json() == text
     assert bool(opened.document["effects"]) is (won == ["glm"])
+    assert (scorer.doubt is not None) is (won == ["glm"])
 
 
 def test_boosting_alone_makes_the_audience_and_its_file_scores_alike(world: World) -> None:

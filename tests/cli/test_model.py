@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 
 from passbox.cli.reports import effects
+from passbox.dp.noisy import Noisy, Receipt
 from passbox.modelling import canaries
 from passbox.modelling.features import Category, Encoder, Kind, Number, Topics
-from passbox.modelling.lookalike import Effects, Model
+from passbox.modelling.lookalike import Effects, Model, SeedGLM
 from passbox.modelling.scorer import Scorer
 
 KINDS: list[Kind] = [Number("age", 18, 90), Category("region", ("north", "south")), Topics("likes", ("a", "b", "c"), 2)]
@@ -50,6 +51,24 @@ def test_new_people_are_scored_from_the_file(passbox, scorer: Scorer, tmp_path: 
     wanted = scorer.score(pl.DataFrame(table).to_arrow())
     assert scored["id"].to_list() == ["P1", "P2", "P3", "P4"]
     assert np.abs(scored["log_odds"].to_numpy() - wanted).max() < 1e-12
+
+
+def test_a_model_that_knows_its_doubt_gives_ends_of_each_probability(passbox, scorer: Scorer, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    rows = {"age": rng.uniform(18, 90, 500), "region": rng.choice(["north", "south"], 500), "likes": [["a"]] * 500}
+    design = scorer.encoder.encode(pl.DataFrame(rows).to_arrow())
+    exact, learner = design.moments(rng.random(500) < 0.3), SeedGLM()
+    model = learner.fit_noisy(design, Noisy(exact.values, 2.0**20, exact.bits, Receipt("", 0, b"", "")))
+    (tmp_path / "known.model.json").write_text(Scorer.of(scorer.encoder, model, learner.doubt).to_json())
+    for name, known in (("known", True), ("m", False)):
+        paths = (f"{tmp_path}/{name}.model.json", f"{tmp_path}/people.csv", "--out", f"{tmp_path}/{name}.csv")
+        code, out, _ = passbox("model", "score", *paths, "--json")
+        assert (code, json.loads(out)["intervals"]) == (0, known)
+    scored = pl.read_csv(tmp_path / "known.csv")
+    assert scored.columns == ["row", "log_odds", "probability", "low", "high"]
+    assert (scored["low"] < scored["probability"]).all()
+    assert (scored["probability"] < scored["high"]).all()
+    assert pl.read_csv(tmp_path / "m.csv").columns == ["row", "log_odds", "probability"]
 
 
 def test_each_column_of_a_row_that_was_not_foreseen_is_counted(passbox, scorer: Scorer, tmp_path: Path) -> None:
