@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..dp.budget import RHO_UNIT
 
 
 def places(entries: Sequence[int], ahead: Mapping[int, int]) -> str:
@@ -15,3 +20,18 @@ def ledger_entries(entries: Sequence[int], ahead: Mapping[int, int]) -> str:
     """The same in a sentence."""
     one = len(entries) == 1 and not any(entry in ahead for entry in entries)
     return f"ledger {'entry' if one else 'entries'} {places(entries, ahead)}"
+
+
+def cost(entries: Sequence[Mapping[str, Any]]) -> str:
+    """What a release's draws were charged, and to whom, as the ledger logged it. entries: of a document's receipt."""
+    said, free = [], []
+    for item in entries:
+        logged = json.loads(item["entry"])
+        said += [
+            f"ρ {paid['rho'] / RHO_UNIT:.3g} of {paid['account']} (μ {math.sqrt(2 * paid['rho'] / RHO_UNIT):.3g}), "
+            f"entry {item['sequence']}"
+            for paid in logged["charges"]
+        ]
+        said += [f"what entry {item['ahead']} charged ahead"] if item.get("ahead") is not None else []
+        free += [f"; entry {item['sequence']} is covered by that"] if logged["beside"] else []
+    return f"cost: {'; '.join(said) or 'nothing'}{''.join(free)}"

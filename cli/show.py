@@ -68,7 +68,23 @@ class Bars:
     rows: Sequence[tuple[str, float, str]]
 
 
-Part: TypeAlias = str | Verbatim | Table | Bars
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A small plot of points from left to right: x, and the low end, estimate and high end of y.
+
+    across, up: what the axes are; across runs from 0 to 1, up from 0 to `top`. guess: of some x, what a guess by chance
+    would be, drawn as dots.
+    """
+
+    title: str
+    across: str
+    up: str
+    points: Sequence[tuple[float, float, float, float]]
+    guess: Callable[[float], float]
+    top: float = 1.0
+
+
+Part: TypeAlias = str | Verbatim | Table | Bars | Curve
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +186,9 @@ def draw(console: Console, part: Part) -> None:
     elif isinstance(part, Table):
         for piece in _pieces(part, console.width):
             _draw_table(console, piece)
+    elif isinstance(part, Curve):
+        for line in _curve(part):
+            console.print(clean(line), soft_wrap=True)
     else:
         _draw_bars(console, part)
 
@@ -256,6 +275,36 @@ def _draw_bars(console: Console, bars: Bars) -> None:
         bar = "█" * (eighths // 8) + (_BLOCKS[eighths % 8] if eighths % 8 else "")
         console.print(Text(f"  {clean(label):>{labels}} {bar:<{width}} {clean(end)}"))
     console.print()
+
+
+_ACROSS, _UP = 48, 12
+"""Characters and lines of a plot."""
+
+
+def _curve(curve: Curve) -> Iterator[str]:
+    """Lines of a plot: a dot for an estimate, a bar for its interval, small dots for chance."""
+    field = [[" "] * (_ACROSS + 1) for _ in range(_UP + 1)]
+
+    def line(y: float) -> int:
+        return _UP - round(max(0.0, min(1.0, y / curve.top)) * _UP)
+
+    def place(x: float) -> int:
+        return round(max(0.0, min(1.0, x)) * _ACROSS)
+
+    for at in range(0, _ACROSS + 1, 2):
+        field[line(curve.guess(at / _ACROSS))][at] = "·"
+    for x, low, _, high in curve.points:
+        for up in range(line(high), line(low) + 1):
+            field[up][place(x)] = "│"
+    for x, _, estimate, _ in curve.points:
+        field[line(estimate)][place(x)] = "●"
+    ends = {0: f"{curve.top:.3g}", _UP: "0"}
+    yield f"{curve.title}: {curve.up}, by {curve.across}"
+    for at, row in enumerate(field):
+        yield f"  {ends.get(at, ''):>6} ┤{''.join(row)}".rstrip()
+    yield f"  {'':>6} └{'─' * _ACROSS}"
+    yield f"  {'':>6}  0{'1':>{_ACROSS - 1}}"
+    yield ""
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..receipt import ledger_entries
+from ..receipt import cost, ledger_entries
 from ..show import Part
 from . import completion, lookalike, model, overlap, tables
 
@@ -31,4 +31,4 @@ def report(document: Mapping[str, Any]) -> list[Part]:
     entries = document["receipt"]["entries"]
     ahead = {item["sequence"]: item["ahead"] for item in entries if item.get("ahead") is not None}
     paid = ledger_entries([item["sequence"] for item in entries], ahead)
-    return [*parts, f"receipt: {paid}, checked against the noisy numbers in this file"]
+    return [*parts, cost(entries), f"receipt: {paid}, checked against the noisy numbers in this file"]

@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..show import Bars, Part, Table, interval, number
-from . import effects
+from . import curves, effects
 
 SHOWN = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Audience shares in the table; the release holds more."""
+RATE = (
+    "rate of seeds in it: what to expect of an audience of that share; a click or conversion rate, where the seeds are "
+    "those who clicked or bought; another size is free"
+)
 
 
 def parts(document: Mapping[str, Any]) -> list[Part]:
@@ -17,7 +21,13 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
     cuts = document["cuts"]
     shown = [cut for cut in cuts if any(abs(cut["share"] - share) < 0.003 for share in SHOWN)]
     rows = [
-        (f"{cut['share']:.1%}", f"{cut['people']:,}", interval(cut["lift"], 2), interval(cut["gain"], 2))
+        (
+            f"{cut['share']:.1%}",
+            f"{cut['people']:,}",
+            interval(cut["precision"]),
+            interval(cut["lift"], 2),
+            interval(cut["gain"], 2),
+        )
         for cut in shown
     ]
     highest = max((cut["lift"]["estimate"] for cut in cuts), default=1.0) or 1.0
@@ -35,16 +45,24 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
             right=(1,),
         ),
         Table(
-            ("best share", "people", "lift", "gain: share of seeds in it"),
+            ("best share", "people", "rate of seeds in it", "lift", "gain: share of seeds in it"),
             rows,
-            right=(0, 1, 2, 3),
-            title="held-out people",
+            right=(0, 1, 2, 3, 4),
+            whole=(2, 3, 4),
+            keys=2,
+            title="held-out people  [95 % interval: noise and sampling]",
         ),
+        RATE,
         Bars("lift by best share of people", bars),
+        *curves.parts([_point(cut) for cut in cuts], document["positives"]["estimate"] / max(1, document["held_out"])),
         _calibration(document),
         *_compared(document["learners"]),
         *effects.parts(document),
     ]
+
+
+def _point(cut: Mapping[str, Any]) -> curves.Point:
+    return curves.Point(cut["false_positives"]["estimate"], cut["gain"], cut["precision"])
 
 
 def _compared(learners: Sequence[Mapping[str, Any]]) -> list[Part]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..show import Bars, Part, Table, interval
-from . import effects
+from . import curves, effects
 
 
 def parts(document: Mapping[str, Any]) -> list[Part]:
@@ -24,9 +24,17 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
     highest = max((cut["lift"]["estimate"] for cut in document["cuts"]), default=1.0) or 1.0
     best = [(cut["share"]["estimate"], cut["lift"]["estimate"]) for cut in document["cuts"]]
     bars = [(f"{share:.1%}", max(0.0, lift / highest), f"{lift:.2f}") for share, lift in best]
+    rate = max(0.0, document["positives"]["estimate"]) / max(1.0, document["held_out"]["estimate"])
     return [
         Table(("number", "estimate  [95 % interval: noise and sampling]"), numbers, right=(1,)),
         Table(header, rows, "held-out people, by score bin", right=(0, 1, 2, 3), whole=(0, 1, 2, 3), keys=1),
         Bars("lift by best share of people", bars),
+        *curves.parts([_point(cut, rate) for cut in document["cuts"]], rate),
         *effects.parts(document),
     ]
+
+
+def _point(cut: Mapping[str, Any], rate: float) -> curves.Point:
+    """rate: of seeds among all. Who is in the cut and no seed follows from its share and its gain."""
+    others = (cut["share"]["estimate"] - cut["gain"]["estimate"] * rate) / max(1e-9, 1 - rate)
+    return curves.Point(min(1.0, max(0.0, others)), cut["gain"], cut["precision"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from passbox.cleanroom.log import log_of, write_log
 from passbox.cleanroom.measure import lookalike
 from passbox.cleanroom.room import Room
 from passbox.cli.reports.kinds import report
-from passbox.cli.show import Table
+from passbox.cli.show import Curve, Table
 from passbox.dp.accounting import rho_within
 from passbox.dp.aggregate import Statistic
 from passbox.dp.budget import RHO_UNIT, Budget, Delta, Epsilon
@@ -295,3 +296,19 @@ def test_counts_drawn_as_if_they_had_the_whole_price_are_caught(world: World) ->
 def mu_of(world: World) -> float:
     delta = world.agreement.contract.dataset["buyers"].budget.delta
     return math.sqrt(2 * rho_within(Budget(Epsilon(4.0), Delta(delta))) / RHO_UNIT)
+
+
+@pytest.mark.parametrize("learners", [["glm"], ALL])
+def test_the_report_draws_the_curves_and_says_what_they_cost(world: World, learners: list[str]) -> None:
+    before = world.spent()["advertiser/record"]
+    document = world.open(world.run("lookalike", learners=learners).release).document
+    rho = (world.spent()["advertiser/record"] - before) / RHO_UNIT
+    parts = report(document)
+    assert [part.title for part in parts if isinstance(part, Curve)] == ["ROC", "precision and recall"]
+    (table,) = (part for part in parts if isinstance(part, Table) and "rate of seeds in it" in part.header)
+    assert all("[" in row[2] for row in table.rows)
+    (said,) = (part for part in parts if isinstance(part, str) and part.startswith("cost: "))
+    paid = [float(each) for each in re.findall(r"ρ (\S+) of advertiser/record", said)]
+    assert len(paid) == (1 if learners == ["glm"] else 2)
+    assert sum(paid) == pytest.approx(rho, rel=0.01)
+    assert said.count("is covered by that") == 1

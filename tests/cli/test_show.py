@@ -11,7 +11,7 @@ import pexpect
 import pytest
 
 from passbox.cli.reports import completion, model, tables
-from passbox.cli.show import Bars, Part, Result, Table, Verbatim, captured, clean, draw, say
+from passbox.cli.show import Bars, Curve, Part, Result, Table, Verbatim, captured, clean, draw, say
 
 HOSTILE = ["\x1b]0;title\x07", "\x1b[2J", "\x9b2J", "\u202eevil", "\u200bhidden", "a\rb", "\u2066x\u2069", "\ufeff"]
 
@@ -193,3 +193,31 @@ def test_what_is_plotted_are_the_first_keys_of_the_number_that_ranks() -> None:
     ]
     assert plot.title == "ads by page, the first 20"
     assert [label for label, _, _ in plot.rows] == [f"p{at}" for at in range(20)]
+
+
+def test_a_plot_shows_each_estimate_within_its_interval_and_fits_80_columns() -> None:
+    from rich.console import Console
+
+    points = [(0.0, 0.0, 0.1, 0.3), (0.5, 0.4, 0.5, 0.9), (1.0, 0.9, 1.0, 1.0)]
+    console = Console(width=80, force_terminal=True, color_system=None, file=io.StringIO())
+    draw(console, Curve("ROC", "others", "seeds", points, lambda x: x))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert max(map(len, lines)) <= 80
+    start = lines[1].index("┤") + 1
+    for x, low, estimate, high in points:
+        column = [line.ljust(80)[start + round(48 * x)] for line in lines[1:14]]
+        assert column.index("●") == 12 - round(12 * estimate)
+        covered = [12 - at for at, mark in enumerate(column) if mark in "│●"]
+        assert (min(covered), max(covered)) == (round(12 * low), round(12 * high))
+    assert sum(line.count("·") for line in lines) > 15
+
+
+def test_what_lies_beyond_a_plot_stands_at_its_edge() -> None:
+    from rich.console import Console
+
+    console = Console(width=80, file=io.StringIO())
+    draw(console, Curve("PR", "seeds", "rate", [(0.2, -1.0, 3.0, 9.0)], lambda _: 0.1, top=0.3))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[1].startswith("     0.3 ┤")
+    assert "●" in lines[1]
+    assert all("│" in line for line in lines[2:13])
