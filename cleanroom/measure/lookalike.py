@@ -53,6 +53,7 @@ from ..matched import read_match
 from ..room import Dataset, Room
 from .effects import Effect, effects_json
 from .measure import Contents, Made, Planned
+from .unsure import Stratum, strata_of
 
 HELD_OUT = 0.2
 """Share of the people whose seeds are kept for evaluation."""
@@ -107,6 +108,7 @@ class Lookalike(Document):
     cuts: list[Cut]
     calibration: list[Bin]
     effects: Annotated[list[Effect], Field(default_factory=list)]
+    strata: Annotated[list[Stratum], Field(default_factory=list)]
 
 
 class LookalikeMeasure:
@@ -178,6 +180,7 @@ class Fitted:
 
     scores: log-odds. held_out: (rows,) bool. bins: of the held-out people by score. noisy: the paid statistics.
     standings: of the learners that were compared. effects: of the additive model, where that is the one.
+    strata: as of `Lookalike`.
     """
 
     scorer: Scorer
@@ -189,6 +192,7 @@ class Fitted:
     evaluation: Evaluation
     noisy: tuple[Noisy, ...]
     standings: tuple[Standing, ...] = ()
+    strata: Sequence[Mapping[str, float]] = ()
 
 
 def declared_kinds(contract: Contract, job: LookalikeJob) -> list[Kind]:
@@ -292,7 +296,8 @@ def fitted_to(
     kept = (*noisy, found), tuple(standings)
     scorer = Scorer.of(crowd.encoder, glm, learner.doubt) if additive else Scorer(crowd.encoder, model)
     made = scorer, learner.explained() if additive else ()
-    return Fitted(*made, scores, crowd.tiebreak, crowd.held_out, bins, evaluation, *kept)
+    strata = strata_of(scorer, crowd.design.take(crowd.held_out))
+    return Fitted(*made, scores, crowd.tiebreak, crowd.held_out, bins, evaluation, *kept, strata)
 
 
 def variance_of(purchase: Purchase) -> float:
@@ -338,6 +343,7 @@ def contents(fit: Fitted, tokens: NDArray[np.uint64], size: int) -> Contents:
     compared = {"learners": [_learned(each) for each in fit.standings]}
     values = {"people": len(fit.scores), "audience": {"size": len(chosen)}, **compared, **_figures(fit.evaluation)}
     values["effects"] = effects_json(fit.effects, fit.scorer.encoder)
+    values["strata"] = fit.strata
     return Contents(values, {"audience.parquet": audience.getvalue(), "model.json": fit.scorer.to_json().encode()})
 
 

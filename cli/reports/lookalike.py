@@ -8,6 +8,10 @@ from typing import Any
 from ..show import Bars, Part, Table, interval, number
 from . import curves, effects
 
+STRATA = (
+    "this is what the model says of its own scores; how right they were was counted for all of these groups together. "
+    "A missing value counts as a value of its own"
+)
 SHOWN = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Audience shares in the table; the release holds more."""
 RATE = (
@@ -56,6 +60,7 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
         Bars("lift by best share of people", bars),
         *curves.parts([_point(cut) for cut in cuts], document["positives"]["estimate"] / max(1, document["held_out"])),
         _calibration(document),
+        *_strata(document.get("strata") or []),
         *_compared(document["learners"]),
         *effects.parts(document),
     ]
@@ -88,6 +93,26 @@ def _compared(learners: Sequence[Mapping[str, Any]]) -> list[Part]:
         "a learner wins over those named before it where its lead is more than one standard error; nobody held out was "
         "looked at for it",
     ]
+
+
+def _strata(strata: Sequence[Mapping[str, Any]]) -> list[Part]:
+    """How sure scores are by how much is known of a person."""
+    if not strata:
+        return []
+    rows = [
+        (
+            f"{each['fewest']}" if each["fewest"] == each["most"] else f"{each['fewest']} to {each['most']}",
+            f"{each['people']:,}",
+            number(each["spread"], 2),
+            number(each["doubt"], 2),
+            "hardly: chance would order them as well" if each["doubt"] >= each["spread"] else "",
+        )
+        for each in strata
+    ]
+    header = ("known columns", "people", "scores differ by", "each may be off by", "told apart")
+    shown = header if any(row[-1] for row in rows) else header[:-1]
+    title = "held-out people by how much is known of them: log-odds, standard deviations"
+    return [Table(shown, [row[: len(shown)] for row in rows], title, right=(0, 1, 2, 3), keys=1), STRATA]
 
 
 def _calibration(document: Mapping[str, Any]) -> Table:

@@ -20,6 +20,7 @@ from scipy.stats import beta, norm
 from passbox.cleanroom import job
 from passbox.cleanroom.log import log_of, write_log
 from passbox.cleanroom.measure import lookalike
+from passbox.cleanroom.measure.unsure import strata_of
 from passbox.cleanroom.room import Room
 from passbox.cli.reports.kinds import report
 from passbox.cli.show import Curve, Table
@@ -312,3 +313,30 @@ def test_the_report_draws_the_curves_and_says_what_they_cost(world: World, learn
     assert len(paid) == (1 if learners == ["glm"] else 2)
     assert sum(paid) == pytest.approx(rho, rel=0.01)
     assert said.count("is covered by that") == 1
+
+
+def test_the_release_says_how_sure_scores_are_by_how_much_is_known(world: World) -> None:
+    """Without another draw: what the model's own file gives for the same people."""
+    document: Any = world.open(world.run("lookalike").release).document
+    scorer = Scorer.from_json(world.open(world.run("lookalike").release).files["model.json"].decode())
+    crowd = lookalike.crowd_of(world.room(), world.request("lookalike").job, world.room().datasets()["visitors"])
+    held = crowd.design.take(crowd.held_out)
+    assert sum(each["people"] for each in document["strata"]) == document["held_out"] == held.rows
+    assert document["strata"] == strata_of(scorer, held)
+    parts = report(document)
+    (table,) = (part for part in parts if isinstance(part, Table) and part.header[0] == "known columns")
+    assert [int(row[1].replace(",", "")) for row in table.rows] == [each["people"] for each in document["strata"]]
+
+
+def test_where_scores_are_no_surer_than_chance_the_report_says_so(world: World) -> None:
+    document: Any = world.open(world.run("lookalike").release).document
+    known = {"fewest": 1, "most": 1, "people": 9}
+    for spread, told in ((0.4, True), (0.5, False)):
+        strata = [{**known, "spread": spread, "doubt": 0.45}]
+        tables = [part for part in report(document | {"strata": strata}) if isinstance(part, Table)]
+        (table,) = (each for each in tables if each.header[0] == "known columns")
+        assert any("hardly" in cell for cell in table.rows[0]) is told
+
+
+def test_trees_do_not_say_how_sure_they_are(world: World) -> None:
+    assert world.open(world.run("lookalike", learners=["boosting"]).release).document["strata"] == []
