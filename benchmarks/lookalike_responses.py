@@ -18,7 +18,10 @@ from pathlib import Path
 import numpy as np
 from lookalike import Row, measured, membership, responses, tuned
 from lookalike_data import People, read
-from lookalike_peers import PEERS
+from lookalike_peers import DELTA, PEERS, Scores
+
+from passbox.dp.budget import Budget, Delta, Epsilon
+from passbox.modelling.recommend import Noise, recommended
 
 BOOSTED = next(peer for peer in PEERS if peer.name == "RR + LightGBM")
 
@@ -34,9 +37,16 @@ def compared(people: People, epsilon: float, splits: range, tune: range) -> dict
     return rows
 
 
+def advice(people: People, epsilon: float) -> Noise:
+    """From the sizes of what trains: all who are positive are seeds."""
+    train = people.split(0)
+    seeds = int(people.label.sum() * train.sum() / len(train))
+    return recommended(int(train.sum()), len(people.declared), seeds, Budget(Epsilon(epsilon), Delta(DELTA)))
+
+
 def said(people: People, epsilon: float, rows: dict[str, Row]) -> dict[str, object]:
-    """Means, and how far each is from the sums on the same splits."""
-    sums = np.array(rows["sums"].auc)
+    """Means, how far each is from the sums on the same splits, and what the rule chooses."""
+    sums, noise = np.array(rows["sums"].auc), advice(people, epsilon)
     means = {name: float(np.mean(row.auc)) for name, row in rows.items()}
     return {
         "data": people.name,
@@ -44,12 +54,17 @@ def said(people: People, epsilon: float, rows: dict[str, Row]) -> dict[str, obje
         "positives": int(people.label.sum()),
         "epsilon": epsilon,
         "auc": means,
-        "beside_sums": {
-            name: [float(np.mean(row.auc - sums)), float(np.std(row.auc - sums, ddof=1) / len(sums) ** 0.5)]
-            for name, row in rows.items()
-        },
+        "rule": noise.better,
+        "predicted_noise": {"sums": noise.sums, "responses": noise.responses},
+        "below_best": max(means.values()) - means[noise.better],
+        "beside_sums": {name: [float(np.mean(row.auc - sums)), _error(row.auc - sums)] for name, row in rows.items()},
         "rows": [row.as_json() for row in rows.values()],
     }
+
+
+def _error(each: Scores) -> float | None:
+    """Standard error of the mean."""
+    return float(np.std(each, ddof=1)) / len(each) ** 0.5 if len(each) > 1 else None
 
 
 def arguments() -> argparse.Namespace:
@@ -72,7 +87,8 @@ def main() -> None:
         found.append(said(people, epsilon, rows))
         if not asked.json:
             line = "  ".join(f"{name} {auc:.4f}" for name, auc in found[-1]["auc"].items())
-            print(f"{people.name:16s} ε {epsilon:<4g} {line}", flush=True)
+            chosen = f"rule: {found[-1]['rule']}, {found[-1]['below_best']:.4f} below the best"
+            print(f"{people.name:16s} ε {epsilon:<4g} {line}  {chosen}", flush=True)
     if asked.json:
         json.dump(found, sys.stdout)
 
