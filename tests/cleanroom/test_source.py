@@ -117,6 +117,21 @@ def test_pieces_are_the_file(quotes: str, end: str, tmp_path: Path, monkeypatch:
     assert pa.concat_tables(pieces).equals(read_source(path, ["age"]))
 
 
+def test_of_a_long_file_a_few_pieces_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reader of CSV may be 32 blocks of 1 MB ahead. The file has 160 MB."""
+    monkeypatch.setattr(source, "PIECE", 2**14)
+    path = tmp_path / "visitors.csv"
+    with path.open("wb") as file:
+        file.write(HEAD)
+        for _ in range(160):
+            file.write((b"x" * 93 + b",34,no\n") * 10_000)
+    before, rows = pa.total_allocated_bytes(), 0
+    for piece in read_pieces(path, ["email", "age", "region"]):
+        rows += piece.num_rows
+        assert pa.total_allocated_bytes() - before < 80e6
+    assert rows == 1_600_000
+
+
 def test_rows_are_guessed_well_where_they_are_alike_and_never_without_bounds(tmp_path: Path) -> None:
     path = tmp_path / "visitors.csv"
     path.write_bytes(HEAD + ROW * 200_000)
