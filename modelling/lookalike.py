@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -153,8 +154,11 @@ class SeedGLM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
 
     def fit_sums(self, design: Design, sums: Float, sigma: float) -> Model:
         """The same from sums in units of a row's length, with the noise they carry. Errors: as `fit_noisy`."""
+        return self.fit_best(Problem.each(design, sums, sigma, self.ceilings))
+
+    def fit_best(self, problems: Sequence[Problem]) -> Model:
+        """The model of the problem whose solution is most plausible."""
         with threadpool_limits(limits=1, user_api="blas"):  # more threads would change last bits, and wait
-            problems = Problem.each(design, sums, sigma, self.ceilings)
             solutions = [problem.solve(self.rounds, self.steps) for problem in problems]
             best = int(np.argmax([solution.plausibility for solution in solutions]))
             self.model_ = problems[best].model(solutions[best].weights)
@@ -324,7 +328,7 @@ class Problem:
     def doubt(self, solution: Solution) -> Doubt:
         """The posterior's covariance, and how much of it would be left without noise."""
         noisy = self.view(solution.weights)
-        exact = replace(self, sigma=0.0).view(solution.weights)
+        exact = self.exact().view(solution.weights)
         both: Float = np.asarray(np.linalg.inv(noisy.precision + solution.prior), dtype=np.float64)
         luck = np.linalg.inv(exact.precision + solution.prior)
         noise = np.asarray(both - luck, dtype=np.float64)
@@ -339,7 +343,7 @@ class Problem:
         spread, weights, variance = self._anew(solution)
         away = weights - solution.weights
         both = np.asarray(spread + np.outer(away, away), dtype=np.float64)
-        exact = replace(self, sigma=0.0).view(solution.weights).precision
+        exact = self.exact().view(solution.weights).precision
         luck = np.linalg.inv(exact + np.diag(1 / variance[self.column]))
         luck_b, noise_b = self.intercept_doubt()
         bent = self._bend(solution.weights, spread) ** 2
@@ -353,6 +357,10 @@ class Problem:
         slope = up * (1 - up)
         bending = self.design.curvature(slope * (1 - 2 * up))[np.ix_(self.used, self.used)]
         return float(np.sum(bending * spread)) / (2 * max(float(slope.sum()), 1e-300))
+
+    def exact(self) -> Problem:
+        """The same, as if no noise were in it."""
+        return replace(self, sigma=0.0)
 
     def intercept_doubt(self) -> tuple[float, float]:
         """Variance of the intercept: of luck, and of noise."""
