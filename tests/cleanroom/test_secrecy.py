@@ -294,7 +294,7 @@ def test_a_release_holds_nothing_exact_about_the_intersection(world: World) -> N
     assert set(opened.files) == {"release.json", "audience.parquet", "model.json", "release.note"}
     assert set(opened.document) == {
         "format", "id", "kind", "contract", "purpose", "recipients", "who_learns_what", "warnings", "receipt",
-        "people", "held_out", "audience", "learners", "positives", "auc", "cuts", "calibration", "effects",
+        "people", "held_out", "audience", "learners", "positives", "auc", "cuts", "calibration", "effects", "strata",
     }  # fmt: skip
     room = world.room()
     held = room.datasets()
