@@ -134,7 +134,7 @@ def test_from_files_to_a_paid_count_for_each_key(empty_room: World, rule: Rule) 
         assert abs(tier["matched"]["estimate"] - exact) < 7 * sigma  # 3e-12
     assert abs(opened["matched"]["estimate"] - sum(expected(rule))) < 10 * sigma
     planned = {row.number: row.half for row in both.plan.precision}
-    seeds, most = opened["seed_rows"], opened.get("rows_a_seed", 1)
+    seeds, most = opened["seed_rows"], opened.get("rows_a_seed") or 1
     for said, number in ((opened, ""), (opened["tiers"][0], " by one key")):
         count, rate = said["matched"], said["match_rate"]
         assert (count["high"] - count["low"]) / 2 == pytest.approx(planned[f"matched{number}"])
