@@ -20,7 +20,7 @@ SHAKY = 4
 def too_few(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) -> tuple[str, ...]:
     """rows: as submitted. That all of them match is the best case: how many do is secret."""
     job = allowed.request.job
-    if not isinstance(job, LookalikeJob | ModelJob):
+    if not isinstance(job, LookalikeJob | ModelJob) or allowed.purchases[0].specification.flip:
         return ()
     spec = allowed.purchases[0].specification
     sigma = spec.scale / SCALE_UNIT / 2**spec.bits

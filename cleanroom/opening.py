@@ -37,6 +37,8 @@ import pyrage
 
 from ..dp.canonical import digest
 from ..dp.entry import commitment_to
+from ..dp.flip import FLIP_UNIT
+from ..dp.labels import packed
 from ..dp.noisy import Noisy, Receipt
 from ..dp.note import BadNote, parse_note, verify_checkpoint, verify_note
 from ..dp.scale import SCALE_UNIT
@@ -177,14 +179,22 @@ def _noisy(document: Mapping[str, Any], receipt: Mapping[str, Any]) -> Iterator[
             and entry["key"] == digest(spec)
             and entry["contract"] == document["contract"]["sha256"]
             and values.tolist() == item["values"]
-            and values.shape == (spec["cells"] * (1 if keys is None else len(keys)),)
+            and values.shape == (_many(document, spec, keys),)
             and (keys is None) is ("selection" not in spec)
         )
         if not fits:
             raise _Unfit("its receipt does not fit its numbers")
         bits = int(spec["lattice"].removeprefix("2^-"))
         made = Receipt(entry["key"], entry["seq"], nonce, entry["commitment"])
-        yield Noisy(values, spec["scale"] / SCALE_UNIT, bits, made, keys)
+        scale, flip = (0.0, spec["flip"] / FLIP_UNIT) if "flip" in spec else (spec["scale"] / SCALE_UNIT, 0.0)
+        yield Noisy(values, scale, bits, made, keys, flip)
+
+
+def _many(document: Mapping[str, Any], spec: Mapping[str, Any], keys: tuple[str, ...] | None) -> int:
+    """How many integers a statistic has: of labels, what those of everybody are packed into."""
+    if "flip" in spec:
+        return len(packed(np.zeros(document["people"], dtype=np.bool_)))
+    return int(spec["cells"] * (1 if keys is None else len(keys)))
 
 
 def _head(checkpoint: str) -> tuple[int, bytes]:

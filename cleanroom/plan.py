@@ -5,17 +5,18 @@ Read are the contract, public sizes and the ledger's totals; no table, no match.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..dp.account import Account
 from ..dp.accounting import attack_auc, epsilon_of, largest_job, rho_within
-from ..dp.budget import DELTA_UNIT, Budget, Epsilon, Rho
+from ..dp.budget import DELTA_UNIT, EPSILON_UNIT, Budget, Epsilon, Rho
 from ..dp.entry import Charge
 from ..dp.ledger import Ledger
 from ..dp.scale import smallest_scale
 from ..policies.check import Allowed, Refused, check
-from ..policies.price import delta_of_job
+from ..policies.price import counts_epsilon, delta_of_job
 from ..policies.request import Request
 from ..policies.sentences import names
 from .few import too_few
@@ -251,15 +252,17 @@ def _selections(
 
 
 def _cost(room: Room, allowed: Allowed, charge: Charge, rho: Rho, account: Account) -> Cost:
-    rule = room.contract.dataset[charge.dataset]
-    delta = rule.budget.budget().delta
+    rule, after = room.contract.dataset[charge.dataset], Rho(account.spent + rho)
+    budget = rule.budget.budget()
+    if counts_epsilon(charge.account):
+        figures = (account.spent / EPSILON_UNIT, after / EPSILON_UNIT, account.cap / EPSILON_UNIT)
+    else:
+        figures = (epsilon_of(account.spent, budget.delta), epsilon_of(after, budget.delta), budget.epsilon)
     return Cost(
         charge.dataset,
         rule.owner,
         rho,
-        spent=epsilon_of(account.spent, delta),
-        spent_after=epsilon_of(Rho(account.spent + rho), delta),
-        cap=rule.budget.epsilon,
+        *figures,
         largest_after=_largest(room, allowed, Rho(max(0, account.now - rho))),
         left=account.left,
         now=account.now,
@@ -275,6 +278,8 @@ def _cosigned(room: Room, account: Account) -> Rho:
 
 def _largest(room: Room, allowed: Allowed, left: Rho) -> float:
     """The largest ε at which a job of this kind costs no more than what is left; 0 where none does."""
+    if allowed.purchases[0].specification.flip:
+        return left / EPSILON_UNIT
     epsilon = largest_job(left, delta_of_job(room.contract, allowed.request.job))
     if epsilon <= 0:
         return 0.0
@@ -292,4 +297,6 @@ def _rho(room: Room, allowed: Allowed, epsilon: float) -> Rho:
 def _worst_case(room: Room, allowed: Allowed) -> tuple[tuple[float, float], ...]:
     """How well a feature crafted for one person would tell whether that person is on the list."""
     epsilons = sorted({allowed.request.job.epsilon, *EXPLAINED_EPSILONS})
+    if allowed.purchases[0].specification.flip:
+        return tuple((epsilon, 1 / (1 + math.exp(-epsilon))) for epsilon in epsilons)
     return tuple((epsilon, attack_auc(_rho(room, allowed, epsilon))) for epsilon in epsilons)
