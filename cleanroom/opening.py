@@ -186,15 +186,19 @@ def _noisy(document: Mapping[str, Any], receipt: Mapping[str, Any]) -> Iterator[
             raise _Unfit("its receipt does not fit its numbers")
         bits = int(spec["lattice"].removeprefix("2^-"))
         made = Receipt(entry["key"], entry["seq"], nonce, entry["commitment"])
-        scale, flip = (0.0, spec["flip"] / FLIP_UNIT) if "flip" in spec else (spec["scale"] / SCALE_UNIT, 0.0)
+        scale, flip = (0.0, spec["scale"] / FLIP_UNIT) if _flips(spec) else (spec["scale"] / SCALE_UNIT, 0.0)
         yield Noisy(values, scale, bits, made, keys, flip)
 
 
 def _many(document: Mapping[str, Any], spec: Mapping[str, Any], keys: tuple[str, ...] | None) -> int:
     """How many integers a statistic has: of labels, what those of everybody are packed into."""
-    if "flip" in spec:
+    if _flips(spec):
         return len(packed(np.zeros(document["people"], dtype=np.bool_)))
     return int(spec["cells"] * (1 if keys is None else len(keys)))
+
+
+def _flips(spec: Mapping[str, Any]) -> bool:
+    return bool(spec["mechanism"] == "randomised-response")
 
 
 def _head(checkpoint: str) -> tuple[int, bytes]:

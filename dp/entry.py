@@ -122,8 +122,8 @@ class Specification:
     selection: δ with which keys are selected that nobody listed, in whole units of 10^-18; 0 where keys are listed.
     `cells` are then those of one key.
     flip: where labels are flipped, and no Gaussian noise is added, how often, in whole units of 2^-52; 0 for others.
-    `cells` is then 1, a label of each person, `l2_squared` the square of how many labels a record moves, and `scale`
-    says nothing.
+    `cells` is then 1, a label of each person, and `l2_squared` the square of how many labels a record moves; an entry
+    has the flip in the place of `scale`.
     """
 
     statistic: str
@@ -165,7 +165,7 @@ class Specification:
     def _noise(self) -> Leaf:
         """How it is made noisy, and how much."""
         if self.flip:
-            return {"mechanism": "randomised-response", "flip": self.flip, "flip_unit": f"1/{FLIP_UNIT}"}
+            return {"mechanism": "randomised-response", "scale": self.flip, "scale_unit": f"1/{FLIP_UNIT}"}
         return {"mechanism": "discrete-gaussian", "scale": self.scale, "scale_unit": f"1/{SCALE_UNIT}"}
 
     @property

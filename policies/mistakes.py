@@ -326,13 +326,13 @@ def _budget_problems(where: str, budget: Raw) -> Iterator[Problem]:
         yield Problem(
             f"{where}.selection", "it is more than half of delta, and noise needs the rest", "such as a tenth"
         )
-    responses = budget.get("responses")
-    if isinstance(responses, float) and 0 < epsilon <= 64 and responses > epsilon * MOST_RESPONSES:
+    responses = budget.get("responses", 0.0)
+    if not (0 < epsilon <= 64 and 1e-100 <= delta < 1 and isinstance(responses, float) and 0 <= responses <= 64):
+        return
+    if responses > epsilon * MOST_RESPONSES:
         rule = "it leaves noise less than a hundredth of epsilon"
         yield Problem(f"{where}.responses", rule, f"at most {MOST_RESPONSES:g} of epsilon")
-        return
-    epsilon = float(epsilon) - (responses if isinstance(responses, float) and 0 < responses < epsilon else 0.0)
-    if 0 < epsilon <= 64 and 1e-100 <= delta < 1 and rho_within(Budget(Epsilon(epsilon), Delta(delta))) < 1:
+    elif rho_within(Budget(Epsilon(epsilon - responses), Delta(delta))) < 1:
         yield Problem(where, "it is too small for any release", "raise epsilon")
 
 

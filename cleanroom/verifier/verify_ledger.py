@@ -3,9 +3,9 @@
 import base64, hashlib, json, math, pathlib, subprocess, sys, tempfile, tomllib
 
 OPENSSL = "openssl pkeyutl -verify -pubin -keyform DER -inkey k -rawin -in m -sigfile s"
-NOISE = """-10 14 1048576 matched-count@1 matched-by-tier@1 score-histogram@1, -20 14 1198467170960 seed-moments@2, -10
-15 1048576 seed-groups@1, -10 15 2097152 person-scores@1, -10 15 -2097152 answer-counts@1, -20 15 -29961829587600
-person-fit@1, -20 15 -1198467170960 attribute-moments@1, -0 15 -119304647 table@1, -0 16 -119304647 keys@1"""
+NOISE = """-10 14 1048576 matched-count@1 matched-by-tier@1 score-histogram@1,-20 14 1198467170960 seed-moments@2,-10 15
+1048576 seed-groups@1,-10 15 2097152 person-scores@1,-10 15 -2097152 answer-counts@1,-20 15 -29961829587600 person-fit@1
+,-20 15 -1198467170960 attribute-moments@1,-0 15 -119304647 table@1,-0 16 -119304647 keys@1,-0 14 1 responses@1"""
 L2 = {f"{it} 2^{row[0]} {row[1]}": int(row[2]) for row in map(str.split, NOISE.split(",")) for it in row[3:]}
 FIT = "seed-moments@2 score-histogram@1", "person-fit@1 person-scores@1", "attribute-moments@1 answer-counts@1"
 PARTS = """cap account delta epsilon owner rho unit, carry charges from statement, closed next, denial asker clause job
@@ -37,11 +37,16 @@ def head(path: pathlib.Path, vkey: str, hashes: list[bytes]) -> int:  # its size
     return int(size)
 
 
-def keeps(account: str, rho: int, epsilon: float, delta: float, selection: float = 0, **_: float) -> bool:
-    mu = math.sqrt(2 * (rho / 10**12))  # ρ = μ²/2 in 10^-12, by the exact curve; or δ for keys, in 10^-18
-    near, far = (math.erfc((epsilon / mu + half) / math.sqrt(2)) / 2 for half in (-mu / 2, mu / 2))
-    loss = near - math.exp(epsilon) * far + 1e-13 * (near + math.exp(epsilon) * far)
-    return loss <= (delta - selection) * (1 - 1e-9) if account[-7:] == "/record" else 0 < rho <= round(selection * 1e18)
+def keeps(account: str, rho: int, epsilon: float, delta: float, selection: float = 0, responses: float = 0, **_: float):
+    mu, e, unit = math.sqrt(2 * (rho / 10**12)), epsilon - responses, account.split("/")[1]  # ρ = μ²/2 in 10^-12, by
+    near, far = (math.erfc((e / mu + half) / math.sqrt(2)) / 2 for half in (-mu / 2, mu / 2))  # the exact curve; or δ
+    loss, a, b = near - math.exp(e) * far + 1e-13 * (near + math.exp(e) * far), selection * 1e18, responses * 1e12
+    holds = {
+        "record": loss <= (delta - selection) * (1 - 1e-9),
+        "selection": rho <= round(a),
+        "responses": rho <= round(b),
+    }
+    return holds[unit]  # for keys in 10^-18, or ε for labels in 10^-12
 
 
 def verify(export: pathlib.Path, contract: pathlib.Path, *seen: pathlib.Path) -> None:
@@ -81,11 +86,21 @@ def verify(export: pathlib.Path, contract: pathlib.Path, *seen: pathlib.Path) ->
             require(f"{kind} {(key, True) in met:d}{(key, False) in met:d}{opens:d}" in STATES, "its noise is not open")
             require(met.setdefault((key, ahead), to := entry["commitment"]) == to, "the same statistic was drawn twice")
             by = *map(spec.get, ("mechanism", "rule", "scale_unit", "unit")), len(spec), worded or len(spec["datasets"])
-            ok = by == ("discrete-gaussian", of["rule"], "1/1048576", "record", 14 + worded + (picks > 0), worded or 2)
+            flips, scale = what == "responses@1", spec["scale"]
+            made = (
+                ("randomised-response", of["rule"], f"1/{2**52}")
+                if flips
+                else ("discrete-gaussian", of["rule"], "1/1048576")
+            )
+            ok = by == (*made, "record", 14 + worded + (picks > 0), worded or 2)
             one, up, to = L2.get(f"{what} {spec['lattice']} {len(spec)}", math.inf), drew.get(beside, ""), beside or key
             far = (one, one * k, one * 2, one * k * 2)[: 2 + 2 * ("tier" in what)]
-            require(ok and spec["scale"] > 2**21 and (l2 in map(abs, far) or l2 > -one > 0), "its noise is none")
-            need = ("record", -(-l2 * 2**40 * 10**12 // (2 * (spec["scale"] ** 2 - 2**42)))), ("selection", picks)
+            require(
+                ok and (scale < 2**51 if flips else scale > 2**21) and (l2 in map(abs, far) or l2 > -one > 0),
+                "its noise is none",
+            )
+            need = ("record", flips or -(-l2 * 2**40 * 10**12 // (2 * (scale**2 - 2**42)))), ("selection", picks)
+            need = [("responses", l2**0.5 * math.log(2**52 / scale - 1) * 1e12)] if flips else need
             due = [(f"{owner[it]}/{n}", c) for it in spec["datasets"] if {*read, *host} - {owner[it]} for n, c in need]
             require(due and all(paid.get((to, who), 0) >= c for who, c in due), "it is not paid for by all who must")
             fit = not beside or (f"{up[0]} {what}" in FIT and (*up[1:], part) == ("train", same, "held-out"))
