@@ -25,6 +25,8 @@ Flip = NewType("Flip", int)
 """Probability that a label comes out wrong, in whole units of 2^-52: above 0, at most a half."""
 
 FLIP_UNIT = 2**52
+ACCOUNTS = "responses"
+"""Accounts `OWNER/responses` count ε, in whole units of 10^-12; flips are charged to these, and nothing else is."""
 NO_FLIP = Flip(0)
 """Of what is made noisy in another way."""
 

@@ -96,12 +96,14 @@ def randomised(labels: NDArray[np.bool_], moved: int, flip: Flip, charged: int) 
 def _flipped(labels: NDArray[np.bool_], moved: int, flip: Flip, charged: int) -> NDArray[np.bool_]:
     """OpenDP judges in float64, rounded up: it may say one unit of 10^-12 more a label than the exact price, no more.
 
-    What it says is of two vectors of which one bit in each is set: of two labels.
+    What it says is of two vectors of which one bit in each is set: of two labels. How many labels there are is public
+    (OpenDP's #2930). Earlier versions left the last bit as it was (#2707): ours stand between two bytes more.
     """
     if not _label_mechanism(flip, 1).map(1) / 2 * moved * EPSILON_UNIT <= charged + moved:  # type: ignore[no-untyped-call]
         raise PriceTooLow
-    drawn = _label_mechanism(flip, max(1, len(labels)))(np.packbits(labels).tobytes())
-    return np.unpackbits(np.frombuffer(drawn, dtype=np.uint8))[: len(labels)].astype(np.bool_)
+    octets = b"\0" + np.packbits(labels).tobytes() + b"\0"
+    drawn = np.frombuffer(_label_mechanism(flip, max(1, len(labels)))(octets), dtype=np.uint8)
+    return np.unpackbits(drawn[1:-1])[: len(labels)].astype(np.bool_)
 
 
 def _label_mechanism(flip: Flip, most: int) -> Measurement:

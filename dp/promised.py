@@ -8,6 +8,7 @@ import numpy as np
 
 from .aggregate import Statistic
 from .entry import Purchase
+from .flip import ACCOUNTS
 from .labels import Labels
 from .selection import Candidates
 
@@ -25,6 +26,7 @@ def refuse_mismatch(purchase: Purchase, exact: Exact) -> None:
     if isinstance(exact, Labels) is not bool(spec.flip):
         raise SpecificationMismatch
     paid = all(charge.rho >= spec.cost for charge in purchase.charges)
+    paid = paid and all(charge.account.endswith(f"/{ACCOUNTS}") is bool(spec.flip) for charge in purchase.charges)
     once = len({charge.account for charge in purchase.dues}) == len(purchase.dues)
     if not (paid and once and _is_selected(purchase) and _is_shaped(purchase, exact)):
         raise SpecificationMismatch

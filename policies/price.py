@@ -23,6 +23,7 @@ from ..dp.accounting import rho_within
 from ..dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED
 from ..dp.budget import Budget, Delta, Epsilon, Rho, delta_units, epsilon_units
 from ..dp.entry import Charge, Context, Purchase, Specification
+from ..dp.flip import ACCOUNTS as RESPONSES
 from ..dp.scale import Scale
 from .agreement import Agreement
 from .contract import Contract
@@ -32,8 +33,6 @@ from .request import Request
 
 SELECTION = "selection"
 """Accounts of this name count δ, in whole units of 10^-18; those of `UNIT` count ρ."""
-RESPONSES = "responses"
-"""Accounts of this name count ε, in whole units of 10^-12: of labels that leave by randomised response."""
 UNIT = "record"
 """What is protected: one submitted record, which its owner has made one person as well as it can."""
 

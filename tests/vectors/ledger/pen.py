@@ -116,7 +116,8 @@ class Pen:
     """A room of one's own: a signed contract, and a log that is written by hand.
 
     events: whether the publisher has a data set of them, too. plans: whether the buyers have a column, which may be
-    asked for. selection: δ that owners keep for keys nobody listed. responses: ε that the buyers' owner keeps for labels.
+    asked for. selection: δ that owners keep for keys nobody listed. responses: ε that the buyers' owner keeps for
+    labels.
     honest writing: `caps`, `run`, `deny`, `submit`, `close`, `carry`, `lose`. `entries` may be altered at will before
     `export`. continues: earlier rooms, whose accounts this one goes on with.
     """
