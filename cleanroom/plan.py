@@ -5,7 +5,6 @@ Read are the contract, public sizes and the ledger's totals; no table, no match.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -32,7 +31,7 @@ class Cost:
     """What a job means for one data set. Figures in ε at the data set's δ, but for `largest_after`: the largest job
     of this kind that would still fit. rho: still to be paid, in whole units of 10^-12; left: of the cap, now: of it,
     what may be spent before the next cosigning. fits_cosigned: whether it fits once a witness has cosigned all there
-    is."""
+    is. labels: whether it is of what is kept for labels by randomised response, which is counted in ε alone."""
 
     dataset: str
     owner: str
@@ -44,6 +43,7 @@ class Cost:
     left: Rho
     now: Rho
     fits_cosigned: bool
+    labels: bool = False
 
     @property
     def fits(self) -> bool:
@@ -66,8 +66,9 @@ class Unaffordable(Exception):
         self.dataset, self.largest, self.cosigned = cost.dataset, largest, cosigned
         window = " before the next head of the ledger is cosigned" if cosigned > largest else ""
         window = window or (" by the share of the cap that a contract lets run ahead" if cost.window else "")
+        kept = f"{cost.cap:g} for labels" if cost.labels else f"{cost.cap:g}"
         self.message = (
-            f"{cost.dataset} has spent ε {cost.spent:.4g} of {cost.cap:g}; this job asks ε {asked:g}, "
+            f"{cost.dataset} has spent ε {cost.spent:.4g} of {kept}; this job asks ε {asked:g}, "
             f"the largest that still fits{window} is ε {largest:g}"
         )
         first = f"ask epsilon = {largest:g}, or " if largest > 0 else ""
@@ -267,6 +268,7 @@ def _cost(room: Room, allowed: Allowed, charge: Charge, rho: Rho, account: Accou
         left=account.left,
         now=account.now,
         fits_cosigned=rho <= _cosigned(room, account),
+        labels=counts_epsilon(charge.account),
     )
 
 
@@ -298,5 +300,5 @@ def _worst_case(room: Room, allowed: Allowed) -> tuple[tuple[float, float], ...]
     """How well a feature crafted for one person would tell whether that person is on the list."""
     epsilons = sorted({allowed.request.job.epsilon, *EXPLAINED_EPSILONS})
     if allowed.purchases[0].specification.flip:
-        return tuple((epsilon, 1 / (1 + math.exp(-epsilon))) for epsilon in epsilons)
+        return tuple((epsilon, attack_auc(Rho(0), epsilon)) for epsilon in epsilons)
     return tuple((epsilon, attack_auc(_rho(room, allowed, epsilon))) for epsilon in epsilons)

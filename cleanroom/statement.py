@@ -10,9 +10,9 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from ..dp.accounting import epsilon_of, largest_job
 from ..dp.budget import DELTA_UNIT, EPSILON_UNIT, Delta, Rho
@@ -34,6 +34,7 @@ class NotAnEntry(Exception):
 
 # -- what is shown of an entry ---------------------------------------------------------------------------------------
 
+SMALLEST_DELTA = 1e-100
 MOST = 10**30
 """A figure above which nothing was ever counted."""
 DEEPEST = 10
@@ -77,6 +78,12 @@ class _Cap(_Entry):
     epsilon: Annotated[float, Field(strict=False, ge=0, le=64)]
     delta: Annotated[float, Field(strict=False, ge=0, lt=1)]
     rho: Annotated[int, Field(ge=1, le=MOST)]
+
+    @model_validator(mode="after")
+    def _only_labels_have_no_delta(self) -> Self:
+        if self.delta < SMALLEST_DELTA and not (self.delta == 0 and counts_epsilon(self.account)):
+            raise ValueError("noise needs a delta")
+        return self
 
 
 class _Release(_Entry):

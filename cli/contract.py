@@ -172,7 +172,7 @@ def _cap(name: str, rule: DatasetRule) -> str:
 
     budget = rule.budget
     what = "whatever is shown about these people" if rule.protects == "person" else "who is in this list"
-    worst = attack_auc(rho_within(budget.budget()))
+    worst = attack_auc(rho_within(budget.budget()), budget.responses or 0.0)
     together = f"over all contracts it signed, ε {budget.together:g}; " if budget.together is not None else ""
     spent = f"{rule.owner} lets at most ε {budget.epsilon:g} (δ {budget.delta:g}) of {name} be spent in all"
     return (

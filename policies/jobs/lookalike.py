@@ -222,10 +222,12 @@ class LookalikeJob(PairJob):
         if asked < least:
             rule = f"an audience of {asked} is asked, at least {least} are needed"
             raise Refused("rules.smallest_audience", rule, f"say `--size {least}` or more")
+        kept = any(rule.budget.responses for rule in contract.dataset.values())
         return [
             *super().draft(contract, size),
             f"audience = {{ size = {asked} }}  # another size later costs nothing",
             '# learners = ["glm", "naive-bayes", "boosting"]  # compared, the best one chooses',
+            *(['# labels = "randomised"  # charged to what is kept for labels'] if kept else []),
         ]
 
     def made(self) -> dict[str, Json]:
