@@ -54,13 +54,22 @@ from ...modelling.evaluate import (
 from ...modelling.features import Category, Encoder, Kind, Number, Ordinal, Topics, most_cells
 from ...modelling.groups import MOST_GROUPS, group, how_many
 from ...modelling.lookalike import SeedGLM
-from ...modelling.responses import learn
+from ...modelling.responses import Responses, additive, learn
 from ...modelling.scorer import Scorer
+from ...modelling.trees import Boosted
 from ...policies.check import Allowed
 from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn, OrdinalColumn, SetColumn
 from ...policies.jobs.draw import Shape
 from ...policies.jobs.job import Job
-from ...policies.jobs.lookalike import GROUPS, MOMENTS, RESPONSES, SCORES, Learner, LookalikeJob
+from ...policies.jobs.lookalike import (
+    GROUPS,
+    MOMENTS,
+    MOST_BOOSTED,
+    RESPONSES,
+    SCORES,
+    Learner,
+    LookalikeJob,
+)
 from ..document import Count, Document, Figure, Share, Strict
 from ..matched import read_match
 from ..room import Dataset, Room
@@ -349,13 +358,26 @@ def responded_to(
     worth by those of the others."""
     noisy = pay(purchase, lambda: Labels(matched, purchase.specification.moved))
     labels = unpacked(noisy.values, crowd.design.rows)
-    model = learn(crowd.training, crowd.ordered, labels[~crowd.held_out], noisy.flip)
+    model, effects = learnt_from(crowd, labels[~crowd.held_out], noisy.flip)
     scores = model.score(crowd.design)
     bins = ScoreBins.of(scores[crowd.held_out], crowd.tiebreak[crowd.held_out])
     yes = np.bincount(bins.cell[labels[crowd.held_out]], minlength=len(bins.totals)).astype(np.int64)
     evaluation = evaluate_flipped(yes, bins.totals, noisy.flip, bins.predicted)
-    made, people = (Scorer(crowd.encoder, model), ()), (crowd.tiebreak, crowd.held_out)
+    made, people = (Scorer(crowd.encoder, model), effects), (crowd.tiebreak, crowd.held_out)
     return Fitted(*made, scores, *people, bins, evaluation, (noisy,), places=placed(crowd.held_out, bins.cell))
+
+
+def learnt_from(crowd: Crowd, labels: NDArray[np.bool_], flip: float) -> tuple[Learnt, tuple[ColumnEffect, ...]]:
+    """What the labels of those who train teach, and the effects of its columns where the model is additive.
+
+    Trees take on as many columns as they do elsewhere (`MOST_BOOSTED`); above that the model is additive.
+    """
+    wide = len(crowd.training.columns) > MOST_BOOSTED
+    model = None if wide else learn(crowd.training, crowd.ordered, labels, flip)
+    if isinstance(model, Boosted):
+        return model, ()
+    alone = additive(crowd.training, Responses(labels, flip))
+    return model or alone.model_, alone.explained()
 
 
 def variance_of(purchase: Purchase) -> float:
