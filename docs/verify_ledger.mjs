@@ -505,7 +505,7 @@ class Books {
     const mechanism = noise.flips ? ["randomised-response", `${2 ** 52}`] : ["discrete-gaussian", "1048576"];
     require(same([entry.mechanism, entry.unit], mechanism), "its noise is none");
     const moved = noise.l2 ? noise.l2.has(entry.l2) : noise.worded && BigInt(entry.l2) >= noise.least;
-    require((noise.flips ? entry.scale < 2 ** 51 : entry.scale > 2 ** 21) && moved && entry.lattice === noise.lattice, "its noise is none");
+    require(entry.scale > 2 ** 21 && (!noise.flips || entry.scale < 2 ** 51) && moved && entry.lattice === noise.lattice, "its noise is none");
     require(noise.worded === (entry.query !== undefined) && (noise.worded || names.length === 2), "its noise is none");
     require(noise.selects === (entry.selection !== undefined), "its noise is none");
     const cost = noise.flips ? { responses: lossOf(entry) } : { record: this.price(entry.l2, entry.scale) };

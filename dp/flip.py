@@ -25,6 +25,8 @@ Flip = NewType("Flip", int)
 """Probability that a label comes out wrong, in whole units of 2^-52: above 0, at most a half."""
 
 FLIP_UNIT = 2**52
+LEAST_FLIP = 2**21 + 1
+"""A verifier takes no smaller number for a flip, nor for the width of noise."""
 ACCOUNTS = "responses"
 """Accounts `OWNER/responses` count ε, in whole units of 10^-12; flips are charged to these, and nothing else is."""
 NO_FLIP = Flip(0)
@@ -47,13 +49,14 @@ def price_of(flip: Flip, moved: int) -> int:
 
 @lru_cache(maxsize=64)
 def least_flip(units: int, moved: int) -> Flip:
-    """The least flip whose price is below so many units of 10^-12 of ε: 1 / (1 + e^(ε / moved)), rounded up.
+    """The least flip whose price is below so many units of 10^-12 of ε: 1 / (1 + e^(ε / moved)), rounded up; no label
+    is wrong more seldom than once in 2^31.
 
     Errors: ValueError where so little buys no label that says anything.
     """
     each = _EXACT.divide(Decimal(units - 1), Decimal(moved * EPSILON_UNIT))
     share = _EXACT.divide(Decimal(FLIP_UNIT), _EXACT.add(Decimal(1), _EXACT.exp(each)))
-    flip = Flip(int(share.to_integral_value(ROUND_CEILING)))
+    flip = Flip(max(LEAST_FLIP, int(share.to_integral_value(ROUND_CEILING))))
     if units < 2 or 2 * flip >= FLIP_UNIT:
         raise ValueError("no label says anything for so little")
     return flip

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passbox.dp.budget import EPSILON_UNIT, epsilon_units
-from passbox.dp.flip import FLIP_UNIT, Flip, least_flip, price_of
+from passbox.dp.flip import FLIP_UNIT, LEAST_FLIP, Flip, least_flip, price_of
 
 flips = st.integers(1, FLIP_UNIT // 2).map(Flip)
 moves = st.integers(1, 8)
@@ -17,7 +17,7 @@ moves = st.integers(1, 8)
 def test_a_flip_costs_less_than_is_paid_and_one_step_less_does_not(units: int, moved: int) -> None:
     flip = least_flip(units, moved)
     assert price_of(flip, moved) < units
-    assert flip == 1 or price_of(Flip(flip - 1), moved) >= units
+    assert flip == LEAST_FLIP or price_of(Flip(flip - 1), moved) >= units
 
 
 @given(flips, moves)

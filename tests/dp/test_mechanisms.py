@@ -212,7 +212,7 @@ def test_as_many_labels_come_out_as_went_in(many: int) -> None:
 
 
 def test_labels_that_are_never_wrong_come_out_as_they_are() -> None:
-    """At ε 64 one of 1,000 is wrong once in 4 x 10^12 runs."""
+    """At ε 64 one of 1,000 is wrong once in two million runs."""
     labels, flip = np.arange(1_000) % 3 == 0, least_flip(64 * EPSILON_UNIT, 1)
     assert (randomised(labels, 1, flip, 64 * EPSILON_UNIT) == labels).all()
 

@@ -663,7 +663,8 @@ def labels() -> Iterator[tuple[str, Vector]]:
     flip = least_flip(15 * 10**11, 1)
     yield told("flipped-less", "labels that are wrong half as often as is paid for", unpaid, scale=flip // 2)
     yield told("flipped-once-less", "labels that cost one unit more than is paid", unpaid, scale=_dearer(flip))
-    yield told("inverted", "labels that are wrong more often than not", none, scale=2**52 - flip)
+    about = "labels that are wrong more often than not, and say as much"
+    yield told("inverted", about, none, ["page"], scale=2**52 - flip)
     yield told(
         "of-gaussian", "labels that say they were drawn with Gaussian noise", none, mechanism="discrete-gaussian"
     )
