@@ -133,13 +133,18 @@ def _days(column: pa.ChunkedArray, name: str) -> pl.Series:
     return series.cast(pl.Date)
 
 
-def observed(release: Path, identity: str) -> Observed:
-    """The match rate of a paid overlap. Errors: BadRelease, OSError."""
+def observed(release: Path, identity: str, rows: int) -> Observed:
+    """The match rate of a list of so many rows, from the count of a paid overlap. Errors: BadRelease, OSError.
+
+    The release's own rate is of the seed's rows. What is looked at may be the other list; causes are shares of all of
+    its rows.
+    """
     document = open_release(release, identity, None).document
-    rate = document.get("match_rate")
-    if document["kind"] != "overlap" or not isinstance(rate, dict):
+    matched = document.get("matched")
+    if document["kind"] != "overlap" or not isinstance(matched, dict):
         raise BadRelease(release, "it is no overlap, so it holds no match rate", "name the release of an overlap")
-    return Observed(float(rate["low"]), float(rate["estimate"]), float(rate["high"]))
+    low, rate, high = (min(1.0, max(0.0, matched[end] / max(rows, 1))) for end in ("low", "estimate", "high"))
+    return Observed(low, rate, high)
 
 
 def key_mismatch(bundle: Path, contract: Path) -> Cause | None:

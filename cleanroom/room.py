@@ -274,6 +274,8 @@ def open_room(path: Path, clock: Clock = now) -> Room:
     """The room in a folder; changes nothing. Errors: RoomUnusable, and those of `read_agreement`: a changed contract
     is refused here."""
     contract = path / "contract" / "contract.toml"
+    if path.is_file():
+        raise RoomUnusable(path, "this is a file, and a room is a folder", "the room's folder is named first")
     if not contract.is_file():
         raise RoomUnusable(path, "this is no room", "make one with `passbox room new`")
     return Room(path, read_agreement(contract), clock)

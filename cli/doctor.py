@@ -80,7 +80,7 @@ def match(
     with working("looking"):
         found = [(each, diagnose(each, today())) for each in asked]
         mismatch = key_mismatch(bundle, contract) if bundle and contract else None
-        rate = observed(overlap, _identity(key)) if overlap and key else None
+        rate = observed(overlap, _identity(key), found[0][1].rows) if overlap and key else None
     say(_result(found, mismatch, rate, bundle is not None, contract), as_json)
 
 
@@ -256,7 +256,7 @@ def _verdict(best: list[Cause], rate: Observed | None) -> list[Part]:
 
 
 def _told(rate: Observed) -> str:
-    return f"the paid overlap: {rate.rate:.1%} match, from {rate.low:.1%} to {rate.high:.1%}"
+    return f"the paid overlap: {rate.rate:.1%} of these rows match, from {rate.low:.1%} to {rate.high:.1%}"
 
 
 def _as_json(cause: Cause, rate: Observed | None) -> dict[str, object]:

@@ -39,6 +39,7 @@ def new(
     from ..cleanroom.asking import draft_job
     from ..cleanroom.files import write_new
     from ..policies.agreement import read_contract
+    from ..policies.request import parse_job
     from .words import allowed_job, asked_epsilon
 
     agreed, data = read_contract(contract)
@@ -46,11 +47,13 @@ def new(
     path = out or Path(f"{kind}.toml")
     text = draft_job(agreed, data, rule, asked_epsilon(epsilon), size)
     written = write_new(path, text.encode(), same_is_fine=True)
+    doubt = [f"as it stands, {said}" for said in _refused(contract, parse_job(text.encode()), rule.ask[0])]
     say(
         Result(
-            {"job": str(path), "kind": kind, "written": written},
+            {"job": str(path), "kind": kind, "written": written, "warnings": doubt},
             [f"wrote `{path}`" if written else f"`{path}` is here already, nothing changed"],
             f"edit it, then `passbox job sign {path} --contract {contract} --key {own_keys()}`",
+            doubt,
         ),
         as_json,
     )
@@ -76,7 +79,8 @@ def sign(
     keys = open_keys(key)
     party = party_of(agreed, keys)
     asked, at = sign_job(job, party, keys.signer(passphrase(key)))
-    doubt = _refusal(contract, asked, party)
+    ledger = "running it as it is puts a refusal into the ledger"
+    doubt = [f"{said}; {ledger}" for said in _refused(contract, asked, party)]
     say(
         Result(
             {"job": str(job), "kind": asked.kind, "asker": party, "signature": str(at), "warnings": doubt},
@@ -88,7 +92,7 @@ def sign(
     )
 
 
-def _refusal(contract: Path, job: Job, asker: str) -> list[str]:
+def _refused(contract: Path, job: Job, asker: str) -> list[str]:
     """Why every room would refuse a job; nothing while the contract is not signed by all."""
     from ..cleanroom.asking import refusal
     from ..policies.agreement import SignatureMissing, read_agreement
@@ -100,8 +104,7 @@ def _refusal(contract: Path, job: Job, asker: str) -> list[str]:
         return []
     if refused is None:
         return []
-    said = f"this job will be refused: {clause_said(refused.clause)}: {refused.rule}; {refused.remedy}"
-    return [f"{said}; running it as it is puts a refusal into the ledger"]
+    return [f"this job will be refused: {clause_said(refused.clause)}: {refused.rule}; {refused.remedy}"]
 
 
 def plan(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,17 @@ def test_a_job_that_may_run_is_signed_without_a_warning(passbox: Typed, drafted_
     assert code == 0
     assert "signed as publisher" in out
     assert err == "next: send `overlap.toml` and `overlap.toml.publisher.sig` to host\n"
+
+
+def test_a_draft_that_no_room_would_run_says_so_before_anybody_edits_it(
+    passbox: Typed, agreed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del agreed
+    assert "warning" not in passbox(*NEW)[2]
+    monkeypatch.setattr("passbox.cli.words.today", lambda: date(2100, 1, 1))
+    code, _, err = passbox(*NEW)
+    assert code == 0
+    assert err.startswith("warning: as it stands, this job will be refused: expires: the contract expired on")
 
 
 @pytest.mark.parametrize(
@@ -55,3 +67,10 @@ def test_before_all_have_signed_a_job_is_signed_without_a_word(passbox: Typed, d
     drafted_job.write_text(drafted_job.read_text().replace("epsilon = 0.25", "epsilon = 9.0"))
     code, _, err = passbox(*SIGN)
     assert (code, "warning" in err) == (0, False)
+
+
+def test_a_job_named_where_the_room_belongs_is_no_reason_to_make_a_room(passbox: Typed, drafted_job: Path) -> None:
+    code, _, err = passbox("plan", str(drafted_job), "spring")
+    assert code == 3
+    assert "this is a file, and a room is a folder" in err
+    assert "room new" not in err
