@@ -37,6 +37,8 @@ from .trees import Boosted, Tree, levels_of, log_odds, widest
 
 PARTS = np.linspace(0.0, 1.0, 51)
 """What may be the additive model's part in a mixture."""
+FEWEST_PEOPLE = 100
+"""Fewer are not split again: their model is additive."""
 LEAST = 0.05
 """An additive model's part is no less; trees that would have less are left out."""
 
@@ -110,10 +112,6 @@ class ResponseProblem(Problem):
     def exact(self) -> ResponseProblem:
         return replace(self, variance=0.0)
 
-    def intercept_doubt(self) -> tuple[float, float]:
-        slope = self.share * (1 - self.share / self.ceiling) * self.design.rows
-        return 1 / slope, self.design.rows * self.variance / slope**2
-
 
 def learn(design: Design, ordered: Sequence[bool], flipped: Mask, flip: float) -> Learnt:
     """What flipped labels of these people teach: an additive model, or one with trees beside it.
@@ -123,7 +121,7 @@ def learn(design: Design, ordered: Sequence[bool], flipped: Mask, flip: float) -
     """
     responses = Responses(flipped, flip)
     base = additive(design, responses).model_
-    return _Beside(design, responses, base, ordered).model()
+    return _Beside(design, responses, base, ordered).model() if design.rows >= FEWEST_PEOPLE else base
 
 
 def additive(design: Design, responses: Responses, ceilings: tuple[float, ...] = CEILINGS) -> SeedGLM:
@@ -143,27 +141,28 @@ def _solved(design: Design, responses: Responses, ceilings: Sequence[float]) -> 
     return learner
 
 
+def _below(ceiling: float, design: Design, responses: Responses) -> Model:
+    """The additive model of some people, below the ceiling of all unless their share of matches comes near it."""
+    return _solved(design, responses, [min(1.0, max(ceiling, 2 * responses.share))]).model_
+
+
 class _Beside:
     """An additive model, trees, and what both say of people whose labels they did not see."""
 
     def __init__(self, design: Design, responses: Responses, base: Model, ordered: Sequence[bool]) -> None:
-        step = -(-design.rows // MOST_PEOPLE)
-        self.design, self.base, self.width = design, base, widest(design)
-        at = np.arange(design.rows)
+        at, step = np.arange(design.rows), -(-design.rows // MOST_PEOPLE)
         kept, fold = at % step == 0, at // step % FOLDS
         seen, self.responses = design.take(kept), responses.take(kept)
+        self.base, self.width = base, widest(design)
         self.flat = Start(np.full(seen.rows, responses.share), cutting_order(seen, base, ordered))
-        others = [self._without(responses, fold == each) for each in range(FOLDS)]
+        unseen = [np.asarray(fold == each) for each in range(FOLDS)]
+        others = [_below(base.ceiling, design.take(~left), responses.take(~left)) for left in unseen]
         starts = [replace(self.flat, order=cutting_order(seen, other, ordered)) for other in others]
         noise = noisier(self.flat.probability, responses.variance)
         self.grounds = Grounds(levels_of(seen), self.responses.label, fold[kept], noise)
         self.trees: Validated = validated(self.grounds, starts)
         said = [other.probability(seen) for other in others]
         self.unseen = np.asarray(np.choose(self.grounds.fold, said), dtype=np.float64)
-
-    def _without(self, responses: Responses, left: Mask) -> Model:
-        """The additive model of the others, below the same ceiling."""
-        return _solved(self.design.take(~left), responses.take(~left), [self.base.ceiling]).model_
 
     def part(self) -> float:
         """The additive model's: mean of its posterior, from the labels that were not seen, all parts alike before."""

@@ -228,6 +228,19 @@ def test_labels_that_are_all_alike_give_a_model(all_yes: bool) -> None:
     assert np.ptp(model.probability(design)) < 0.01
 
 
+@pytest.mark.parametrize("rows", [1, 3, 101])
+@pytest.mark.parametrize("matched", [0.0, 0.02, 0.5, 1.0])
+def test_a_few_people_give_a_model(rows: int, matched: float) -> None:
+    """Also where the share of matches is found to be quite another in each part of them."""
+    table, *_ = people(45)
+    design = encoded(table.slice(0, rows))
+    for draw in range(3):
+        rng = np.random.default_rng(draw)
+        model = learn(design, ORDERED, (rng.random(rows) < matched) ^ (rng.random(rows) < 0.4), 0.4)
+        p = model.probability(design)
+        assert ((p > 0) & (p < 1)).all()
+
+
 def test_people_who_are_all_alike_are_scored_alike() -> None:
     table = pa.table({"age": [30.0] * 50, "region": ["north"] * 50})
     columns = (Number("age", 18, 98), Category("region", ("north", "south")))
