@@ -48,7 +48,6 @@ from ...modelling.evaluate import (
     Evaluation,
     ScoreBins,
     evaluate,
-    evaluate_flipped,
     planned_auc_halfwidth,
 )
 from ...modelling.features import Category, Encoder, Kind, Number, Ordinal, Topics, most_cells
@@ -75,6 +74,7 @@ from ..matched import read_match
 from ..room import Dataset, Room
 from .effects import Effect, effects_json
 from .measure import Contents, Made, Planned
+from .responses import better_said, evaluated, placed, wrong_said
 
 HELD_OUT = 0.2
 """Share of the people whose seeds are kept for evaluation."""
@@ -171,16 +171,18 @@ class LookalikeMeasure:
 
     def figures(self, document: Mapping[str, Any], noisy: Sequence[Noisy]) -> dict[str, object]:
         if document.get("places") is not None:
-            return reread_labels(noisy[0], document["places"], document["calibration"])
+            places, bins = document["places"], document["calibration"]
+            return {"people": len(places), **_figures(evaluated(noisy[0], places, _predicted(bins), len(bins)))}
         return reread(noisy[-1], document["calibration"])
 
     def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
         """Everybody counts. Where learners are compared: on how many groups, as far as public sizes tell."""
         job = _asked(allowed.request.job)
+        better = better_said(room.contract, job, {name: held.rows for name, held in room.submitted().items()})
         if job.randomised:
-            return (labels_said(allowed.purchases[0].specification.flip / FLIP_UNIT),)
+            return (wrong_said(allowed.purchases[0].specification.flip / FLIP_UNIT), *better)
         if not job.compares:
-            return ()
+            return better
         people = round((1 - HELD_OUT) * room.submitted()[job.people].rows)
         variance = variance_of(allowed.purchases[1])
         many = how_many(people, variance)
@@ -361,10 +363,10 @@ def responded_to(
     model, effects = learnt_from(crowd, labels[~crowd.held_out], noisy.flip)
     scores = model.score(crowd.design)
     bins = ScoreBins.of(scores[crowd.held_out], crowd.tiebreak[crowd.held_out])
-    yes = np.bincount(bins.cell[labels[crowd.held_out]], minlength=len(bins.totals)).astype(np.int64)
-    evaluation = evaluate_flipped(yes, bins.totals, noisy.flip, bins.predicted)
+    places = placed(crowd.held_out, bins.cell)
+    evaluation = evaluated(noisy, places, bins.predicted, len(bins.totals))
     made, people = (Scorer(crowd.encoder, model), effects), (crowd.tiebreak, crowd.held_out)
-    return Fitted(*made, scores, *people, bins, evaluation, (noisy,), places=placed(crowd.held_out, bins.cell))
+    return Fitted(*made, scores, *people, bins, evaluation, (noisy,), places=places)
 
 
 def learnt_from(crowd: Crowd, labels: NDArray[np.bool_], flip: float) -> tuple[Learnt, tuple[ColumnEffect, ...]]:
@@ -430,34 +432,6 @@ def contents(fit: Fitted, tokens: NDArray[np.uint64], size: int) -> Contents:
 def _learned(standing: Standing) -> dict[str, object]:
     lead = standing.lead.as_json() if standing.lead else None
     return {"name": standing.learner, "gain": standing.gain.as_json(), "lead": lead, "won": standing.won}
-
-
-TRAINS = ord(".")
-
-
-def placed(held_out: NDArray[np.bool_], cell: NDArray[np.int64]) -> str:
-    """Where each person stands, by letter. cell: the score bin of each who is held out."""
-    letters = np.full(len(held_out), TRAINS, dtype=np.uint8)
-    letters[held_out] = cell + ord("a")
-    return letters.tobytes().decode("ascii")
-
-
-def reread_labels(labels: Noisy, places: str, calibration: Sequence[Mapping[str, Any]]) -> dict[str, object]:
-    """As `reread`, from randomised labels and where each person stands."""
-    letters = np.frombuffer(places.encode("ascii"), dtype=np.uint8)
-    yes = unpacked(labels.values, len(letters))
-    held_out = letters != TRAINS
-    cells = [np.bincount(letters[who] - ord("a"), minlength=len(calibration)) for who in (held_out, held_out & yes)]
-    if len(cells[0]) != len(calibration) or not held_out.any():
-        raise ValueError("places and score bins do not fit together")
-    totals, seen = (each.astype(np.int64) for each in cells)
-    figures = _figures(evaluate_flipped(seen, totals, labels.flip, _predicted(calibration)))
-    return {"people": len(letters), **figures}
-
-
-def labels_said(flip: float) -> str:
-    """What a label is worth, in a sentence."""
-    return f"every label is wrong with probability {flip:.4g}, drawn for each person apart from all others"
 
 
 def reread(counts: Noisy, calibration: Sequence[Mapping[str, Any]]) -> dict[str, object]:

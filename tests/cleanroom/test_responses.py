@@ -276,6 +276,28 @@ def test_a_plan_says_what_labels_cost_and_the_largest_that_fits(used: World) -> 
     assert used.spent()[ACCOUNT] == 2 * EPSILON_UNIT
 
 
+def test_a_plan_says_which_should_teach_more_where_there_is_a_choice(world: World, matched: World) -> None:
+    """From public sizes alone, for labels and for sums; where the contract keeps no ε for labels there is none."""
+    said = [
+        [
+            note
+            for note in plan(world.room(), world.request("lookalike", **changes)).notes
+            if "should teach more" in note
+        ]
+        for changes in ({}, {"labels": "randomised"})
+    ]
+    assert said[0] == said[1]
+    assert len(said[0]) == 1
+    assert not any("should teach" in note for note in plan(matched.room(), matched.request("lookalike")).notes)
+
+
+def test_a_plan_warns_of_few_seeds_for_labels_too(world: World) -> None:
+    small = plan(world.room(), world.request("lookalike", labels="randomised", epsilon=0.05))
+    assert [text for text in small.warnings if "noise outweighs" in text]
+    large = plan(world.room(), world.request("lookalike", labels="randomised", epsilon=2.0))
+    assert not [text for text in large.warnings if "outweighs" in text]
+
+
 @pytest.mark.parametrize(
     ("changes", "clause"),
     [
