@@ -47,6 +47,7 @@ ACTIVITIES = {
     "person-scores@1": "histograms of scores over seeds and over others, with noise (model)",
     "attribute-moments@1": "sums of features over people by attribute, with noise (completion)",
     "answer-counts@1": "counts of right and wrong guesses, with noise (completion)",
+    "responses@1": "a label of each person by randomised response: on the seed or not (lookalike)",
     "score-histogram@1": "histogram of scores over the seed, with noise (lookalike)",
 }
 

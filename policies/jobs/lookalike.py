@@ -71,7 +71,7 @@ class LookalikeJob(PairJob):
 
     @property
     def randomised(self) -> bool:
-        """Whether labels leave one by one, and the job is charged in ε and not in ρ."""
+        """Whether every label leaves by randomised response, and no noisy sums."""
         return self.labels == "randomised"
 
     def priced_by(self) -> tuple[str, ...]:

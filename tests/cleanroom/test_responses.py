@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from passbox.cleanroom import job
+from passbox.cleanroom.asking import largest_ever, refusal
 from passbox.cleanroom.audit import verify_log
 from passbox.cleanroom.log import read_log, write_log
 from passbox.cleanroom.matched import read_match
@@ -32,6 +33,7 @@ from passbox.dp.labels import unpacked
 from passbox.dp.ledger import Ledger
 from passbox.policies.agreement import signature_path
 from passbox.policies.check import Refused
+from passbox.policies.jobs.lookalike import LookalikeJob
 from passbox.policies.sign import sign
 
 if TYPE_CHECKING:
@@ -321,6 +323,25 @@ def test_a_contract_that_keeps_no_epsilon_for_labels_gives_none(signed: World, c
     assert refused.value.clause == "dataset.buyers.budget.responses"
     assert world.verify().denials == 1
     assert set(world.spent()) == {"publisher/record", "advertiser/record"}
+
+
+def test_before_it_is_signed_a_job_is_told_what_labels_may_take(world: World, matched: World) -> None:
+    asked_, today = world.request("lookalike", labels="randomised", epsilon=ASKED).job, world.now.date()
+    assert largest_ever(world.agreement.contract, asked_, world.agreement.digest) == KEPT
+    assert refusal(world.agreement, asked_, "publisher", today) is None
+    dear = refusal(world.agreement, asked_.model_copy(update={"epsilon": 2.1}), "publisher", today)
+    assert dear is not None
+    assert "one such job may take at most ε 2" in dear.rule
+    without = refusal(matched.agreement, asked_, "publisher", today)
+    assert without is not None
+    assert without.clause == "dataset.buyers.budget.responses"
+
+
+def test_a_draft_names_labels_where_the_contract_keeps_some(world: World, matched: World) -> None:
+    kept, none = (LookalikeJob.draft(each.agreement.contract, None) for each in (world, matched))
+    assert [line for line in kept if line not in none] == [
+        '# labels = "randomised"  # charged to what is kept for labels'
+    ]
 
 
 def test_labels_and_noise_are_paid_from_accounts_of_their_own(used: World) -> None:
