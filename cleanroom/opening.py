@@ -38,7 +38,7 @@ import pyrage
 from ..dp.canonical import digest
 from ..dp.entry import commitment_to
 from ..dp.flip import FLIP_UNIT
-from ..dp.labels import packed
+from ..dp.labels import words_of
 from ..dp.noisy import Noisy, Receipt
 from ..dp.note import BadNote, parse_note, verify_checkpoint, verify_note
 from ..dp.scale import SCALE_UNIT
@@ -193,7 +193,7 @@ def _noisy(document: Mapping[str, Any], receipt: Mapping[str, Any]) -> Iterator[
 def _many(document: Mapping[str, Any], spec: Mapping[str, Any], keys: tuple[str, ...] | None) -> int:
     """How many integers a statistic has: of labels, what those of everybody are packed into."""
     if _flips(spec):
-        return len(packed(np.zeros(document["people"], dtype=np.bool_)))
+        return words_of(document["people"])
     return int(spec["cells"] * (1 if keys is None else len(keys)))
 
 

@@ -1,8 +1,9 @@
 """How ε, δ and ρ relate: the one place where a promise becomes an integer and back.
 
 Contracts and jobs speak (ε, δ); the ledger counts ρ = μ²/2 in whole units, where μ is the parameter of Gaussian
-differential privacy. Every release here is Gaussian, so ρ adds up over releases and one curve says what a total is
-worth, exactly: δ(ε) = Φ(μ/2 - ε/μ) - e^ε Φ(-μ/2 - ε/μ).
+differential privacy. Every release that is counted so is Gaussian, so ρ adds up over releases and one curve says what a
+total is worth, exactly: δ(ε) = Φ(μ/2 - ε/μ) - e^ε Φ(-μ/2 - ε/μ). Labels by randomised response are counted beside, in ε
+(`dp.flip`), and have a part of a contract's ε that was set aside for them: docs/privacy.md says why both together hold.
 
 Sources: Balle and Wang 2018, theorem 8 (arXiv:1805.06530), for the curve; Dong, Roth and Su 2022 (arXiv:1905.02383)
 and, for releases that are chosen one after the other, Smith and Thakurta 2022 (arXiv:2210.17520), for adding up. That

@@ -32,9 +32,14 @@ class Labels:
     moved: int
 
 
+def words_of(people: int) -> int:
+    """How many numbers the labels of so many people take."""
+    return -(-people // WORD)
+
+
 def packed(labels: Mask) -> NDArray[np.int64]:
     """labels: (people,) bool. One int64 for 48 of them."""
-    whole = np.zeros(-(-len(labels) // WORD) * WORD, dtype=np.bool_)
+    whole = np.zeros(words_of(len(labels)) * WORD, dtype=np.bool_)
     whole[: len(labels)] = labels
     octets = np.packbits(whole.reshape(-1, WORD), axis=1, bitorder="little")
     words = np.zeros((len(octets), 8), dtype=np.uint8)
@@ -44,7 +49,7 @@ def packed(labels: Mask) -> NDArray[np.int64]:
 
 def unpacked(words: NDArray[np.int64], people: int) -> Mask:
     """The labels of so many people. Errors: ValueError where these numbers hold those of more or fewer."""
-    if len(words) != -(-people // WORD) or (words < 0).any() or (words >= 2**WORD).any():
+    if len(words) != words_of(people) or (words < 0).any() or (words >= 2**WORD).any():
         raise ValueError("they are not labels of so many people")
     octets = words.astype("<i8").view(np.uint8).reshape(-1, 8)[:, : WORD // 8]
     bits = np.unpackbits(octets, axis=1, bitorder="little").ravel()
