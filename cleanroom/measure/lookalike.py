@@ -74,7 +74,7 @@ from ..matched import read_match
 from ..room import Dataset, Room
 from .effects import Effect, effects_json
 from .measure import Contents, Made, Planned
-from .responses import better_said, evaluated, placed, wrong_said
+from .responses import LABELS, better_said, evaluated, labelled, placed, wrong_said
 
 HELD_OUT = 0.2
 """Share of the people whose seeds are kept for evaluation."""
@@ -426,7 +426,10 @@ def contents(fit: Fitted, tokens: NDArray[np.uint64], size: int) -> Contents:
     values = {"people": len(fit.scores), "audience": {"size": len(chosen)}, **compared, **_figures(fit.evaluation)}
     values["effects"] = effects_json(fit.effects, fit.scorer.encoder)
     values |= {} if fit.places is None else {"places": fit.places}
-    return Contents(values, {"audience.parquet": audience.getvalue(), "model.json": fit.scorer.to_json().encode()})
+    files = {"audience.parquet": audience.getvalue(), "model.json": fit.scorer.to_json().encode()}
+    if fit.places is not None:
+        files |= {LABELS: labelled(tokens, unpacked(fit.noisy[0].values, len(tokens)))}
+    return Contents(values, files)
 
 
 def _learned(standing: Standing) -> dict[str, object]:

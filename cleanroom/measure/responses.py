@@ -7,9 +7,12 @@ out. From that and the labels, which the ledger committed to, its reader compute
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ...dp.budget import Budget, Epsilon
@@ -23,6 +26,8 @@ from ...policies.jobs.lookalike import LookalikeJob
 from ...policies.price import delta_of_job
 
 LEARNS, BEST = ord("."), ord("a")
+LABELS = "labels.parquet"
+"""The file of a release that holds its labels by token."""
 
 
 def placed(held_out: NDArray[np.bool_], cell: NDArray[np.int64]) -> str:
@@ -33,6 +38,13 @@ def placed(held_out: NDArray[np.bool_], cell: NDArray[np.int64]) -> str:
     letters = np.full(len(held_out), LEARNS, dtype=np.uint8)
     letters[held_out] = cell + BEST
     return letters.tobytes().decode("ascii")
+
+
+def labelled(tokens: NDArray[np.uint64], labels: NDArray[np.bool_]) -> bytes:
+    """Everybody's label by token, in the order of the tokens, as Parquet: for learners of the reader's own."""
+    order, kept = np.argsort(tokens), io.BytesIO()
+    pq.write_table(pa.table({"token": tokens[order], "label": labels[order]}), kept)
+    return kept.getvalue()
 
 
 def evaluated(labels: Noisy, places: str, predicted: NDArray[np.float64] | None, bins: int) -> Evaluation:

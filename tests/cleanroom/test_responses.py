@@ -137,7 +137,7 @@ def test_another_epsilon_is_another_draw(used: World) -> None:
     assert used.spent()[ACCOUNT] == 2 * EPSILON_UNIT
     apart = (labels_of(first) != exact_of(used)) & (labels_of(second) != exact_of(used))
     both = 1 / (1 + math.exp(1.5)) / (1 + math.exp(0.5))
-    assert abs(apart.mean() - both) < 5.2 * math.sqrt(both * (1 - both) / PEOPLE)  # once in 5 million runs
+    assert abs(apart.mean() - both) < 5.2 * math.sqrt(both * (1 - both) / len(apart))  # once in 5 million runs
 
 
 def test_labels_are_flipped_as_often_as_is_paid_for(used: World) -> None:
@@ -186,10 +186,10 @@ def lookalike_purchases(world: World, request: Any, manifests: dict[str, str]) -
 def test_with_the_labels_held_no_match_changes_a_byte(used: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model, the audience and the evaluation follow from what was paid for: in a room where nobody, or everybody
     matches, a job that was paid for before makes the same of it."""
-    made = []
+    made, people = [], len(exact_of(used))
     for fill in (None, False, True):
         if fill is not None:
-            monkeypatch.setattr(lookalike, "read_match", lambda *_, fill=fill: np.full(PEOPLE, fill))
+            monkeypatch.setattr(lookalike, "read_match", lambda *_, fill=fill: np.full(people, fill))
         room = used.room()
         allowed = plan(room, used.request("lookalike", labels="randomised", epsilon=ASKED)).allowed
         with room.ledger() as ledger:
@@ -218,6 +218,36 @@ def test_the_planted_fault_that_learns_from_exact_labels_is_caught(
         with room.ledger() as ledger:
             made.append(lookalike.LookalikeMeasure().make(room, allowed, ledger).contents)
     assert made[0].files != made[1].files
+
+
+def test_whoever_owns_the_people_has_their_labels_by_own_id(used: World) -> None:
+    """The same labels that the ledger committed to, for learners of its own."""
+    opened = used.open(ask(used).release)
+    assert opened.labels is not None
+    assert set(opened.labels.column_names) == {"visitor_id", "label"}
+    room = used.room()
+    tokens = room.read(room.datasets()["visitors"], ["token"]).column("token").to_numpy()
+    by_token = used.open(ask(used).release, ids=False).labels
+    assert by_token is not None
+    order = np.argsort(tokens)
+    assert (by_token.column("token").to_numpy() == tokens[order]).all()
+    assert (by_token.column("label").to_numpy() == labels_of(dict(opened.document))[order]).all()
+    assert opened.labels.num_rows == opened.document["people"] == len(tokens)
+
+
+def test_labels_that_are_not_those_of_the_receipt_are_refused(used: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A room that hands out other labels than it paid for: one more yes shows; which is whose is the room's word."""
+    real = lookalike.labelled
+
+    def one_more(tokens: np.ndarray, labels: np.ndarray) -> bytes:
+        other = labels.copy()
+        other[np.flatnonzero(~labels)[0]] = True
+        return real(tokens, other)
+
+    monkeypatch.setattr(lookalike, "labelled", one_more)
+    ran = ask(used, columns=["age"])
+    with pytest.raises(BadRelease, match="not a whole release"):
+        used.open(ran.release)
 
 
 TAMPERED: dict[str, Callable[[dict[str, Any]], object]] = {
@@ -448,3 +478,10 @@ def test_labels_are_told_apart_on_the_command_line(
     )
     assert "keeps 2 for saying of each person whether it is in buyers" in typed("contract", "check", str(used.contract))
     assert "1.5 of 2" in typed("room", "show", str(used.place))
+    (release,) = used.place.glob("releases/*.release")
+    shutil.copy(release, tmp_path)
+    keys, ids = str(used.folder / "publisher.keys"), str(used.folder / "visitors.ids")
+    typed("release", "open", str(tmp_path / release.name), "--key", keys, "--ids", ids)
+    head, *rows = (tmp_path / f"{release.stem}.labels.csv").read_text().splitlines()
+    assert (head, len(rows)) == ('"visitor_id","label"', len(exact_of(used)))
+    assert {row.rpartition(",")[2] for row in rows} == {"true", "false"}
