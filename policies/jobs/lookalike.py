@@ -202,8 +202,8 @@ class LookalikeJob(PairJob):
             return ()
         odds = math.exp(self.epsilon)
         return (
-            f"{owner} gets a yes or no of each of its people, wrong so often that no answers are more than {odds:.3g} times "
-            "as likely from one list as from another that differs in one record",
+            f"{owner} gets a yes or no of each of its people, wrong so often that no answers are more than {odds:.3g} "
+            "times as likely from one list as from another that differs in one record",
         )
 
     def _compared(self) -> tuple[str, ...]:
