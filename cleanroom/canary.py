@@ -157,7 +157,7 @@ def _of_labels(agreement: Agreement, asked: LookalikeJob) -> list[Finding]:
     contract, job = agreement.contract, asked.model_copy(update={"labels": "randomised"})
     manifests = dict.fromkeys(job.datasets(), "0" * 64)
     (purchase,) = purchases(agreement, Request(job, b"", "", ""), manifests, shape_of)
-    moves = purchase.specification.moved
+    moves = job.rows_moved(contract)
     crowd, _ = _crowd(lookalike.declared_kinds(contract, job), moves)
 
     def drawn(labels: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -168,11 +168,11 @@ def _of_labels(agreement: Agreement, asked: LookalikeJob) -> list[Finding]:
     what = "a record's labels all say that it is on the list"
     return [
         Finding("labels", what, not told.leaks, told),
-        Finding("labels: audience", "it follows from the labels as they were drawn", _follow(crowd, purchase)),
+        Finding("labels: audience", "it follows from the labels as they were drawn", _follow(crowd, moves, purchase)),
     ]
 
 
-def _follow(crowd: lookalike.Crowd, purchase: Purchase) -> bool:
+def _follow(crowd: lookalike.Crowd, moves: int, purchase: Purchase) -> bool:
     """The audience and every other file of labels that are held, from other lists."""
     rows, held = crowd.design.rows, dict[str, Noisy]()
     tokens = np.arange(rows, dtype=np.uint64)
@@ -182,11 +182,12 @@ def _follow(crowd: lookalike.Crowd, purchase: Purchase) -> bool:
         return held.setdefault(purchase.key, rehearsed(purchase, labels))
 
     def given(_noisy: Noisy, label: NDArray[np.bool_]) -> NDArray[np.int64]:
-        made = lookalike.contents(lookalike.responded_to(crowd, label, purchase, pay), tokens, rows // 10)
+        fit = lookalike.responded_to(crowd, Labels(label, moves), purchase, pay)
+        made = lookalike.contents(fit, tokens, rows // 10)
         return np.frombuffer(b"".join([repr(made.values).encode(), *made.files.values()]), dtype=np.uint8).astype("i8")
 
     listed = [_coins(rows, 0.2) for _ in range(LABELS)]
-    return follows_from(given, pay(purchase, lambda: Labels(listed[0], purchase.specification.moved)), listed)
+    return follows_from(given, pay(purchase, lambda: Labels(listed[0], moves)), listed)
 
 
 def _crowd(kinds: list[Kind], canaries: int) -> tuple[lookalike.Crowd, NDArray[np.bool_]]:

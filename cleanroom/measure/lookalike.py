@@ -350,15 +350,16 @@ def responded(room: Room, allowed: Allowed, ledger: Ledger, people: Dataset, mat
     def pay(purchase: Purchase, exact: Callable[[], Labels]) -> Noisy:
         return ledger.paid(purchase) or ledger.respond(purchase, exact())
 
-    return responded_to(crowd_of(room, job, people), matched, allowed.purchases[0], pay)
+    exact = Labels(matched, job.rows_moved(room.contract))
+    return responded_to(crowd_of(room, job, people), exact, allowed.purchases[0], pay)
 
 
 def responded_to(
-    crowd: Crowd, matched: NDArray[np.bool_], purchase: Purchase, pay: Callable[[Purchase, Callable[[], Labels]], Noisy]
+    crowd: Crowd, exact: Labels, purchase: Purchase, pay: Callable[[Purchase, Callable[[], Labels]], Noisy]
 ) -> Fitted:
-    """`matched` goes into what is paid for, and no further: a model of the labels of those who train, and what it is
+    """`exact` goes into what is paid for, and no further: a model of the labels of those who train, and what it is
     worth by those of the others."""
-    noisy = pay(purchase, lambda: Labels(matched, purchase.specification.moved))
+    noisy = pay(purchase, lambda: exact)
     labels = unpacked(noisy.values, crowd.design.rows)
     model, effects = learnt_from(crowd, labels[~crowd.held_out], noisy.flip)
     scores = model.score(crowd.design)

@@ -13,7 +13,9 @@ from passbox.cleanroom.canary import Audit, audit, job_to_audit
 from passbox.cleanroom.measure import lookalike, model
 from passbox.dp import mechanisms, rehearsal
 from passbox.dp.flip import Flip, price_of
+from passbox.dp.promised import SpecificationMismatch
 from passbox.modelling import canaries, tables
+from passbox.policies import price
 from passbox.policies.contract import Contract, parse
 from passbox.policies.jobs.lookalike import LookalikeJob
 
@@ -216,11 +218,23 @@ def test_planted_leak_labels_flipped_half_as_often(answering, monkeypatch: pytes
 def test_planted_leak_a_model_of_labels_that_were_not_flipped(answering, monkeypatch: pytest.MonkeyPatch) -> None:
     real = lookalike.responded_to
 
-    def peeking(crowd: Any, matched: np.ndarray, purchase: Any, pay: Any) -> Any:
-        fit = real(crowd, matched, purchase, pay)
-        return replace(fit, scores=fit.scores + matched)
+    def peeking(crowd: Any, exact: Any, purchase: Any, pay: Any) -> Any:
+        fit = real(crowd, exact, purchase, pay)
+        return replace(fit, scores=fit.scores + exact.values)
 
     monkeypatch.setattr(lookalike, "responded_to", peeking)
     found = of_labels(answering)
     assert found["labels"].holds
     assert not found["labels: audience"].holds
+
+
+def test_planted_fault_a_label_that_has_all_of_a_records_epsilon(answering, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a rule by which one record moves two people, a plan that prices one of them: nothing is drawn."""
+    data = answering[1].decode().replace('keys = ["email"]', 'keys = ["email", "phone"]').replace("own-best", "any")
+    data = data.replace('"uid2@1"', '"uid2@1"\nscheme.phone = "plain@1"')
+    kinds = 'identifiers = { email = "raw", phone = "raw" }\ncountry = "none"'
+    data = data.replace('identifiers.email = "raw"', kinds)
+    assert of_labels((parse(data.encode()), data.encode()))["labels"].holds
+    monkeypatch.setattr(price, "_of_a_record", lambda shape_of, moved: shape_of)
+    with pytest.raises(SpecificationMismatch):
+        of_labels((parse(data.encode()), data.encode()))
