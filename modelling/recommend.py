@@ -12,8 +12,8 @@ direction of a row has a variance of about 1 / J (`reliable`), and of n people a
 v = f (1 - f) / (1 - 2 f)^2 is what a flip with probability f adds to a label's variance. A column of many levels has
 more directions, each shorter: that makes sums noisier the faster, by the square of how many, so that they are behind
 well before the table says so. Whether columns tell together nobody knows before. So responses are recommended where
-they add next to nothing to the noise of sums, or where sums come near enough to their noise. `SMALL` and `NEAR` were
-set on sets that were looked at, and tested once on others (docs/lookalike.md).
+they add next to nothing to the noise of sums, or where sums come near enough to their noise, unless that drowns what
+they say. The constants were set on sets that were looked at, and tested once on others (docs/lookalike.md).
 
 The code ensures: nothing but sizes that are public, and what was agreed on, enters.
 """
@@ -34,6 +34,8 @@ SMALL = 0.01
 """Variance of a person's log-odds by which responses may be noisier than sums, whatever these are."""
 NEAR = 0.27
 """Deviation of sums, beside that of responses, from which on responses are better."""
+DROWNED = 1.0
+"""Deviation, of a person's log-odds, beyond which responses hardly say anything: sums are better, however noisy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class Noise:
     @property
     def better(self) -> Labels:
         little = self.responses**2 - self.sums**2 <= SMALL
-        return "responses" if little or self.sums >= NEAR * self.responses else "sums"
+        near = self.sums >= NEAR * self.responses and self.responses <= DROWNED
+        return "responses" if little or near else "sums"
 
 
 def recommended(people: int, columns: int, seeds: int, budget: Budget, moved: int = 1) -> Noise:

@@ -68,6 +68,13 @@ def test_few_seeds_among_many_people_are_told_by_sums() -> None:
     assert recommended(800_000, 14, 200_000, budget(1.0)).better == "responses"
 
 
+def test_where_noise_drowns_either_sums_are_taken() -> None:
+    """Sizes of `hmda`: with few people to many columns sums come near the noise of responses at every epsilon."""
+    drowned, told = (recommended(1_904, 13, 228, budget(epsilon)) for epsilon in (0.5, 1.0))
+    assert drowned.sums > 0.3 * drowned.responses
+    assert [drowned.better, told.better] == ["sums", "responses"]
+
+
 def test_a_record_that_decides_about_several_labels_has_each_flipped_more_often() -> None:
     alone, several = (recommended(5_000, 19, 1_000, budget(2.0), moved) for moved in (1, 2))
     assert several.responses == pytest.approx(recommended(5_000, 19, 1_000, budget(1.0)).responses)
