@@ -55,7 +55,7 @@ def _refuse_onlooker(room: Room, request: Request) -> None:
 def _refuse_other_sums(allowed: Allowed) -> None:
     first = allowed.purchases[0].specification.statistic
     if isinstance(allowed.request.job, LookalikeJob) and first != MOMENTS:
-        raise Refused("learners", f"the job draws {first}, which these classes do not learn from", "run it")
+        raise Refused("learners", f"the job draws {first}, not sums to learn from", "run it: `passbox run`")
 
 
 def _of_lookalike(room: Room, allowed: Allowed, ledger: Ledger) -> Drawn:

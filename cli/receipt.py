@@ -7,8 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..dp.budget import RHO_UNIT
-
 
 def places(entries: Sequence[int], ahead: Mapping[int, int]) -> str:
     """Entries as a list, before them those that paid ahead for some. ahead: as `cleanroom.ahead.paid_ahead`."""
@@ -27,11 +25,20 @@ def cost(entries: Sequence[Mapping[str, Any]]) -> str:
     said, free = [], []
     for item in entries:
         logged = json.loads(item["entry"])
-        said += [
-            f"ρ {paid['rho'] / RHO_UNIT:.3g} of {paid['account']} (μ {math.sqrt(2 * paid['rho'] / RHO_UNIT):.3g}), "
-            f"entry {item['sequence']}"
-            for paid in logged["charges"]
-        ]
+        said += [f"{_price(paid)}, entry {item['sequence']}" for paid in logged["charges"]]
         said += [f"what entry {item['ahead']} charged ahead"] if item.get("ahead") is not None else []
         free += [f"; entry {item['sequence']} is covered by that"] if logged["beside"] else []
     return f"cost: {'; '.join(said) or 'nothing'}{''.join(free)}"
+
+
+def _price(paid: Mapping[str, Any]) -> str:
+    """A charge in the unit of its account."""
+    from ..dp.budget import DELTA_UNIT, EPSILON_UNIT, RHO_UNIT
+    from ..policies.price import counts_delta, counts_epsilon
+
+    name, units = paid["account"], paid["rho"]
+    if counts_delta(name):
+        return f"δ {units / DELTA_UNIT:.3g} of {name}"
+    if counts_epsilon(name):
+        return f"ε {units / EPSILON_UNIT:.3g} of {name}"
+    return f"ρ {units / RHO_UNIT:.3g} of {name} (μ {math.sqrt(2 * units / RHO_UNIT):.3g})"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from passbox.cli.explain import explain
-from passbox.cli.receipt import ledger_entries
+from passbox.cli.receipt import cost, ledger_entries
 from passbox.cli.reports.kinds import report
+from passbox.dp.budget import DELTA_UNIT, EPSILON_UNIT, RHO_UNIT
 from passbox.policies.check import Refused
 
 
@@ -37,6 +40,20 @@ def test_a_count_below_nothing_is_left_as_it_is_and_explained(low: float, said: 
 )
 def test_entries_are_told_with_the_one_that_was_charged(entries: list[int], ahead: dict[int, int], said: str) -> None:
     assert ledger_entries(entries, ahead) == said
+
+
+def test_a_charge_is_told_in_the_unit_of_its_account() -> None:
+    charges = [
+        {"account": "a/record", "rho": RHO_UNIT // 50},
+        {"account": "a/selection", "rho": DELTA_UNIT // 10**6},
+        {"account": "a/responses", "rho": EPSILON_UNIT // 2},
+    ]
+    first = {"sequence": 4, "entry": json.dumps({"charges": charges, "beside": ""})}
+    second = {"sequence": 5, "entry": json.dumps({"charges": [], "beside": "key"}), "ahead": 3}
+    assert cost([first]) == (
+        "cost: ρ 0.02 of a/record (μ 0.2), entry 4; δ 1e-06 of a/selection, entry 4; ε 0.5 of a/responses, entry 4"
+    )
+    assert cost([second]) == "cost: what entry 3 charged ahead; entry 5 is covered by that"
 
 
 def test_a_job_for_another_contract_is_told_by_the_word_of_its_file() -> None:
