@@ -58,7 +58,7 @@ def _examined(file: Path, contract: Path, dataset: str, column: list[str], pad_t
         report = examine(Brought(file, agreed, dataset, named_columns(column, agreed)), pad_to)
     rejected = sum(report.rejects.values())
     real = f"type it again without `--check` and with `--key {own_keys()}`"
-    some = remedy(report.rejects) or f"mend them, or {real} and `--max-rejects {rejected}`"
+    some = remedy(report.rejects, agreed.match.hashes) or f"mend them, or {real} and `--max-rejects {rejected}`"
     return _result(dataset, report, some if rejected else real)
 
 
