@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -71,7 +72,9 @@ def match(
     as_json: JsonFlag = False,
 ) -> None:
     """Say what in your own list costs matches, and what mending it would give at most. Free: no other list is read."""
-    from ..cleanroom.diagnosis import BothLists, diagnose, key_mismatch, observed
+    from functools import partial
+
+    from ..cleanroom.diagnosis import BothLists, Examined, diagnose, key_mismatch, observed
     from ..policies.agreement import read_contract
     from .words import NoRole, today
 
@@ -83,21 +86,11 @@ def match(
         raise NoRole("a release is sealed", "say whose it is with `--key NAME.keys`")
     agreed = read_contract(contract)[0] if contract is not None else None
     values = _values(known) if known is not None else ()
-    asked = _asked(
-        file,
-        agreed,
-        dataset,
-        column,
-        kind,
-        scheme,
-        arrives,
-        country,
-        window,
-        raw_column,
-        values,
-        last_seen,
-        stale_after,
-    )
+    beside = partial(Examined, source=file, raw=raw_column, known=values, seen=last_seen, stale_after=stale_after)
+    if agreed is not None:
+        asked = _by_contract(beside, agreed, dataset, kind, column)
+    else:
+        asked = [_by_hand(beside, kind, scheme, arrives, column, country, window)]
     with working("looking"):
         found = [(each, diagnose(each, today())) for each in asked]
         mismatch = key_mismatch(bundle, contract) if bundle and contract else None
@@ -141,64 +134,60 @@ def _rate(paid: Paid | None, asked: Examined, agreed: Contract | None, dataset: 
     return paid.of(asked.kind, alone=others & set(agreed.dataset[dataset].identifiers) == {asked.kind})
 
 
-def _asked(
-    file: Path,
-    agreed: Contract | None,
-    dataset: str | None,
-    column: str | None,
+def _by_contract(
+    examined: Callable[..., Examined], agreed: Contract, dataset: str | None, kind: str | None, column: str | None
+) -> list[Examined]:
+    """What to look at, a key each. examined: makes it of what was typed and the rest. Errors: NoRole, NoSuchDataset."""
+    from .words import NoRole, known_dataset
+
+    if dataset is None:
+        raise NoRole("a contract has several data sets", "say which one it is with `--dataset NAME`")
+    known_dataset(dataset, agreed)
+    arrives, setting = agreed.dataset[dataset].identifiers, agreed.setting(dataset)
+    if kind is not None and kind not in arrives:
+        raise NoRole("the data set holds no such identifier", f"use one of {', '.join(arrives)}")
+    carried = [kind] if kind else [each for each in agreed.match.keys if each in arrives]
+    every = [
+        examined(
+            column=column or each, kind=each, scheme=agreed.match.scheme[each], arrives=arrives[each], setting=setting
+        )
+        for each in carried
+    ]
+    first, one = every[0], column or every[0].raw or every[0].known  # a column is of one kind
+    if first.known:
+        first = next((each for each in every if each.arrives != "raw"), first)
+        _refuse_raw(first)
+    return [first] if one else every
+
+
+def _by_hand(
+    examined: Callable[..., Examined],
     kind: str | None,
     scheme: str | None,
     form: str,
+    column: str | None,
     country: str | None,
     window: int | None,
-    raw: str | None,
-    known: tuple[str, ...],
-    seen: str | None,
-    stale_after: int,
-) -> list[Examined]:
-    """What to look at, from a contract or from what was typed: a key each. Errors: NoRole, NoSuchDataset."""
-    from typing import cast
-
-    from ..cleanroom.diagnosis import Examined
-    from ..matching.identifiers import Arrives
+) -> Examined:
+    """The same without a contract. Errors: NoRole."""
     from .identifiers import declared
-    from .words import NoRole, arrives, known_dataset
+    from .words import NoRole, arrives
 
-    if agreed is not None:
-        if dataset is None:
-            raise NoRole("a contract has several data sets", "say which one it is with `--dataset NAME`")
-        known_dataset(dataset, agreed)
-        rule = agreed.dataset[dataset]
-        if kind is not None and kind not in rule.identifiers:
-            raise NoRole("the data set holds no such identifier", f"use one of {', '.join(rule.identifiers)}")
-        carried = [each for each in agreed.match.keys if each in rule.identifiers]
-        kinds = [kind] if kind else carried[:1] if column or raw or known else carried  # a column is of one kind
-        _refuse_known(known, kinds[0], rule.identifiers[kinds[0]])
-        setting = agreed.setting(dataset)
-        return [
-            Examined(
-                file, column or each, each, agreed.match.scheme[each], rule.identifiers[each], setting, raw, known,
-                seen, stale_after,
-            )
-            for each in kinds
-        ]  # fmt: skip
     if kind is None or scheme is None:
-        rule_, remedy = (
-            "what the list holds is not said",
-            "name `--contract` and `--dataset`, or `--kind` and `--scheme`",
-        )
-        raise NoRole(rule_, remedy)
-    setting, arrived = declared(scheme, kind, country, window), cast(Arrives, arrives(form))
-    _refuse_known(known, kind, arrived)
-    return [Examined(file, column or kind, kind, scheme, arrived, setting, raw, known, seen, stale_after)]
+        remedy = "name `--contract` and `--dataset`, or `--kind` and `--scheme`"
+        raise NoRole("what the list holds is not said", remedy)
+    setting = declared(scheme, kind, country, window)
+    made = examined(column=column or kind, kind=kind, scheme=scheme, arrives=arrives(form), setting=setting)
+    _refuse_raw(made)
+    return made
 
 
-def _refuse_known(known: tuple[str, ...], kind: str, arrives: str) -> None:
-    """Errors: NoRole."""
+def _refuse_raw(asked: Examined) -> None:
+    """Known values tell how hashes were made. Errors: NoRole."""
     from .words import NoRole
 
-    if known and arrives == "raw":
-        rule = f"{kind} arrives raw, so that it is normalised and hashed here, by its scheme"
+    if asked.known and asked.arrives == "raw":
+        rule = f"{asked.kind} arrives raw, so that it is normalised and hashed here, by its scheme"
         raise NoRole(rule, "leave `--known` out, which tells how a column of hashes was made")
 
 

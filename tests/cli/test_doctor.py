@@ -184,6 +184,22 @@ def test_known_values_are_for_hashed_columns(passbox: Typed, hashes: Path, agree
         assert (code, "arrives raw" in err) == (2, True)
 
 
+def test_of_several_keys_known_values_are_of_the_best_that_arrives_hashed(passbox: Typed, drafted: Path) -> None:
+    text = (drafted / "contract.toml").read_text().replace('keys = ["email"]', 'keys = ["email", "phone"]')
+    text = text.replace('scheme.email = "uid2@1"', 'scheme.email = "uid2@1"\nscheme.phone = "uid2@1"')
+    line = 'identifiers.email = "raw"'
+    (drafted / "two.toml").write_text(text.replace(line, f'{line}\nidentifiers.phone = "sha256"'))
+    phone = "+14155552671"
+    write(drafted / "two.csv", [["email", "phone"], ["a@b.io", hashed(phone, "phone", "meta@1")]])
+    (drafted / "known").write_text(phone)
+    words = ("doctor", "match", "two.csv", "--contract", "two.toml", "--dataset", "buyers", "--known", "known")
+    code, out, err = passbox(*words, "--json")
+    assert (code, err) == (0, "")
+    (key,) = json.loads(out)["keys"]
+    assert key["kind"] == "phone"
+    assert "meta@1" in key["causes"][0]["what"]
+
+
 def test_known_values_whose_file_is_not_there_are_told_with_it(passbox: Typed, hashes: Path, tmp_path: Path) -> None:
     code, _, err = passbox("doctor", "match", hashes, *ASK, "--known", tmp_path / "nosuch")
     assert code != 1

@@ -103,6 +103,18 @@ def test_rows_without_either_value_are_passed_over_and_count_as_rows() -> None:
     assert (cause.rows, cause.of) == (100, 600)
 
 
+@pytest.mark.parametrize("every", [2, 3, 7])
+def test_a_long_list_that_alternates_is_seen_as_it_is(every: int) -> None:
+    """Only some rows are looked at, never all of one sort."""
+    values = [f"p.{at}@gmail.com" for at in range(40_000)]
+    fine, other = (hashed(values, scheme) for scheme in ("uid2@1", "pair@1"))
+    mixed = [fine[at] if at % every else other[at] for at in range(len(values))]
+    made = beside(column(values), column(mixed), "email", NOTHING)
+    (cause,) = misfits(made, "uid2@1", len(values))
+    assert len(made.fits) < len(values) / 5
+    assert cause.share == pytest.approx(1 / every, rel=0.05)
+
+
 def test_columns_that_hold_nothing_together_say_so() -> None:
     made = beside(column([None, "a@b.c"]), column([sha256(b"x"), None]), "email", NOTHING)
     assert made.recipes("uid2@1") == []
