@@ -212,7 +212,13 @@ def _result(
         parts += _of_all(paid, [asked.kind for (asked, _), rate in zip(found, rates, strict=True) if rate is None])
         parts += [_ALONE.format(kind=found[0][0].kind)] if contract is None and paid.best is None else []
     data = {"rows": found[0][1].rows, **keys[0], "keys": keys, "observed": asdict(paid.whole) if paid else None}
-    return Result(data, parts, _next(paid, contract))
+    wrong = any(map(_made_wrong, (each for _, diagnosis in found for each in diagnosis.causes)))
+    return Result(data, parts, _next(paid, contract, wrong=wrong))
+
+
+def _made_wrong(cause: Cause) -> bool:
+    """Whether for sure more than one row in twenty was hashed otherwise than agreed."""
+    return cause.certain and cause.name in ("scheme", "no-scheme", "encoding") and cause.share > 0.05
 
 
 _ALONE = "people are taken to match on {kind} alone: name the `--contract` where they match on other keys as well"
@@ -292,7 +298,10 @@ def _likely(causes: list[Cause], rate: Observed | None) -> list[Cause]:
     return likely(causes, rate) if rate else [each for each in causes if (won := gain(each, None)) and won.high > 0]
 
 
-def _next(paid: Paid | None, contract: Path | None) -> str:
+def _next(paid: Paid | None, contract: Path | None, *, wrong: bool) -> str:
+    """wrong: whether hashes were made otherwise than agreed: then a count of matches is not worth its price."""
+    if wrong:
+        return "mend these hashes and `passbox prepare` the list anew, before anything is paid for"
     if paid is not None:
         return "let the other side type `passbox doctor match` on its own list, and compare what you read"
     asks = f"`passbox job new overlap --contract {contract or 'contract.toml'} --epsilon 0.25`"

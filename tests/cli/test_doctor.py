@@ -130,9 +130,10 @@ def test_rows_that_the_agreed_scheme_does_not_explain_are_lost_however_many_it_d
     assert told in cause["what"]
     assert "--raw-column" not in cause["remedy"], "it was given"
     words = ("--kind", "email", "--scheme", "uid2@1", "--arrives", "sha256", "--raw-column", "raw")
-    _, out, _ = passbox("doctor", "match", path, *words)
+    _, out, err = passbox("doctor", "match", path, *words)
     assert [line.split()[-1] for line in out.splitlines() if "uid2@1 (agreed)" in line] == [f"{fine:.1f}%"]
     assert "nothing in it costs matches" not in out
+    assert "passbox job new overlap" not in err, "nobody is sent to pay for a count of such hashes"
 
 
 def test_hashes_as_agreed_cost_nothing(passbox: Typed, tmp_path: Path) -> None:
