@@ -53,8 +53,9 @@ def test_no_pair_of_schemes_ends_in_a_silent_empty_match(kind: str, one: str, tw
     """One list follows `one`, the contract says `two`.
 
     Raw, both are normalised by the contract's scheme, so that cannot arise. Digests of one scheme are not keyed as
-    another. A list that arrives hashed does not show its scheme: then the doctor names what the two hash otherwise,
-    with its share; and where they hash alike there is nothing to name, and everybody matches.
+    another. A list that arrives hashed does not show its scheme: of the raw list the doctor names what the two hash
+    otherwise, with its share; and where they hash alike there is nothing to name, and everybody matches. Where nobody
+    has a raw list, tests/cli/test_doctor.py.
     """
     texts = PEOPLE[kind]
     theirs = digests(column(list(texts)), one, kind, "raw", SETTING)
