@@ -10,7 +10,7 @@ classes; the second, in sorted order, is the secret one. Threat models and both 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,10 @@ from .lookalike import SeedGLM
 from .person import DPGAM
 
 
+Unit = Literal["membership", "person"]
+"""The threat models: who is on the list is secret, or everything about a person (`lookalike`, `person`)."""
+
+
 class LookalikeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """A lookalike in scikit-learn's contract.
 
@@ -39,7 +43,7 @@ class LookalikeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         draw: Draw | None = None,
         columns: Sequence[Kind] | None = None,
         bounds: tuple[float, float] = (-10.0, 10.0),
-        unit: Literal["membership", "person"] = "person",
+        unit: Unit = "person",
     ) -> None:
         self.draw, self.columns, self.bounds, self.unit = draw, columns, bounds, unit
 
@@ -51,7 +55,9 @@ class LookalikeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
     def fit(self, X: Any, y: Any) -> LookalikeClassifier:  # noqa: N803 - the contract's name
-        """Draws once. Errors: ValueError where no `draw` is there, or y has not two classes."""
+        """Draws once. Errors: ValueError for another `unit`, without a `draw`, where y has not two classes."""
+        if self.unit not in get_args(Unit):
+            raise ValueError('unit must be "membership" or "person": it says what is secret')
         if self.draw is None:
             raise ValueError("a draw is needed: it pays for the noise")
         if y is None:

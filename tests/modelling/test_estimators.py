@@ -43,3 +43,10 @@ def test_a_table_with_declared_columns_is_learnt_and_the_receipt_kept(crowd) -> 
 def test_nothing_is_fitted_without_a_draw(crowd) -> None:
     with pytest.raises(ValueError, match="draw"):
         LookalikeClassifier(columns=crowd.declared).fit(crowd.table, crowd.label)
+
+
+@pytest.mark.parametrize("unit", ["Person", "PERSON", "person ", "nonsense", "", None])
+def test_a_mistyped_threat_model_is_refused_and_never_the_weaker_one(crowd, unit) -> None:
+    """Before anything else: nothing is drawn, no row is looked at, a missing draw is not what is said."""
+    with pytest.raises(ValueError, match="unit"):
+        LookalikeClassifier(columns=crowd.declared, unit=unit).fit(crowd.table, crowd.label)
