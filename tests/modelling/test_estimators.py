@@ -50,3 +50,50 @@ def test_a_mistyped_threat_model_is_refused_and_never_the_weaker_one(crowd, unit
     """Before anything else: nothing is drawn, no row is looked at, a missing draw is not what is said."""
     with pytest.raises(ValueError, match="unit"):
         LookalikeClassifier(columns=crowd.declared, unit=unit).fit(crowd.table, crowd.label)
+
+
+def labels_of(listed, kind):
+    """The same people on the list, spelled three ways; the class that may not occur is declared where y is no boolean."""
+    if kind == "booleans":
+        return listed, None
+    words = np.where(listed, "yes", "no") if kind == "words" else np.where(listed, "a buyer", "z")
+    return words, ("no", "yes") if kind == "words" else ("z", "a buyer")
+
+
+@pytest.mark.parametrize("kind", ["booleans", "words", "words that sort otherwise"])
+@pytest.mark.parametrize("unit", ["membership", "person"])
+def test_none_one_and_all_on_the_list_are_fitted_alike_for_one_draw(crowd, unit, kind) -> None:
+    people = crowd.table.num_rows
+    for listed in (np.zeros(people, dtype=bool), np.arange(people) == 3, np.ones(people, dtype=bool)):
+        y, classes = labels_of(listed, kind)
+        drawn: list[Statistic] = []
+
+        def draw(statistic: Statistic, drawn: list[Statistic] = drawn) -> Noisy:
+            drawn.append(statistic)
+            return SeededDraw()(statistic)
+
+        learner = LookalikeClassifier(draw, crowd.declared, unit=unit, classes=classes).fit(crowd.table, y)
+        assert len(drawn) == 1
+        assert list(learner.classes_) == list(classes or (False, True))
+        p = learner.predict_proba(crowd.table)
+        assert p.shape == (people, 2)
+        assert np.isfinite(p).all()
+
+
+def test_a_declared_class_is_the_second_one_whatever_sorts_first(crowd) -> None:
+    y, classes = labels_of(crowd.label, "words that sort otherwise")
+    spelled = LookalikeClassifier(SeededDraw(), crowd.declared, unit="membership", classes=classes).fit(crowd.table, y)
+    plain = LookalikeClassifier(SeededDraw(), crowd.declared, unit="membership").fit(crowd.table, crowd.label)
+    assert (spelled.predict_proba(crowd.table) == plain.predict_proba(crowd.table)).all()
+
+
+def test_labels_that_were_not_declared_are_refused_without_a_number_or_a_draw(crowd) -> None:
+    def never(_statistic: Statistic) -> Noisy:
+        raise AssertionError("nothing may be drawn")
+
+    people = crowd.table.num_rows
+    many, one = np.arange(people).astype(str), np.full(people, "no")
+    for y, classes in ((many, None), (one, None), (many, ("no", "yes")), (one, ("yes", "yes")), (one, ("no",))):
+        with pytest.raises(ValueError, match="class") as refused:
+            LookalikeClassifier(never, crowd.declared, classes=classes).fit(crowd.table, y)
+        assert not any(character.isdigit() for character in str(refused.value))
