@@ -115,10 +115,18 @@ def test_an_audit_is_typed_against_a_contract(passbox, agreed: Path, monkeypatch
     )
     said = json.loads(out)
     assert (code, said["holds"], said["kind"]) == (0, True, "lookalike")
-    assert [finding["test"] for finding in said["findings"]] == ["fit", "scores", "audience"]
+    assert [finding["test"] for finding in said["findings"]] == ["fit", "scores", "groups", "audience"]
     assert all(f["lower"] > 0 and f["lower_sure"] <= f["charged"] for f in said["findings"] if "lower" in f)
     code, out, _ = passbox("audit", "model", "--contract", "contract.toml", "--kind", "overlap", "--json")
     assert code == 2
+    assert "no audit of such a job" in json.loads(out)["error"]["message"]
+
+
+def test_a_completion_is_not_called_a_job_that_does_not_learn(passbox, agreed: Path) -> None:
+    code, _, err = passbox("audit", "model", "--contract", "contract.toml", "--kind", "completion")
+    assert code == 2
+    assert "a completion learns from people too, and no audit covers it yet" in err
+    assert "an audit covers lookalike and model" in err
 
 
 def figure(low: float, estimate: float, high: float) -> dict[str, object]:
