@@ -41,8 +41,8 @@ from ...modelling.effects import ColumnEffect
 from ...modelling.evaluate import MOST_BINS, Evaluation, ScoreBins, evaluate, planned_auc_halfwidth
 from ...modelling.features import Category, Encoder, Kind, Number, Ordinal, Topics, most_cells
 from ...modelling.groups import MOST_GROUPS, group, how_many
-from ...modelling.lookalike import SeedGLM
 from ...modelling.scorer import Scorer
+from ...modelling.wide import WideGLM, learner_of
 from ...policies.check import Allowed
 from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn, OrdinalColumn, SetColumn
 from ...policies.jobs.draw import Shape
@@ -95,7 +95,10 @@ class Learned(Strict):
 
 
 class Lookalike(Document):
-    """An audience, and what its model is worth on people held out. learners: empty where none were compared."""
+    """An audience, and what its model is worth on people held out. learners: empty where none were compared.
+
+    independent: whether intervals of effects are as if columns were independent, as those of a wide table are.
+    """
 
     kind: Literal["lookalike"]
     people: Count
@@ -107,6 +110,7 @@ class Lookalike(Document):
     cuts: list[Cut]
     calibration: list[Bin]
     effects: Annotated[list[Effect], Field(default_factory=list)]
+    independent: bool = Field(default=False, exclude_if=lambda value: not value)
 
 
 class LookalikeMeasure:
@@ -178,6 +182,7 @@ class Fitted:
 
     scores: log-odds. held_out: (rows,) bool. bins: of the held-out people by score. noisy: the paid statistics.
     standings: of the learners that were compared. effects: of the additive model, where that is the one.
+    independent: as if columns were independent.
     """
 
     scorer: Scorer
@@ -189,6 +194,7 @@ class Fitted:
     evaluation: Evaluation
     noisy: tuple[Noisy, ...]
     standings: tuple[Standing, ...] = ()
+    independent: bool = False
 
 
 def declared_kinds(contract: Contract, job: LookalikeJob) -> list[Kind]:
@@ -273,7 +279,7 @@ def fitted_to(
     """`matched` goes into what is paid for, and no further."""
     first, *between, second = purchases
     sums = pay(first, lambda: moments(crowd, matched, first.specification.cells))
-    learner = SeedGLM()
+    learner = learner_of(crowd.training)
     glm = learner.fit_noisy(crowd.training, _used(crowd.training, sums))
     model: Learnt = glm
     noisy, standings = [sums], list[Standing]()
@@ -291,7 +297,8 @@ def fitted_to(
     evaluation = evaluate(found, bins.totals, bins.predicted)
     kept = (*noisy, found), tuple(standings)
     made = Scorer(crowd.encoder, model), learner.explained() if additive else ()
-    return Fitted(*made, scores, crowd.tiebreak, crowd.held_out, bins, evaluation, *kept)
+    alone = additive and isinstance(learner, WideGLM)
+    return Fitted(*made, scores, crowd.tiebreak, crowd.held_out, bins, evaluation, *kept, independent=alone)
 
 
 def variance_of(purchase: Purchase) -> float:
@@ -337,6 +344,8 @@ def contents(fit: Fitted, tokens: NDArray[np.uint64], size: int) -> Contents:
     compared = {"learners": [_learned(each) for each in fit.standings]}
     values = {"people": len(fit.scores), "audience": {"size": len(chosen)}, **compared, **_figures(fit.evaluation)}
     values["effects"] = effects_json(fit.effects, fit.scorer.encoder)
+    if fit.independent:
+        values["independent"] = True
     return Contents(values, {"audience.parquet": audience.getvalue(), "model.json": fit.scorer.to_json().encode()})
 
 

@@ -24,7 +24,7 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
     effects = document.get("effects")
     if not effects:
         return []
-    alone = ", as if columns were independent" if document["kind"] == "model" else ""
+    alone = ", as if columns were independent" if document["kind"] == "model" or document.get("independent") else ""
     return [_matter(effects), *(_levels(effect) for effect in effects[:MOST_EXPLAINED]), HEARD.format(alone), SILENT]
 
 
