@@ -1,4 +1,7 @@
-"""Too few seeds for a model: what a plan says of it, from public sizes, before anything is spent."""
+"""Sizes that teach a model little or nothing: what a plan says of it, from public sizes, before anything is spent.
+
+The release says it once more: its reader has not seen the plan.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,17 @@ from ..policies.check import Allowed
 from ..policies.contract import Contract
 from ..policies.jobs.lookalike import LookalikeJob
 from ..policies.jobs.model import ModelJob
+from ..policies.sentences import counted
+from .room import Room
 
 SHAKY = 4
 """So many times the fewest seeds: below that a model's scores are loosely tied to what they should be."""
+
+
+def warned(room: Room, allowed: Allowed) -> tuple[str, ...]:
+    """All that deserves a second look before a job is run, and beside what it gave."""
+    rows = {name: held.rows for name, held in room.submitted().items()}
+    return (*allowed.warnings, *too_few(room.contract, allowed, rows))
 
 
 def too_few(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) -> tuple[str, ...]:
@@ -30,7 +41,7 @@ def too_few(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) -> tu
     least = fewest_seeds(sigma, columns)
     if seeds >= SHAKY * least:
         return ()
-    so_few = f"{job.seed} has {seeds:,} rows; with {columns} columns at ε {job.epsilon:g}"
+    so_few = f"{job.seed} has {counted(seeds, 'row')}; with {counted(columns, 'column')} at ε {job.epsilon:g}"
     remedy = "bring more seeds, name fewer columns, or ask a larger ε"
     if seeds < least:
         return (f"{so_few} noise outweighs what fewer than {least:,} say, even if all match: {remedy}",)

@@ -322,12 +322,14 @@ def run(room: RoomFolder, job: JobFile, as_json: JsonFlag = False) -> None:
                 "entries": entries,
                 "charged": ran.charged,
                 "path": str(release.path),
+                "warnings": list(ran.plan.warnings),
             },
             [
                 f"release {release.id}, {paid}; {ledger_entries(entries, ahead)}",
                 f"sealed to {readers}: nobody else can open it",
             ],
             f"`passbox release export {room} --out FOLDER`, and send the file to {readers}",
+            ran.plan.warnings,
         ),
         as_json,
     )

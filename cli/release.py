@@ -118,7 +118,8 @@ def open_(
     unsigned = "who made this release was not checked: anybody can seal a file to you; pass `--contract contract.toml`"
     data = {**document, "files": [str(path) for path in made], "signer_checked": contract is not None}
     data |= {"vouched_by": list(found.by)} if found else {}
-    warnings = [*left, *([] if contract else [unsigned])]
+    said: Any = document["warnings"]
+    warnings = [*said, *left, *([] if contract else [unsigned])]
     say(Result(data, parts, _after_opening(document, contract, ledger), warnings), as_json)
 
 

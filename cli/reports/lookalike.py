@@ -8,6 +8,8 @@ from typing import Any
 from ..show import Bars, Part, Table, interval, number
 from . import effects
 
+COIN = 0.5
+"""AUC of who ranks people by chance."""
 SHOWN = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Audience shares in the table; the release holds more."""
 
@@ -34,6 +36,7 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
             ],
             right=(1,),
         ),
+        *chance(document, "audience"),
         Table(
             ("best share", "people", "lift", "gain: share of seeds in it"),
             rows,
@@ -45,6 +48,14 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
         *_compared(document["learners"]),
         *effects.parts(document),
     ]
+
+
+def chance(document: Mapping[str, Any], what: str) -> list[Part]:
+    """That nothing shows the audience, or the model, to be better than a coin: what a reader must not overlook."""
+    auc = document["auc"]
+    if not auc["low"] <= COIN <= auc["high"]:
+        return []
+    return [f"the auc's interval holds {COIN:g}: the release cannot tell this {what} from chance"]
 
 
 def _compared(learners: Sequence[Mapping[str, Any]]) -> list[Part]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..show import Bars, Part, Table, interval
 from . import effects
+from .lookalike import chance
 
 
 def parts(document: Mapping[str, Any]) -> list[Part]:
@@ -26,6 +27,7 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
     bars = [(f"{share:.1%}", max(0.0, lift / highest), f"{lift:.2f}") for share, lift in best]
     return [
         Table(("number", "estimate  [95 % interval: noise and sampling]"), numbers, right=(1,)),
+        *chance(document, "model"),
         Table(header, rows, "held-out people, by score bin", right=(0, 1, 2, 3), whole=(0, 1, 2, 3), keys=1),
         Bars("lift by best share of people", bars),
         *effects.parts(document),

@@ -17,7 +17,7 @@ from ...dp.entry import Specification
 from ...dp.scale import price
 from ..contract import Contract, Name
 from ..refused import Refused, Submitted
-from ..sentences import names
+from ..sentences import counted, names
 from .draw import Draw, shaped, with_noise
 from .job import MOST_COLUMNS, ShapeOf, Strict, each_once
 from .pair import PairJob
@@ -93,7 +93,7 @@ class LookalikeJob(PairJob):
     def _refuse_sizes(self, contract: Contract, people: int) -> None:
         asked, least = self.audience.size, contract.rules.smallest_audience
         if people < FEWEST_PEOPLE:
-            rule = f"{self.people} has {people} rows, a lookalike needs {FEWEST_PEOPLE}"
+            rule = f"{self.people} has {counted(people, 'row')}, a lookalike needs {FEWEST_PEOPLE}"
             raise Refused("people", rule, "submit more people")
         if asked < least:
             raise Refused(
@@ -105,7 +105,7 @@ class LookalikeJob(PairJob):
             remedy = f"the contract's smallest audience is {least:,}: agree on a smaller one, or submit more people"
             raise Refused(
                 "audience",
-                f"{asked:,} people are asked, and {self.people} has {people:,} rows",
+                f"{asked:,} people are asked, and {self.people} has {counted(people, 'row')}",
                 remedy if people < least else f"ask audience = {{ size = {people} }} or less",
             )
 

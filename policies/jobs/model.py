@@ -18,6 +18,7 @@ from ...dp.entry import Specification
 from ...dp.scale import price
 from ..contract import Contract, Name
 from ..refused import Refused, Submitted
+from ..sentences import counted
 from .draw import Draw, shaped, with_noise
 from .job import ShapeOf, each_once
 from .lookalike import FEWEST_PEOPLE, learnable, refuse_columns
@@ -45,7 +46,7 @@ class ModelJob(PairJob):
         super().refuse(contract, submitted)
         people = submitted[self.people].rows
         if people < FEWEST_PEOPLE:
-            rule = f"{self.people} has {people} rows, a model needs {FEWEST_PEOPLE}"
+            rule = f"{self.people} has {counted(people, 'row')}, a model needs {FEWEST_PEOPLE}"
             raise Refused("people", rule, "submit more people")
         refuse_columns(contract, self.people, self.columns)
 
