@@ -55,6 +55,7 @@ class _Charge(_Shape):
 class _Statistic(_Shape):
     statistic: str
     datasets: dict[str, str]
+    columns: list[str] = []
 
 
 class _Entry(_Shape):

@@ -18,6 +18,7 @@ from ...dp.scale import price
 from ..contract import Contract, Name
 from ..refused import Refused, Submitted
 from ..sentences import counted, names
+from ..threat import ThreatModel
 from .draw import Draw, shaped, with_noise
 from .job import MOST_COLUMNS, ShapeOf, Strict, each_once
 from .pair import PairJob
@@ -71,6 +72,10 @@ class LookalikeJob(PairJob):
     def columns_of(self, contract: Contract) -> tuple[str, ...]:
         """The job's columns in the contract's order, whatever order the job names them in."""
         return tuple(name for name in learnable(contract, self.people) if self.columns is None or name in self.columns)
+
+    def threat_model(self, contract: Contract) -> ThreatModel:
+        del contract
+        return "membership"
 
     def fewest_rows(self, contract: Contract, dataset: str) -> int:
         """Of the people: as many as it needs, and as the audience it asks for."""

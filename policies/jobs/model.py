@@ -19,6 +19,7 @@ from ...dp.scale import price
 from ..contract import Contract, Name
 from ..refused import Refused, Submitted
 from ..sentences import counted
+from ..threat import ThreatModel
 from .draw import Draw, shaped, with_noise
 from .job import ShapeOf, each_once
 from .lookalike import FEWEST_PEOPLE, learnable, refuse_columns
@@ -38,6 +39,10 @@ class ModelJob(PairJob):
     def columns_of(self, contract: Contract) -> tuple[str, ...]:
         """The job's columns in the contract's order, whatever order the job names them in."""
         return tuple(name for name in learnable(contract, self.people) if self.columns is None or name in self.columns)
+
+    def threat_model(self, contract: Contract) -> ThreatModel:
+        del contract
+        return "person"
 
     def fewest_rows(self, contract: Contract, dataset: str) -> int:
         return contract.rules.smallest_seed if dataset == self.seed else FEWEST_PEOPLE
