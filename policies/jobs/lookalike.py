@@ -127,7 +127,7 @@ class LookalikeJob(PairJob):
             raise Refused(
                 "membership",
                 f"a lookalike may be read only by {owner}, who owns the features; {names(others)} would read it too",
-                f'ask recipients = ["{owner}"]'
+                f'ask recipients = ["{owner}"]; for other readers {_ask_model(contract)}'
                 if set(self.recipients) - {owner}
                 else "let a neutral party, or the owner of the features, operate the room",
             )
@@ -135,7 +135,7 @@ class LookalikeJob(PairJob):
             raise Refused(
                 f"dataset.{self.seed}.protects",
                 "a lookalike protects membership of the seed, and this data set asks for more",
-                'agree on protects = "membership" for the seed',
+                f"{_ask_model(contract)}: it protects everything about a person",
             )
 
     def draws(self, contract: Contract, base: Specification, rho: Rho, shape_of: ShapeOf) -> tuple[Draw, ...]:
@@ -190,6 +190,13 @@ class LookalikeJob(PairJob):
     def made(self) -> dict[str, Json]:
         compared: dict[str, Json] = {"learners": [*self.learners]} if self.compares else {}
         return {**super().made(), "size": self.audience.size, **compared}
+
+
+def _ask_model(contract: Contract) -> str:
+    """What gives readers something where a lookalike's promise is not enough."""
+    if any(rule.job == "model" for rule in contract.rules.allow):
+        return "ask a job of kind model"
+    return 'agree on a contract that allows `job = "model"`'
 
 
 def learnable(contract: Contract, dataset: str) -> list[str]:

@@ -121,6 +121,8 @@ def made(signed: World, folder: Path, protects: str, *, alike: bool = True, keys
     allow += '{ job = "completion", ask = ["publisher"], recipients = ["advertiser"] },\n]'
     own = CUSTOMERS_TOML.format(protects=protects) + (BOTH_KNOW if protects == "person" and alike else "")
     rest = rest[: rest.rindex("]")] + "  " + allow + rest[rest.rindex("]") + 1 :]
+    if protects == "person":  # which no lookalike keeps
+        rest = re.sub(r" *\{ job = .lookalike.*\n", "", rest)
     text = head + own + rest
     if keys == 2:
         text = text.replace('keys = ["email"]', 'keys = ["email", "phone"]').replace(
