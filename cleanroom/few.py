@@ -18,6 +18,8 @@ from ..policies.jobs.model import ModelJob
 from ..policies.sentences import counted
 from .room import Room
 
+ALIKE = 0.9
+"""A seed list that has so large a share of the people's rows: if it matches, there is hardly anybody else."""
 SHAKY = 4
 """So many times the fewest seeds: below that a model's scores are loosely tied to what they should be."""
 
@@ -25,7 +27,8 @@ SHAKY = 4
 def warned(room: Room, allowed: Allowed) -> tuple[str, ...]:
     """All that deserves a second look before a job is run, and beside what it gave."""
     rows = {name: held.rows for name, held in room.submitted().items()}
-    return (*allowed.warnings, *too_few(room.contract, allowed, rows))
+    odd = (*too_few(room.contract, allowed, rows), *too_many(room.contract, allowed, rows))
+    return (*allowed.warnings, *odd)
 
 
 def too_few(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) -> tuple[str, ...]:
@@ -46,3 +49,23 @@ def too_few(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) -> tu
     if seeds < least:
         return (f"{so_few} noise outweighs what fewer than {least:,} say, even if all match: {remedy}",)
     return (f"{so_few} scores are loose below about {SHAKY * least:,} matching seeds: {remedy}",)
+
+
+def too_many(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) -> tuple[str, ...]:
+    """Nearly as many seeds as people, and more columns than people. rows: as submitted."""
+    job = allowed.request.job
+    if not isinstance(job, LookalikeJob | ModelJob):
+        return ()
+    columns, seeds, people = len(job.columns_of(contract)), rows[job.seed], rows[job.people]
+    said = []
+    if seeds >= ALIKE * people:
+        said.append(
+            f"{job.seed} has {counted(seeds, 'row')} and {job.people} {counted(people, 'row')}: where nearly all match, "
+            "there is nobody left to tell them from: bring more people"
+        )
+    if columns > people:
+        said.append(
+            f"the job has {counted(columns, 'column')} and {job.people} {counted(people, 'row')}: each column takes its "
+            "share of a row, so that little is heard of any: name fewer in columns"
+        )
+    return tuple(said)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from passbox.cleanroom import job
-from passbox.cleanroom.few import SHAKY, too_few
+from passbox.cleanroom.few import SHAKY, too_few, too_many
 from passbox.cli.reports.kinds import report
 from passbox.cli.reports.lookalike import chance
 from passbox.dp.accounting import rho_within
@@ -92,3 +93,24 @@ def refilled(world: World, text: str) -> World:
 def test_an_interval_that_holds_a_half_is_told_in_words(kind: str, low: float, high: float, told: bool) -> None:
     document = {"auc": {"estimate": 0.7, "low": low, "high": high}}
     assert bool(chance(document, kind)) is told
+
+
+@pytest.mark.parametrize(
+    ("seeds", "people", "words"),
+    [(2_699, 3_000, []), (2_700, 3_000, ["nobody left"]), (9_000, 3_000, ["nobody left"]), (1, 3, ["columns"])],
+)
+def test_all_seeds_and_more_columns_than_people_are_told_from_public_sizes(
+    world: World, seeds: int, people: int, words: list[str]
+) -> None:
+    """The job has four columns."""
+    planned = job.plan(world.room(), world.request("lookalike"))
+    said = too_many(world.agreement.contract, planned.allowed, {"buyers": seeds, "visitors": people})
+    assert len(said) == len(words)
+    assert all(word in sentence for word, sentence in zip(words, said, strict=True))
+
+
+def test_a_plan_of_as_many_seeds_as_people_says_so(world: World) -> None:
+    """Everybody matches, and nothing but the two public sizes is looked at."""
+    world.submit("buyers", world.table("visitors").select(["k", "k2"]), made=world.now + timedelta(hours=1))
+    later = world.at(world.now + timedelta(hours=2))
+    assert [each for each in job.plan(later.room(), later.request("lookalike")).warnings if "nobody left" in each]
