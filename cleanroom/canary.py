@@ -11,8 +11,8 @@ the audience that a room would use. What is measured is a lower bound on the pri
 - `audience`: with the noisy bytes held, other labels may change nothing of what is handed out, whether or not learners
   are compared.
 
-Not covered: that a room keys the split and the ties by its own secrets, of handles alone. Here both are made by the room's
-functions, which are given no label; with what a room calls them is its own code's.
+Not covered: that a room keys the split and the ties by its own secrets, of handles alone. Here both are made by the
+room's functions, which are given no label; with what a room calls them is its own code's.
 
 A bound that lies far below its charge proves nothing: another attack might do better. One above it proves a leak.
 """

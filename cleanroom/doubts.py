@@ -75,7 +75,7 @@ def _listed(names: list[str], what: str) -> str:
 def _is_empty(column: pa.ChunkedArray) -> bool:
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
         return not len(pc.list_flatten(column))
-    return column.null_count == len(column)
+    return bool(column.null_count == len(column))
 
 
 def _is_one_value(column: pa.ChunkedArray) -> bool:

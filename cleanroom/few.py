@@ -60,12 +60,12 @@ def too_many(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) -> t
     said = []
     if seeds >= ALIKE * people:
         said.append(
-            f"{job.seed} has {counted(seeds, 'row')} and {job.people} {counted(people, 'row')}: where nearly all match, "
-            "there is nobody left to tell them from: bring more people"
+            f"{job.seed} has {counted(seeds, 'row')} and {job.people} {counted(people, 'row')}: where nearly all "
+            "match, there is nobody left to tell them from: bring more people"
         )
     if columns > people:
         said.append(
-            f"the job has {counted(columns, 'column')} and {job.people} {counted(people, 'row')}: each column takes its "
-            "share of a row, so that little is heard of any: name fewer in columns"
+            f"the job has {counted(columns, 'column')} and {job.people} {counted(people, 'row')}: each column takes "
+            "its share of a row, so that little is heard of any: name fewer in columns"
         )
     return tuple(said)

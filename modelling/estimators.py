@@ -2,14 +2,16 @@
 
     LookalikeClassifier(draw, columns=[Number("age", 18, 99), ...], unit="membership").fit(X, y).predict_proba(X)
 
-X: a pyarrow table with the declared columns, or a numeric array whose columns are numbers within `bounds`. y: booleans,
-or labels of two declared `classes`, of which the second is the secret one. Threat models: `lookalike` and `person`.
+X: a pyarrow table with the declared columns, or a numeric array whose columns are numbers within `bounds`. y:
+booleans, or labels of two declared `classes`, of which the second is the secret one. Threat models: `lookalike` and
+`person`.
 `draw` turns the exact statistic into a paid one, once a fit: with a ledger behind it, `receipt_` says where.
 
-The code ensures, beside what those two ensure: declared labels are not counted before they are paid for. Nobody on the list,
-one, everybody: all draw once and are fitted alike.
-The caller ensures: y is boolean or `classes` is given, and names every label there is. Otherwise the labels that occur are
-looked up, as scikit-learn has it: that they are not two, or that one was not declared, is an error before anything is drawn.
+The code ensures, beside what those two ensure: declared labels are not counted before they are paid for. Nobody on
+the list, one, everybody: all draw once and are fitted alike.
+The caller ensures: y is boolean or `classes` is given, and names every label there is. Otherwise the labels that occur
+are looked up, as scikit-learn has it: that they are not two, or that one was not declared, is an error before anything
+is drawn. `odd_` goes to nobody who does not hold X.
 """
 
 from __future__ import annotations
@@ -31,7 +33,6 @@ from .features import Encoder, Kind, Number
 from .lookalike import SeedGLM
 from .person import DPGAM
 
-
 Unit = Literal["membership", "person"]
 """The threat models: who is on the list is secret, or everything about a person (`lookalike`, `person`)."""
 
@@ -42,6 +43,9 @@ class LookalikeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     draw: pays for a statistic. columns: what a table's columns are; None for arrays. bounds: of an array's columns,
     declared without looking at them; values beyond are clipped. unit: the threat model. classes: the two labels, the
     secret one last; None for booleans, or to look up which there are.
+
+    After a fit: classes_, encoder_, model_, receipt_, and odd_, by column how many people's value was not as declared
+    (`Encoder.odd`): exact counts, which stay with whoever holds X and are no part of what is released.
     """
 
     def __init__(
@@ -62,7 +66,10 @@ class LookalikeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
     def fit(self, X: Any, y: Any) -> LookalikeClassifier:  # noqa: N803 - the contract's name
-        """Draws once. Errors: ValueError for another `unit`, without a `draw`, for labels that are not two or not declared."""
+        """Draws once.
+
+        Errors: ValueError for another `unit`, without a `draw`, for labels that are not two or not declared.
+        """
         if self.unit not in get_args(Unit):
             raise ValueError('unit must be "membership" or "person": it says what is secret')
         if self.draw is None:
@@ -76,6 +83,7 @@ class LookalikeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         private = self.unit == "person"
         self.encoder_ = Encoder.from_declared(declared) if private else Encoder.from_owner(table, declared)
         learner = DPGAM() if private else SeedGLM()
+        self.odd_ = self.encoder_.odd(table)
         self.model_ = learner.fit_drawn(self.encoder_.encode(table), listed, self._paid)
         return self
 

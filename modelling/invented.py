@@ -1,8 +1,8 @@
 """People made up from declared domains alone: what an audit puts through the code in place of anybody's records.
 
 Every value is as likely as any other, so nothing about real people is in them. Canaries are people who would have the
-longest rows were nothing cut: their values are missing, and of sets they have all there is, each twice. Code that keeps its
-promise cuts that to what one may have; code that forgets to is seen.
+longest rows were nothing cut: their values are missing, and of sets they have all there is, each twice. Code that keeps
+its promise cuts that to what one may have; code that forgets to is seen.
 """
 
 from __future__ import annotations

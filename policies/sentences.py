@@ -26,7 +26,9 @@ def warnings(contract: Contract, epsilon: float, rows: dict[str, int]) -> tuple[
     for name, count in rows.items():
         delta = contract.dataset[name].budget.delta
         if count and delta > 1 / (10 * count):
-            found.append(f"δ {delta:g} of {name} is above 1/(10 n) for its {counted(count, 'row')}: agree on a smaller one")
+            found.append(
+                f"δ {delta:g} of {name} is above 1/(10 n) for its {counted(count, 'row')}: agree on a smaller one"
+            )
     if epsilon > EPSILON_TO_EXPLAIN:
         found.append(f"ε {epsilon:g} is weak protection: `passbox plan --explain` says what a reader could find out")
     return tuple(found)
@@ -57,7 +59,10 @@ def matching(contract: Contract) -> tuple[str, ...]:
         "any": "a seed is looked up by every key it has, and matches all that it finds",
     }
     seed, person, row = match.bounds.seed, match.bounds.person, "matched row"
-    said = [ways[match.rule], f"one seed moves at most {counted(seed, row)}, one of the people at most {counted(person, row)}"]
+    said = [
+        ways[match.rule],
+        f"one seed moves at most {counted(seed, row)}, one of the people at most {counted(person, row)}",
+    ]
     if max(seed, person) > 1:
         said.append("noise is as much wider as records can move rows of the side that is protected")
     repeats = {

@@ -1,6 +1,6 @@
 """The two threat models of jobs that learn from people, by name: what a reader may know, and what stays secret.
 
-`membership`: the reader owns the features; who is on the other party's list is secret, and what that party knows of them.
+`membership`: the reader owns the features; who is on the other party's list is secret, and what it knows of them.
 `person`: everything about a person is secret, features and being there too, on either side.
 Other jobs count; whom they protect says who pays, and they have no name of this kind.
 """

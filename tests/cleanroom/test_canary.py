@@ -122,8 +122,7 @@ def test_planted_leak_a_set_that_is_not_cut(agreed, monkeypatch: pytest.MonkeyPa
         pairs = np.unique(row * levels + code)
         return pairs // levels, pairs % levels
 
-    contract, data = agreed
-    data = data.replace(b"at_most = 8", b"at_most = 2")
+    data = agreed[1].replace(b"at_most = 8", b"at_most = 2")
     two = parse(data), data
     assert audited(two, "lookalike").holds
     monkeypatch.setattr(features, "at_most_a_row", uncut)

@@ -237,7 +237,7 @@ def test_a_lookalike_for_other_readers_is_told_of_the_job_that_is_for_them(chang
     with pytest.raises(Refused) as refused:
         check(agreement, request("lookalike", recipients=["publisher", "officer"]), HERE, shape_of, TODAY)
     assert refused.value.clause == "membership"
-    assert "job = \"model\"" in refused.value.remedy
+    assert 'job = "model"' in refused.value.remedy
 
 
 def test_a_kind_nobody_allowed_is_refused(people: People) -> None:
