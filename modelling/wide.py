@@ -6,6 +6,9 @@ the noisy sum minus that is the gradient, with the same noise in every step. Tim
 
 Threat model, release and both lists: as in `lookalike`. `descent` is handed no label.
 
+There are no effects with intervals of it. Intervals as if columns were independent, as of `person`, were tried: of 60
+columns of which six tell, at mu .24, they held .68 of the six's levels, those of `SeedGLM` .92.
+
 `learner_of` says which of the two fits a design. How large it is follows from declarations and the owner's own rows.
 """
 
@@ -18,7 +21,6 @@ from ..dp.noisy import Noisy
 from .descent import Descent, Margins
 from .design import BITS, COUNT_UNIT, Design, Float, Mask
 from .draw import Draw
-from .effects import ColumnEffect, Held, explained
 from .lookalike import DesignMismatch, Model, SeedGLM
 from .packed import Packed
 
@@ -54,18 +56,9 @@ class WideGLM:
         found = float(noisy.values[-1]) / COUNT_UNIT
         margins = Margins.of(people.columns, people.counts(), float(people.rows), found, noisy.scale / COUNT_UNIT)
         with threadpool_limits(limits=1, user_api="blas"):
-            self._descent = Descent(
-                people.columns, margins, noisy.sigma**2, self.steps, self.damping, LATE, fresh=False
-            )
-            self.model_ = self._descent.model(pull, people.digest)
+            descent = Descent(people.columns, margins, noisy.sigma**2, self.steps, self.damping, LATE, fresh=False)
+            self.model_ = descent.model(pull, people.digest)
         return self.model_
-
-    def explained(self) -> tuple[ColumnEffect, ...]:
-        """What the last model's columns add, with intervals, as if columns were independent (`effects`)."""
-        descent, model = self._descent, self.model_
-        pairs = zip(descent.columns, descent.margins.counts, strict=True)
-        held = [Held.alone(block, counts, descent.margins.people) for block, counts in pairs]
-        return explained(descent.columns, held, [effects.values for effects in model.columns], descent.known(model))
 
 
 def learner_of(design: Design) -> SeedGLM | WideGLM:

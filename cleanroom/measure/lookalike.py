@@ -41,6 +41,7 @@ from ...modelling.effects import ColumnEffect
 from ...modelling.evaluate import MOST_BINS, Evaluation, ScoreBins, evaluate, planned_auc_halfwidth
 from ...modelling.features import Category, Encoder, Kind, Number, Ordinal, Topics, most_cells
 from ...modelling.groups import MOST_GROUPS, group, how_many
+from ...modelling.lookalike import SeedGLM
 from ...modelling.scorer import Scorer
 from ...modelling.wide import WideGLM, learner_of
 from ...policies.check import Allowed
@@ -97,7 +98,7 @@ class Learned(Strict):
 class Lookalike(Document):
     """An audience, and what its model is worth on people held out. learners: empty where none were compared.
 
-    independent: whether intervals of effects are as if columns were independent, as those of a wide table are.
+    wide: fitted by the learner for wide tables, which says nothing of effects (`modelling.wide`).
     """
 
     kind: Literal["lookalike"]
@@ -110,7 +111,7 @@ class Lookalike(Document):
     cuts: list[Cut]
     calibration: list[Bin]
     effects: Annotated[list[Effect], Field(default_factory=list)]
-    independent: bool = Field(default=False, exclude_if=lambda value: not value)
+    wide: bool = Field(default=False, exclude_if=lambda value: not value)
 
 
 class LookalikeMeasure:
@@ -181,8 +182,8 @@ class Fitted:
     """A paid model and what it says of everybody, in the room's row order.
 
     scores: log-odds. held_out: (rows,) bool. bins: of the held-out people by score. noisy: the paid statistics.
-    standings: of the learners that were compared. effects: of the additive model, where that is the one.
-    independent: as if columns were independent.
+    standings: of the learners that were compared. effects: of the additive model, where that is the one and
+    the table not wide.
     """
 
     scorer: Scorer
@@ -194,7 +195,7 @@ class Fitted:
     evaluation: Evaluation
     noisy: tuple[Noisy, ...]
     standings: tuple[Standing, ...] = ()
-    independent: bool = False
+    wide: bool = False
 
 
 def declared_kinds(contract: Contract, job: LookalikeJob) -> list[Kind]:
@@ -296,9 +297,9 @@ def fitted_to(
     found = pay(second, lambda: positives(crowd, bins, matched, second.specification.cells))
     evaluation = evaluate(found, bins.totals, bins.predicted)
     kept = (*noisy, found), tuple(standings)
-    made = Scorer(crowd.encoder, model), learner.explained() if additive else ()
-    alone = additive and isinstance(learner, WideGLM)
-    return Fitted(*made, scores, crowd.tiebreak, crowd.held_out, bins, evaluation, *kept, independent=alone)
+    wide = additive and isinstance(learner, WideGLM)
+    made = Scorer(crowd.encoder, model), learner.explained() if additive and isinstance(learner, SeedGLM) else ()
+    return Fitted(*made, scores, crowd.tiebreak, crowd.held_out, bins, evaluation, *kept, wide=wide)
 
 
 def variance_of(purchase: Purchase) -> float:
@@ -344,8 +345,8 @@ def contents(fit: Fitted, tokens: NDArray[np.uint64], size: int) -> Contents:
     compared = {"learners": [_learned(each) for each in fit.standings]}
     values = {"people": len(fit.scores), "audience": {"size": len(chosen)}, **compared, **_figures(fit.evaluation)}
     values["effects"] = effects_json(fit.effects, fit.scorer.encoder)
-    if fit.independent:
-        values["independent"] = True
+    if fit.wide:
+        values["wide"] = True
     return Contents(values, {"audience.parquet": audience.getvalue(), "model.json": fit.scorer.to_json().encode()})
 
 

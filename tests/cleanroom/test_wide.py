@@ -13,7 +13,7 @@ from passbox.cleanroom.measure import lookalike
 from passbox.cli.reports.kinds import report
 from passbox.modelling.lookalike import SeedGLM
 from passbox.modelling.scorer import Scorer
-from passbox.modelling.wide import MOST_CELLS, WideGLM, learner_of
+from passbox.modelling.wide import MOST_CELLS, WideGLM
 
 if TYPE_CHECKING:
     from conftest import World
@@ -73,17 +73,10 @@ def test_learners_of_a_wide_job_are_compared_with_it_too(wide: World) -> None:
     assert [each["name"] for each in opened.document["learners"]] == ["glm", "naive-bayes"]  # type: ignore[attr-defined]
 
 
-def test_effects_of_a_wide_job_say_on_what_their_intervals_rest(wide: World) -> None:
-    document: Any = wide.open(wide.run("lookalike", epsilon=2.0).release, ids=False).document
-    assert {each["column"] for each in document["effects"]} == set(COLUMNS)
-    assert document["independent"] is True
-    assert any("as if columns were independent" in part for part in report(document) if isinstance(part, str))
-
-
-def test_a_narrow_job_is_fitted_as_before(world: World) -> None:
-    room = world.room()
-    crowd = lookalike.crowd_of(room, world.request("lookalike").job, room.datasets()["visitors"])
-    assert isinstance(learner_of(crowd.training), SeedGLM)
-    document: Any = world.open(world.run("lookalike").release).document
-    assert "independent" not in document or not document["independent"]
-    assert not any("as if columns were independent" in part for part in report(document) if isinstance(part, str))
+def test_a_wide_job_says_that_no_effects_are_told_and_one_of_fewer_columns_tells_them(wide: World) -> None:
+    document: Any = wide.open(wide.run("lookalike", epsilon=1.0).release, ids=False).document
+    assert (document["effects"], document["wide"]) == ([], True)
+    assert any("which columns matter is not said" in part for part in report(document) if isinstance(part, str))
+    fewer: Any = wide.open(wide.run("lookalike", epsilon=1.0, columns=["c0", "c1"]).release, ids=False).document
+    assert ({each["column"] for each in fewer["effects"]}, fewer.get("wide")) == ({"c0", "c1"}, None)
+    assert not any("is not said" in part for part in report(fewer) if isinstance(part, str))

@@ -161,3 +161,13 @@ def test_of_many_ordered_values_those_are_shown_that_as_many_people_lie_between(
     shown = effects._spaced(levels)
     assert shown[0]["level"] == "0"
     assert len(shown) <= effects.MOST_LEVELS
+
+
+def test_a_column_of_one_value_has_an_axis_that_can_be_read() -> None:
+    """What it adds is 0 but for rounding, and so are its intervals."""
+    rounding = figure(-2e-12, 0.0, 2e-12)
+    levels = [{"level": "north", "share": 1.0, "effect": rounding}]
+    effect = {"column": "region", "ordered": False, "matters": figure(0.0, 1e-13, 2e-12), "levels": levels}
+    matter, level, *_ = effects.parts({"kind": "lookalike", "effects": [effect]})
+    assert matter.header[-1] == "0 to 0.01"
+    assert level.header[-1] == "-0.01 to 0.01"
