@@ -21,7 +21,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from passbox.cleanroom.source import BadSource, read_source
+from passbox.cleanroom.source import BadSource, header, read_pieces, read_source
 from passbox.matching import fast
 from passbox.matching.encodings import MixedEncodings
 from passbox.matching.identifiers import Reject, RejectCode, digest_of, digests, normalise
@@ -202,10 +202,16 @@ class Fuzzer:
         path = self.folder / name
         path.write_bytes(data)
         try:
-            read_source(path)
+            whole = read_source(path)
         except BadSource:
-            return "refused"
-        return "read"
+            whole = None
+        try:
+            pieces = pa.concat_tables(read_pieces(path, header(path)))
+        except BadSource:
+            pieces = None
+        if (whole is None) != (pieces is None) or not (whole is None or whole.equals(pieces)):
+            raise AssertionError("a file read in pieces is another one")
+        return "refused" if whole is None else "read"
 
 
 def main() -> int:
