@@ -14,7 +14,7 @@ from passbox.cli.reports.kinds import report
 from passbox.cli.reports.lookalike import chance
 from passbox.dp.accounting import rho_within
 from passbox.dp.budget import RHO_UNIT, Budget, Delta, Epsilon
-from passbox.modelling.reliable import FAR, fewest_seeds, spread
+from passbox.modelling.reliable import FAR, as_sums, fewest_seeds, spread
 
 if TYPE_CHECKING:
     from conftest import World
@@ -114,3 +114,10 @@ def test_a_plan_of_as_many_seeds_as_people_says_so(world: World) -> None:
     world.submit("buyers", world.table("visitors").select(["k", "k2"]), made=world.now + timedelta(hours=1))
     later = world.at(world.now + timedelta(hours=2))
     assert [each for each in job.plan(later.room(), later.request("lookalike")).warnings if "nobody left" in each]
+
+
+def test_labels_need_as_many_seeds_as_noise_of_theirs_asks() -> None:
+    """Flips move a direction of a row by (v n / J)^.5: four times the people ask for twice the seeds."""
+    assert as_sums(0.5 - 1e-9, 1_000, 10) > 10**6 * as_sums(0.25, 1_000, 10)
+    few, many = (fewest_seeds(as_sums(0.27, people, 14), 14) for people in (10_000, 40_000))
+    assert many == pytest.approx(2 * few, rel=0.02)
