@@ -38,11 +38,16 @@ from .source import BadSource
 
 
 class TooManyRejects(Exception):
-    """More rows break a rule than the party allowed. Counts by reason; nothing was written."""
+    """More rows break a rule than the party allowed. Counts by reason; nothing was written.
 
-    def __init__(self, path: Path, rows: int, rejects: Mapping[str, int], allowed: int) -> None:
-        super().__init__(path, rows, rejects, allowed)
-        self.path, self.rows, self.rejects, self.allowed = path, rows, rejects, allowed
+    hashes: what the contract's schemes hash each kind with.
+    """
+
+    def __init__(
+        self, path: Path, rows: int, rejects: Mapping[str, int], allowed: int, hashes: Mapping[str, str]
+    ) -> None:
+        super().__init__(path, rows, rejects, allowed, hashes)
+        self.path, self.rows, self.rejects, self.allowed, self.hashes = path, rows, rejects, allowed, hashes
 
 
 class NotTheOwner(Exception):
@@ -54,11 +59,11 @@ class NotTheOwner(Exception):
 
 
 class NothingLeft(Exception):
-    """No row of the file can be used."""
+    """No row of the file can be used. hashes: as above."""
 
-    def __init__(self, path: Path, rejects: Mapping[str, int]) -> None:
-        super().__init__(path, rejects)
-        self.path, self.rejects = path, rejects
+    def __init__(self, path: Path, rejects: Mapping[str, int], hashes: Mapping[str, str]) -> None:
+        super().__init__(path, rejects, hashes)
+        self.path, self.rejects, self.hashes = path, rejects, hashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +176,12 @@ def _stays(task: Task, laid: Records, tokens: pa.Array | pa.ChunkedArray | None)
 
 
 def _refuse_rejects(task: Task, report: Prepared) -> None:
+    hashes = task.agreement.contract.match.hashes
     if report.rows == 0:
-        raise NothingLeft(task.source, report.rejects)
+        raise NothingLeft(task.source, report.rejects, hashes)
     allowed = int(task.most_rejects if task.most_rejects >= 1 else task.most_rejects * report.read)
     if sum(report.rejects.values()) > allowed:
-        raise TooManyRejects(task.source, report.read, report.rejects, allowed)
+        raise TooManyRejects(task.source, report.read, report.rejects, allowed, hashes)
 
 
 def _refuse_padding(brought: Brought, report: Prepared, rows: int) -> None:

@@ -232,6 +232,7 @@ def test_an_identifier_that_is_not_text_is_refused(party: Party) -> None:
 DIGEST = hashlib.sha256(b"person.1@example.com").digest()
 SHA, BASE64 = DIGEST.hex(), base64.b64encode(DIGEST).decode()
 EMPTY = hashlib.sha256(b"").hexdigest()
+HASHES = {"email": "sha256"}
 HASHED: dict[str, tuple[str, str]] = {
     "a raw address": ("person.1@example.com", "raw-email-in-hashed-column"),
     "hex of hex": (SHA.encode().hex(), "hex-of-hex"),
@@ -265,16 +266,16 @@ def test_a_hash_that_is_none_is_counted_under_its_likely_cause_and_explained(cas
     cell, cause = HASHED[case]
     report = examine(hashed(party, "ab" * 32, cell))
     assert (report.rows, dict(report.rejects)) == (1, {f"email: {cause}": 1})
-    words = explain(TooManyRejects(Path("buyers.csv"), 2, report.rejects, 0))
+    words = explain(TooManyRejects(Path("buyers.csv"), 2, report.rejects, 0, HASHES))
     assert cause in words.message
-    assert remedy(report.rejects) == words.hint != ""
+    assert remedy(report.rejects, HASHES) == words.hint != ""
     assert cell[:12] not in words.message + words.hint
 
 
 def test_one_row_that_shows_a_double_hash_is_what_the_remedy_speaks_of(party: Party) -> None:
     twice = hashlib.sha256(EMPTY.encode()).hexdigest()
     report = examine(hashed(party, "ab" * 32, twice, "x", "y", "z"))
-    assert "hashed twice" in remedy(report.rejects)
+    assert "hashed twice" in remedy(report.rejects, HASHES)
 
 
 @pytest.mark.parametrize("case", [str.lower, str.upper])
