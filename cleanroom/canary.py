@@ -6,10 +6,15 @@ the audience that a room would use. What is measured is a lower bound on the pri
 
 - `fit`: two worlds, with and without the record whose row is longest; the training part of the people.
 - `scores`: the same for the histogram by which the model is evaluated, on the other part.
+- `groups`: the same for the counts by which learners are compared, at the price they have where a job compares some.
 - `one run`: thousands of canaries at once, each in or out by a coin; only where a model has enough coordinates.
-- `audience`: with the noisy bytes held, other labels may change nothing of what is handed out.
+- `audience`: with the noisy bytes held, other labels may change nothing of what is handed out, whether or not learners
+  are compared.
 - `labels`: where the contract keeps ε for labels by randomised response, a lookalike of such labels at the same ε:
   how much likelier a record's labels are from a list that it is on; and its audience.
+
+Not covered: that a room keys the split and the ties by its own secrets, of handles alone. Here both are made by the
+room's functions, which are given no label; with what a room calls them is its own code's.
 
 A bound that lies far below its charge proves nothing: another attack might do better. One above it proves a leak.
 """
@@ -46,10 +51,11 @@ from ..modelling.design import Float
 from ..modelling.evaluate import ScoreBins
 from ..modelling.features import Encoder, Kind
 from ..modelling.grid import BINS
+from ..modelling.groups import MOST_GROUPS
 from ..modelling.invented import invented
 from ..policies.agreement import Agreement
 from ..policies.contract import Allowance, Contract, digest
-from ..policies.jobs.lookalike import LookalikeJob
+from ..policies.jobs.lookalike import Learner, LookalikeJob
 from ..policies.jobs.model import ModelJob
 from ..policies.price import delta_of_job, purchases
 from ..policies.request import KINDS, Request, parse_job
@@ -67,6 +73,10 @@ ANSWERS = 1_000_000
 """Invented records in either world whose labels are drawn: an ε of 8 then shows to a hundredth."""
 GUESSED = 0.2
 LABELS = 3
+COMPARED: tuple[Learner, ...] = ("glm", "naive-bayes")
+"""What a comparing job is audited with: what it draws is the same whichever they are."""
+Priced = tuple[LookalikeJob, tuple[Purchase, ...]]
+"""A job, and what it buys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,34 +124,45 @@ def audit(
     """What canaries show of one job. data: the contract's bytes. runs: in each world; None for as many as it takes."""
     delta = delta_of_job(contract, job)
     mu = math.sqrt(2 * rho_within(Budget(Epsilon(job.epsilon), delta)) / RHO_UNIT)
-    agreement = Agreement(contract, data, {})
-    bought = purchases(agreement, Request(job, b"", "", ""), dict.fromkeys(job.datasets(), "0" * 64), shape_of)
+    bought = _bought(contract, data, job)
     times = runs_for(mu) if runs is None else runs
     if isinstance(job, ModelJob):
         findings, left_out = _of_model(contract, job, bought, times, progress)
     else:
-        findings, left_out = _of_lookalike(contract, job, bought, times, progress)
-        findings += _of_labels(agreement, job) if contract.dataset[job.seed].budget.responses else []
+        compared = job.model_copy(update={"learners": [*COMPARED]})
+        both = (job, bought), (compared, _bought(contract, data, compared))
+        findings, left_out = _of_lookalike(contract, both, times, progress)
+        labels = contract.dataset[job.seed].budget.responses
+        findings += _of_labels(Agreement(contract, data, {}), job) if labels else []
     return Audit(job.kind, job.epsilon, delta, mu, bought[0].specification.cells, tuple(findings), left_out)
+
+
+def _bought(contract: Contract, data: bytes, job: LookalikeJob | ModelJob) -> tuple[Purchase, ...]:
+    request, manifests = Request(job, b"", "", ""), dict.fromkeys(job.datasets(), "0" * 64)
+    return purchases(Agreement(contract, data, {}), request, manifests, shape_of)
 
 
 # -- a lookalike -----------------------------------------------------------------------------------------------------
 
 
 def _of_lookalike(
-    contract: Contract, job: LookalikeJob, bought: tuple[Purchase, ...], runs: int, progress: Progress
+    contract: Contract, priced: tuple[Priced, Priced], runs: int, progress: Progress
 ) -> tuple[list[Finding], tuple[str, ...]]:
-    first, *_, second = bought
+    """priced: the job as it is, and as one that compares learners."""
+    (job, (first, second)), (_, (_, between, _)) = priced
     kinds, moves = lookalike.declared_kinds(contract, job), job.rows_moved(contract)
     crowd, canaries = _crowd(kinds, moves)
     listed = _coins(len(canaries), SEEDS) & ~canaries
-    steps = _Steps(progress, 2)
+    steps = _Steps(progress, 3)
     fit = two_worlds(_on_fit(crowd, listed, canaries, first), _mu(first), runs, steps.next())
     scores = two_worlds(_on_scores(crowd, listed, canaries, second), _mu(second), runs, steps.next())
+    groups = two_worlds(_on_groups(crowd, listed, canaries, between), _mu(between), runs, steps.next())
+    follows = all(_follows(crowd, *each) for each in priced)
     findings = [
         Finding("fit", "the longest row there can be, on the list or not", not fit.leaks, fit),
         Finding("scores", "one seed more in a score bin", not scores.leaks, scores),
-        Finding("audience", "it follows from the noisy numbers, whoever is on the list", _follows(crowd, job, bought)),
+        Finding("groups", "one seed more in a group, where learners are compared", not groups.leaks, groups),
+        Finding("audience", "it follows from the noisy numbers, whoever is on the list", follows),
     ]
     cells = first.specification.cells
     if cells < FEWEST_COORDINATES:
@@ -196,8 +217,10 @@ def _crowd(kinds: list[Kind], canaries: int) -> tuple[lookalike.Crowd, NDArray[n
     chosen = np.arange(rows) < canaries
     table = invented(kinds, rows, chosen, _uniform)
     encoder = Encoder.from_owner(table, kinds)
-    ties = np.frombuffer(secrets.token_bytes(8 * rows), dtype="<u8")
-    return lookalike.Crowd(encoder, encoder.encode(table), _coins(rows, lookalike.HELD_OUT) & ~chosen, ties), chosen
+    handles = np.frombuffer(secrets.token_bytes(8 * rows), dtype="<u8").astype(np.uint64)
+    out = lookalike.held_out(handles, secrets.token_bytes(32)) & ~chosen
+    ties = lookalike.keyed_hash(handles, secrets.token_bytes(32))
+    return lookalike.Crowd(encoder, encoder.encode(table), out, ties), chosen
 
 
 def _on_fit(
@@ -216,6 +239,15 @@ def _on_scores(
     bins = ScoreBins.of(_uniform(len(canaries)), crowd.tiebreak)
     cells = purchase.specification.cells
     outside, inside = (lookalike.positives(held, bins, label, cells) for label in (listed, listed | canaries))
+    return moved(lambda statistic: rehearsed(purchase, statistic), outside, inside)
+
+
+def _on_groups(
+    crowd: lookalike.Crowd, listed: NDArray[np.bool_], canaries: NDArray[np.bool_], purchase: Purchase
+) -> Callable[[bool], float]:
+    """How people were dealt into groups does not matter to the counts."""
+    dealt = (_uniform(crowd.training.rows) * MOST_GROUPS).astype(np.int64)
+    outside, inside = (lookalike.in_groups(crowd, dealt, label) for label in (listed, listed | canaries))
     return moved(lambda statistic: rehearsed(purchase, statistic), outside, inside)
 
 

@@ -1,14 +1,18 @@
 """What deserves a second look while a list is at home: what its size means under its contract, for rows are public and
-a room looks at them; and texts that look like somebody's.
+a room looks at them; texts that look like somebody's; and columns that tell nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from ..policies.check import Refused
 from ..policies.contract import Allowance, Contract
-from ..policies.jobs.lookalike import FEWEST_PEOPLE
+from ..policies.jobs.lookalike import FEWEST_PEOPLE, LEARNABLE
 
 
 def refuse_large_delta(contract: Contract, dataset: str, rows: int) -> None:
@@ -35,6 +39,54 @@ def personal_doubts(found: Mapping[str, int]) -> tuple[str, ...]:
         "hash of one; the bundle holds text as it is, and what many people share is shown: clear them, or the column"
         for name, rows in found.items()
     )
+
+
+def idle_doubts(contract: Contract, dataset: str, columns: pa.Table) -> tuple[str, ...]:
+    """The same of columns that tell a model nothing: all values are missing, or one and the same.
+
+    columns: as they go into the bundle.
+    """
+    rule = contract.dataset[dataset]
+    learns = any(item.job in LEARNING for item in contract.rules.allow) and rule.rows == "people"
+    if not learns or columns.num_rows < 2:
+        return ()
+    names = [name for name in columns.column_names if rule.columns[name].kind in LEARNABLE]
+    empty = [name for name in names if _is_empty(columns.column(name))]
+    same = [name for name in names if name not in empty and _is_one_value(columns.column(name))]
+    found = ((empty, "empty in every row"), (same, "the same in every row"))
+    return tuple(f"{_listed(which, what)}: {_IDLE}" for which, what in found if which)
+
+
+LEARNING = ("lookalike", "model", "completion")
+_IDLE = (
+    "a model learns nothing there, and the column takes its share of every row all the same; leave it out of the "
+    "contract, or of `columns` in a job"
+)
+_LISTED = 5
+
+
+def _listed(names: list[str], what: str) -> str:
+    said = ", ".join(names[:_LISTED])
+    if len(names) > _LISTED:
+        said += f" and {len(names) - _LISTED} more"
+    return f"{said} {'is' if len(names) == 1 else 'are'} {what}"
+
+
+def _is_empty(column: pa.ChunkedArray) -> bool:
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        return not len(pc.list_flatten(column))
+    return bool(column.null_count == len(column))
+
+
+def _is_one_value(column: pa.ChunkedArray) -> bool:
+    """Whether everybody has the same, missing or not."""
+    if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
+        return len(pc.unique(column)) == 1
+    sizes = np.asarray(pc.list_value_length(column).fill_null(0))
+    if not (sizes == sizes[0]).all():
+        return False
+    values = np.asarray(pc.index_in(pc.list_flatten(column), value_set=pc.unique(pc.list_flatten(column))))
+    return bool((values.reshape(-1, sizes[0]) == values[: sizes[0]]).all())
 
 
 def _too_few(contract: Contract, dataset: str, rows: int) -> list[str]:

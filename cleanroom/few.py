@@ -1,4 +1,7 @@
-"""Too few seeds for a model: what a plan says of it, from public sizes, before anything is spent."""
+"""Sizes that teach a model little or nothing: what a plan says of it, from public sizes, before anything is spent.
+
+The release says it once more: its reader has not seen the plan.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,20 @@ from ..policies.check import Allowed
 from ..policies.contract import Contract
 from ..policies.jobs.lookalike import LookalikeJob
 from ..policies.jobs.model import ModelJob
+from ..policies.sentences import counted
+from .room import Room
 
+ALIKE = 0.9
+"""A seed list that has so large a share of the people's rows: if it matches, there is hardly anybody else."""
 SHAKY = 4
 """So many times the fewest seeds: below that a model's scores are loosely tied to what they should be."""
+
+
+def warned(room: Room, allowed: Allowed) -> tuple[str, ...]:
+    """All that deserves a second look before a job is run, and beside what it gave."""
+    rows = {name: held.rows for name, held in room.submitted().items()}
+    odd = (*too_few(room.contract, allowed, rows), *too_many(room.contract, allowed, rows))
+    return (*allowed.warnings, *odd)
 
 
 def too_few(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) -> tuple[str, ...]:
@@ -32,8 +46,28 @@ def too_few(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) -> tu
     least = fewest_seeds(sigma, columns)
     if seeds >= SHAKY * least:
         return ()
-    so_few = f"{job.seed} has {seeds:,} rows; with {columns} columns at ε {job.epsilon:g}"
+    so_few = f"{job.seed} has {counted(seeds, 'row')}; with {counted(columns, 'column')} at ε {job.epsilon:g}"
     remedy = "bring more seeds, name fewer columns, or ask a larger ε"
     if seeds < least:
         return (f"{so_few} noise outweighs what fewer than {least:,} say, even if all match: {remedy}",)
     return (f"{so_few} scores are loose below about {SHAKY * least:,} matching seeds: {remedy}",)
+
+
+def too_many(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) -> tuple[str, ...]:
+    """Nearly as many seeds as people, and more columns than people. rows: as submitted."""
+    job = allowed.request.job
+    if not isinstance(job, LookalikeJob | ModelJob):
+        return ()
+    columns, seeds, people = len(job.columns_of(contract)), rows[job.seed], rows[job.people]
+    said = []
+    if seeds >= ALIKE * people:
+        said.append(
+            f"{job.seed} has {counted(seeds, 'row')} and {job.people} {counted(people, 'row')}: where nearly all "
+            "match, there is nobody left to tell them from: bring more people"
+        )
+    if columns > people:
+        said.append(
+            f"the job has {counted(columns, 'column')} and {job.people} {counted(people, 'row')}: each column takes "
+            "its share of a row, so that little is heard of any: name fewer in columns"
+        )
+    return tuple(said)

@@ -18,7 +18,7 @@ from ..policies.check import Allowed, Refused, check
 from ..policies.price import counts_epsilon, delta_of_job
 from ..policies.request import Request
 from ..policies.sentences import names
-from .few import too_few
+from .few import warned
 from .measure.kinds import MEASURES, shape_of
 from .measure.measure import Planned
 from .room import Room
@@ -183,12 +183,8 @@ def plan(room: Room, request: Request) -> Plan:
         paid,
         MEASURES[allowed.request.job.kind].said(room, allowed),
         selections,
-        (*allowed.warnings, *_few(room, allowed)),
+        warned(room, allowed),
     )
-
-
-def _few(room: Room, allowed: Allowed) -> tuple[str, ...]:
-    return too_few(room.contract, allowed, {name: held.rows for name, held in room.submitted().items()})
 
 
 def _refuse_used(ledger: Ledger, allowed: Allowed) -> None:

@@ -24,7 +24,7 @@ from ..policies.share import open_shares, shares_digest
 from ..policies.sign import Signer, parse_public_key
 from .bundle import BadBundle, Label, Packed, open_bundle, packed
 from .certified import privatised
-from .doubts import doubts, personal_doubts, refuse_large_delta
+from .doubts import doubts, idle_doubts, personal_doubts, refuse_large_delta
 from .dummies import refuse_padding
 from .files import FileInTheWay, flush, replacing, sweep_of
 from .home import Home, home_path, read_home, write_home
@@ -116,7 +116,7 @@ def prepare(task: Task, keys: Keys, sign: Signer, shares: Mapping[str, str], now
     refuse_large_delta(task.agreement.contract, task.dataset, laid.report.rows)
     kept = _kept(task, made_from)
     if kept and task.out.exists():
-        return _done(laid.report, task, written=False)
+        return _done(laid, task, written=False)
     digest = shares_digest({party: shares[party] for party in task.agreement.contract.data_parties})
     label = _label(task, digest, now, private)
     tokens = _tokens(task, kept, laid)
@@ -124,7 +124,7 @@ def prepare(task: Task, keys: Keys, sign: Signer, shares: Mapping[str, str], now
     with packed(table, label, seal, sign, task.out.parent) as bundle:
         keep(keys, sketch)  # before the bundle: a list that is out is remembered
         _write(task, bundle, Home(_stays(task, laid, tokens), made_from, bundle.digest))
-    return _done(laid.report, task, written=True)
+    return _done(laid, task, written=True)
 
 
 def _sketch(task: Task, laid: Records) -> Sketch:
@@ -144,11 +144,11 @@ def examine(brought: Brought, pad_to: int = 0) -> Prepared:
 
     Errors: BadSource, ColumnMissing, ColumnUnreadable; Refused where it cannot be padded or δ is above 1/n.
     """
-    report = records(brought, keyer("passbox@1", MatchKey(bytes(31) + b"\1"), bytes(32)), bytes(32)).report
-    _refuse_padding(brought, report, pad_to)
-    report = padded(report, pad_to)
+    laid = records(brought, keyer("passbox@1", MatchKey(bytes(31) + b"\1"), bytes(32)), bytes(32))
+    _refuse_padding(brought, laid.report, pad_to)
+    report = padded(laid.report, pad_to)
     refuse_large_delta(brought.contract, brought.dataset, report.rows)
-    return replace(report, doubts=_doubts(brought, report))
+    return replace(report, doubts=_doubts(brought, report, laid))
 
 
 # -- tokens ----------------------------------------------------------------------------------------------------------
@@ -275,11 +275,12 @@ def _write(task: Task, packed: Packed, home: Home) -> None:
         write_home(task.home, home)
 
 
-def _done(report: Prepared, task: Task, *, written: bool) -> Prepared:
+def _done(laid: Records, task: Task, *, written: bool) -> Prepared:
     ids = task.home if task.brought.rule.id else None
-    said = _doubts(task.brought, report)
-    return replace(report, bundle=task.out, home=task.home, ids=ids, written=written, doubts=said)
+    said = _doubts(task.brought, laid.report, laid)
+    return replace(laid.report, bundle=task.out, home=task.home, ids=ids, written=written, doubts=said)
 
 
-def _doubts(brought: Brought, report: Prepared) -> tuple[str, ...]:
-    return (*doubts(brought.contract, brought.dataset, report.rows), *personal_doubts(report.personal))
+def _doubts(brought: Brought, report: Prepared, laid: Records) -> tuple[str, ...]:
+    idle = idle_doubts(brought.contract, brought.dataset, laid.columns)
+    return (*doubts(brought.contract, brought.dataset, report.rows), *personal_doubts(report.personal), *idle)

@@ -39,6 +39,7 @@ from ..dp.tree import inclusion_proof, leaf_hash
 from ..policies.check import Allowed
 from .ahead import paid_ahead
 from .document import FORMAT, Identity, Places, Strict
+from .few import warned
 from .files import sweep_of, write
 from .measure.kinds import MEASURES
 from .measure.measure import Made
@@ -145,7 +146,7 @@ def publish(room: Room, allowed: Allowed, ledger: Ledger, made: Made) -> Listed:
         "purpose": contract.purpose,
         "recipients": readers,
         "who_learns_what": list(allowed.learns),
-        "warnings": list(allowed.warnings),
+        "warnings": list(warned(room, allowed)),
         **made.contents.values,
         "receipt": _receipt(ledger, made.noisy),
     }

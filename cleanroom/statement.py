@@ -56,6 +56,7 @@ class _Charge(_Shape):
 class _Statistic(_Shape):
     statistic: str
     datasets: dict[str, str]
+    columns: list[str] = []
 
 
 class _Entry(_Shape):

@@ -317,7 +317,7 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
     ),
     "NotAdditive": _simple(
         "not-additive",
-        "trees won over the additive model, and are not written as ONNX",
+        "the model has trees, which are not written as ONNX",
         "score with the JSON file, or ask a lookalike with the learner glm alone",
         BAD_INPUT,
     ),

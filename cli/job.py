@@ -128,14 +128,24 @@ def plan(
     planned = price(opened, read_request(opened, job))
     found = epsilon_for(opened.contract, planned, wanted[1], wanted[0]) if wanted else None
     parts: list[Part] = [_costs(planned), *_selections(planned), _precision(planned)]
+    parts += _threat(opened, planned)
     parts += [f"- {sentence}" for sentence in (*planned.allowed.learns, *_words(opened), *planned.notes)]
     parts += _verdict(planned)
     parts += [_needed(found, planned)] if found else []
     if explain:
         parts += _explained(planned)
     then = "" if planned.unaffordable() else f"`passbox run {room} {job}`"
-    data = _plan_json(planned) | ({"target": asdict(found)} if found else {})
+    data = _plan_json(planned) | {"threat_model": planned.allowed.request.job.threat_model(opened.contract)}
+    data |= {"target": asdict(found)} if found else {}
     say(Result(data, parts, then, warnings=planned.warnings), as_json)
+
+
+def _threat(room: Room, planned: Plan) -> list[Part]:
+    """What is secret, by the threat model's name; nothing for jobs that count."""
+    from ..policies.threat import SECRET
+
+    model = planned.allowed.request.job.threat_model(room.contract)
+    return [f"- threat model `{model}`: {SECRET[model]}"] if model else []
 
 
 def _needed(found: Target, planned: Plan) -> str:
@@ -324,12 +334,14 @@ def run(room: RoomFolder, job: JobFile, as_json: JsonFlag = False) -> None:
                 "entries": entries,
                 "charged": ran.charged,
                 "path": str(release.path),
+                "warnings": list(ran.plan.warnings),
             },
             [
                 f"release {release.id}, {paid}; {ledger_entries(entries, ahead)}",
                 f"sealed to {readers}: nobody else can open it",
             ],
             f"`passbox release export {room} --out FOLDER`, and send the file to {readers}",
+            ran.plan.warnings,
         ),
         as_json,
     )

@@ -54,6 +54,7 @@ def show(
                 "selections": [asdict(line) for line in said.selections],
                 "responses": [asdict(line) for line in said.responses],
                 "entries": list(said.entries),
+                "threat_models": {str(entry["seq"]): model for entry in said.entries if (model := _threat(entry))},
                 "words": [each.as_json() for each in words],
             },
             [
@@ -177,6 +178,7 @@ def _row(entry: dict[str, Any], caps: Mapping[str, int], asked: Mapping[str, str
     what, readers = STATISTICS.get(statistic, statistic), ", ".join(entry["recipients"])
     if statistic in ("table@1", "keys@1") and entry["job"] in asked:
         what = f"{asked[entry['job']]} of {', '.join(entry['specification']['columns']) or 'people'}"
+    what += f" ({model})" if (model := _threat(entry)) else ""
     what += {"open": ", noise paid ahead", "outcome": ", settled"}.get(entry["kind"], "")
     return (
         *head,
@@ -185,6 +187,14 @@ def _row(entry: dict[str, Any], caps: Mapping[str, int], asked: Mapping[str, str
         readers,
         ", ".join(charged) or (f"covered: {covered}" if covered else "nothing"),
     )
+
+
+def _threat(entry: Mapping[str, Any]) -> str | None:
+    """The threat model's name, where an entry is of a job that learns from people."""
+    from ..policies.threat import threat_model_of
+
+    spec = entry.get("specification")
+    return threat_model_of(spec["statistic"], spec.get("columns", ())) if spec else None
 
 
 def _charged(item: Mapping[str, Any], caps: Mapping[str, int]) -> str:

@@ -123,7 +123,8 @@ def open_(
     data |= {"vouched_by": list(found.by)} if found else {}
     doubts = _doubts(document, file, key, contract)
     data |= {"doubts": doubts} if doubts else {}
-    warnings = [*left, *doubts, *([] if contract else [unsigned])]
+    said: Any = document["warnings"]
+    warnings = [*said, *left, *doubts, *([] if contract else [unsigned])]
     say(Result(data, parts, _after_opening(document, contract, ledger), warnings), as_json)
 
 

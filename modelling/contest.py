@@ -26,8 +26,9 @@ from ..dp.noisy import Z95, Estimate, Noisy
 from .bayes import naive_bayes
 from .boosting import Counts, boost
 from .design import Design, Float
-from .lookalike import Model, fit
+from .lookalike import Model
 from .trees import Boosted
+from .wide import learner_of
 
 Learner: TypeAlias = Literal["glm", "naive-bayes", "boosting"]
 LEARNERS: tuple[Learner, ...] = ("glm", "naive-bayes", "boosting")
@@ -53,9 +54,9 @@ def contest(
 ) -> list[Standing]:
     """Every learner named, in their order. One that is named later wins where its lead is more than its own deviation.
 
-    sums: paid moments of `design`. counts: paid, of its people. Errors: as of `lookalike.fit`.
+    sums: paid moments of `design`. counts: paid, of its people. Errors: as of `SeedGLM.fit_noisy`.
     """
-    glm = fit(design, sums)
+    glm = learner_of(design).fit_noisy(design, sums)
     models: dict[Learner, tuple[Learnt, Float]] = {}
     for learner in named:
         model: Learnt = glm

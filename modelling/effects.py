@@ -4,10 +4,11 @@ Additive models are their own explanation. What a level adds is read beside what
 so that no constant is shifted between columns; a topic, beside not having it. A column matters as much as what it adds
 differs between people: the standard deviation of it, in log-odds.
 
-Estimates are the model's own numbers. An interval says where the number without noise and luck lies: the posterior
-given the noisy sums, with the known noise, which people happened to be there, and the shrinkage of both in it, and an
-average over how large effects of a column may be (half Cauchy; Gelman 2006), as far as the sums leave that open. All
-of it is post-processing of what was paid for.
+Effects of levels are the model's own numbers. How much a column matters is the middle of what is believed of it: the
+model's own effects are shrunk, and their spread would lie at the lower end. An interval says where the number without
+noise and luck lies: the posterior given the noisy sums, with the known noise, which people happened to be there, and
+the shrinkage of both in it, and an average over how large effects of a column may be (half Cauchy; Gelman 2006), as far
+as the sums leave that open. All of it is post-processing of what was paid for.
 """
 
 from __future__ import annotations
@@ -103,8 +104,8 @@ def _column(block: Block, held: Held, effects: Float, known: Known) -> ColumnEff
     low, high = beliefs.between(contrast @ block.real)
     each = zip(block.levels, held.share.tolist(), (contrast @ effects).tolist(), low, high, strict=True)
     levels = tuple(LevelEffect(name, share, _estimate(x, a, b)) for name, share, x, a, b in each)
-    own = math.sqrt(max(0.0, float(effects @ held.spread @ effects)))
-    return ColumnEffect(block.name, _estimate(own, *beliefs.root(block.real.T @ held.spread @ block.real)), levels)
+    least, middle, most = beliefs.root(block.real.T @ held.spread @ block.real)
+    return ColumnEffect(block.name, Estimate(middle, least, most, COVERS), levels)
 
 
 def _estimate(own: float, low: float, high: float) -> Estimate:
@@ -149,9 +150,9 @@ class _Beliefs:
         )
         return low.tolist(), high.tolist()
 
-    def root(self, form: Float) -> tuple[float, float]:
-        """Ends of the 95 % interval of the root of a quadratic form of the weights: gamma distributions with its first
-        two moments."""
+    def root(self, form: Float) -> tuple[float, float, float]:
+        """The middle of the root of a quadratic form of the weights, between the ends of its 95 % interval: gamma
+        distributions with its first two moments."""
         turned = self.axes.T @ form @ self.axes
         mean = np.einsum("gi,ij,gj->g", self.means, turned, self.means) + self.variances @ np.diag(turned)
         both = np.einsum("gi,ij,gj->g", self.variances, turned**2, self.variances)
@@ -159,13 +160,13 @@ class _Beliefs:
         variance = 2 * both + 4 * np.einsum("gi,gi,gi->g", pulled, self.variances, pulled)
         mean, variance = np.maximum(mean, 1e-12), np.maximum(variance, 1e-24)
         most = np.array([float((mean + 12 * np.sqrt(variance)).max())])
-        low, high = (
+        low, middle, high = (
             _quantile(
                 lambda x: self.weights @ gamma.cdf(x, mean**2 / variance, scale=variance / mean), side, 0 * most, most
             )
-            for side in (SIDE, 1 - SIDE)
+            for side in (SIDE, 0.5, 1 - SIDE)
         )
-        return math.sqrt(float(low[0])), math.sqrt(float(high[0]))
+        return math.sqrt(float(low[0])), math.sqrt(float(middle[0])), math.sqrt(float(high[0]))
 
 
 def _quantile(below: Callable[[Float], Float], share: float, low: Float, high: Float) -> Float:

@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from .bins import BINS, adaptive_edges, declared_bins, declared_edges
-from .design import BITS, Block, Codes, Design, Float, Int, verify
+from .design import BITS, Block, Codes, Design, Float, Int, Mask, verify
 from .tables import EVEN, OWNED, Likeness, Rows, on_lattice, plain, several, smooth
 
 MISSING = "(missing)"
@@ -141,6 +141,14 @@ class Encoder:
         codes = tuple(_codes(column, table) for column in self.columns)
         return Design(table.num_rows, tuple(column.block for column in self.columns), codes, self.digest)
 
+    def odd(self, table: pa.Table) -> dict[str, int]:
+        """How many people's value of a column is not as declared, by column, where there are any: numbers beyond their
+        bounds, which are encoded as the nearest bound; what is not among the values, which is left out; sets of more
+        than there may be. Exact: for whoever holds these rows. Errors: ColumnMismatch.
+        """
+        found = {column.kind.name: int(np.count_nonzero(_odd(column.kind, table))) for column in self.columns}
+        return {name: rows for name, rows in found.items() if rows}
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of `to_json`, in hex."""
@@ -253,13 +261,30 @@ def at_most_a_row(row: Int, code: Int, levels: int, at_most: int) -> tuple[Int, 
     return row[place < at_most], code[place < at_most]
 
 
+def _odd(kind: Kind, table: pa.Table) -> Mask:
+    """Whose value is not as declared."""
+    if isinstance(kind, Number):
+        values = _plain_numbers(kind, table)
+        return np.asarray((values < kind.low) | (values > kind.high))
+    column = _get(kind, table)
+    if not isinstance(kind, Topics):
+        return np.asarray((_index(column, kind) == len(kind.values)) & np.asarray(column.is_valid()))
+    code, row = _index(pc.list_flatten(column), kind), np.asarray(pc.list_parent_indices(column)).astype(np.int64)
+    undeclared = np.bincount(row[code == len(kind.values)], minlength=len(column)) > 0
+    several = np.unique(row * (len(kind.values) + 1) + code) // (len(kind.values) + 1)
+    return np.asarray(undeclared | (np.bincount(several, minlength=len(column)) > kind.at_most))
+
+
 def _numbers(kind: Number, table: pa.Table) -> Float:
     """Within bounds, NaN for missing."""
+    return np.asarray(np.clip(_plain_numbers(kind, table), kind.low, kind.high), dtype=np.float64)
+
+
+def _plain_numbers(kind: Number, table: pa.Table) -> Float:
     column = _get(kind, table)
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         raise ColumnMismatch(kind.name, "must be numbers")
-    values = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-    return np.asarray(np.clip(values, kind.low, kind.high), dtype=np.float64)
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def _index(column: pa.Array, kind: Ordinal | Category | Topics) -> Int:

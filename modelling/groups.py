@@ -45,6 +45,8 @@ def group(design: Design, model: Model, ordered: Sequence[bool], many: int) -> I
         x = place[rows, view]
         lower = x < np.median(x)
         lower = lower if lower.any() else x <= x.min()
+        if lower.all():  # alike but for rounding
+            continue
         found[rows[~lower]] = groups
         heapq.heappush(heap, _candidate(place, rows[lower], at))
         heapq.heappush(heap, _candidate(place, rows[~lower], groups))

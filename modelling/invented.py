@@ -1,7 +1,8 @@
 """People made up from declared domains alone: what an audit puts through the code in place of anybody's records.
 
-Every value is as likely as any other, so nothing about real people is in them. Canaries are people whose rows are as
-long as rows can be: their values are missing, and of sets they have as many as one may have.
+Every value is as likely as any other, so nothing about real people is in them. Canaries are people who would have the
+longest rows were nothing cut: their values are missing, and of sets they have all there is, each twice. Code that keeps
+its promise cuts that to what one may have; code that forgets to is seen.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ def _column(kind: Kind, rows: int, canaries: Mask, uniform: Uniform) -> pa.Array
 
 
 def _sets(values: tuple[str, ...], most: int, canaries: Mask, uniform: Uniform) -> pa.Array:
-    """Any number of them up to `most`, from a place in the list onwards."""
-    starts = (uniform(len(canaries)) * len(values)).astype(np.int64)
-    sizes = np.where(canaries, most, (uniform(len(canaries)) * (most + 1)).astype(np.int64))
+    """Any number of them up to `most`, from a place in the list onwards; canaries have all of them twice."""
+    starts = np.where(canaries, 0, (uniform(len(canaries)) * len(values)).astype(np.int64))
+    sizes = np.where(canaries, 2 * len(values), (uniform(len(canaries)) * (most + 1)).astype(np.int64))
     twice = (*values, *values)
     lists = [list(twice[start : start + size]) for start, size in zip(starts, sizes, strict=True)]
     return pa.array(lists, pa.list_(pa.string()))

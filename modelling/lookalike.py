@@ -36,7 +36,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from ..dp.noisy import Noisy
@@ -129,8 +129,11 @@ class Model:
         return cls(body["encoder"], float(body["ceiling"]), float(body["intercept"]), columns)
 
 
-class SeedGLM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+class SeedGLM(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """The learner of the `membership` threat model: additive in the columns, noise-aware, no randomness.
+
+    Its settings are read and cloned as scikit-learn's are. It has no `fit`, for that would have to pay without being
+    told how: `estimators.LookalikeClassifier` is the classifier.
 
     rounds: of evidence maximisation. steps: of Gauss-Newton, at most. ceilings: tried below 1, as multiples of the
     share of matches.

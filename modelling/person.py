@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from ..dp.aggregate import Statistic
@@ -56,8 +56,11 @@ def blank(columns: Sequence[Block], steps: int = STEPS) -> Statistic:
     return Statistic(zeros, BITS, (steps + 1) * step_l2_squared(cells))
 
 
-class DPGAM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
-    """The learner of the `person` threat model. steps: how many, fixed beforehand. damping: share of each taken."""
+class DPGAM(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """The learner of the `person` threat model. steps: how many, fixed beforehand. damping: share of each taken.
+
+    Settings as scikit-learn's, and no `fit`: as `SeedGLM`.
+    """
 
     def __init__(self, steps: int = STEPS, damping: float = DAMPING) -> None:
         self.steps, self.damping = steps, damping

@@ -5,6 +5,11 @@ steps of `descent`: what the model expects of the people is computed exactly, fo
 the noisy sum minus that is the gradient, with the same noise in every step. Time grows with people x columns.
 
 Threat model, release and both lists: as in `lookalike`. `descent` is handed no label.
+
+There are no effects with intervals of it. Intervals as if columns were independent, as of `person`, were tried: of 60
+columns of which six tell, at mu .24, they held .68 of the six's levels, those of `SeedGLM` .92.
+
+`learner_of` says which of the two fits a design. How large it is follows from declarations and the owner's own rows.
 """
 
 from __future__ import annotations
@@ -14,9 +19,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 
 from ..dp.noisy import Noisy
 from .descent import Descent, Margins
-from .design import BITS, COUNT_UNIT, Float, Mask
+from .design import BITS, COUNT_UNIT, Design, Float, Mask
 from .draw import Draw
-from .lookalike import DesignMismatch, Model
+from .lookalike import DesignMismatch, Model, SeedGLM
 from .packed import Packed
 
 STEPS, DAMPING, LATE = 10, 0.5, 0.4
@@ -30,12 +35,15 @@ class WideGLM:
     def __init__(self, steps: int = STEPS, damping: float = DAMPING) -> None:
         self.steps, self.damping = steps, damping
 
-    def fit_drawn(self, people: Packed, matched: Mask, draw: Draw) -> Model:
+    def fit_drawn(self, people: Design | Packed, matched: Mask, draw: Draw) -> Model:
         """The model, for one call of `draw` on `Packed.moments`."""
         return self.fit_noisy(people, draw(people.moments(matched)))
 
-    def fit_noisy(self, people: Packed, noisy: Noisy) -> Model:
+    def fit_noisy(self, people: Design | Packed, noisy: Noisy) -> Model:
         """The model that paid moments of these people make plausible. Errors: DesignMismatch; ValueError."""
+        return self._fit(people if isinstance(people, Packed) else Packed.of(people), noisy)
+
+    def _fit(self, people: Packed, noisy: Noisy) -> Model:
         if noisy.values.shape != (people.cells + 1,) or noisy.bits != BITS:
             raise DesignMismatch(noisy.values.size, people.cells + 1)
         if people.rows == 0:
@@ -51,3 +59,8 @@ class WideGLM:
             descent = Descent(people.columns, margins, noisy.sigma**2, self.steps, self.damping, LATE, fresh=False)
             self.model_ = descent.model(pull, people.digest)
         return self.model_
+
+
+def learner_of(design: Design) -> SeedGLM | WideGLM:
+    """With its settings as they come."""
+    return WideGLM() if design.cells > MOST_CELLS else SeedGLM()

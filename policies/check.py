@@ -22,7 +22,7 @@ from .price import protected, purchases
 from .refused import Refused as Refused
 from .refused import Submitted as Submitted
 from .request import Request
-from .sentences import names, operator_sentence, warnings
+from .sentences import counted, names, operator_sentence, warnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,6 @@ def _refuse_delta(contract: Contract, paying: tuple[str, ...], submitted: Mappin
         if rows and delta > 1 / rows:
             raise Refused(
                 f"dataset.{name}.budget.delta",
-                f"δ {delta:g} is above 1/n for the {rows} rows of {name}",
+                f"δ {delta:g} is above 1/n for the {counted(rows, 'row')} of {name}",
                 f"agree on a δ of at most {1 / (10 * rows):.0e}",
             )

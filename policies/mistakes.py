@@ -368,6 +368,8 @@ def _allowances(raw: Raw) -> Iterator[Problem]:
                 yield Problem(f"{where}.{key}", "a name stands twice", "name each once")
         if item.get("job") in ("lookalike", "completion"):
             yield from _exact_problems(where, raw, str(item["job"]), _texts(item, "recipients"))
+        if item.get("job") == "lookalike":
+            yield from _seed_problems(where, raw, _texts(item, "recipients"))
 
 
 def _exact_problems(where: str, raw: Raw, kind: str, recipients: list[str]) -> Iterator[Problem]:
@@ -377,10 +379,21 @@ def _exact_problems(where: str, raw: Raw, kind: str, recipients: list[str]) -> I
     featured = {_text(rule, "owner") for rule in people if _table(rule, "columns")}
     if len(set(recipients)) > 1 or not set(recipients) <= (featured or owners):
         rule = f"a {kind} may be read only by the one party whose people's columns it is made from"
-        yield Problem(f"{where}.recipients", rule, "name that party only")
+        others = '; for other readers allow `job = "model"`, which hands out no people' if kind == "lookalike" else ""
+        yield Problem(f"{where}.recipients", rule, f"name that party only{others}")
     elif recipients and operator in owners and operator not in recipients:
         rule = f"{operator} operates the room and owns data, so it would read this {kind} too"
         yield Problem(f"{where}.recipients", rule, "let the reader, or a party without data, operate the room")
+
+
+def _seed_problems(where: str, raw: Raw, recipients: list[str]) -> Iterator[Problem]:
+    """A lookalike keeps secret who is on the seed list, and no more: it needs a list that asks no more."""
+    people = {name: rule for name, rule in _tables(raw, "dataset").items() if rule.get("rows") != "events"}
+    seeds = {name: rule for name, rule in people.items() if _text(rule, "owner") not in (None, *recipients)}
+    if seeds and all(_text(rule, "protects") == "person" for rule in seeds.values()):
+        asks = f"{' and '.join(place(name) for name in seeds)} ask{'s' if len(seeds) == 1 else ''}"
+        rule = f"a lookalike protects who is on the seed list, and {asks} that all about a person be protected"
+        yield Problem(f"{where}.job", rule, 'allow `job = "model"` in its place: it protects all of that')
 
 
 def _repeats(names: list[str]) -> bool:

@@ -15,13 +15,20 @@ def names(found: Iterable[str]) -> str:
     return ", ".join(sorted(found))
 
 
+def counted(count: int, what: str) -> str:
+    """So many of something: 1 row, 2,000 rows."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def warnings(contract: Contract, epsilon: float, rows: dict[str, int]) -> tuple[str, ...]:
     """epsilon: of the job. rows: accepted rows of each data set that pays."""
     found: list[str] = []
     for name, count in rows.items():
         delta = contract.dataset[name].budget.delta
         if count and delta > 1 / (10 * count):
-            found.append(f"δ {delta:g} of {name} is above 1/(10 n) for its {count} rows: agree on a smaller one")
+            found.append(
+                f"δ {delta:g} of {name} is above 1/(10 n) for its {counted(count, 'row')}: agree on a smaller one"
+            )
     if epsilon > EPSILON_TO_EXPLAIN:
         found.append(f"ε {epsilon:g} is weak protection: `passbox plan --explain` says what a reader could find out")
     return tuple(found)
@@ -51,8 +58,11 @@ def matching(contract: Contract) -> tuple[str, ...]:
         "fall-through": "a seed is looked up by its best key, and by the next one where that misses",
         "any": "a seed is looked up by every key it has, and matches all that it finds",
     }
-    seed, person = match.bounds.seed, match.bounds.person
-    said = [ways[match.rule], f"one seed moves at most {_rows(seed)}, one of the people at most {_rows(person)}"]
+    seed, person, row = match.bounds.seed, match.bounds.person, "matched row"
+    said = [
+        ways[match.rule],
+        f"one seed moves at most {counted(seed, row)}, one of the people at most {counted(person, row)}",
+    ]
     if max(seed, person) > 1:
         said.append("noise is as much wider as records can move rows of the side that is protected")
     repeats = {
@@ -61,7 +71,3 @@ def matching(contract: Contract) -> tuple[str, ...]:
         "drop": "at home, the first row keeps an identifier, and rows that repeat it go without",
     }
     return (*said, repeats[match.repeats], *more)
-
-
-def _rows(count: int) -> str:
-    return "1 matched row" if count == 1 else f"{count} matched rows"

@@ -56,6 +56,7 @@ from ...modelling.lookalike import SeedGLM
 from ...modelling.responses import Responses, additive, learn
 from ...modelling.scorer import Scorer
 from ...modelling.trees import Boosted
+from ...modelling.wide import WideGLM, learner_of
 from ...policies.check import Allowed
 from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn, OrdinalColumn, SetColumn
 from ...policies.jobs.draw import Shape
@@ -123,6 +124,7 @@ Letters = Annotated[str, Field(pattern="^[.a-o]+$")]
 class Lookalike(Document):
     """An audience, and what its model is worth on people held out. learners: empty where none were compared.
 
+    wide: fitted by the learner for wide tables, which says nothing of effects (`modelling.wide`).
     places: of a model of randomised labels, where each person stands, by letter, in the order of the labels: "." for
     who trains, "a" for the best score bin of those held out, "b" for the next.
     """
@@ -138,6 +140,7 @@ class Lookalike(Document):
     calibration: list[Bin]
     effects: Annotated[list[Effect], Field(default_factory=list)]
     strata: Annotated[list[Stratum], Field(default_factory=list)]
+    wide: bool = Field(default=False, exclude_if=lambda value: not value)
     places: Letters | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
@@ -221,8 +224,8 @@ class Fitted:
     """A paid model and what it says of everybody, in the room's row order.
 
     scores: log-odds. held_out: (rows,) bool. bins: of the held-out people by score. noisy: the paid statistics.
-    standings: of the learners that were compared. effects: of the additive model, where that is the one. strata,
-    places: as of `Lookalike`.
+    standings: of the learners that were compared. effects: of the additive model, where that is the one and
+    the table not wide. strata, places: as of `Lookalike`.
     """
 
     scorer: Scorer
@@ -235,6 +238,7 @@ class Fitted:
     noisy: tuple[Noisy, ...]
     standings: tuple[Standing, ...] = ()
     strata: Sequence[Mapping[str, float]] = ()
+    wide: bool = False
     places: str | None = None
 
 
@@ -325,7 +329,7 @@ def fitted_to(
     """`matched` goes into what is paid for, and no further."""
     first, *between, second = purchases
     sums = pay(first, lambda: moments(crowd, matched, first.specification.cells))
-    learner = SeedGLM()
+    learner = learner_of(crowd.training)
     glm = learner.fit_noisy(crowd.training, used(crowd.training, sums))
     model: Learnt = glm
     noisy, standings = [sums], list[Standing]()
@@ -342,10 +346,13 @@ def fitted_to(
     found = pay(second, lambda: positives(crowd, bins, matched, second.specification.cells))
     evaluation = evaluate(found, bins.totals, bins.predicted)
     kept = (*noisy, found), tuple(standings)
-    scorer = Scorer.of(crowd.encoder, glm, learner.doubt) if additive else Scorer(crowd.encoder, model)
-    made = scorer, learner.explained() if additive else ()
+    sure = learner if additive and isinstance(learner, SeedGLM) else None
+    scorer = Scorer.of(crowd.encoder, glm, sure.doubt) if sure else Scorer(crowd.encoder, model)
+    made = scorer, sure.explained() if sure else ()
     strata = strata_of(scorer, crowd.design.take(crowd.held_out))
-    return Fitted(*made, scores, crowd.tiebreak, crowd.held_out, bins, evaluation, *kept, strata)
+    wide = additive and isinstance(learner, WideGLM)
+    people = crowd.tiebreak, crowd.held_out
+    return Fitted(*made, scores, *people, bins, evaluation, *kept, strata=strata, wide=wide)
 
 
 def responded(room: Room, allowed: Allowed, ledger: Ledger, people: Dataset, matched: NDArray[np.bool_]) -> Fitted:
@@ -432,6 +439,7 @@ def contents(fit: Fitted, tokens: NDArray[np.uint64], size: int) -> Contents:
     values = {"people": len(fit.scores), "audience": {"size": len(chosen)}, **compared, **_figures(fit.evaluation)}
     values["effects"] = effects_json(fit.effects, fit.scorer.encoder)
     values["strata"] = fit.strata
+    values |= {"wide": True} if fit.wide else {}
     values |= {} if fit.places is None else {"places": fit.places}
     files = {"audience.parquet": audience.getvalue(), "model.json": fit.scorer.to_json().encode()}
     if fit.places is not None:

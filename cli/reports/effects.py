@@ -9,6 +9,8 @@ from ..show import Part, Table, interval
 
 MOST_COLUMNS, MOST_EXPLAINED, MOST_LEVELS = 12, 4, 8
 WIDTH = 25
+FLAT = 0.01
+"""Log-odds an axis reaches at least: what a column of one value adds is 0 but for rounding."""
 HEARD = (
     "an effect adds to the log-odds, beside the average person: +0.7 doubles the odds. Intervals cover the noise, luck "
     "and shrinkage{}; where one holds 0, the release cannot tell"
@@ -19,18 +21,23 @@ SILENT = (
 )
 
 
+WIDE = (
+    "which columns matter is not said: the table is too wide for intervals that hold; a job of fewer `columns` says it"
+)
+
+
 def parts(document: Mapping[str, Any]) -> list[Part]:
     """document: a release that says what its model's columns add. Nothing, for one of before it did."""
     effects = document.get("effects")
     if not effects:
-        return []
+        return [WIDE] if document.get("wide") else []
     alone = ", as if columns were independent" if document["kind"] == "model" else ""
     return [_matter(effects), *(_levels(effect) for effect in effects[:MOST_EXPLAINED]), HEARD.format(alone), SILENT]
 
 
 def _matter(effects: Sequence[Mapping[str, Any]]) -> Table:
     shown = effects[:MOST_COLUMNS]
-    far = max((effect["matters"]["high"] for effect in shown), default=1.0) or 1.0
+    far = max(FLAT, *(effect["matters"]["high"] for effect in shown))
     rows = [
         (effect["column"], interval(effect["matters"], 2), whisker(effect["matters"], (0.0, far))) for effect in shown
     ]
@@ -42,7 +49,8 @@ def _matter(effects: Sequence[Mapping[str, Any]]) -> Table:
 
 def _levels(effect: Mapping[str, Any]) -> Table:
     shown = _spaced(effect["levels"]) if effect["ordered"] else _strongest(effect["levels"])
-    far = max(max(abs(level["effect"]["low"]), abs(level["effect"]["high"])) for level in shown) or 1.0
+    far = max(max(abs(level["effect"]["low"]), abs(level["effect"]["high"])) for level in shown)
+    far = max(FLAT, far)
     rows = [
         (
             level["level"],

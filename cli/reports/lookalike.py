@@ -12,6 +12,8 @@ STRATA = (
     "this is what the model says of its own scores; how right they were was counted for all of these groups together. "
     "A missing value counts as a value of its own"
 )
+COIN = 0.5
+"""AUC of who ranks people by chance."""
 SHOWN = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Audience shares in the table; the release holds more."""
 RATE = (
@@ -48,6 +50,7 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
             ],
             right=(1,),
         ),
+        *chance(document, "audience"),
         Table(
             ("best share", "people", "rate of seeds in it", "lift", "gain: share of seeds in it"),
             rows,
@@ -68,6 +71,14 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
 
 def _point(cut: Mapping[str, Any]) -> curves.Point:
     return curves.Point(cut["false_positives"]["estimate"], cut["gain"], cut["precision"])
+
+
+def chance(document: Mapping[str, Any], what: str) -> list[Part]:
+    """That nothing shows the audience, or the model, to be better than a coin: what a reader must not overlook."""
+    auc = document["auc"]
+    if not auc["low"] <= COIN <= auc["high"]:
+        return []
+    return [f"the auc's interval holds {COIN:g}: the release cannot tell this {what} from chance"]
 
 
 def _compared(learners: Sequence[Mapping[str, Any]]) -> list[Part]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..show import Bars, Part, Table, interval
 from . import curves, effects
+from .lookalike import chance
 
 
 def parts(document: Mapping[str, Any]) -> list[Part]:
@@ -27,6 +28,7 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
     rate = max(0.0, document["positives"]["estimate"]) / max(1.0, document["held_out"]["estimate"])
     return [
         Table(("number", "estimate  [95 % interval: noise and sampling]"), numbers, right=(1,)),
+        *chance(document, "model"),
         Table(header, rows, "held-out people, by score bin", right=(0, 1, 2, 3), whole=(0, 1, 2, 3), keys=1),
         Bars("lift by best share of people", bars),
         *curves.parts([_point(cut, rate) for cut in document["cuts"]], rate),

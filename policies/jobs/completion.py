@@ -27,7 +27,8 @@ from ...dp.entry import Specification
 from ...dp.scale import price
 from ..contract import ChoiceColumn, Contract, FlagColumn, Name, SetColumn
 from ..refused import Refused, Submitted
-from ..sentences import names
+from ..sentences import counted, names
+from ..threat import ThreatModel
 from .draw import Draw, shaped, with_noise
 from .job import MOST_COLUMNS, Job, ShapeOf, each_once
 from .lookalike import FEWEST_PEOPLE, learnable, refuse_columns
@@ -90,6 +91,9 @@ class CompletionJob(Job):
         """The wanted columns in the contract's order."""
         return tuple(name for name in contract.dataset[self.attributes].columns if name in self.targets)
 
+    def threat_model(self, contract: Contract) -> ThreatModel:
+        return "person" if self.own_columns(contract) else "membership"
+
     def fewest_rows(self, contract: Contract, dataset: str) -> int:
         return contract.rules.smallest_seed if dataset == self.attributes else FEWEST_PEOPLE
 
@@ -97,7 +101,8 @@ class CompletionJob(Job):
         self._refuse_datasets(contract)
         refuse_short(contract, self.attributes, submitted)
         if submitted[self.people].rows < FEWEST_PEOPLE:
-            rule = f"{self.people} has {submitted[self.people].rows} rows, a completion needs {FEWEST_PEOPLE}"
+            rows = counted(submitted[self.people].rows, "row")
+            rule = f"{self.people} has {rows}, a completion needs {FEWEST_PEOPLE}"
             raise Refused("people", rule, "submit more people")
         self._refuse_readers(contract)
         self._refuse_targets(contract)

@@ -18,6 +18,7 @@ from ...dp.canonical import Json
 from ...dp.entry import Specification
 from ..contract import Contract, Digest, Name
 from ..refused import Submitted
+from ..threat import ThreatModel
 from .draw import Draw, Shape
 
 MOST_READERS, MOST_COLUMNS = 50, 500
@@ -76,6 +77,11 @@ class Job(Strict, ABC):
     def priced_by(self) -> tuple[str, ...]:
         """The data sets at whose smallest δ its ε is priced."""
         return self.datasets()
+
+    def threat_model(self, contract: Contract) -> ThreatModel | None:
+        """By name, of a job that learns from people (`policies.threat`)."""
+        del contract
+        return None
 
     def rows_moved(self, contract: Contract) -> int:
         """How many of the rows that its statistics are sums over one protected record moves at most."""

@@ -18,7 +18,8 @@ from ...dp.entry import Specification
 from ...dp.scale import price
 from ..contract import Contract, Name
 from ..refused import Refused, Submitted
-from ..sentences import names
+from ..sentences import counted, names
+from ..threat import ThreatModel
 from .draw import Draw, shaped, with_flip, with_noise
 from .job import MOST_COLUMNS, ShapeOf, Strict, each_once
 from .pair import PairJob
@@ -82,6 +83,10 @@ class LookalikeJob(PairJob):
         """The job's columns in the contract's order, whatever order the job names them in."""
         return tuple(name for name in learnable(contract, self.people) if self.columns is None or name in self.columns)
 
+    def threat_model(self, contract: Contract) -> ThreatModel:
+        del contract
+        return "membership"
+
     def fewest_rows(self, contract: Contract, dataset: str) -> int:
         """Of the people: as many as it needs, and as the audience it asks for."""
         return contract.rules.smallest_seed if dataset == self.seed else max(FEWEST_PEOPLE, self.audience.size)
@@ -104,7 +109,7 @@ class LookalikeJob(PairJob):
     def _refuse_sizes(self, contract: Contract, people: int) -> None:
         asked, least = self.audience.size, contract.rules.smallest_audience
         if people < FEWEST_PEOPLE:
-            rule = f"{self.people} has {people} rows, a lookalike needs {FEWEST_PEOPLE}"
+            rule = f"{self.people} has {counted(people, 'row')}, a lookalike needs {FEWEST_PEOPLE}"
             raise Refused("people", rule, "submit more people")
         if asked < least:
             raise Refused(
@@ -116,7 +121,7 @@ class LookalikeJob(PairJob):
             remedy = f"the contract's smallest audience is {least:,}: agree on a smaller one, or submit more people"
             raise Refused(
                 "audience",
-                f"{asked:,} people are asked, and {self.people} has {people:,} rows",
+                f"{asked:,} people are asked, and {self.people} has {counted(people, 'row')}",
                 remedy if people < least else f"ask audience = {{ size = {people} }} or less",
             )
 
@@ -151,7 +156,7 @@ class LookalikeJob(PairJob):
             raise Refused(
                 "membership",
                 f"a lookalike may be read only by {owner}, who owns the features; {names(others)} would read it too",
-                f'ask recipients = ["{owner}"]'
+                f'ask recipients = ["{owner}"]; for other readers {_ask_model(contract)}'
                 if set(self.recipients) - {owner}
                 else "let a neutral party, or the owner of the features, operate the room",
             )
@@ -159,7 +164,7 @@ class LookalikeJob(PairJob):
             raise Refused(
                 f"dataset.{self.seed}.protects",
                 "a lookalike protects membership of the seed, and this data set asks for more",
-                'agree on protects = "membership" for the seed',
+                f"{_ask_model(contract)}: it protects everything about a person",
             )
 
     def draws(self, contract: Contract, base: Specification, rho: Rho, shape_of: ShapeOf) -> tuple[Draw, ...]:
@@ -234,6 +239,13 @@ class LookalikeJob(PairJob):
         compared: dict[str, Json] = {"learners": [*self.learners]} if self.compares else {}
         used: dict[str, Json] = {"columns": [*sorted(self.columns)]} if self.randomised and self.columns else {}
         return {**super().made(), "size": self.audience.size, **compared, **used}
+
+
+def _ask_model(contract: Contract) -> str:
+    """What gives readers something where a lookalike's promise is not enough."""
+    if any(rule.job == "model" for rule in contract.rules.allow):
+        return "ask a job of kind model"
+    return 'agree on a contract that allows `job = "model"`'
 
 
 def learnable(contract: Contract, dataset: str) -> list[str]:

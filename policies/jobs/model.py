@@ -18,6 +18,8 @@ from ...dp.entry import Specification
 from ...dp.scale import price
 from ..contract import Contract, Name
 from ..refused import Refused, Submitted
+from ..sentences import counted
+from ..threat import ThreatModel
 from .draw import Draw, shaped, with_noise
 from .job import ShapeOf, each_once
 from .lookalike import FEWEST_PEOPLE, learnable, refuse_columns
@@ -38,6 +40,10 @@ class ModelJob(PairJob):
         """The job's columns in the contract's order, whatever order the job names them in."""
         return tuple(name for name in learnable(contract, self.people) if self.columns is None or name in self.columns)
 
+    def threat_model(self, contract: Contract) -> ThreatModel:
+        del contract
+        return "person"
+
     def fewest_rows(self, contract: Contract, dataset: str) -> int:
         return contract.rules.smallest_seed if dataset == self.seed else FEWEST_PEOPLE
 
@@ -45,7 +51,7 @@ class ModelJob(PairJob):
         super().refuse(contract, submitted)
         people = submitted[self.people].rows
         if people < FEWEST_PEOPLE:
-            rule = f"{self.people} has {people} rows, a model needs {FEWEST_PEOPLE}"
+            rule = f"{self.people} has {counted(people, 'row')}, a model needs {FEWEST_PEOPLE}"
             raise Refused("people", rule, "submit more people")
         refuse_columns(contract, self.people, self.columns)
 

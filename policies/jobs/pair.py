@@ -8,6 +8,7 @@ from ...dp.canonical import Json
 from ...matching.rules import Side
 from ..contract import Contract, Name
 from ..refused import Refused, Submitted
+from ..sentences import counted
 from .job import Job
 
 
@@ -55,5 +56,5 @@ def refuse_short(contract: Contract, dataset: str, submitted: Mapping[str, Submi
     """A list below the contract's minimum, by its accepted rows, which are public. Errors: Refused."""
     rows, least = submitted[dataset].rows, contract.rules.smallest_seed
     if rows < least:
-        rule = f"{dataset} has {rows} rows, at least {least} are needed"
+        rule = f"{dataset} has {counted(rows, 'row')}, at least {least:,} are needed"
         raise Refused("rules.smallest_seed", rule, "submit a longer list")

@@ -14,7 +14,7 @@ from passbox.cleanroom.measure import lookalike, model
 from passbox.dp import mechanisms, rehearsal
 from passbox.dp.flip import Flip, price_of
 from passbox.dp.promised import SpecificationMismatch
-from passbox.modelling import canaries, tables
+from passbox.modelling import canaries, features, tables
 from passbox.policies import price
 from passbox.policies.contract import Contract, parse
 from passbox.policies.jobs.lookalike import LookalikeJob
@@ -53,13 +53,16 @@ def failing(found: Audit) -> set[str]:
 
 
 def test_a_lookalike_loses_about_what_is_charged_and_no_more(agreed) -> None:
-    """1,800 guesses prove .9 of it on average, and less than .8 in one of 10^7 runs."""
+    """1,800 guesses prove .9 of it on average, and less than .8 in one of 10^7 runs; of counts by group, which cost
+    half as much, less than .7 of theirs."""
     found = audited(agreed, "lookalike", 900)
     assert found.holds
     shown = {finding.test: finding.audited for finding in found.findings if finding.audited}
-    assert all(each.lower >= 0.8 * each.charged for each in shown.values())
-    assert all(each.charged == pytest.approx(found.mu, rel=1e-6) for each in shown.values())
-    assert {finding.test for finding in found.findings} == {"fit", "scores", "audience"}
+    least = {"fit": 0.8, "scores": 0.8, "groups": 0.7}
+    assert all(each.lower >= least[test] * each.charged for test, each in shown.items())
+    parts = {"fit": 1.0, "scores": 1.0, "groups": 0.5}  # a quarter of the job's ρ is half of its μ
+    assert all(each.charged == pytest.approx(found.mu * parts[test], rel=1e-6) for test, each in shown.items())
+    assert [finding.test for finding in found.findings] == [*parts, "audience"]
     assert found.left_out
 
 
@@ -98,7 +101,8 @@ def test_planted_leak_a_part_of_the_noise(
     """Half of it in 300 runs, a quarter in 120: missed once in 10^6."""
     honest = mechanisms._drawn
     monkeypatch.setattr(mechanisms, "_drawn", lambda v, l2, scale, rho: honest(v, l2, scale // part, 5 * part * rho))
-    assert failing(audited(agreed, kind, runs)) == {"fit", "scores"}
+    groups = {"groups"} if kind == "lookalike" else set()
+    assert failing(audited(agreed, kind, runs)) == {"fit", "scores"} | groups
 
 
 def test_planted_leak_an_unclipped_row(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +117,40 @@ def test_planted_leak_an_unclipped_row(agreed, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(tables, "towards_zero", longer)
     monkeypatch.setattr("passbox.modelling.features.verify", lambda _blocks: None)
     assert failing(audited(agreed, "lookalike")) == {"fit"}
+
+
+def test_planted_leak_a_set_that_is_not_cut(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has all topics counts with all of them, where a contract says two at most. The honest cut holds."""
+
+    def uncut(row: Any, code: Any, levels: int, _at_most: int) -> tuple[Any, Any]:
+        pairs = np.unique(row * levels + code)
+        return pairs // levels, pairs % levels
+
+    data = agreed[1].replace(b"at_most = 8", b"at_most = 2")
+    two = parse(data), data
+    assert audited(two, "lookalike").holds
+    monkeypatch.setattr(features, "at_most_a_row", uncut)
+    assert failing(audited(two, "lookalike")) == {"fit"}
+
+
+def test_planted_leak_a_set_that_counts_a_value_twice(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def repeated(row: Any, code: Any, _levels: int, at_most: int) -> tuple[Any, Any]:
+        place = np.arange(len(row)) - np.searchsorted(row, row, side="left")
+        return row[place < at_most], np.zeros_like(code[place < at_most])
+
+    monkeypatch.setattr(features, "at_most_a_row", repeated)
+    assert failing(audited(agreed, "lookalike")) == {"fit"}
+
+
+def test_planted_leak_a_seed_counted_twice_in_its_group(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = lookalike.in_groups
+
+    def twice(*given: Any) -> Any:
+        once = honest(*given)
+        return replace(once, values=2 * once.values)
+
+    monkeypatch.setattr(lookalike, "in_groups", twice)
+    assert failing(audited(agreed, "lookalike")) == {"groups"}
 
 
 def test_planted_leak_seeds_first_in_the_audience(agreed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ from passbox.dp.scale import SCALE_UNIT, Scale, price
 from passbox.modelling import answers, attributes
 from passbox.policies.check import Refused
 from passbox.policies.jobs.completion import ANSWERS, LEVELS, SUMS
+from passbox.policies.threat import threat_model_of
 
 if TYPE_CHECKING:
     from conftest import World
@@ -120,6 +121,8 @@ def made(signed: World, folder: Path, protects: str, *, alike: bool = True, keys
     allow += '{ job = "completion", ask = ["publisher"], recipients = ["advertiser"] },\n]'
     own = CUSTOMERS_TOML.format(protects=protects) + (BOTH_KNOW if protects == "person" and alike else "")
     rest = rest[: rest.rindex("]")] + "  " + allow + rest[rest.rindex("]") + 1 :]
+    if protects == "person":  # which no lookalike keeps
+        rest = re.sub(r" *\{ job = .lookalike.*\n", "", rest)
     text = head + own + rest
     if keys == 2:
         text = text.replace('keys = ["email"]', 'keys = ["email", "phone"]').replace(
@@ -165,6 +168,15 @@ def opened(world: World, ran: job.Ran) -> opening.Opened:
     return opening.open_release(
         ran.release.path, world.keys("publisher").seal_identity(), world.folder / "visitors.ids"
     )
+
+
+def test_the_threat_model_is_the_one_that_the_contract_asks_for_in_the_job_as_in_the_log(world: World) -> None:
+    contract = world.agreement.contract
+    planned = job.plan(world.room(), request(world))
+    model = planned.allowed.request.job.threat_model(contract)
+    assert model == contract.dataset["customers"].protects
+    specs = [purchase.specification for purchase in planned.allowed.purchases]
+    assert [threat_model_of(spec.statistic, spec.columns) for spec in specs] == [model, model]
 
 
 def test_every_visitor_gets_an_answer_or_an_abstention_under_its_own_id(world: World) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 
-from passbox.cleanroom.doubts import doubts, refuse_large_delta
+from passbox.cleanroom.doubts import doubts, idle_doubts, refuse_large_delta
+from passbox.cleanroom.prepare import Brought, Task, examine, prepare
 from passbox.policies.check import Refused
 from passbox.policies.contract import Contract, parse
 
@@ -58,3 +61,56 @@ def test_visitors_whom_a_lookalike_does_not_charge_are_doubted_alone(contract: C
     alone = parse("\n".join(line for line in lines if 'job = "lookalike"' not in line).encode())
     with pytest.raises(Refused):
         refuse_large_delta(alone, "visitors", 100_001)
+
+
+SETS = pa.list_(pa.string())
+TOLD = {
+    "nothing is idle": ([30.0, None], ["a", "b"], [["cars"], ["cars", "food"]], ()),
+    "a number nobody has": ([None, None], ["a", "b"], [["cars"], []], ("age is empty in every row",)),
+    "a category everybody has": ([1.0, 2.0], ["a", "a"], [["cars"], []], ("region is the same in every row",)),
+    "some have it and some do not": ([1.0, 2.0], ["a", None], [["cars"], None], ()),
+    "sets that hold nothing": ([1.0, 2.0], ["a", "b"], [[], None], ("topics is empty in every row",)),
+    "one set for all": ([1.0, 2.0], ["a", "b"], [["x", "y"], ["x", "y"]], ("topics is the same in every row",)),
+    "sets of one size": ([1.0, 2.0], ["a", "b"], [["x", "y"], ["x", "z"]], ()),
+    "several": (
+        [None, None],
+        [None, None],
+        [["x"], ["x"]],
+        ("age, region are empty in every row", "topics is the same in every row"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TOLD)
+def test_columns_that_tell_a_model_nothing_are_named_at_home(contract: Contract, case: str) -> None:
+    ages, regions, topics, told = TOLD[case]
+    columns = {"age": pa.array(ages, pa.float64()), "region": pa.array(regions), "topics": pa.array(topics, SETS)}
+    if regions == [None, None]:
+        columns["region"] = pa.array(regions, pa.string())
+    said = idle_doubts(contract, "visitors", pa.table(columns))
+    assert [each.partition(":")[0] for each in said] == list(told)
+    assert all("takes its share of every row" in each for each in said)
+
+
+def test_where_no_model_is_allowed_idle_columns_are_nobodys_business(contract: Contract) -> None:
+    counts = [rule for rule in contract.rules.allow if rule.job == "overlap"]
+    rules = contract.rules.model_copy(update={"allow": counts})
+    idle = pa.table({"age": pa.array([None, None], pa.float64())})
+    assert idle_doubts(contract.model_copy(update={"rules": rules}), "visitors", idle) == ()
+    assert idle_doubts(contract, "visitors", idle) != ()
+
+
+def test_prepare_names_them_whichever_way_it_is_asked(signed: World, tmp_path: Path) -> None:
+    rows = "".join(f"v{i},p{i}@example.com,,north\n" for i in range(20))
+    source = tmp_path / "visitors.csv"
+    region = next(iter(signed.agreement.contract.dataset["visitors"].columns["region"].values))  # type: ignore[union-attr]
+    source.write_text("visitor_id,email,age,region,device,topics\n" + rows.replace("north\n", f"{region},,\n"))
+    brought = Brought(source, signed.agreement.contract, "visitors")
+    said = [each for each in examine(brought).doubts if "takes its share" in each]
+    assert [each.partition(":")[0] for each in said] == [
+        "age, device, topics are empty in every row",
+        "region is the same in every row",
+    ]
+    task = Task(source, signed.agreement, "visitors", tmp_path / "visitors.bundle")
+    made = prepare(task, signed.keys("publisher"), signed.signer("publisher"), signed.shares(), signed.now)
+    assert [each for each in made.doubts if "takes its share" in each] == said

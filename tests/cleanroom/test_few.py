@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from passbox.cleanroom import job
-from passbox.cleanroom.few import SHAKY, too_few
+from passbox.cleanroom.few import SHAKY, too_few, too_many
+from passbox.cli.reports.kinds import report
+from passbox.cli.reports.lookalike import chance
 from passbox.dp.accounting import rho_within
 from passbox.dp.budget import RHO_UNIT, Budget, Delta, Epsilon
 from passbox.modelling.reliable import FAR, as_sums, fewest_seeds, spread
@@ -52,6 +55,65 @@ def test_words_follow_from_public_sizes_alone(world: World, seeds: float, word: 
 def test_other_jobs_say_nothing(world: World) -> None:
     planned = job.plan(world.room(), world.request("overlap"))
     assert too_few(world.agreement.contract, planned.allowed, {}) == ()
+
+
+def test_one_row_is_called_one_row(world: World) -> None:
+    planned = job.plan(world.room(), world.request("lookalike", epsilon=1.0))
+    (said,) = too_few(world.agreement.contract, planned.allowed, {"buyers": 1})
+    assert said.startswith("buyers has 1 row; with 4 columns at ε 1 noise outweighs")
+
+
+@pytest.mark.parametrize("kind", ["lookalike", "model"])
+def test_the_release_of_too_few_seeds_says_so_to_its_reader(world: World, kind: str) -> None:
+    text = world.contract.read_text()
+    rule = '{ job = "model", ask = ["publisher"], recipients = ["publisher"] },'
+    world = refilled(world, text[: text.rindex("]")] + "  " + rule + text[text.rindex("]") :])
+    ran = world.run(kind, epsilon=0.02)
+    document: Any = world.open(ran.release, ids=False).document
+    assert document["warnings"] == list(ran.plan.warnings)
+    assert any("noise outweighs" in each for each in document["warnings"])
+    said = [part for part in report(document) if isinstance(part, str) and "from chance" in part]
+    what = "audience" if kind == "lookalike" else "model"
+    wide = document["auc"]["low"] <= 0.5 <= document["auc"]["high"]
+    assert said == ([f"the auc's interval holds 0.5: the release cannot tell this {what} from chance"] if wide else [])
+
+
+def refilled(world: World, text: str) -> World:
+    """The same people under another contract, matched."""
+    tables = {name: world.table(name) for name in ("visitors", "buyers")}
+    world = world.under(text)
+    for name, table in tables.items():
+        world.submit(name, table)
+    job.match(world.room())
+    return world
+
+
+@pytest.mark.parametrize(("low", "high", "told"), [(0.0, 1.0, True), (0.5, 0.9, True), (0.501, 0.9, False)])
+@pytest.mark.parametrize("kind", ["lookalike", "model"])
+def test_an_interval_that_holds_a_half_is_told_in_words(kind: str, low: float, high: float, told: bool) -> None:
+    document = {"auc": {"estimate": 0.7, "low": low, "high": high}}
+    assert bool(chance(document, kind)) is told
+
+
+@pytest.mark.parametrize(
+    ("seeds", "people", "words"),
+    [(2_699, 3_000, []), (2_700, 3_000, ["nobody left"]), (9_000, 3_000, ["nobody left"]), (1, 3, ["columns"])],
+)
+def test_all_seeds_and_more_columns_than_people_are_told_from_public_sizes(
+    world: World, seeds: int, people: int, words: list[str]
+) -> None:
+    """The job has four columns."""
+    planned = job.plan(world.room(), world.request("lookalike"))
+    said = too_many(world.agreement.contract, planned.allowed, {"buyers": seeds, "visitors": people})
+    assert len(said) == len(words)
+    assert all(word in sentence for word, sentence in zip(words, said, strict=True))
+
+
+def test_a_plan_of_as_many_seeds_as_people_says_so(world: World) -> None:
+    """Everybody matches, and nothing but the two public sizes is looked at."""
+    world.submit("buyers", world.table("visitors").select(["k", "k2"]), made=world.now + timedelta(hours=1))
+    later = world.at(world.now + timedelta(hours=2))
+    assert [each for each in job.plan(later.room(), later.request("lookalike")).warnings if "nobody left" in each]
 
 
 def test_labels_need_as_many_seeds_as_noise_of_theirs_asks() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from passbox.cleanroom import job
 from passbox.cleanroom.release import export, releases
+from passbox.cli.app import run as cli
 from passbox.dp.ledger import Ledger
 from passbox.policies.agreement import SignatureBroken, SignatureMissing, signature_path
 from passbox.policies.check import Refused
@@ -379,3 +380,28 @@ def test_exporting_copies_sealed_files(used: World) -> None:
     assert {path.read_bytes() for path in out.iterdir()} == {one.path.read_bytes() for one in listed}
     with pytest.raises(Exception, match="no release"):
         export(used.room(), "../../keys/storage", out)
+
+
+def test_plan_and_ledger_name_the_threat_model(desk: Desk) -> None:
+    """A demo's ledger holds a lookalike and counts."""
+    code, planned = desk.type("operator", "plan", "spring", "lookalike.toml")
+    assert (code, planned["threat_model"]) == (0, "membership")
+    assert desk.type("operator", "plan", "spring", "overlap.toml")[1]["threat_model"] is None
+    code, shown = desk.type("operator", "ledger", "show", "spring")
+    entries, models = shown["entries"], shown["threat_models"]
+    assert isinstance(entries, list)
+    statistics = {str(each["seq"]): each["specification"]["statistic"] for each in entries if "specification" in each}
+    learnt = {at for at, name in statistics.items() if name in ("seed-moments@2", "score-histogram@1")}
+    assert learnt
+    assert models == dict.fromkeys(learnt, "membership")
+
+
+def test_people_read_the_threat_model_in_plan_and_ledger(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(desk.home / "operator")
+    capsys.readouterr()
+    assert cli(["plan", "spring", "lookalike.toml"]) == 0
+    assert "threat model `membership`: who is on the other list is secret" in capsys.readouterr().out
+    assert cli(["ledger", "show", "spring"]) == 0
+    assert "lookalike fit (membership)" in capsys.readouterr().out

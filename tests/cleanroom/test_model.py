@@ -31,6 +31,7 @@ from passbox.modelling.person import DPGAM
 from passbox.modelling.scorer import Scorer
 from passbox.policies.check import Refused
 from passbox.policies.jobs.model import FIT, SCORES
+from passbox.policies.threat import threat_model_of
 
 if TYPE_CHECKING:
     from conftest import World
@@ -63,6 +64,24 @@ def agreed(signed: World, tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture
 def world(agreed: World, copied: Callable[[World], World]) -> World:
     return copied(agreed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "model"),
+    [
+        ("lookalike", {}, "membership"),
+        ("lookalike", {"learners": ["glm", "naive-bayes"]}, "membership"),
+        ("model", {}, "person"),
+        ("overlap", {}, None),
+    ],
+)
+def test_the_threat_model_is_named_by_the_job_and_follows_from_the_log(
+    world: World, kind: str, asked: dict[str, Any], model: str | None
+) -> None:
+    planned = job.plan(world.room(), world.request(kind, **asked))
+    assert planned.allowed.request.job.threat_model(world.agreement.contract) == model
+    specs = [purchase.specification for purchase in planned.allowed.purchases]
+    assert {threat_model_of(spec.statistic, spec.columns) for spec in specs} == {model}
 
 
 def test_both_sides_pay_and_both_may_read(world: World) -> None:

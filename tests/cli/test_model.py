@@ -134,10 +134,18 @@ def test_an_audit_is_typed_against_a_contract(passbox, agreed: Path, monkeypatch
     )
     said = json.loads(out)
     assert (code, said["holds"], said["kind"]) == (0, True, "lookalike")
-    assert [finding["test"] for finding in said["findings"]] == ["fit", "scores", "audience"]
+    assert [finding["test"] for finding in said["findings"]] == ["fit", "scores", "groups", "audience"]
     assert all(f["lower"] > 0 and f["lower_sure"] <= f["charged"] for f in said["findings"] if "lower" in f)
     code, out, _ = passbox("audit", "model", "--contract", "contract.toml", "--kind", "overlap", "--json")
     assert code == 2
+    assert "no audit of such a job" in json.loads(out)["error"]["message"]
+
+
+def test_a_completion_is_not_called_a_job_that_does_not_learn(passbox, agreed: Path) -> None:
+    code, _, err = passbox("audit", "model", "--contract", "contract.toml", "--kind", "completion")
+    assert code == 2
+    assert "a completion learns from people too, and no audit covers it yet" in err
+    assert "an audit covers lookalike and model" in err
 
 
 def figure(low: float, estimate: float, high: float) -> dict[str, object]:
@@ -172,3 +180,13 @@ def test_of_many_ordered_values_those_are_shown_that_as_many_people_lie_between(
     shown = effects._spaced(levels)
     assert shown[0]["level"] == "0"
     assert len(shown) <= effects.MOST_LEVELS
+
+
+def test_a_column_of_one_value_has_an_axis_that_can_be_read() -> None:
+    """What it adds is 0 but for rounding, and so are its intervals."""
+    rounding = figure(-2e-12, 0.0, 2e-12)
+    levels = [{"level": "north", "share": 1.0, "effect": rounding}]
+    effect = {"column": "region", "ordered": False, "matters": figure(0.0, 1e-13, 2e-12), "levels": levels}
+    matter, level, *_ = effects.parts({"kind": "lookalike", "effects": [effect]})
+    assert matter.header[-1] == "0 to 0.01"
+    assert level.header[-1] == "-0.01 to 0.01"

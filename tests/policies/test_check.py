@@ -216,9 +216,28 @@ def test_without_own_ids_or_columns_there_is_no_audience(changed: Changed) -> No
 
 
 def test_a_seed_that_protects_persons_makes_no_lookalike(changed: Changed) -> None:
+    """Another list of the contract may make one; and the remedy is never the weaker promise."""
+    text = changed(('protects = "membership"', 'protects = "person"'), ("[rules]", MORE))
     with pytest.raises(Refused) as refused:
-        judged(changed(('protects = "membership"', 'protects = "person"')), request("lookalike"))
+        judged(text, request("lookalike"))
     assert refused.value.clause == "dataset.buyers.protects"
+    assert 'agree on a contract that allows `job = "model"`' in refused.value.remedy
+    assert "membership" not in refused.value.remedy
+    allowed = 'allow = [\n  { job = "model", ask = ["publisher"], recipients = ["publisher"] },'
+    with pytest.raises(Refused) as refused:
+        judged(text.replace("allow = [", allowed), request("lookalike"))
+    assert refused.value.remedy.startswith("ask a job of kind model")
+
+
+def test_a_lookalike_for_other_readers_is_told_of_the_job_that_is_for_them(changed: Changed) -> None:
+    contract = parse(changed().encode())
+    anybody = [rule.model_copy(update={"recipients": ["publisher", "officer"]}) for rule in contract.rules.allow]
+    rules = contract.rules.model_copy(update={"allow": anybody})
+    agreement = Agreement(contract.model_copy(update={"rules": rules}), b"", {})
+    with pytest.raises(Refused) as refused:
+        check(agreement, request("lookalike", recipients=["publisher", "officer"]), HERE, shape_of, TODAY)
+    assert refused.value.clause == "membership"
+    assert 'job = "model"' in refused.value.remedy
 
 
 def test_a_kind_nobody_allowed_is_refused(people: People) -> None:

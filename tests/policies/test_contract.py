@@ -157,6 +157,12 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
         "rules.allow.0.recipients",
         "may be read only",
     ),
+    "a lookalike of a seed that asks for more": (
+        'protects = "membership"',
+        'protects = "person"',
+        "rules.allow.0.job",
+        "buyers asks that all about a person",
+    ),
     "a completion for two": (
         '{ job = "lookalike", ask = ["publisher"], recipients = ["publisher"] }',
         '{ job = "completion", ask = ["publisher"], recipients = ["publisher", "advertiser"] }',
@@ -189,6 +195,29 @@ def test_each_mistake_is_named_with_its_place_rule_and_remedy(case: str, changed
     hit = [each for each in found if each.where.startswith(where) and rule in each.rule]
     assert hit, found
     assert all(each.rule and each.remedy for each in found)
+
+
+def test_a_lookalike_for_two_is_told_of_the_job_that_may_have_several_readers(changed: Changed) -> None:
+    (found,) = problems(changed(('recipients = ["publisher"] }', 'recipients = ["publisher", "officer"] }')))
+    assert 'for other readers allow `job = "model"`' in found.remedy
+
+
+def test_one_list_that_asks_no_more_is_enough_for_a_lookalike(changed: Changed) -> None:
+    more = MORE.format(protects="membership")
+    parse(changed(('protects = "membership"', 'protects = "person"'), ("[rules]", more)).encode())
+    (found,) = problems(
+        changed(('protects = "membership"', 'protects = "person"'), ("[rules]", MORE.format(protects="person")))
+    )
+    assert "buyers and more ask that" in found.rule
+
+
+MORE = """\
+[dataset.more]
+owner = "advertiser"
+protects = "{protects}"
+identifiers.email = "raw"
+budget = {{ epsilon = 3.0, delta = 1e-6 }}
+[rules]"""
 
 
 def test_all_mistakes_are_named_at_once_however_they_are_mixed(changed: Changed) -> None:

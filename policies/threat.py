@@ -1,0 +1,37 @@
+"""The two threat models of jobs that learn from people, by name: what a reader may know, and what stays secret.
+
+`membership`: the reader owns the features; who is on the other party's list is secret, and what it knows of them.
+`person`: everything about a person is secret, features and being there too, on either side.
+Other jobs count; whom they protect says who pays, and they have no name of this kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+ThreatModel: TypeAlias = Literal["membership", "person"]
+
+SECRET: dict[ThreatModel, str] = {
+    "membership": "who is on the other list is secret, and what is known of them there; the reader owns the columns",
+    "person": "everything about a person is secret, columns and being there too, on either side",
+}
+_OF: dict[str, ThreatModel] = {
+    "seed-moments@2": "membership",
+    "seed-groups@1": "membership",
+    "score-histogram@1": "membership",
+    "responses@1": "membership",
+    "person-fit@1": "person",
+    "person-scores@1": "person",
+}
+_COMPLETIONS = ("attribute-moments@1", "answer-counts@1")
+
+
+def threat_model_of(statistic: str, columns: Sequence[str]) -> ThreatModel | None:
+    """That of a noisy statistic, by what the log says of it. columns: as `DATASET.COLUMN`.
+
+    A completion that takes all columns from one data set learnt from the other party's own: everything is secret there.
+    """
+    if statistic in _COMPLETIONS:
+        return "person" if len({column.partition(".")[0] for column in columns}) == 1 else "membership"
+    return _OF.get(statistic)
