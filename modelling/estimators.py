@@ -38,6 +38,7 @@ from .lookalike import SeedGLM
 from .person import DPGAM
 from .wide import learner_of
 
+
 class LookalikeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """A lookalike in scikit-learn's contract.
 
