@@ -226,10 +226,11 @@ def _events(
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Keyed:
-    """The handles of one kind, of rows that count. row: whose they are, ascending."""
+    """The handles of one kind, of rows that count. row: whose they are, ascending. nobodys: as in `Held`."""
 
     row: NDArray[np.int64]
     handles: Handles
+    nobodys: NDArray[np.bool_]
 
     @classmethod
     def of(cls, hashed: Digests, key: Keyer, counts: NDArray[np.bool_]) -> _Keyed:
@@ -237,7 +238,7 @@ class _Keyed:
         if not (fine := counts[row]).all():
             kept = np.flatnonzero(fine)
             row, made = row[kept], made.take(kept)
-        return cls(row, made)
+        return cls(row, made, hashed.nobodys[row])
 
 
 def _digests(brought: Brought, source: pa.Table, kind: str) -> Digests:
@@ -301,7 +302,7 @@ def _persons(
     rows = np.flatnonzero(counts).astype(np.int64)
     place = np.zeros(len(counts), dtype=np.int64)
     place[rows] = np.arange(len(rows))
-    keys = [Held(kind, place[each.row], each.handles.k) for kind, each in keyed.items()]
+    keys = [Held(kind, place[each.row], each.handles.k, each.nobodys) for kind, each in keyed.items()]
     links = [_numbered(own, rows)] if own is not None else []
     found = persons(keys, links, len(rows), match.repeats, match.largest_person)
     return replace(found, first=rows[found.first])

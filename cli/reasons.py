@@ -12,14 +12,15 @@ def meaning(code: str) -> str:
 
 _MEANINGS = {
     "empty": "nothing, or white space only",
-    "filler": "a word that programs write for nothing",
+    "filler": "what programs write for nothing",
     "not-utf8": "bytes that are no UTF-8 text",
     "too-long": "longer than any such identifier",
     "control-character": "an invisible character: programs disagree on whether it is trimmed",
     "not-an-email": "no address of the shape the scheme asks for",
     "test-value": "set aside for tests and manuals: nobody has it",
     "domain-beyond-ascii": "no convention says whether such a domain is hashed as written or as xn--...",
-    "look-alike-domain": "letters of another script that look like Latin ones",
+    "look-alike-domain": "letters of another script, or with marks, that look like others",
+    "mailbox-beyond-ascii": "no convention says how letters beyond a-z are written before the @",
     "not-a-phone": "no telephone number",
     "letters-in-number": "letters, an extension or a code in a number: no convention hashes them",
     "no-country-code": "a number without its country code, and no country is declared",
@@ -70,7 +71,7 @@ _REMEDIES = {
     "base64-of-hex": "they hold hex text that was put into base64: decode column {column} once",
     "hex-of-hex": "they hold hex text that was put into hex again: decode column {column} once",
     "encoded-twice": "they hold base64 text that was encoded again: decode column {column} once",
-    "hashed-twice": "a hash of the hash of an empty value shows that column {column} was hashed twice: hash the "
+    "hashed-twice": "the hash of the hash of a known value shows that column {column} was hashed twice: hash the "
     "normalised values once",
     "hash-of-nothing": "they are hashes of empty values: leave these rows out with `--max-rejects`",
     "raw-in-hashed-column": "column {column} holds raw values and the contract says it is hashed: name the hashed one "
@@ -84,6 +85,8 @@ _REMEDIES = {
     "no-hyphens": "write device IDs in groups of 8-4-4-4-12; where column {column} holds MD5, they match nobody",
     "no-time": "write each address with the time it was seen at, such as `203.0.113.7 2026-11-29T10:03:00Z`",
     "test-value": "the contract refuses what is nobody's: leave these rows out with `--max-rejects`",
+    "mailbox-beyond-ascii": "the contract refuses addresses that conventions disagree on: leave these rows out with "
+    "`--max-rejects`",
     "look-alike-domain": "the contract refuses domains that mislead: leave these rows out with `--max-rejects`",
     "domain-beyond-ascii": "the contract refuses domains that conventions disagree on: write them as `xn--...`, or "
     "leave these rows out with `--max-rejects`",

@@ -33,6 +33,7 @@ from .schemes import Rule, load
 from .schemes.setting import NOTHING_DECLARED, Setting
 from .schemes.steps import WHITESPACE
 from .suspects import suspicion
+from .well_known import of_kind
 
 LARGEST = 320  # bytes of UTF-8: 64 for a mailbox, 1, 255 for a domain (RFC 3696 section 3, before its erratum)
 DIGEST_SIZE = SIZES["sha256"]
@@ -79,6 +80,11 @@ class Digests:
     suspects: Mapping[RejectCode, int] = field(default_factory=dict)
 
     @property
+    def nobodys(self) -> NDArray[np.bool_]:
+        """(rows,) bool: which hold a value that many lists hold and that is nobody's (`matching.well_known`)."""
+        return of_kind(self.kind, load(self.scheme).rule(self.kind).hash).rows(self.values) & self.accepted
+
+    @property
     def rows(self) -> NDArray[np.int64]:
         """The row numbers of the accepted values, ascending: one for each handle made of them."""
         return np.flatnonzero(self.accepted).astype(np.int64)
@@ -120,7 +126,8 @@ def digests(
         raise WrongHash(kind, scheme, rule.hash)
     refuse_other_than_text(column)
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    reader: _Reader = _Raw(rule, kind, setting, suspicious, secret) if arrives == "raw" else HashReader(rule.hash)
+    hashed = HashReader(rule.hash, kind, refuses=suspicious == "refuse")
+    reader: _Reader = _Raw(rule, kind, setting, suspicious, secret) if arrives == "raw" else hashed
     values, accepted = np.empty((len(column), SIZES[rule.hash]), np.uint8), np.empty(len(column), np.bool_)
     rejects, begin = Counter[RejectCode](), 0
     for chunk in chunks:
@@ -128,13 +135,15 @@ def digests(
         rejects += _read_chunk(chunk, reader, values[rows], accepted[rows], worth_it=is_worth_it(len(column)))
         begin = rows.stop
     reader.finish()
-    suspects = {code: count for code, count in reader.suspects.items() if count} if isinstance(reader, _Raw) else {}
+    suspects = {code: count for code, count in reader.suspects.items() if count}
     values.setflags(write=False)
     accepted.setflags(write=False)
     return Digests(values, accepted, MappingProxyType(dict(rejects)), kind, scheme, MappingProxyType(suspects))
 
 
 class _Reader(Protocol):
+    suspects: Counter[RejectCode]
+
     def read(self, text: str) -> bytes | RejectCode: ...
     def finish(self) -> None: ...
 
@@ -181,7 +190,7 @@ def _read_chunk(
 def _answered(chunk: pa.Array, reader: _Reader, values: NDArray[np.uint8], accepted: NDArray[np.bool_]) -> bool:
     """Whether compiled code read the chunk."""
     if isinstance(reader, HashReader):
-        if (hashes := decoded_fast(chunk, reader.algorithm, values)) is not None:
+        if (hashes := decoded_fast(chunk, reader.algorithm, reader.kind, values)) is not None:
             reader.found.update(hashes.encodings)
             accepted[:] = hashes.answered
         return hashes is not None
@@ -234,9 +243,13 @@ def _is_text(arrow_type: pa.DataType) -> bool:
 
 
 def as_binary(chunk: pa.Array) -> pa.Array:
-    """As bytes: an Arrow string need not be UTF-8, and the error for one that is not holds the value."""
-    plain = chunk.dictionary_decode() if pa.types.is_dictionary(chunk.type) else chunk
-    return plain.cast(pa.large_binary())
+    """As bytes: an Arrow string need not be UTF-8, and the error for one that is not holds the value.
+
+    Values that rows share are made wide before they are written out, which may take more than 2 GiB.
+    """
+    if pa.types.is_dictionary(chunk.type):
+        return pa.DictionaryArray.from_arrays(chunk.indices, as_binary(chunk.dictionary)).dictionary_decode()
+    return chunk.cast(pa.large_binary())
 
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})

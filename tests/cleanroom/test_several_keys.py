@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import multiprocessing
 import os
 import signal
@@ -135,8 +136,12 @@ def test_from_files_to_a_paid_count_for_each_key(empty_room: World, rule: Rule) 
     assert abs(opened["matched"]["estimate"] - sum(expected(rule))) < 10 * sigma
     planned = {row.number: row.half for row in both.plan.precision}
     for said, number in ((opened, ""), (opened["tiers"][0], " by one key")):
-        for name, figure in (("matched", said["matched"]), ("match rate", said["match_rate"])):
-            assert (figure["high"] - figure["low"]) / 2 == pytest.approx(planned[f"{name}{number}"])
+        count, rate = said["matched"], said["match_rate"]
+        assert (count["high"] - count["low"]) / 2 == pytest.approx(planned[f"matched{number}"])
+        assert planned[f"match rate{number}"] == pytest.approx(planned[f"matched{number}"] / len(buyers()))
+        most = bounds(rule, 2).seed  # a rate is cut where none can lie
+        ends = [min(most, max(0.0, count[end] / len(buyers()))) for end in ("low", "high")]
+        assert [rate["low"], rate["high"]] == pytest.approx(ends)
     one = world.run("overlap", "advertiser", recipients=["advertiser"], epsilon=0.5)
     moved = bounds(rule, 2).person  # the people alone are protected from who owns the seed
     assert one.plan.allowed.purchases[0].specification.l2_squared == COUNT_L2_SQUARED * moved**2
@@ -329,6 +334,30 @@ def test_a_shared_telephone_leaves_its_rows_out_and_is_counted(empty_room: World
     assert dict(refused.value.rejects) == {"more than 5 identifiers of one person": 30}
     report = made(world, "buyers", source, most_rejects=30)
     assert (report.rows, report.merged) == (100, 0)
+
+
+@pytest.mark.parametrize("typed", ["+10000000000", "+491234567890"])
+def test_a_telephone_that_people_type_who_have_none_makes_no_person_of_them(empty_room: World, typed: str) -> None:
+    world = agree_on(empty_room, "own-best")
+    rows = [*([email(at), typed] for at in range(15)), *some(100)]
+    report = made(world, "buyers", write(world.folder / "b.csv", [["email", "phone"], *rows]))
+    assert (report.read, report.rows, report.merged, dict(report.rejects)) == (115, 115, 0, {})
+    assert report.suspects["phone: test-value"] == 15
+    assert report.shared == {"phone": 14}
+
+
+@pytest.mark.parametrize("layout", ["raw", "sha256"])
+def test_an_address_that_many_lists_hold_joins_nobody_hashed_or_not(empty_room: World, layout: str) -> None:
+    world = agree_on(empty_room, "own-best")
+    text = world.contract.read_text()
+    seed = text.index("[dataset.buyers]")
+    world = world.under(text[:seed] + text[seed:].replace('email = "raw"', f'email = "{layout}"'))
+    addresses = ["test@test.com"] * 15 + [email(at) for at in range(100)]
+    if layout == "sha256":
+        addresses = [hashlib.sha256(address.encode()).hexdigest() for address in addresses]
+    rows = [[address, phone(at)] for at, address in enumerate(addresses)]
+    report = made(world, "buyers", write(world.folder / "b.csv", [["email", "phone"], *rows]))
+    assert (report.rows, report.merged, report.shared) == (115, 0, {"email": 14})
 
 
 def test_the_attack_prepared_at_home_is_one_record_or_none(empty_room: World, copied: Copier) -> None:
