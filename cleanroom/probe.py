@@ -90,7 +90,7 @@ def _shared(values: pa.Array) -> int:
     if pa.types.is_dictionary(values.type):
         kept = values.dictionary
         if not _is_text(kept.type):
-            return len(values) * kept.nbytes // max(len(kept), 1)
+            return int(len(values) * kept.nbytes // max(len(kept), 1))
         return int(pc.sum(pc.binary_length(kept.cast(pa.large_binary())).take(values.indices)).as_py() or 0)
     if pa.types.is_struct(values.type):
         return sum(map(_shared, values.flatten()))
