@@ -33,7 +33,7 @@ from .memory import same_accounts
 from .records import Brought as Brought
 from .records import Prepared as Prepared
 from .records import Records, new_tokens, padded, records
-from .sketch import Sketch, keep, returned, smallest_of
+from .sketch import Marker, Sketch, keep, returned
 from .source import BadSource
 
 
@@ -99,10 +99,12 @@ def prepare(task: Task, keys: Keys, sign: Signer, shares: Mapping[str, str], now
     private = privatised(task.source, task.brought.rule)
     made_from = _made_from(task, key)
     keyed = keyer(task.agreement.contract.match.fingerprint, key, _contract_digest(task))
-    laid = records(task.brought, keyed, key.reveal())
+    marker = Marker(keys)
+    laid = records(task.brought, keyed, key.reveal(), marker)
     _refuse_rejects(task, laid.report)
     _refuse_padding(task.brought, laid.report, task.pad_to)
-    sketch = _sketch(task, keys, laid)
+    marker.remember()
+    sketch = _sketch(task, laid)
     laid = laid.known_from(returned(keys, sketch, same_accounts(keys, task.agreement.contract)))
     if task.pad_to:
         laid = laid.padded(task.pad_to, _dummy_secret(task, keys))
@@ -120,7 +122,7 @@ def prepare(task: Task, keys: Keys, sign: Signer, shares: Mapping[str, str], now
     return _done(laid.report, task, written=True)
 
 
-def _sketch(task: Task, keys: Keys, laid: Records) -> Sketch:
+def _sketch(task: Task, laid: Records) -> Sketch:
     contract = task.agreement.contract
     return Sketch(
         contract=task.agreement.digest,
@@ -128,7 +130,7 @@ def _sketch(task: Task, keys: Keys, laid: Records) -> Sketch:
         dataset=task.dataset,
         kind=contract.kind,
         people=laid.people,
-        smallest=smallest_of(keys, laid.best()),
+        smallest=laid.sketch,
     )
 
 

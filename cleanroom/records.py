@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
@@ -21,17 +22,18 @@ from numpy.typing import NDArray
 
 from ..matching.fingerprint import Keyer
 from ..matching.hashing import Handles
-from ..matching.identifiers import Digests, MixedEncodings, NotText, RejectCode, digests
+from ..matching.identifiers import RejectCode
 from ..matching.order import ascending
 from ..matching.persons import Held, Persons, persons
-from ..policies.contract import Contract, DatasetRule
-from .columns import ColumnUnreadable, Read, read_columns, refuse_missing
+from .columns import refuse_missing
 from .dummies import with_dummies
 from .events import counted
-from .layout import Layout, layout_of
+from .gather import Brought as Brought
+from .gather import Gathered, Keyed, Mark, gather
+from .layout import Layout
 from .personal import personal
-from .sketch import Returned
-from .source import BadSource, header, read_source
+from .sketch import Returned, smallest
+from .source import header
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,51 +68,19 @@ class Prepared:
     personal: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Brought:
-    """A party's file, and what the contract says of it.
-
-    names: identifier kind to column of the file, where it is not named like the kind.
-    """
-
-    source: Path
-    contract: Contract
-    dataset: str
-    names: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def rule(self) -> DatasetRule:
-        return self.contract.dataset[self.dataset]
-
-    @property
-    def layout(self) -> Layout:
-        return layout_of(self.contract, self.dataset)
-
-    @property
-    def identifiers(self) -> dict[str, str]:
-        """The columns that hold the identifiers people are matched on, by kind, best first."""
-        return {kind: self.names.get(kind, kind) for kind in self.layout.keys}
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Every column that is read."""
-        own = (self.rule.id,) if self.rule.id else ()
-        return (*self.identifiers.values(), *own, *self.rule.columns)
-
-
 @dataclass(frozen=True, slots=True, repr=False)
 class Records:
     """Records as they go into a bundle, in order. own: the owner's IDs, if it has any; columns: as declared.
 
-    handles: the columns of the keys. people: how many people they are of. best: gives the digest of each one's best
-    identifier, which stays at home: (people, 32) uint8, piece by piece.
+    handles: the columns of the keys. people: how many people they are of. sketch: of these (`cleanroom.sketch`), of
+    each one's best identifier; it stays at home. Empty where it was not asked for.
     """
 
     handles: pa.Table
     own: pa.ChunkedArray | None
     columns: pa.Table
     people: int
-    best: Callable[[], Iterator[NDArray[np.uint8]]]
+    sketch: list[int]
     report: Prepared
 
     def known_from(self, lists: Sequence[Returned]) -> Records:
@@ -122,14 +92,14 @@ class Records:
         people = Handles(self.handles.column("k").to_numpy(), self.handles.column("k2").to_numpy())
         made = with_dummies(people, rows, secret)
         keyed = pa.table({"k": made.k, "k2": made.k2})
-        return Records(keyed, None, pa.table({}), self.people, self.best, padded(self.report, rows))
+        return Records(keyed, None, pa.table({}), self.people, self.sketch, padded(self.report, rows))
 
     def with_tokens(self, tokens: pa.Array | pa.ChunkedArray | None) -> pa.Table:
         """The bundle's table."""
         table = self.handles if tokens is None else self.handles.append_column("token", tokens)
         for name in self.columns.column_names:
             table = table.append_column(name, self.columns.column(name))
-        return table.combine_chunks()
+        return table
 
 
 def padded(report: Prepared, rows: int) -> Prepared:
@@ -145,189 +115,111 @@ def new_tokens(count: int) -> pa.Array:
             return pa.array(tokens)
 
 
-def records(brought: Brought, key: Keyer, secret: bytes) -> Records:
+def records(brought: Brought, key: Keyer, secret: bytes, mark: Mark | None = None) -> Records:
     """Everything a bundle holds but its tokens, and the report.
 
-    key: makes handles of hashes. secret: of the owners; keys households, and draws which rows of a person count.
+    key: makes handles of hashes. secret: of the owners; keys households, and draws which rows of a person count. mark:
+    gives what stands for people in a sketch; None where there is none.
     Errors: BadSource, ColumnMissing, ColumnUnreadable.
     """
     names = header(brought.source)
     refuse_missing(brought.columns, names, brought.source)
-    source = read_source(brought.source, brought.columns)
-    hashed = {kind: _digests(brought, source, kind) for kind in brought.layout.keys}
-    own, nameless = _own_ids(brought.rule, source)
-    known = np.any([each.accepted for each in hashed.values()], axis=0)
-    read = read_columns(source, brought.rule.columns, known & ~nameless, secret)
-    rows_read = source.num_rows
-    del source  # raw values are the most of what is in memory, and nothing needs them any more
-    keyed = {kind: _Keyed.of(each, key, read.accepted) for kind, each in hashed.items()}
-    if brought.rule.rows == "events":
-        return _events(brought, names, hashed, keyed, read, secret)
-    found = _persons(brought, keyed, own, read.accepted)
-    named = _first_of_each(own, found.first)
-    at = np.flatnonzero(named)[_order(brought.layout, keyed, found, named)]
-    rows = pa.array(found.first[at])
-    columns = read.table.take(rows)
-    rejects = {f"{kind}: {code}": count for kind, each in hashed.items() for code, count in _refused(each, hashed)}
-    rejects |= {"no identifier: empty": int((~known).sum()) - _refused_rows(hashed, known)} if len(hashed) > 1 else {}
-    rejects |= {f"{brought.rule.id}: empty": int((nameless & known).sum())}
-    rejects |= read.rejects
+    unused = tuple(name for name in names if name not in brought.columns)
+    rows = gather(brought, key, secret, mark)
+    return _events(brought, rows, unused, secret) if brought.rule.rows == "events" else _people(brought, rows, unused)
+
+
+def _people(brought: Brought, rows: Gathered, unused: tuple[str, ...]) -> Records:
+    """One record a person."""
+    found = _persons(brought, rows)
+    named = _first_of_each(rows.own, found.first)
+    at = _order(brought.layout, rows.keyed, found, named)
+    first = found.first[at]
+    own, columns = (None if each is None else each.take(pa.array(first)) for each in (rows.own, rows.columns))
+    several = brought.layout.several
+    rejects = _refused_values(rows)
+    rejects |= {"no identifier: empty": rows.keyless - _refused_rows(rows)} if several else {}
+    rejects |= {f"{brought.rule.id}: empty": rows.nameless}
+    rejects |= rows.rejects
     rejects |= {f"more than {brought.contract.match.largest_person} identifiers of one person": found.crowded}
     rejects |= {"every identifier is another person's": found.bare}
     rejects |= {f"{brought.rule.id}: an ID of another person": len(named) - int(named.sum())}
     report = Prepared(
-        read=rows_read,
-        rows=len(at),
+        read=rows.read,
+        rows=len(first),
         merged=found.merged,
-        cut=read.cut,
+        cut=rows.cut,
         rejects={reason: count for reason, count in rejects.items() if count},
-        unused=tuple(name for name in names if name not in brought.columns),
+        unused=unused,
         shared=found.shared,
-        suspects={f"{kind}: {code.value}": n for kind, each in hashed.items() for code, n in each.suspects.items()},
+        suspects=_odd_values(rows),
         personal=personal(columns, brought.rule.columns),
     )
-    table = _handle_columns(brought.layout, keyed, found, at)
-    own = None if own is None else own.take(rows)
-    return Records(table, own, columns, len(at), lambda: _best_digests(hashed, keyed, found, at), report)
+    sketch = smallest(_marks(rows.marks, found, at))
+    rows.marks.clear()
+    return Records(_handle_columns(brought.layout, rows.keyed, found, at), own, columns, len(first), sketch, report)
 
 
-def _events(
-    brought: Brought,
-    names: Sequence[str],
-    hashed: Mapping[str, Digests],
-    keyed: Mapping[str, _Keyed],
-    read: Read,
-    secret: bytes,
-) -> Records:
+def _events(brought: Brought, rows: Gathered, unused: tuple[str, ...], secret: bytes) -> Records:
     """Several rows a person, as many as count; a person is known by one identifier."""
-    ((kind, digests_of),) = hashed.items()
-    mine = keyed[kind]
-    found = counted(mine.handles, brought.rule.rows_a_person, hmac.digest(secret, b"passbox rows", "sha256"))
-    rejects = {f"{kind}: {code}": count for code, count in _refused(digests_of, hashed)} | dict(read.rejects)
-    columns = read.table.take(pa.array(mine.row[found.at]))
+    (mine,) = rows.keyed.values()
+    made = Handles(mine.k, mine.k2)
+    found = counted(made, brought.rule.rows_a_person, hmac.digest(secret, b"passbox rows", "sha256"))
+    rejects = _refused_values(rows) | dict(rows.rejects)
+    columns = rows.columns.take(pa.array(found.at))
     report = Prepared(
-        read=len(read.accepted),
+        read=rows.read,
         rows=len(found.at),
         merged=0,
-        cut=read.cut,
+        cut=rows.cut,
         over=found.over,
         rejects={reason: count for reason, count in rejects.items() if count},
-        unused=tuple(name for name in names if name not in brought.columns),
-        suspects={f"{kind}: {code.value}": n for code, n in digests_of.suspects.items()},
+        unused=unused,
+        suspects=_odd_values(rows),
         personal=personal(columns, brought.rule.columns),
     )
-    table = pa.table({"k": mine.handles.k[found.at], "k2": mine.handles.k2[found.at]})
-    best = digests_of.values[mine.row[found.first]]
-    return Records(table, None, columns, len(best), lambda: iter([best]), report)
+    table = pa.table({"k": mine.k[found.at], "k2": mine.k2[found.at]})
+    sketch = smallest(marks[found.first] for marks in rows.marks.values())
+    return Records(table, None, columns, len(found.first), sketch, report)
 
 
-# -- identifiers -------------------------------------------------------------------------------------------------------
+# -- counts ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _Keyed:
-    """The handles of one kind, of rows that count. row: whose they are, ascending. nobodys: as in `Held`."""
-
-    row: NDArray[np.int64]
-    handles: Handles
-    nobodys: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, hashed: Digests, key: Keyer, counts: NDArray[np.bool_]) -> _Keyed:
-        row, made = hashed.rows, key(hashed)
-        if not (fine := counts[row]).all():
-            kept = np.flatnonzero(fine)
-            row, made = row[kept], made.take(kept)
-        return cls(row, made, hashed.nobodys[row])
-
-
-def _digests(brought: Brought, source: pa.Table, kind: str) -> Digests:
-    name, scheme = brought.identifiers[kind], brought.contract.match.scheme[kind]
-    try:
-        arrives, setting = brought.rule.identifiers[kind], brought.contract.setting(brought.dataset)
-        return digests(source.column(name), scheme, kind, arrives, setting, brought.rule.suspicious)
-    except MixedEncodings as error:
-        written = " and ".join(_WRITTEN[encoding] for encoding in sorted(error.found) if encoding in _WRITTEN)
-        rule = f"column {name} mixes encodings of hashes: {written}"
-        raise BadSource(brought.source, rule, "they come from different programs: hash every row with one") from None
-    except NotText:
-        raise BadSource(brought.source, f"column {name} is not text", "export it as text") from None
-
-
-_WRITTEN = {"base64": "base64", "hex-lower": "small hex letters", "hex-upper": "capital hex letters"}
-"""Hex digits without a letter are of either case, and say nothing."""
-
-
-def _refused(hashed: Digests, every: Mapping[str, Digests]) -> list[tuple[str, int]]:
+def _refused_values(rows: Gathered) -> dict[str, int]:
     """Values that were refused, by reason. Where people have several keys, a value that is missing is no fault."""
-    return [(code.value, n) for code, n in hashed.rejects.items() if len(every) == 1 or code != RejectCode.EMPTY]
+    counted_too = len(rows.refused) == 1
+    every = [(kind, code, n) for kind, each in rows.refused.items() for code, n in each.items()]
+    return {f"{kind}: {code.value}": n for kind, code, n in every if counted_too or code != RejectCode.EMPTY}
 
 
-def _refused_rows(every: Mapping[str, Digests], known: NDArray[np.bool_]) -> int:
+def _refused_rows(rows: Gathered) -> int:
     """Of the rows without an identifier, how many are counted already, with a value that was refused."""
-    spoiled = sum(n for each in every.values() for code, n in each.rejects.items() if code != RejectCode.EMPTY)
-    return min(int((~known).sum()), spoiled)
+    spoiled = sum(n for each in rows.refused.values() for code, n in each.items() if code != RejectCode.EMPTY)
+    return min(rows.keyless, spoiled)
 
 
-def _best_digests(
-    hashed: Mapping[str, Digests], keyed: Mapping[str, _Keyed], found: Persons, at: NDArray[np.int64]
-) -> Iterator[NDArray[np.uint8]]:
-    for begin in range(0, len(at), _PIECE):
-        people = at[begin : begin + _PIECE]
-        best = np.zeros((len(people), 32), dtype=np.uint8)
-        known = np.zeros(len(people), dtype=np.bool_)
-        for kind, each in hashed.items():
-            place = found.place[kind][people]
-            mine = (place >= 0) & ~known
-            best[mine, : each.values.shape[1]] = each.values[keyed[kind].row[place[mine]]]
-            known |= mine
-        yield best
-
-
-_PIECE = 2**16
-"""People whose digests are looked at together."""
+def _odd_values(rows: Gathered) -> dict[str, int]:
+    return {f"{kind}: {code.value}": n for kind, each in rows.suspects.items() for code, n in each.items()}
 
 
 # -- persons -----------------------------------------------------------------------------------------------------------
 
 
-def _persons(
-    brought: Brought, keyed: Mapping[str, _Keyed], own: pa.ChunkedArray | None, counts: NDArray[np.bool_]
-) -> Persons:
-    """Who the rows are, in rows of the file."""
+def _persons(brought: Brought, rows: Gathered) -> Persons:
+    """Who the rows are. Rows with one ID are one person, where there are several keys."""
     match = brought.contract.match
-    if not brought.layout.several:  # rows are told apart by their handles alone, whatever their numbers
-        keys = [Held(kind, each.row, each.handles.k) for kind, each in keyed.items()]
-        return persons(keys, [], len(counts), match.repeats, match.largest_person)
-    rows = np.flatnonzero(counts).astype(np.int64)
-    place = np.zeros(len(counts), dtype=np.int64)
-    place[rows] = np.arange(len(rows))
-    keys = [Held(kind, place[each.row], each.handles.k, each.nobodys) for kind, each in keyed.items()]
-    links = [_numbered(own, rows)] if own is not None else []
-    found = persons(keys, links, len(rows), match.repeats, match.largest_person)
-    return replace(found, first=rows[found.first])
+    keys = [Held(kind, each.row, each.k, each.nobodys) for kind, each in rows.keyed.items()]
+    joined = brought.layout.several and rows.own is not None
+    links = [_numbered(rows.own)] if joined else []
+    return persons(keys, links, rows.rows, match.repeats, match.largest_person)
 
 
-def _numbered(own: pa.ChunkedArray, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A number for each ID: rows with one ID are one person."""
-    codes = own.take(pa.array(rows)).combine_chunks().dictionary_encode().indices
+def _numbered(own: pa.ChunkedArray) -> NDArray[np.int64]:
+    """A number for each ID: the same ID, the same number."""
+    codes = own.combine_chunks().dictionary_encode().indices
     numbers: NDArray[np.int64] = codes.to_numpy().astype(np.int64)
     return numbers
-
-
-def _own_ids(rule: DatasetRule, source: pa.Table) -> tuple[pa.ChunkedArray | None, NDArray[np.bool_]]:
-    """The owner's IDs, and which rows have none. Errors: ColumnUnreadable."""
-    if rule.id is None:
-        return None, np.zeros(source.num_rows, dtype=np.bool_)
-    own = source.column(rule.id)
-    if pa.types.is_dictionary(own.type):
-        own = own.cast(own.type.value_type)
-    if pa.types.is_integer(own.type):
-        return own, own.is_null().to_numpy()
-    if not (pa.types.is_string(own.type) or pa.types.is_large_string(own.type)):
-        raise ColumnUnreadable(rule.id, "IDs, as text or whole numbers")
-    blank = pl.Series(own).str.strip_chars().fill_null("") == ""
-    return own, blank.to_numpy()
 
 
 def _first_of_each(own: pa.ChunkedArray | None, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -342,27 +234,57 @@ def _first_of_each(own: pa.ChunkedArray | None, rows: NDArray[np.int64]) -> NDAr
 # -- the table ---------------------------------------------------------------------------------------------------------
 
 
-def _order(layout: Layout, keyed: Mapping[str, _Keyed], found: Persons, named: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _order(layout: Layout, keyed: Mapping[str, Keyed], found: Persons, named: NDArray[np.bool_]) -> Places:
     """Records ascend by the first half of their best handle: the order says nothing of the file's."""
     if not layout.several:  # persons of one key stand in the order of their handles
-        return np.arange(int(named.sum()))
-    best = np.zeros(int(named.sum()), dtype=np.uint64)
-    known = np.zeros(len(best), dtype=np.bool_)
+        return slice(None) if named.all() else np.flatnonzero(named)
+    at = np.flatnonzero(named)
+    best = np.zeros(len(at), dtype=np.uint64)
+    known = np.zeros(len(at), dtype=np.bool_)
     for kind, each in keyed.items():
-        place = found.place[kind][named]
+        place = found.place[kind][at]
         mine = (place >= 0) & ~known
-        best[mine] = each.handles.k[place[mine]]
+        best[mine] = each.k[place[mine]]
         known |= mine
-    return ascending(best)
+    return at[ascending(best)]
 
 
-def _handle_columns(layout: Layout, keyed: Mapping[str, _Keyed], found: Persons, at: NDArray[np.int64]) -> pa.Table:
+Places: TypeAlias = slice | NDArray[np.int64]
+
+
+def _marks(every: Mapping[str, NDArray[np.uint64]], found: Persons, at: Places) -> Iterator[NDArray[np.uint64]]:
+    """Those of each person's best identifier, a piece at a time."""
+    places = {kind: found.place[kind][at] for kind in every}
+    for begin in range(0, max(map(len, places.values()), default=0), _PIECE):
+        pieces = {kind: place[begin : begin + _PIECE] for kind, place in places.items()}
+        marks = np.zeros(max(map(len, pieces.values())), dtype=np.uint64)
+        known = np.zeros(len(marks), dtype=np.bool_)
+        for kind, place in pieces.items():
+            mine = (place >= 0) & ~known
+            marks[mine] = every[kind][place[mine]]
+            known |= mine
+        yield marks
+
+
+_PIECE = 2**16
+"""People whose marks are looked at together."""
+
+
+def _handle_columns(layout: Layout, keyed: dict[str, Keyed], found: Persons, at: Places) -> pa.Table:
+    """Takes the handles of each kind out of `keyed`, and writes into the memory they lie in."""
     columns: dict[str, pa.Array] = {}
-    for kind, each in keyed.items():
-        place = found.place[kind] if len(at) == len(found.first) and not layout.several else found.place[kind][at]
-        missing = place < 0 if layout.several else None
-        place = np.maximum(place, 0) if layout.several else place
-        for name, half in zip(layout.handle(kind), (each.handles.k, each.handles.k2), strict=True):
-            values = half[place] if len(half) else np.zeros(len(at), dtype=np.uint64)
-            columns[name] = pa.array(values, mask=missing)
+    for kind in list(keyed):
+        each, place = keyed.pop(kind), found.place[kind][at]
+        one, other = layout.handle(kind)
+        if layout.several:
+            columns[one], columns[other] = _placed(each.k, place), _placed(each.k2, place)
+        else:
+            columns[one] = pa.array(each.k.take(place))
+            columns[other] = pa.array(each.k2.take(place, out=each.k[: len(place)], mode="clip"))
     return pa.table(columns)
+
+
+def _placed(half: NDArray[np.uint64], place: NDArray[np.int64]) -> pa.Array:
+    """Nulls for records without such a key."""
+    values = half[np.maximum(place, 0)] if len(half) else np.zeros(len(place), dtype=np.uint64)
+    return pa.array(values, mask=place < 0)

@@ -58,27 +58,40 @@ class Returned:
     share: float
 
 
-def smallest_of(keys: Keys, digests: Iterable[NDArray[np.uint8]]) -> list[int]:
-    """The sketch of people. digests: SHA-256 of each identifier, normalised; (n, 32), piece by piece."""
-    # one block a person: a keyed permutation of what is a hash already, so that equal blocks are equal people
-    encryptor = Cipher(algorithms.AES(_secret(keys)), modes.ECB()).encryptor()  # noqa: S305
+class Marker:
+    """Numbers that stand for the hashes of identifiers in an owner's sketches, and nowhere else.
+
+    A secret that is drawn anew is only kept by `remember`: of a list that is refused nothing stays.
+    """
+
+    def __init__(self, keys: Keys) -> None:
+        """Errors: KeysUnusable where the kept secret was damaged."""
+        self._at = keys.folder / "sketch.key"
+        self._secret = self._at.read_bytes() if self._at.exists() else secrets.token_bytes(32)
+        if len(self._secret) != 32:
+            raise KeysUnusable(self._at, "it is not a key of 32 bytes", "restore the key folder from a backup")
+        # one block a person: a keyed permutation of what is a hash already, so that equal blocks are equal people
+        self._cipher = Cipher(algorithms.AES(self._secret), modes.ECB())  # noqa: S305
+
+    def __call__(self, digests: NDArray[np.uint8]) -> NDArray[np.uint64]:
+        """A number for each. digests: of identifiers, normalised; (n, 20) or (n, 32)."""
+        blocks = self._cipher.encryptor().update(np.ascontiguousarray(digests[:, :16]).data)
+        return np.frombuffer(blocks, dtype="<u8")[::2].astype(np.uint64)
+
+    def remember(self) -> None:
+        """Keep the secret. Errors: OSError."""
+        if not self._at.exists():
+            sweep_of(self._at)
+            write(self._at, self._secret, 0o600)
+
+
+def smallest(marks: Iterable[NDArray[np.uint64]]) -> list[int]:
+    """The sketch of people. marks: of each one's identifier, piece by piece."""
     least = np.empty(0, dtype=np.uint64)
-    for piece in digests:
-        blocks = encryptor.update(np.ascontiguousarray(piece[:, :16]).tobytes())
-        mixed = np.concatenate([least, np.frombuffer(blocks, dtype="<u8")[::2].astype(np.uint64)])
+    for piece in marks:
+        mixed = np.concatenate([least, piece])
         least = np.partition(mixed, KEPT)[:KEPT] if len(mixed) > KEPT else mixed
     return [int(value) for value in np.unique(least)]
-
-
-def _secret(keys: Keys) -> bytes:
-    at = keys.folder / "sketch.key"
-    if not at.exists():
-        sweep_of(at)
-        write(at, secrets.token_bytes(32), 0o600)
-    data = at.read_bytes()
-    if len(data) != 32:
-        raise KeysUnusable(at, "it is not a key of 32 bytes", "restore the key folder from a backup")
-    return data
 
 
 def keep(keys: Keys, sketch: Sketch) -> None:

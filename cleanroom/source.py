@@ -1,4 +1,4 @@
-"""A party's own file: CSV or Parquet, read whole or refused with one rule. Never echoes a cell.
+"""A party's own file: CSV or Parquet, read whole, or piece by piece, or refused with one rule. Never echoes a cell.
 
 CSV must be UTF-8 without a byte order mark, comma separated, quoted with `"`, with one header line of distinct
 names and as many cells in every row. Everything is read as text; `columns` gives it its types. Parquet keeps its
@@ -13,9 +13,10 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
@@ -25,6 +26,9 @@ from .probe import unpacks
 
 MOST_ROWS = 200_000_000
 FEW_ROWS, MOST_ROWS_A_BYTE = 100_000, 8
+PIECE = 2**17
+"""Rows that are worth being looked at together."""
+_PIECE_BYTES, _MOST_LIKELY = 1 << 26, 1 << 27
 _BLOCK = 1 << 20
 
 _MARKS = (
@@ -36,6 +40,7 @@ _MARKS = (
     (b"\x28\xb5\x2f\xfd", "compressed (zstd)", "`zstd -d` unpacks it"),
     (b"PK\x03\x04", "a ZIP archive or an Excel workbook", "save it as CSV in UTF-8"),
 )
+_QUOTE = ord('"')
 _QUOTES = 'put cells that hold a comma, a quote or a line break in "quotes", and double a quote inside'
 _HASH = re.compile(r"[0-9a-fA-F]{32,}|[0-9A-Za-z+/]{27,}=|[0-9A-Za-z+/]{22}==")
 
@@ -65,8 +70,52 @@ def read_source(path: Path, columns: Collection[str] | None = None) -> pa.Table:
     wanted = [name for name in names if columns is None or name in columns]
     table = _read_parquet(path, wanted) if _is_parquet(path) else _read_csv(path, names, wanted)
     if table.num_rows == 0:
-        raise BadSource(path, "it has a header but no rows", "export it again")
+        raise _no_rows(path)
     return table
+
+
+def read_pieces(path: Path, columns: Collection[str]) -> Iterator[pa.Table]:
+    """The same a piece at a time, each of `PIECE` rows or more where there are so many. One is in memory, and the next.
+
+    Whether the file is a whole table shows at its end: nothing of it counts before. Errors: BadSource, OSError.
+    """
+    names = header(path)
+    wanted = [name for name in names if name in columns]
+    batches = _parquet_batches(path, wanted) if _is_parquet(path) else _csv_batches(path, names, wanted)
+    there = False
+    for piece in _joined(batches):
+        there = True
+        yield piece
+    if not there:
+        raise _no_rows(path)
+
+
+def likely_rows(path: Path) -> int:
+    """About how many rows it has, rather more, and never more than there is room for. Errors: BadSource, OSError."""
+    if _is_parquet(path):
+        with _parquet(path) as file:
+            likely = int(file.metadata.num_rows)
+    else:
+        with path.open("rb") as file:
+            first = file.read(_BLOCK)
+        likely = (first.count(b"\n") + 1) * path.stat().st_size * 33 // (len(first) * 32)
+    return min(max(likely, 1), _MOST_LIKELY)
+
+
+def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Batches put together, the last few with those before: what is worth doing fast is so to the end."""
+    held: list[pa.RecordBatch] = []
+    after: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        after.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows >= PIECE or size >= _PIECE_BYTES:
+            if held:
+                yield pa.Table.from_batches(held)
+            held, after, rows, size = after, [], 0, 0
+    if sum(batch.num_rows for batch in held + after):
+        yield pa.Table.from_batches(held + after)
 
 
 def _is_parquet(path: Path) -> bool:
@@ -81,6 +130,10 @@ def _is_parquet(path: Path) -> bool:
     if path.suffix == ".parquet" and not parquet:
         raise _not_parquet(path)
     return parquet
+
+
+def _no_rows(path: Path) -> BadSource:
+    return BadSource(path, "it has a header but no rows", "export it again")
 
 
 def _refuse_header(path: Path, names: tuple[str, ...]) -> None:
@@ -139,16 +192,8 @@ def _read_csv(path: Path, names: tuple[str, ...], wanted: list[str]) -> pa.Table
                 file,
                 # a thread of the reader's would drop `ragged` when it likes: at exit, that aborts the process
                 read_options=pcsv.ReadOptions(use_threads=False),
-                parse_options=pcsv.ParseOptions(
-                    invalid_row_handler=ragged, newlines_in_values=quotes, quote_char='"' if quotes else False
-                ),
-                convert_options=pcsv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()),
-                    include_columns=wanted,
-                    strings_can_be_null=True,
-                    null_values=[""],
-                    quoted_strings_can_be_null=True,
-                ),
+                parse_options=_parsed(quotes=quotes, ragged=ragged),
+                convert_options=_converted(names, wanted),
             )
     except MemoryError:
         raise
@@ -161,12 +206,50 @@ def _read_csv(path: Path, names: tuple[str, ...], wanted: list[str]) -> pa.Table
     return table
 
 
+def _csv_batches(path: Path, names: tuple[str, ...], wanted: list[str]) -> Iterator[pa.RecordBatch]:
+    """As `_read_csv`, batch by batch. A thread reads ahead, so nothing of ours is given to it; and what it stumbles
+    over, `_read_csv` puts into words."""
+    quotes = _refuse_bytes(path)
+    try:
+        with (
+            pa.OSFile(str(path), "rb") as file,
+            pcsv.open_csv(
+                file,
+                read_options=pcsv.ReadOptions(use_threads=False),
+                parse_options=_parsed(quotes=quotes),
+                convert_options=_converted(names, wanted),
+            ) as reader,
+        ):
+            yield from reader
+        return
+    except MemoryError:
+        raise
+    except (pa.ArrowException, KeyError) as error:
+        message = str(error)
+    _read_csv(path, names, wanted[:1])
+    raise _csv_fault(path, message)
+
+
+def _parsed(*, quotes: bool, ragged: _Ragged | None = None) -> pcsv.ParseOptions:
+    return pcsv.ParseOptions(invalid_row_handler=ragged, newlines_in_values=quotes, quote_char='"' if quotes else False)
+
+
+def _converted(names: tuple[str, ...], wanted: list[str]) -> pcsv.ConvertOptions:
+    return pcsv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()),
+        include_columns=wanted,
+        strings_can_be_null=True,
+        null_values=[""],
+        quoted_strings_can_be_null=True,
+    )
+
+
 def _csv_fault(path: Path, message: str) -> BadSource:
     """The library's message is only looked at: it may hold cells."""
     if "straddl" in message:
         return BadSource(path, "a row is longer than 1 MB, or a quote is never closed", _QUOTES)
     if "Empty CSV" in message:
-        return BadSource(path, "it has a header but no rows", "export it again")
+        return _no_rows(path)
     return BadSource(path, "it cannot be read as CSV", "export it as comma separated UTF-8 text")
 
 
@@ -182,7 +265,7 @@ def _refuse_bytes(path: Path) -> bool:
         while block := file.read(_BLOCK):
             if b"\0" in block:
                 raise BadSource(path, "it holds NUL bytes", "save it as plain UTF-8 text")
-            quotes += block.count(b'"') if b'"' in block else 0
+            quotes += int(np.count_nonzero(np.frombuffer(block, np.uint8) == _QUOTE))
             if not block.isascii() or decoder.getstate()[0]:
                 _decode(path, decoder, block)
     _decode(path, decoder, b"", final=True)
@@ -251,6 +334,25 @@ def _read_parquet(path: Path, wanted: list[str]) -> pa.Table:
         if table.num_rows != file.metadata.num_rows or table.column_names != wanted:
             raise _not_parquet(path)
     return table
+
+
+def _parquet_batches(path: Path, wanted: list[str]) -> Iterator[pa.RecordBatch]:
+    with _parquet(path) as file:
+        _refuse_bomb(path, file.metadata.num_rows, wanted)
+        left = file.metadata.num_rows
+        try:
+            for batch in file.iter_batches(PIECE, columns=wanted):
+                batch.validate(full=True)
+                left -= batch.num_rows
+                if batch.schema.names != wanted:
+                    raise _not_parquet(path)
+                yield batch
+        except MemoryError:
+            raise
+        except _PARQUET_FAULTS:
+            raise _not_parquet(path) from None
+        if left:
+            raise _not_parquet(path)
 
 
 def _refuse_bomb(path: Path, rows: int, wanted: list[str]) -> None:

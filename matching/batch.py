@@ -15,7 +15,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from os import cpu_count
+from functools import cache
+from os import cpu_count, register_at_fork
 from sys import byteorder
 
 import numba as nb
@@ -102,11 +103,11 @@ def digest_rows(plan: Plan, data: Bytes, offsets: Offsets, out: Bytes, secret: b
     domains = [each.numbers for each in named]
     name_symbols()
     states = [_primed(secret, pad, b"") for pad in (0x36, 0x5C)] if secret is not None else []
-    hashes, spare = hash_rows if secret is None else hmac_rows, _Spare()
+    hashes = hash_rows if secret is None else hmac_rows
 
     def work(start: int, stop: int) -> None:
         begins, some = offsets[start : stop + 1], found[start:stop]
-        text, ends = spare.text(int(begins[-1] - begins[0])), spare.ends[: len(begins)]
+        text, ends = _SPARE.text(int(begins[-1] - begins[0])), _SPARE.ends[: len(begins)]
         normalise_rows(data, begins, plan.trim, plan.shape, *domains, text, ends, some)
         hashes(text, ends, some, out[start:stop], np.zeros(WORDS, np.uint64), *states)
 
@@ -150,15 +151,24 @@ def key_rows(secret: bytes, prefix: bytes, digests: Bytes) -> tuple[NDArray[np.u
 
 
 class _Spare(threading.local):
-    """Room for one block, each thread's own: fresh memory costs as much as hashing into it."""
+    """Room for one block, each thread's own: fresh memory costs as much as hashing into it.
+
+    What lies in it is a party's own, at home, as the column is that it was read from.
+    """
 
     def __init__(self) -> None:
         self.ends, self._text = np.zeros(BLOCK + 1, np.int64), np.empty(1 << 20, np.uint8)
 
     def text(self, size: int) -> Bytes:
+        if size > _MOST_KEPT:
+            return np.empty(size, np.uint8)
         if len(self._text) < size:
-            self._text = np.empty(size + size // 4, np.uint8)
+            self._text = np.empty(min(size + size // 4, _MOST_KEPT), np.uint8)
         return self._text
+
+
+_MOST_KEPT = 1 << 24
+_SPARE = _Spare()
 
 
 def _each_block(rows: int, work: Callable[[int, int], None]) -> None:
@@ -168,8 +178,16 @@ def _each_block(rows: int, work: Callable[[int, int], None]) -> None:
         for start in starts:
             work(start, min(start + BLOCK, rows))
         return
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda start: work(start, min(start + BLOCK, rows)), starts))
+    list(_threads().map(lambda start: work(start, min(start + BLOCK, rows)), starts))
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Kept, and with them their `_Spare`. They are idle between two columns."""
+    return ThreadPoolExecutor(min(cpu_count() or 1, MOST_THREADS))
+
+
+register_at_fork(after_in_child=_threads.cache_clear)  # a child has none of them, and would wait
 
 
 @dataclass(frozen=True)

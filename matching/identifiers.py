@@ -121,24 +121,61 @@ def digests(
     Errors: UnknownScheme, UnknownKind, WindowMissing, NotText, WrongHash, MixedEncodings (arrives hashed, in more than
     one encoding).
     """
-    rule = load(scheme).rule(kind)
-    if arrives not in ("raw", rule.hash):
-        raise WrongHash(kind, scheme, rule.hash)
-    refuse_other_than_text(column)
-    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    hashed = HashReader(rule.hash, kind, refuses=suspicious == "refuse")
-    reader: _Reader = _Raw(rule, kind, setting, suspicious, secret) if arrives == "raw" else hashed
-    values, accepted = np.empty((len(column), SIZES[rule.hash]), np.uint8), np.empty(len(column), np.bool_)
-    rejects, begin = Counter[RejectCode](), 0
-    for chunk in chunks:
-        rows = slice(begin, begin + len(chunk))
-        rejects += _read_chunk(chunk, reader, values[rows], accepted[rows], worth_it=is_worth_it(len(column)))
-        begin = rows.stop
-    reader.finish()
-    suspects = {code: count for code, count in reader.suspects.items() if count}
-    values.setflags(write=False)
-    accepted.setflags(write=False)
-    return Digests(values, accepted, MappingProxyType(dict(rejects)), kind, scheme, MappingProxyType(suspects))
+    reading = Reading(scheme, kind, arrives, setting, suspicious, secret)
+    made = reading.take(column)
+    reading.finish()
+    made.values.setflags(write=False)
+    made.accepted.setflags(write=False)
+    return made
+
+
+class Reading:
+    """One column read piece by piece, in the memory of its largest piece."""
+
+    def __init__(
+        self,
+        scheme: str,
+        kind: str,
+        arrives: Arrives,
+        setting: Setting = NOTHING_DECLARED,
+        suspicious: Suspicious = "count",
+        secret: bytes | None = None,
+    ) -> None:
+        """As `digests`. Errors: UnknownScheme, UnknownKind, WrongHash."""
+        rule = load(scheme).rule(kind)
+        if arrives not in ("raw", rule.hash):
+            raise WrongHash(kind, scheme, rule.hash)
+        self._kind, self._scheme, self._size = kind, scheme, SIZES[rule.hash]
+        refuses = suspicious == "refuse"
+        raw = _Raw(rule, kind, setting, secret, refuses=refuses) if arrives == "raw" else None
+        self._reader: _Reader = raw or HashReader(rule.hash, kind, refuses=refuses)
+        self._values, self._accepted = np.empty((0, self._size), np.uint8), np.empty(0, np.bool_)
+
+    def take(self, column: pa.ChunkedArray | pa.Array) -> Digests:
+        """The digests of the next rows, and counts of these alone. The next call writes over them.
+
+        Errors: NotText, WindowMissing.
+        """
+        refuse_other_than_text(column)
+        values, accepted = self._room(len(column))
+        rejects, begin = Counter[RejectCode](), 0
+        before = Counter(self._reader.suspects)
+        for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+            rows = slice(begin, begin + len(chunk))
+            worth_it = is_worth_it(len(column))
+            rejects += _read_chunk(chunk, self._reader, values[rows], accepted[rows], worth_it=worth_it)
+            begin = rows.stop
+        suspects = MappingProxyType(dict(self._reader.suspects - before))
+        return Digests(values, accepted, MappingProxyType(dict(rejects)), self._kind, self._scheme, suspects)
+
+    def finish(self) -> None:
+        """What only a whole column shows. Nothing that was read counts before. Errors: MixedEncodings."""
+        self._reader.finish()
+
+    def _room(self, rows: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        if len(self._accepted) < rows:
+            self._values, self._accepted = np.empty((rows, self._size), np.uint8), np.empty(rows, np.bool_)
+        return self._values[:rows], self._accepted[:rows]
 
 
 class _Reader(Protocol):
@@ -151,9 +188,9 @@ class _Reader(Protocol):
 class _Raw:
     """Reads raw values: normalise, then hash. Counts what is odd."""
 
-    def __init__(self, rule: Rule, kind: str, setting: Setting, suspicious: Suspicious, secret: bytes | None) -> None:
+    def __init__(self, rule: Rule, kind: str, setting: Setting, secret: bytes | None, *, refuses: bool) -> None:
         self.rule, self.kind, self.setting, self.secret = rule, kind, setting, secret
-        self.refuses, self.suspects = suspicious == "refuse", Counter[RejectCode]()
+        self.refuses, self.suspects = refuses, Counter[RejectCode]()
         self.hash: Callable[[bytes], hashlib._Hash] = getattr(hashlib, rule.hash)
 
     def read(self, text: str) -> bytes | RejectCode:

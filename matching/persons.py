@@ -28,7 +28,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .order import ascending
+from .order import ascending, distinct
 from .rules import HOUSEHOLD, Repeats
 
 Rows: TypeAlias = NDArray[np.int64]
@@ -36,13 +36,13 @@ Rows: TypeAlias = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Held:
-    """The handles of one kind: which rows have one, ascending, and its first half.
+    """The handles of one kind: which rows have one, ascending, and its first half. row: None where all rows do.
 
     nobodys: (handles,) bool, which join no rows; None where all do.
     """
 
     kind: str
-    row: Rows
+    row: Rows | None
     k: NDArray[np.uint64]
     nobodys: NDArray[np.bool_] | None = None
 
@@ -50,10 +50,15 @@ class Held:
         """Those that join rows."""
         if self.nobodys is None or not self.nobodys.any():
             return self
-        return Held(self.kind, self.row[~self.nobodys], self.k[~self.nobodys])
+        return Held(self.kind, self.rows[~self.nobodys], self.k[~self.nobodys])
+
+    @property
+    def rows(self) -> Rows:
+        """The rows by number."""
+        return np.arange(len(self.k), dtype=np.int64) if self.row is None else self.row
 
     def __repr__(self) -> str:
-        return f"Held({self.kind}, {len(self.row)} rows)"
+        return f"Held({self.kind}, {len(self.k)} rows)"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -93,7 +98,7 @@ def persons(keys: Sequence[Held], links: Sequence[Rows], rows: int, repeats: Rep
     number[label[first]] = np.arange(len(first))
     place, shared = {}, {}
     for held in keys:
-        place[held.kind], shared[held.kind] = _kept(held, np.where(crowded, -1, number[label])[held.row], len(first))
+        place[held.kind], shared[held.kind] = _kept(held, np.where(crowded, -1, number[label])[held.rows], len(first))
     own = np.any([kept >= 0 for kept in place.values()], axis=0) if keys else np.zeros(0, dtype=np.bool_)
     in_it = int((~crowded).sum())
     return Persons(
@@ -108,10 +113,9 @@ def persons(keys: Sequence[Held], links: Sequence[Rows], rows: int, repeats: Rep
 
 def _alone(held: Held) -> Persons:
     """With one key, rows that repeat a handle are one person, who has one identifier, whatever becomes of repeats."""
-    order = ascending(held.k)
-    k = np.sort(held.k)  # as `held.k[order]`, and faster
-    place = order[np.concatenate([[True], k[1:] != k[:-1]])] if len(k) else order  # equal ones stand by row
-    return Persons(held.row[place], {held.kind: place}, len(k) - len(place), 0, 0, {})
+    place = distinct(held.k)
+    first = place if held.row is None else held.row[place]
+    return Persons(first, {held.kind: place}, len(held.k) - len(place), 0, 0, {})
 
 
 def _joined(keys: Sequence[Held], links: Sequence[Rows], rows: int) -> Rows:
@@ -119,7 +123,7 @@ def _joined(keys: Sequence[Held], links: Sequence[Rows], rows: int) -> Rows:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    pairs = [_neighbours(held.k, held.row) for held in _joining(keys)]
+    pairs = [_neighbours(held.k, held.rows) for held in _joining(keys)]
     pairs += [_neighbours(link.astype(np.uint64), np.arange(rows, dtype=np.int64)) for link in links]
     one, other = (np.concatenate(side) for side in zip(*pairs, strict=True)) if pairs else (_NONE, _NONE)
     if len(one) == 0:
@@ -144,7 +148,7 @@ def _identifiers(keys: Sequence[Held], label: Rows, rows: int) -> Rows:
     count = np.zeros(rows, dtype=np.int64)
     for held in _joining(keys):
         _, at = np.unique(held.k, return_index=True)
-        count += np.bincount(label[held.row[at]], minlength=rows)
+        count += np.bincount(label[held.rows[at]], minlength=rows)
     return count
 
 

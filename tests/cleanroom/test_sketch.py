@@ -10,7 +10,7 @@ import pytest
 
 from passbox.cleanroom.keys import Keys, KeysUnusable
 from passbox.cleanroom.newkeys import make
-from passbox.cleanroom.sketch import KEPT, Sketch, keep, returned, shared, smallest_of
+from passbox.cleanroom.sketch import KEPT, Marker, Sketch, keep, returned, shared, smallest
 
 
 def people(first: int, last: int) -> np.ndarray:
@@ -20,6 +20,12 @@ def people(first: int, last: int) -> np.ndarray:
 @pytest.fixture
 def keys(tmp_path: Path) -> Keys:
     return make(tmp_path, "shop", "advertiser", None, None).keys
+
+
+def smallest_of(keys: Keys, pieces: list[np.ndarray]) -> list[int]:
+    marker = Marker(keys)
+    marker.remember()
+    return smallest(map(marker, pieces))
 
 
 def sketch(keys: Keys, first: int, last: int, contract: str = "aa" * 32, dataset: str = "buyers") -> Sketch:

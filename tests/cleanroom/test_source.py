@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passbox.cleanroom import source
-from passbox.cleanroom.source import BadSource, header, read_source
+from passbox.cleanroom.source import BadSource, header, likely_rows, read_pieces, read_source
 
 CANARY = "canary.person@example.com"
 ROW = f"{CANARY},34,north\n".encode()
@@ -74,6 +74,21 @@ def test_a_bad_file_is_refused_by_its_rule_and_nothing_of_it_is_said(case: str, 
     assert "north" not in said
 
 
+@pytest.mark.parametrize("case", BAD)
+def test_a_file_read_in_pieces_is_refused_in_the_same_words(case: str, tmp_path: Path) -> None:
+    data, _ = BAD[case]
+    path = tmp_path / "visitors.csv"
+    path.write_bytes(data)
+    with pytest.raises(BadSource) as whole:
+        read_source(path)
+    with pytest.raises(BadSource) as caught:
+        list(read_pieces(path, ["email", "age", "region"]))
+    assert (caught.value.rule, caught.value.remedy) == (whole.value.rule, whole.value.remedy)
+    said = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+    assert CANARY not in said
+    assert "north" not in said
+
+
 def test_cells_are_text_and_empty_cells_are_missing(tmp_path: Path) -> None:
     path = tmp_path / "visitors.csv"
     path.write_bytes(b'\n\nemail,age,note\r\n a@b.c ,007,"x, ""y""\nz"\r\n"",NaN,null\r\n')
@@ -81,6 +96,50 @@ def test_cells_are_text_and_empty_cells_are_missing(tmp_path: Path) -> None:
         {"email": " a@b.c ", "age": "007", "note": 'x, "y"\nz'},
         {"email": None, "age": "NaN", "note": "null"},
     ]
+
+
+@pytest.mark.parametrize("quotes", ["", '"'])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_pieces_are_the_file(quotes: str, end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than what the reader of CSV takes at a time; with cells that hold a line break where there are quotes."""
+    monkeypatch.setattr(source, "PIECE", 20_000)
+    inside = end if quotes else " "
+    rows = [f"{quotes}p{at}{inside}{'x' * (at % 50)}{quotes},{at},north" for at in range(100_000)]
+    path = tmp_path / "visitors.csv"
+    path.write_bytes(end.join(["email,age,region", *rows, ""]).encode())
+    pieces = list(read_pieces(path, ["email", "age"]))
+    assert len(pieces) > 2
+    assert all(piece.num_rows >= source.PIECE for piece in pieces)
+    assert pa.concat_tables(pieces).equals(read_source(path, ["email", "age"]))
+    pq.write_table(read_source(path, ["email", "age"]), tmp_path / "v.parquet", row_group_size=7_000)
+    pieces = list(read_pieces(tmp_path / "v.parquet", ["age"]))
+    assert len(pieces) > 2
+    assert pa.concat_tables(pieces).equals(read_source(path, ["age"]))
+
+
+def test_of_a_long_file_a_few_pieces_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reader of CSV may be 32 blocks of 1 MB ahead. The file has 160 MB."""
+    monkeypatch.setattr(source, "PIECE", 2**14)
+    path = tmp_path / "visitors.csv"
+    with path.open("wb") as file:
+        file.write(HEAD)
+        for _ in range(160):
+            file.write((b"x" * 93 + b",34,no\n") * 10_000)
+    before, rows = pa.total_allocated_bytes(), 0
+    for piece in read_pieces(path, ["email", "age", "region"]):
+        rows += piece.num_rows
+        assert pa.total_allocated_bytes() - before < 80e6
+    assert rows == 1_600_000
+
+
+def test_rows_are_guessed_well_where_they_are_alike_and_never_without_bounds(tmp_path: Path) -> None:
+    path = tmp_path / "visitors.csv"
+    path.write_bytes(HEAD + ROW * 200_000)
+    assert 200_000 <= likely_rows(path) < 210_000
+    with path.open("wb") as file:  # a page of empty lines, and then nothing for a long time
+        file.write(HEAD + b"\n" * 2**20)
+        file.truncate(2**40)
+    assert likely_rows(path) <= 2**27
 
 
 def test_only_the_columns_asked_for_are_read(tmp_path: Path) -> None:
@@ -163,6 +222,12 @@ def read_or_refuse(path: Path) -> pa.Table | None:
     return None
 
 
+def pieces_or_refuse(path: Path) -> pa.Table | None:
+    with contextlib.suppress(BadSource):
+        return pa.concat_tables(read_pieces(path, header(path)))
+    return None
+
+
 @pytest.mark.usefixtures("unprobed")
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
@@ -173,7 +238,10 @@ def test_parquet_that_lies_is_a_table_or_a_refusal(data: st.DataObject, parquet:
         raw[data.draw(st.integers(max(0, len(raw) - 900), len(raw) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path / "visitors.parquet"
     path.write_bytes(bytes(raw))
-    read_or_refuse(path)
+    whole = read_or_refuse(path)
+    in_pieces = pieces_or_refuse(path)
+    assert (whole is None) == (in_pieces is None)
+    assert whole is None or whole.equals(in_pieces)
 
 
 pieces = st.sampled_from(
@@ -226,6 +294,9 @@ def test_no_bytes_are_a_crash(body: bytes, headed: bool, tmp_path: Path) -> None
     if table is not None:
         assert table.num_rows > 0
         assert len(set(table.column_names)) == table.num_columns
+    in_pieces = pieces_or_refuse(path)
+    assert (table is None) == (in_pieces is None)
+    assert table is None or table.equals(in_pieces)
 
 
 cell = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
