@@ -81,8 +81,10 @@ class Gathered:
 
     read: rows in the file. rows: those that count. keyed: by kind, best first. marks: of the hashes they were made of,
     by kind; no kind where nobody asked for them. own, columns: of rows that count, and columns as declared. refused,
-    suspects: values by kind and reason. keyless: rows without an identifier. nameless: rows with one and without an ID
-    of the owner's. rejects, cut: as in `columns.Read`.
+    suspects: values by kind and reason; there: by kind, rows that hold a value, refused or not. left: rows without an
+    identifier, by the first kind of which they hold a value, and why that was refused; keyless: those that hold none,
+    where there are several kinds. without: rows that count though a value of theirs was refused. nameless: rows with an
+    identifier and without an ID of the owner's. rejects, cut: as in `columns.Read`.
     """
 
     read: int
@@ -93,6 +95,9 @@ class Gathered:
     columns: pa.Table
     refused: Mapping[str, Counter[RejectCode]]
     suspects: Mapping[str, Counter[RejectCode]]
+    there: Mapping[str, int]
+    left: Mapping[str, Counter[RejectCode]]
+    without: Mapping[str, Counter[RejectCode]]
     keyless: int
     nameless: int
     rejects: Mapping[str, int]
@@ -125,8 +130,10 @@ class _Gathering:
         known = np.any([each.accepted for each in hashed.values()], axis=0)
         own, nameless = _own_ids(self._rule, piece)
         read = read_columns(piece, self._rule.columns, known & ~nameless, self._secret)
+        nothing = ~known
         for kind, each in self._kinds.items():
             each.keep(hashed[kind], read.accepted, self._rows)
+            nothing &= ~each.count(hashed[kind], nothing, read.accepted)
         counts = int(read.accepted.sum())
         chosen = None if counts == piece.num_rows else pa.array(read.accepted)
         if own is not None:
@@ -135,7 +142,7 @@ class _Gathering:
             self._columns.append(read.table if chosen is None else read.table.filter(chosen))
         self._rejects.update(read.rejects)
         self._cut += read.cut
-        self._keyless += int((~known).sum())
+        self._keyless += int(nothing.sum())
         self._nameless += int((nameless & known).sum())
         self._read += piece.num_rows
         self._rows += counts
@@ -151,6 +158,9 @@ class _Gathering:
             columns=pa.concat_tables(self._columns) if self._columns else pa.table({}),
             refused={kind: each.refused for kind, each in self._kinds.items()},
             suspects={kind: each.suspects for kind, each in self._kinds.items()},
+            there={kind: each.there for kind, each in self._kinds.items()},
+            left={kind: each.left for kind, each in self._kinds.items()},
+            without={kind: each.without for kind, each in self._kinds.items()},
             keyless=self._keyless,
             nameless=self._nameless,
             rejects=self._rejects,
@@ -173,6 +183,8 @@ class _Kind:
         self._row = Growing(np.int64, likely) if several else None
         self._nobodys = Growing(np.bool_, likely) if several else None
         self.refused, self.suspects = Counter[RejectCode](), Counter[RejectCode]()
+        self.left, self.without, self.there = Counter[RejectCode](), Counter[RejectCode](), 0
+        self._several = several
 
     def hashed(self, piece: pa.Table) -> Digests:
         """Of the next rows; until those after them are hashed. Errors: BadSource."""
@@ -186,6 +198,17 @@ class _Kind:
         self.refused.update(made.rejects)
         self.suspects.update(made.suspects)
         return made
+
+    def count(self, hashed: Digests, keyless: NDArray[np.bool_], counts: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which rows without an identifier are left out for what they hold here. counts: rows that count.
+
+        A value that is missing is no reason where there may be others.
+        """
+        there = hashed.there if self._several else np.ones_like(keyless)
+        self.there += int(hashed.there.sum())
+        self.left.update(hashed.refused(keyless & there))
+        self.without.update(hashed.refused(counts & there))
+        return keyless & there
 
     def keep(self, hashed: Digests, counts: NDArray[np.bool_], before: int) -> None:
         """The handles of rows that count. before: how many rows counted before these."""

@@ -70,6 +70,7 @@ class Digests:
 
     values: (rows, 32) uint8, or (rows, 20) where the scheme hashes with SHA-1; zeros where refused. accepted: (rows,)
     bool. rejects: how many rows by reason; suspects: how many accepted rows are odd, by reason. Both stay at the party.
+    reasons: (rows,) uint8, 0 where accepted, else the place of the reason among all, from 1.
     """
 
     values: NDArray[np.uint8]
@@ -78,6 +79,17 @@ class Digests:
     kind: str
     scheme: str
     suspects: Mapping[RejectCode, int] = field(default_factory=dict)
+    reasons: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+
+    @property
+    def there(self) -> NDArray[np.bool_]:
+        """(rows,) bool: which hold a value at all, accepted or not."""
+        there: NDArray[np.bool_] = self.reasons != np.uint8(_PLACES[RejectCode.EMPTY])
+        return there
+
+    def refused(self, rows: NDArray[np.bool_]) -> Counter[RejectCode]:
+        """How many of these rows were refused, by reason."""
+        return _counted(self.reasons[rows])
 
     @property
     def nobodys(self) -> NDArray[np.bool_]:
@@ -126,6 +138,7 @@ def digests(
     reading.finish()
     made.values.setflags(write=False)
     made.accepted.setflags(write=False)
+    made.reasons.setflags(write=False)
     return made
 
 
@@ -149,7 +162,7 @@ class Reading:
         refuses = suspicious == "refuse"
         raw = _Raw(rule, kind, setting, secret, refuses=refuses) if arrives == "raw" else None
         self._reader: _Reader = raw or HashReader(rule.hash, kind, refuses=refuses)
-        self._values, self._accepted = np.empty((0, self._size), np.uint8), np.empty(0, np.bool_)
+        self._values, self._reasons = np.empty((0, self._size), np.uint8), np.empty(0, np.uint8)
 
     def take(self, column: pa.ChunkedArray | pa.Array) -> Digests:
         """The digests of the next rows, and counts of these alone. The next call writes over them.
@@ -157,25 +170,34 @@ class Reading:
         Errors: NotText, WindowMissing.
         """
         refuse_other_than_text(column)
-        values, accepted = self._room(len(column))
-        rejects, begin = Counter[RejectCode](), 0
-        before = Counter(self._reader.suspects)
+        values, reasons = self._room(len(column))
+        before, begin = Counter(self._reader.suspects), 0
         for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
             rows = slice(begin, begin + len(chunk))
             worth_it = is_worth_it(len(column))
-            rejects += _read_chunk(chunk, self._reader, values[rows], accepted[rows], worth_it=worth_it)
+            _read_chunk(chunk, self._reader, values[rows], reasons[rows], worth_it=worth_it)
             begin = rows.stop
         suspects = MappingProxyType(dict(self._reader.suspects - before))
-        return Digests(values, accepted, MappingProxyType(dict(rejects)), self._kind, self._scheme, suspects)
+        rejects = MappingProxyType(dict(_counted(reasons)))
+        return Digests(values, reasons == 0, rejects, self._kind, self._scheme, suspects, reasons)
 
     def finish(self) -> None:
         """What only a whole column shows. Nothing that was read counts before. Errors: MixedEncodings."""
         self._reader.finish()
 
-    def _room(self, rows: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        if len(self._accepted) < rows:
-            self._values, self._accepted = np.empty((rows, self._size), np.uint8), np.empty(rows, np.bool_)
-        return self._values[:rows], self._accepted[:rows]
+    def _room(self, rows: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        if len(self._reasons) < rows:
+            self._values, self._reasons = np.empty((rows, self._size), np.uint8), np.empty(rows, np.uint8)
+        return self._values[:rows], self._reasons[:rows]
+
+
+_PLACES = {code: place for place, code in enumerate(RejectCode, 1)}
+
+
+def _counted(reasons: NDArray[np.uint8]) -> Counter[RejectCode]:
+    """How many rows have each reason."""
+    counts = np.bincount(reasons, minlength=len(_PLACES) + 1).tolist()
+    return Counter({code: counts[place] for code, place in _PLACES.items() if counts[place]})
 
 
 class _Reader(Protocol):
@@ -211,50 +233,45 @@ class _Raw:
 
 
 def _read_chunk(
-    chunk: pa.Array, reader: _Reader, values: NDArray[np.uint8], accepted: NDArray[np.bool_], worth_it: bool
-) -> Counter[RejectCode]:
-    """Puts digests, and which rows were accepted, into their places: first the rows that compiled code answers, then
-    the others one by one. How many were refused, by reason."""
-    if not (worth_it and _answered(chunk, reader, values, accepted)):
-        accepted[:] = False
-    left = np.flatnonzero(~accepted)
+    chunk: pa.Array, reader: _Reader, values: NDArray[np.uint8], reasons: NDArray[np.uint8], worth_it: bool
+) -> None:
+    """Puts digests, and why there is none, into their places: first the rows that compiled code answers, then the
+    others one by one."""
+    answered = _answered(chunk, reader, values) if worth_it else None
+    left = np.arange(len(chunk)) if answered is None else np.flatnonzero(~answered)
     rest = chunk if len(left) == len(chunk) else chunk.take(pa.array(left))
-    read, fine, rejects = _fill(as_binary(rest).to_pylist(), reader.read, values.shape[1])
-    values[left], accepted[left] = read, fine
-    return rejects
+    reasons[:] = 0
+    values[left], reasons[left] = _fill(as_binary(rest).to_pylist(), reader.read, values.shape[1])
 
 
-def _answered(chunk: pa.Array, reader: _Reader, values: NDArray[np.uint8], accepted: NDArray[np.bool_]) -> bool:
-    """Whether compiled code read the chunk."""
+def _answered(chunk: pa.Array, reader: _Reader, values: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
+    """Which rows compiled code answered; None where it reads no such column."""
     if isinstance(reader, HashReader):
-        if (hashes := decoded_fast(chunk, reader.algorithm, reader.kind, values)) is not None:
-            reader.found.update(hashes.encodings)
-            accepted[:] = hashes.answered
-        return hashes is not None
+        if (hashes := decoded_fast(chunk, reader.algorithm, reader.kind, values)) is None:
+            return None
+        reader.found.update(hashes.encodings)
+        return hashes.answered
     if not isinstance(reader, _Raw):
-        return False
+        return None
     if (fast := answered_fast(chunk, reader.rule, reader.kind, values, reader.secret)) is None:
-        return False
-    accepted[:] = fast.answered & ~fast.test_values if reader.refuses else fast.answered
-    if not reader.refuses:
-        reader.suspects[RejectCode.TEST_VALUE] += int(fast.test_values.sum())
-    return True
+        return None
+    if reader.refuses:
+        return fast.answered & ~fast.test_values
+    reader.suspects[RejectCode.TEST_VALUE] += int(fast.test_values.sum())
+    return fast.answered
 
 
 def _fill(
     texts: list[bytes | None], read: Callable[[str], bytes | RejectCode], size: int
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_], Counter[RejectCode]]:
-    out, accepted, rejects = bytearray(), bytearray(), Counter[RejectCode]()
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Digests, zeros where refused; and the places of the reasons."""
+    out, reasons = bytearray(), bytearray()
     nothing = bytes(size)
     for raw in texts:
         result = _read_bytes(raw, read)
-        refused = isinstance(result, RejectCode)
-        if isinstance(result, RejectCode):
-            rejects[result] += 1
         out += nothing if isinstance(result, RejectCode) else result
-        accepted.append(not refused)
-    values = np.frombuffer(out, dtype=np.uint8).reshape(-1, size)
-    return values, np.frombuffer(accepted, dtype=np.bool_), rejects
+        reasons.append(_PLACES[result] if isinstance(result, RejectCode) else 0)
+    return np.frombuffer(out, dtype=np.uint8).reshape(-1, size), np.frombuffer(reasons, dtype=np.uint8)
 
 
 def _read_bytes(raw: bytes | None, read: Callable[[str], bytes | RejectCode]) -> bytes | RejectCode:
