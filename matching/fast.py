@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from .encodings import DIGITS_ONLY, known_digests
 from .schemes import Rule
 from .suspects import TEST_DOMAINS, TEST_TLDS
+from .well_known import EMAILS
 
 WORTH_IT = 20_000
 """Rows from which loading the compiled code pays."""
@@ -59,7 +60,7 @@ def answered_fast(
     if kind != "email" or rule.hash != "sha256" or not pa.types.is_string(_plain(chunk.type)):
         return None
     batch = compiled()
-    plan = batch.plan_of(rule, TEST_DOMAINS, TEST_TLDS) if batch is not None else None
+    plan = batch.plan_of(rule, TEST_DOMAINS, TEST_TLDS, EMAILS) if batch is not None else None
     if batch is None or plan is None:
         return None
     offsets, data = _buffers(chunk)

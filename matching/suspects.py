@@ -1,6 +1,7 @@
 """Values that a scheme accepts and that match nobody, or somebody else. They are counted; a contract may refuse them.
 
-test-value: at a domain set aside for tests and manuals (RFC 2606, RFC 6761) or at test.com; a North American number
+test-value: at a domain set aside for tests and manuals (RFC 2606, RFC 6761) or at test.com, or an address that many
+lists hold; a North American number
 555-01xx; a telephone number or a device ID that repeats one digit or counts up, which is what people and programs type
 who have none; a device ID that many devices share; an IP address of a manual.
 domain-beyond-ascii: no convention says whether such a domain is hashed as it is written or as `xn--...`. Either is odd.
@@ -17,11 +18,12 @@ import unicodedata
 
 from .rejects import RejectCode
 from .schemes.addresses import is_example
-from .well_known import DEVICES, SHORTEST, country_codes
+from .well_known import DEVICES, EMAILS, SHORTEST, country_codes
 
 TEST_DOMAINS = ("example.com", "example.net", "example.org", "test.com")
 TEST_TLDS = ("example", "invalid", "localhost", "test")
 _FICTION = re.compile(r"\+?1?[2-9][0-9]{2}55501[0-9]{2}")
+_EMAILS = frozenset(EMAILS)
 _COUNTS_UP = ("1234567890" * 4, "0123456789abcdef" * 4)
 
 
@@ -62,7 +64,7 @@ def _of_device(text: str) -> RejectCode | None:
 
 def _of_email(text: str) -> RejectCode | None:
     mailbox, _, domain = text.rpartition("@")
-    if domain in TEST_DOMAINS or domain.rpartition(".")[2] in TEST_TLDS:
+    if domain in TEST_DOMAINS or domain.rpartition(".")[2] in TEST_TLDS or text in _EMAILS:
         return RejectCode.TEST_VALUE
     labels = domain.split(".")
     if not domain.isascii() or any(label.startswith("xn--") for label in labels):
