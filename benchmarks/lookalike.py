@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 from lookalike_data import Mask, People, read
-from lookalike_peers import DELTA, PEERS, Scores, Settings
+from lookalike_peers import DELTA, PEERS, Scores, Settings, flipped_labels
 from sklearn.metrics import roc_auc_score
 
 from passbox.dp import mechanisms
@@ -33,6 +33,7 @@ from passbox.dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED, Statistic, histog
 from passbox.dp.budget import Budget, Delta, Epsilon, Rho
 from passbox.dp.noisy import Noisy, Receipt
 from passbox.dp.scale import SCALE_UNIT, smallest_scale
+from passbox.modelling import responses as flipped
 from passbox.modelling.boosting import Counts
 from passbox.modelling.contest import LEARNERS, contest
 from passbox.modelling.draw import Draw
@@ -59,6 +60,14 @@ def membership(people: People, train: Mask, epsilon: float, _seed: int, _setting
     design = Encoder.from_owner(people.table.filter(train), people.declared).encode(people.table)
     model = SeedGLM().fit_drawn(design.take(train), people.label[train], drawing(epsilon))
     return model.score(design)
+
+
+def responses(people: People, train: Mask, epsilon: float, seed: int, _settings: Settings) -> Scores:
+    """From labels flipped with probability 1 / (1 + e^eps): additive, and trees beside it."""
+    design = Encoder.from_owner(people.table.filter(train), people.declared).encode(people.table)
+    labels, rate = flipped_labels(people.label[train], epsilon, seed)
+    ordered = [isinstance(kind, Number | Ordinal) for kind in people.declared]
+    return flipped.learn(design.take(train), ordered, labels, rate).score(design)
 
 
 def compared(people: People, train: Mask, epsilon: float, _seed: int, _settings: Settings) -> Scores:
@@ -95,6 +104,7 @@ OURS = (
     ("passbox membership", "membership", membership),
     ("passbox membership, whole job", "membership", whole(membership)),
     ("passbox membership, learners compared", "membership", compared),
+    ("passbox on randomised responses", "membership", responses),
     ("passbox person", "person", person),
     ("passbox person, whole job", "person", whole(person)),
 )

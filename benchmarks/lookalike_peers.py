@@ -23,10 +23,8 @@ from scipy.stats import norm
 
 from passbox.dp.accounting import rho_within
 from passbox.dp.budget import RHO_UNIT, Budget, Delta, Epsilon
-from passbox.modelling.boosting import Counts, boost
 from passbox.modelling.design import Design
 from passbox.modelling.features import Category, Encoder, Number, Ordinal
-from passbox.modelling.lookalike import Effects, Model
 
 DELTA = 1e-6
 Scores = NDArray[np.float64]
@@ -107,8 +105,13 @@ def _lightgbm(people: People, train: Mask, label: Mask, settings: Settings) -> S
 
 def randomised_response(people: People, train: Mask, epsilon: float, seed: int, settings: Settings) -> Scores:
     """Labels flipped with probability 1 / (1 + e^eps), then boosting."""
-    flip = np.random.default_rng(500 + seed).random(int(train.sum())) < 1 / (1 + math.exp(epsilon))
-    return _lightgbm(people, train, people.label[train] ^ flip, settings)
+    return _lightgbm(people, train, flipped_labels(people.label[train], epsilon, seed)[0], settings)
+
+
+def flipped_labels(label: Mask, epsilon: float, seed: int) -> tuple[Mask, float]:
+    """The same for every learner on a split, and with what probability they were flipped."""
+    rate = 1 / (1 + math.exp(epsilon))
+    return label ^ (np.random.default_rng(500 + seed).random(len(label)) < rate), rate
 
 
 def randomised_at_price(people: People, train: Mask, epsilon: float, seed: int, settings: Settings) -> Scores:
@@ -116,23 +119,6 @@ def randomised_at_price(people: People, train: Mask, epsilon: float, seed: int, 
     mu = math.sqrt(2 * rho_within(Budget(Epsilon(epsilon), Delta(DELTA))) / RHO_UNIT)
     flip = np.random.default_rng(500 + seed).random(int(train.sum())) < norm.cdf(-mu / 2)
     return _lightgbm(people, train, people.label[train] ^ flip, settings)
-
-
-def randomised_trees(people: People, train: Mask, epsilon: float, seed: int, _settings: Settings) -> Scores:
-    """Labels flipped with probability 1 / (1 + e^eps), made unbiased, and our trees, which know how much noise that is.
-
-    They start from one rate for everybody: an additive model without effects.
-    """
-    rate, matched = 1 / (1 + math.exp(epsilon)), people.label[train]
-    flip = np.random.default_rng(500 + seed).random(len(matched)) < rate
-    response = ((matched ^ flip) - rate) / (1 - 2 * rate)
-    counts = Counts(np.arange(len(matched)), response, rate * (1 - rate) / (1 - 2 * rate) ** 2)
-    design = Encoder.from_owner(people.table.filter(train), people.declared).encode(people.table)
-    share = min(max(float(response.mean()), 0.005), 0.95)
-    flat = tuple(Effects(block.name, block.levels, np.zeros(len(block.levels))) for block in design.columns)
-    base = Model(design.digest, 1.0, math.log(share / (1 - share)), flat)
-    ordered = [isinstance(kind, Number | Ordinal) for kind in people.declared]
-    return boost(design.take(train), base, ordered, counts).model.score(design)
 
 
 def dp_ebm(people: People, train: Mask, epsilon: float, seed: int, settings: Settings) -> Scores:
@@ -265,7 +251,6 @@ PEERS = (
     Peer("LightGBM", "none", "lightgbm", boosted, TREES),
     Peer("RR + LightGBM", "membership", "lightgbm", randomised_response, TREES),
     Peer("RR at the ledger's price + LightGBM", "membership", "lightgbm", randomised_at_price, TREES),
-    Peer("RR + our trees", "membership", "sklearn", randomised_trees, ({},)),
     Peer(
         "DP-EBM",
         "person",

@@ -272,11 +272,11 @@ def _marks(every: Mapping[str, NDArray[np.uint64]], found: Persons, at: Places) 
 
 
 _PIECE = 2**16
-"""People whose marks are looked at together."""
+"""People who are looked at together."""
 
 
 def _handle_columns(layout: Layout, keyed: dict[str, Keyed], found: Persons, at: Places) -> pa.Table:
-    """Takes the handles of each kind out of `keyed`, and writes into the memory they lie in."""
+    """Takes the handles of each kind out of `keyed`, and writes into the memory that they and their places lie in."""
     columns: dict[str, pa.Array] = {}
     for kind in list(keyed):
         each, place = keyed.pop(kind), found.place[kind][at]
@@ -284,9 +284,24 @@ def _handle_columns(layout: Layout, keyed: dict[str, Keyed], found: Persons, at:
         if layout.several:
             columns[one], columns[other] = _placed(each.k, place), _placed(each.k2, place)
         else:
-            columns[one] = pa.array(each.k.take(place))
-            columns[other] = pa.array(each.k2.take(place, out=each.k[: len(place)], mode="clip"))
+            columns[one], columns[other] = pa.array(_ascending(each.k, place)), pa.array(_moved(each.k2, place))
     return pa.table(columns)
+
+
+def _ascending(k: NDArray[np.uint64], place: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """What stands at places in ascending order. Where that is all of it, it is sorted where it lies."""
+    if len(place) < len(k):
+        return k.take(place)
+    k.sort()
+    return k
+
+
+def _moved(half: NDArray[np.uint64], place: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """The same of numbers in another order, written over their places."""
+    moved = place.view(np.uint64)
+    for begin in range(0, len(place), _PIECE):
+        moved[begin : begin + _PIECE] = half.take(place[begin : begin + _PIECE])
+    return moved
 
 
 def _placed(half: NDArray[np.uint64], place: NDArray[np.int64]) -> pa.Array:

@@ -20,24 +20,31 @@ def canonical(value: Json | Mapping[str, Json]) -> bytes:
     return _encode(value).encode()
 
 
+def with_part(spelled: bytes, name: str, part: bytes, following: str) -> bytes:
+    """The spelling of an object with one more part, whose spelling is known, right before the part `following`.
+
+    The caller ensures: by its name it belongs there, and no text or inner object from `following` on has a part of
+    that name.
+    """
+    above, mark, below = spelled.rpartition(b',"%b":' % following.encode())
+    return b'%b,"%b":%b%b%b' % (above, name.encode(), part, mark, below)
+
+
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
 _PLAIN = frozenset((str, int, bool, type(None)))
 
 
 def _refuse_ambiguous(value: object) -> None:
-    if type(value) in _PLAIN:  # most are, and a spend looks at a hundred of them
-        return
-    if type(value) is dict and _PLAIN.issuperset(map(type, value.values())) and set(map(type, value)) <= {str}:
-        return
     if isinstance(value, float):
         raise TypeError("an entry holds no floats")
-    if isinstance(value, Mapping):
-        if not all(isinstance(name, str) for name in value):
+    if isinstance(value, dict):
+        if not set(map(type, value)) <= {str} and not all(isinstance(name, str) for name in value):
             raise TypeError("names in an entry are strings")
         value = list(value.values())
     if isinstance(value, list | tuple):
         for item in value:
-            _refuse_ambiguous(item)
+            if type(item) not in _PLAIN:  # most are, and a spend looks at a hundred of them
+                _refuse_ambiguous(item)
 
 
 def named_once(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -28,7 +28,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypedDict
 
 from .budget import Rho
-from .canonical import Leaf, canonical, digest
+from .canonical import Leaf, canonical
 from .scale import SCALE_UNIT, Scale
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def commitment_to(nonce: bytes, values: NDArray[np.int64], keys: tuple[str, ...]
 
 def hour(time: datetime) -> str:
     """A time as the ledger keeps it: rounded down to the hour, so that it tells little about who was busy when."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:00Z")
+    return time.astimezone(UTC).isoformat(timespec="hours")[:13] + ":00Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +154,14 @@ class Specification:
         }
 
     @cached_property
+    def spelled(self) -> bytes:
+        """The canonical specification."""
+        return canonical(self.as_json())
+
+    @cached_property
     def key(self) -> str:
         """SHA-256 of the canonical specification, in hex."""
-        return digest(self.as_json())
+        return hashlib.sha256(self.spelled).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

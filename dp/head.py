@@ -60,6 +60,6 @@ def seen_by(storage: Storage) -> dict[str, int]:
 def read_leaf(leaf: bytes | None, seq: int) -> dict[str, Json]:
     """An entry, read back. leaf: None where it is not there. Errors: LedgerDamaged."""
     with suppress(ValueError):
-        if leaf is not None and isinstance(entry := json.loads(leaf), dict) and "time" in entry:
+        if leaf is not None and isinstance(entry := json.loads(leaf.decode()), dict) and "time" in entry:
             return entry
     raise LedgerDamaged(f"entry {seq} is not there, or not what was written")

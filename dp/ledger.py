@@ -46,7 +46,7 @@ from .account import Account, BudgetExceeded, Cap
 from .aggregate import Statistic
 from .body import NONCE_SIZE, from_bytes, to_bytes
 from .budget import Rho
-from .canonical import Json, Leaf, canonical
+from .canonical import Json, Leaf, canonical, with_part
 from .carry import Carried, Closed
 from .cover import UnpaidPart, charges_of, refuse_other_cover, refuse_uncovered, refuse_unpaid
 from .entry import Charge, Context, Purchase, Released, commitment_to, hour
@@ -423,7 +423,7 @@ class Ledger:
         """An entry that commits to integers under a new nonce: its number, its receipt, and the sealed bytes."""
         nonce = secrets.token_bytes(NONCE_SIZE)
         commitment = commitment_to(nonce, values, keys)
-        seq = self._append(head, kind, _release(purchase, taken, covered, commitment))
+        seq = self._released_as(head, kind, purchase, taken, covered, commitment)
         body = self._vault.seal(to_bytes(nonce, keys, values), purchase.key.encode())
         return seq, Receipt(purchase.key, seq, nonce, commitment), body
 
@@ -432,7 +432,7 @@ class Ledger:
         row = self._row(purchase.key, settled=purchase.opened)
         kind = "open" if purchase.opened and not self._settled(purchase.key) else "release"
         commitment = row[2]["commitment"] if row else ""
-        seq = self._append(head, kind, _release(purchase, taken, (), commitment))
+        seq = self._released_as(head, kind, purchase, taken, (), commitment)
         self._record(purchase.key, due, seq)
         if new:
             add_readers(self._storage, purchase.key, new)
@@ -463,9 +463,22 @@ class Ledger:
                 before[name] = account.spent
         return self._append(head, "carry", carried.as_json(before))
 
+    def _released_as(
+        self, head: Head, kind: str, purchase: Purchase, taken: list[Json], covered: Sequence[Charge], commitment: str
+    ) -> int:
+        """A release's entry: its number. The specification was spelled before others had to wait."""
+        leaf = self._spelled(head, kind, _release(purchase, taken, covered, commitment))
+        return self._add(head, with_part(leaf, "specification", purchase.specification.spelled, "time"))
+
     def _append(self, head: Head, kind: str, content: Leaf) -> int:
+        """An entry: its number."""
+        return self._add(head, self._spelled(head, kind, content))
+
+    def _spelled(self, head: Head, kind: str, content: Leaf) -> bytes:
+        return canonical({"v": 1, "seq": head.size, "kind": kind, "time": self._hour(head), **content})
+
+    def _add(self, head: Head, leaf: bytes) -> int:
         """Add a leaf, move the tree on, sign the new checkpoint. Errors: BadTree where no log could carry it."""
-        leaf = canonical({"v": 1, "seq": head.size, "kind": kind, "time": self._hour(head), **content})
         if len(leaf) > LARGEST_ENTRY:
             raise BadTree("entry-too-large")
         frontier = head.frontier.push(leaf)
@@ -518,11 +531,10 @@ class Ledger:
 
 
 def _release(purchase: Purchase, taken: list[Json], covered: Sequence[Charge], commitment: str) -> Leaf:
-    """A release's entry. taken: its charges, with what each account had spent before."""
+    """A release's entry, but for its specification. taken: its charges, with what each account had spent before."""
     return {
         **purchase.context.as_json(),
         "key": purchase.key,
-        "specification": purchase.specification.as_json(),
         "charges": taken,
         "covered": [{"account": c.account, "dataset": c.dataset, "rho": c.rho} for c in covered],
         "beside": purchase.beside,

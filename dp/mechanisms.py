@@ -27,6 +27,9 @@ from .scale import LARGEST_SCALE, SCALE_UNIT, Scale, price
 
 enable_features("contrib")
 
+FEW = 8
+"""So many cells OpenDP takes sooner as a list, of which it looks at every cell, than as an array."""
+
 LIBRARY = f"opendp {version('opendp')}"
 
 
@@ -57,7 +60,9 @@ def _drawn(values: NDArray[np.int64], l2_squared: int, scale: Scale, charged: Rh
     """OpenDP judges in float64, rounded up: it may say one unit of 10^-12 more than the exact price, no more."""
     if not _judged(l2_squared, scale) * RHO_UNIT <= charged + 1:
         raise PriceTooLow
-    return np.asarray(_mechanism(scale)(np.require(values, requirements=["C", "W", "O"])), dtype=np.int64)
+    few = values.size <= FEW
+    cells = values.tolist() if few else np.require(values, requirements=["C", "W", "O"])
+    return np.array(_mechanism(scale)(cells), dtype=np.int64)
 
 
 @lru_cache(maxsize=16)

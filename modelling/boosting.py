@@ -1,13 +1,15 @@
-"""Boosting on noisy counts of seeds: what columns say together, beyond an additive model.
+"""Boosting on noisy labels: what columns say together.
 
-People are dealt into groups of like people (`modelling.groups`), and of each group a noisy count of its seeds is paid
-for. What the count says beyond the additive model is spread over the group's people; trees are grown on that by
-squared loss, whose slope is linear in a count, so that noise needs no correction. Noise may be as large as the counts:
-a leaf is shrunk by what noise adds to its variance, and how many trees there are, and how large, is found by
-cross-validation over groups. That is free, since the counts are released already; and no tree is among the choices.
+Trees are grown by squared loss, whose slope is linear in a label, so that a label needs to be unbiased and may carry
+any noise. A leaf is shrunk by what noise adds to its variance, and how many trees there are, and how large, is found by
+cross-validation. That is free, since the labels are released already; and no tree is among the choices.
 
-The code ensures: no label and no randomness enters; with the noisy counts fixed, nothing changes a tree.
-The caller ensures: counts were paid for; the reader owns the features, as of every `membership` learner.
+Here labels come from noisy counts of seeds. People are dealt into groups of like people (`modelling.groups`), and of
+each group a noisy count of its seeds is paid for. What the count says beyond an additive model is spread over the
+group's people. In `modelling.responses` everybody has a flipped label of its own.
+
+The code ensures: no label but the noisy ones, and no randomness, enters; with those fixed, nothing changes a tree.
+The caller ensures: they were paid for; the reader owns the features, as of every `membership` learner.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import numpy as np
 
 from .design import Design, Float, Int, Mask
 from .lookalike import Model
-from .trees import Boosted, Tree, effects_of, levels_of, ordered_views
+from .trees import Boosted, Tree, effects_of, levels_of, ordered_views, widest
 
 FOLDS = 4
 SIZES = (4, 16)
@@ -27,6 +29,8 @@ SIZES = (4, 16)
 RATE, MOST_TREES, PATIENCE = 0.1, 100, 10
 RIDGE, FEWEST = 5.0, 10.0
 """By how many people a leaf is shrunk, and how few it holds, without noise; both grow as noise does."""
+SMALLEST_VARIANCE = 0.02
+"""Of a yes or no, beside which noise is large or small."""
 MOST_PEOPLE = 100_000
 """Trees are grown on every k-th person, so many at most: what a count says of a group shows in any of its people."""
 
@@ -63,73 +67,113 @@ class Grown:
 
 def boost(design: Design, base: Model, ordered: Sequence[bool], counts: Counts) -> Grown:
     """Trees on `base` that cross-validation likes best; none where it likes none. ordered: which columns are."""
-    growing = _Booster(design, base, ordered, counts)
-    return max((growing.validated(leaves) for leaves in SIZES), key=lambda each: each.gain).grown(growing)
+    everyone, step = base.probability(design), -(-design.rows // MOST_PEOPLE)
+    start = Start(everyone[::step], cutting_order(design, base, ordered))
+    noise = counts.variance * len(counts.seeds) / max(design.rows, 1)
+    labels = counts.spread(everyone)[::step]
+    grounds = Grounds(
+        levels_of(design)[::step], labels, counts.group[::step] % FOLDS, noisier(start.probability, noise) / step
+    )
+    best = validated(grounds, [start] * FOLDS)
+    trees = grown(grounds, start, best.trees, best.leaves)
+    return Grown(Boosted(base, widest(design), trees), _expected(counts, everyone, best.unseen, step))
+
+
+def _expected(counts: Counts, everyone: Float, unseen: Float, step: int) -> Float:
+    """Seeds of each group: by the model that trees start from, and what trees add to the people seen of it."""
+    seen, groups = counts.group[::step], len(counts.seeds)
+    more = np.bincount(seen, unseen - everyone[::step], minlength=groups)
+    each = more / np.maximum(np.bincount(seen, minlength=groups), 1)
+    return np.asarray(counts.expected(everyone) + each * counts.people, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Validated:
-    """gain: in squared loss, of so many trees of so many leaves. unseen: of each person, by trees without its group."""
+class Grounds:
+    """The people that trees are grown on.
+
+    level: (people, views), as `levels_of`. label: unbiased, one a person. fold: whom trees of that fold do not see.
+    noisier: how many times the variance of a yes or no a label's is.
+    """
+
+    level: Int
+    label: Float
+    fold: Int
+    noisier: float
+
+    @property
+    def ridge(self) -> float:
+        return RIDGE * self.noisier
+
+    @property
+    def fewest(self) -> float:
+        return max(1.0, FEWEST * self.noisier)
+
+
+def noisier(probability: Float, noise: float) -> float:
+    """How many times the variance of a yes or no that of a label is, to which so much noise was added."""
+    return 1 + noise / max(float(np.mean(probability * (1 - probability))), SMALLEST_VARIANCE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """What trees add to. probability: one a person. order: (views, levels), in which levels are cut."""
+
+    probability: Float
+    order: Int
+
+
+def cutting_order(design: Design, base: Model, ordered: Sequence[bool]) -> Int:
+    """Levels of each view as they stand, or where they have no order, by what they add in an additive model."""
+    stands = ordered_views(design, ordered)
+    order = np.tile(np.arange(widest(design)), (len(stands), 1))
+    for view, effects in enumerate(effects_of(design, base)):
+        if not stands[view]:
+            order[view, : len(effects)] = np.argsort(effects, kind="stable")
+    return order
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Validated:
+    """gain: in squared loss, of so many trees of so many leaves. unseen: of each person, by trees without its fold."""
 
     gain: float
     trees: int
     leaves: int
     unseen: Float
 
-    def grown(self, booster: _Booster) -> Grown:
-        return Grown(booster.model(self.trees, self.leaves), booster.expected(self.unseen))
+
+def validated(grounds: Grounds, starts: Sequence[Start]) -> Validated:
+    """How many trees, and of how many leaves, are best. starts: one a fold."""
+    return max((_validated(grounds, starts, leaves) for leaves in SIZES), key=lambda each: each.gain)
 
 
-class _Booster:
-    """The people that trees are grown on, what each is taken to be, and in which order levels are cut."""
+def _validated(grounds: Grounds, starts: Sequence[Start], leaves: int) -> Validated:
+    """How many trees of so many leaves are best; all folds grow side by side."""
+    scores = [start.probability.copy() for start in starts]
+    first = np.asarray(np.choose(grounds.fold, scores), dtype=np.float64)
+    best, unseen = Validated(0.0, 0, leaves, first), first.copy()
+    for many in range(1, MOST_TREES + 1):
+        for fold, (start, score) in enumerate(zip(starts, scores, strict=True)):
+            used, left = np.flatnonzero(grounds.fold != fold), grounds.fold == fold
+            tree = _Growing(grounds, start.order, used, grounds.label - score).tree(leaves)
+            score += tree.score(grounds.level)
+            unseen[left] = score[left]
+        gain = float((unseen - first) @ (2 * grounds.label - unseen - first))
+        if gain > best.gain:
+            best = Validated(gain, many, leaves, unseen.copy())
+        if many - best.trees >= PATIENCE:
+            break
+    return best
 
-    def __init__(self, design: Design, base: Model, ordered: Sequence[bool], counts: Counts) -> None:
-        everyone, step = base.probability(design), -(-design.rows // MOST_PEOPLE)
-        self.base, self.counts, self.whole = base, counts, counts.expected(everyone)
-        self.group, self.level, self.start = counts.group[::step], levels_of(design)[::step], everyone[::step]
-        self.target, self.fold = counts.spread(everyone)[::step], self.group % FOLDS
-        self.width = int(self.level.max(initial=0)) + 1
-        self.flat = self.level + self.width * np.arange(self.level.shape[1])
-        person = counts.variance * len(counts.seeds) / max(design.rows, 1)
-        noisier = (1 + person / max(float(np.mean(self.start * (1 - self.start))), 0.02)) / step
-        self.ridge, self.fewest = RIDGE * noisier, max(1.0, FEWEST * noisier)
-        stands = ordered_views(design, ordered)
-        self.order = np.tile(np.arange(self.width), (len(stands), 1))
-        for view, effects in enumerate(effects_of(design, base)):
-            if not stands[view]:
-                self.order[view, : len(effects)] = np.argsort(effects, kind="stable")[: self.width]
 
-    def expected(self, unseen: Float) -> Float:
-        """Seeds of each group: by the model that trees start from, and what trees add to the people seen of it."""
-        groups = len(self.counts.seeds)
-        seen = np.maximum(np.bincount(self.group, minlength=groups), 1)
-        more = np.bincount(self.group, unseen - self.start, minlength=groups) / seen
-        return np.asarray(self.whole + more * self.counts.people, dtype=np.float64)
-
-    def model(self, many: int, leaves: int) -> Boosted:
-        score, trees = self.start.copy(), []
-        everyone = np.arange(len(score))
-        for _ in range(many):
-            trees.append(_Growing(self, everyone, self.target - score).tree(leaves))
-            score += trees[-1].score(self.level)
-        return Boosted(self.base, self.width, tuple(trees))
-
-    def validated(self, leaves: int) -> _Validated:
-        """How many trees of so many leaves are best; all folds grow side by side."""
-        best = _Validated(0.0, 0, leaves, self.start)
-        folds = [(np.flatnonzero(self.fold != fold), self.fold == fold) for fold in range(FOLDS)]
-        scores = [self.start.copy() for _ in folds]
-        unseen = self.start.copy()
-        for many in range(1, MOST_TREES + 1):
-            for (used, left), score in zip(folds, scores, strict=True):
-                score += _Growing(self, used, self.target - score).tree(leaves).score(self.level)
-                unseen[left] = score[left]
-            gain = float((unseen - self.start) @ (2 * self.target - unseen - self.start))
-            if gain > best.gain:
-                best = _Validated(gain, many, leaves, unseen.copy())
-            if many - best.trees >= PATIENCE:
-                break
-        return best
+def grown(grounds: Grounds, start: Start, many: int, leaves: int) -> tuple[Tree, ...]:
+    """So many trees, on everybody."""
+    score, everyone = start.probability.copy(), np.arange(len(grounds.label))
+    trees: list[Tree] = []
+    for _ in range(many):
+        trees.append(_Growing(grounds, start.order, everyone, grounds.label - score).tree(leaves))
+        score += trees[-1].score(grounds.level)
+    return tuple(trees)
 
 
 @dataclass(slots=True, eq=False)
@@ -146,10 +190,11 @@ class _Leaf:
 class _Growing:
     """One tree, grown leaf by leaf where a split gains most."""
 
-    def __init__(self, booster: _Booster, rows: Int, remains: Float) -> None:
-        self.of, self.remains = booster, remains
+    def __init__(self, of: Grounds, order: Int, rows: Int, remains: Float) -> None:
+        self.of, self.order, self.remains, self.width = of, order, remains, order.shape[1]
+        self.start = self.width * np.arange(len(order))
         self.leaves = {0: self._leaf(rows, self._sums(rows))}
-        self.view, self.left, self.child = [-1], [np.zeros(booster.width, dtype=np.bool_)], [0]
+        self.view, self.left, self.child = [-1], [np.zeros(self.width, dtype=np.bool_)], [0]
 
     def tree(self, leaves: int) -> Tree:
         while len(self.leaves) < leaves:
@@ -174,23 +219,23 @@ class _Growing:
         for node, rows, each in zip((first, first + 1), parts, both, strict=True):
             self.leaves[node] = self._leaf(rows, each)
             self.view.append(-1)
-            self.left.append(np.zeros(self.of.width, dtype=np.bool_))
+            self.left.append(np.zeros(self.width, dtype=np.bool_))
             self.child.append(0)
 
     def _sums(self, rows: Int) -> Float:
-        flat, shape = self.of.flat[rows].ravel(), self.of.order.shape
+        flat, shape = (self.of.level[rows] + self.start).ravel(), self.order.shape
         size = shape[0] * shape[1]
         remains = np.bincount(flat, np.repeat(self.remains[rows], shape[0]), minlength=size)
         return np.stack([remains, np.bincount(flat, minlength=size)]).astype(np.float64).reshape(2, *shape)
 
     def _leaf(self, rows: Int, sums: Float) -> _Leaf:
         """Every view is cut where the two sides gain most, its levels in their order."""
-        order, ridge = self.of.order, self.of.ridge
+        order, ridge = self.order, self.of.ridge
         r, n = np.cumsum(np.take_along_axis(sums, order[None], axis=2), axis=2)
         whole_r, whole_n = r[:, -1:], n[:, -1:]
         gain = r**2 / (n + ridge) + (whole_r - r) ** 2 / (whole_n - n + ridge) - whole_r**2 / (whole_n + ridge)
         gain[(n < self.of.fewest) | (whole_n - n < self.of.fewest)] = 0.0
         view, cut = np.unravel_index(int(np.argmax(gain)), gain.shape)
-        left = np.zeros(self.of.width, dtype=np.bool_)
+        left = np.zeros(self.width, dtype=np.bool_)
         left[order[view, : cut + 1]] = True
         return _Leaf(rows, sums, float(gain[view, cut]), int(view), left)

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -146,8 +147,11 @@ class SeedGLM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
 
     def fit_sums(self, design: Design, sums: Float, sigma: float) -> Model:
         """The same from sums in units of a row's length, with the noise they carry. Errors: as `fit_noisy`."""
+        return self.fit_best(Problem.each(design, sums, sigma, self.ceilings))
+
+    def fit_best(self, problems: Sequence[Problem]) -> Model:
+        """The model of the problem whose solution is most plausible."""
         with threadpool_limits(limits=1, user_api="blas"):  # more threads would change last bits, and wait
-            problems = Problem.each(design, sums, sigma, self.ceilings)
             solutions = [problem.solve(self.rounds, self.steps) for problem in problems]
             best = int(np.argmax([solution.plausibility for solution in solutions]))
             self.model_ = problems[best].model(solutions[best].weights)
@@ -317,11 +321,15 @@ class Problem:
     def doubt(self, solution: Solution) -> Doubt:
         """The posterior's covariance, and how much of it would be left without noise."""
         noisy = self.view(solution.weights)
-        exact = replace(self, sigma=0.0).view(solution.weights)
+        exact = self.exact().view(solution.weights)
         both: Float = np.asarray(np.linalg.inv(noisy.precision + solution.prior), dtype=np.float64)
         luck = np.linalg.inv(exact.precision + solution.prior)
         noise = np.asarray(both - luck, dtype=np.float64)
         return Doubt.of(self.design, self.used, both, noise, *self.intercept_doubt())
+
+    def exact(self) -> Problem:
+        """The same, as if no noise were in it."""
+        return replace(self, sigma=0.0)
 
     def intercept_doubt(self) -> tuple[float, float]:
         """Variance of the intercept: of luck, and of noise."""

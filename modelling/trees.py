@@ -32,6 +32,11 @@ class Tree:
     child: Int
     value: Float
 
+    @classmethod
+    def leaf(cls, value: float, levels: int) -> Tree:
+        """The same for everybody."""
+        return cls(np.array([-1]), np.zeros((1, levels), dtype=np.bool_), np.array([0]), np.array([value]))
+
     def score(self, level: Int) -> Float:
         """level: (rows, views)."""
         node = np.zeros(len(level), dtype=np.int64)
@@ -112,6 +117,12 @@ def levels_of(design: Design) -> Int:
         has[code.row, code.level] = 1
         views.extend(has.T)
     return np.stack(views, axis=1)
+
+
+def widest(design: Design) -> int:
+    """Levels of the column that has most; a level of a column of several levels a person has a 0 and a 1."""
+    pairs = zip(design.columns, design.codes, strict=True)
+    return max(2 if code.row is not None else len(block.levels) for block, code in pairs)
 
 
 def ordered_views(design: Design, ordered: Sequence[bool]) -> Mask:

@@ -16,7 +16,7 @@ from passbox.cleanroom.records import Brought, Records, records
 from passbox.cleanroom.sketch import KEPT, Marker, smallest
 from passbox.cleanroom.source import BadSource
 from passbox.matching.fingerprint import keyer
-from passbox.matching.hashing import MatchKey
+from passbox.matching.hashing import MatchKey, handles
 from passbox.matching.identifiers import digests
 from passbox.policies.contract import Contract, parse
 
@@ -91,6 +91,17 @@ def test_however_it_is_cut_a_list_gives_the_same_records(
     for rows in (1, 7, 100, ROWS - 1):
         monkeypatch.setattr(source, "PIECE", rows)
         assert shown(made(path, contract, signed, dataset)) == shown(whole)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_handles_ascend_with_both_halves_of_each_together(signed: World, tmp_path: Path, times: int) -> None:
+    """Whether or not a person is in the list more than once."""
+    contract, texts = agreed(signed), [f"p{at}@x.org" for at in range(ROWS)]
+    laid = made(written(tmp_path / "people.parquet", {"email": list(texts * times)}), contract, signed, "buyers")
+    hashed = digests(pa.array(texts), "uid2@1", "email", "raw")
+    single = handles(hashed, MatchKey(SECRET), "email", "uid2@1")
+    pairs = sorted(zip(single.k.tolist(), single.k2.tolist(), strict=True))
+    assert laid.handles.to_pydict() == {"k": [k for k, _ in pairs], "k2": [k2 for _, k2 in pairs]}
 
 
 def test_a_sketch_is_of_the_people_who_are_in_the_list(signed: World, tmp_path: Path) -> None:

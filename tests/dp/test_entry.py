@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passbox.dp.budget import Rho
-from passbox.dp.canonical import canonical, digest
+from passbox.dp.canonical import canonical, digest, with_part
 from passbox.dp.entry import Charge, Context, Purchase, Specification, commitment_to, hour
 from passbox.dp.scale import Scale
 
@@ -51,6 +51,18 @@ def test_one_value_has_one_spelling() -> None:
 def test_what_has_several_spellings_is_refused(value: object) -> None:
     with pytest.raises(TypeError):
         canonical(value)  # type: ignore[arg-type]
+
+
+@given(st.text(max_size=20), values)
+def test_a_part_that_was_spelled_before_is_put_where_it_belongs(purpose: str, part: object) -> None:
+    whole = {"purpose": purpose, "seq": 1, "specification": part, "time": "2027-01-10T12:00Z", "v": 1}
+    rest = canonical({name: value for name, value in whole.items() if name != "specification"})  # type: ignore[misc]
+    assert with_part(rest, "specification", canonical(part), "time") == canonical(whole)  # type: ignore[arg-type]
+
+
+def test_a_purpose_that_looks_like_a_part_is_none() -> None:
+    rest = canonical({"purpose": 'x","time":"y', "time": "2027-01-10T12:00Z", "v": 1})
+    assert json.loads(with_part(rest, "specification", b"{}", "time"))["purpose"] == 'x","time":"y'
 
 
 def test_a_time_is_kept_to_the_hour_in_utc() -> None:

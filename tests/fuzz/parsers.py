@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from passbox.cleanroom import probe, source
-from passbox.cleanroom.source import BadSource, read_source
+from passbox.cleanroom.source import BadSource, header, read_pieces, read_source
 from passbox.matching import fast
 from passbox.matching.encodings import MixedEncodings
 from passbox.matching.identifiers import NotText, Reject, RejectCode, digest_of, digests, normalise
@@ -211,10 +211,18 @@ class Fuzzer:
         path = self.folder / name
         path.write_bytes(data)
         try:
-            table = read_source(path)
+            whole = read_source(path)
         except BadSource:
+            whole = None
+        try:
+            pieces = pa.concat_tables(read_pieces(path, header(path)))
+        except BadSource:
+            pieces = None
+        if (whole is None) != (pieces is None) or not (whole is None or whole.equals(pieces)):
+            raise AssertionError("a file read in pieces is another one")
+        if whole is None:
             return "refused"
-        for column, arrives in product(table.columns, ("raw", "sha256")):
+        for column, arrives in product(whole.columns, ("raw", "sha256")):
             with contextlib.suppress(NotText, MixedEncodings):
                 digests(column, "uid2@1", "email", arrives)
         return "read"

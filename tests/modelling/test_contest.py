@@ -91,6 +91,20 @@ def test_trees_grown_on_some_of_the_people_are_nearly_as_good(monkeypatch: pytes
     assert np.corrcoef(whole.expected, some.expected)[0, 1] > 0.9
 
 
+def test_a_level_that_nobody_had_is_scored_and_in_nobodys_way() -> None:
+    """Values only, each of them there, and nothing missing: whoever comes later may have a value nobody declared."""
+    rng, declared = np.random.default_rng(15), (Category("a", tuple("0123")), Category("b", tuple("0123")))
+    a, b = rng.integers(0, 4, PEOPLE), rng.integers(0, 4, PEOPLE)
+    table = pa.table({"a": [str(x) for x in a], "b": [str(x) for x in b]})
+    encoder = Encoder.from_owner(table, declared)
+    design = encoder.encode(table)
+    matched = rng.random(PEOPLE) < np.where((a > 1) == (b > 1), 0.6, 0.2)
+    base = fit(design, noisy_moments(design, matched, 0.01, 16))
+    grown = boost(design, base, (False, False), Counts(np.arange(PEOPLE), matched.astype(float), 0.01))
+    assert grown.model.trees
+    assert np.isfinite(grown.model.score(encoder.encode(pa.table({"a": ["9"], "b": ["1"]})))).all()
+
+
 def test_trees_are_not_believed_where_columns_add_up() -> None:
     design, matched = one_by_one(5)
     sums = noisy_moments(design, matched, NOISE, 6)
