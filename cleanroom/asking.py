@@ -8,13 +8,13 @@ from __future__ import annotations
 from datetime import date
 
 from ..dp.accounting import largest_job
-from ..dp.budget import LARGEST_EPSILON, Epsilon
+from ..dp.budget import EPSILON_UNIT, LARGEST_EPSILON, Epsilon
 from ..policies.agreement import Agreement
 from ..policies.check import Refused, Submitted, check
 from ..policies.contract import Allowance, Contract, digest
 from ..policies.jobs.draw import Shape
 from ..policies.jobs.job import Job
-from ..policies.price import account, caps_of, delta_of_job, protected
+from ..policies.price import account, caps_of, delta_of_job, protected, responses_account
 from ..policies.request import KINDS, Request, parse_job
 from ..policies.template import job_text
 
@@ -67,8 +67,11 @@ def largest_ever(contract: Contract, job: Job, under: str) -> Epsilon:
     be spent of them before a witness cosigns. under: SHA-256 of the contract's bytes, in hex."""
     window = contract.window()
     caps = {cap.account: cap.rho for cap in caps_of(contract, under)}
-    paying = {account(contract.dataset[name].owner) for name in protected(contract, job)}
+    of = responses_account if job.randomised else account
+    paying = {of(contract.dataset[name].owner) for name in protected(contract, job)}
     most = [window.most(caps[name]) if window else caps[name] for name in paying]
     if not most:  # nobody's people are shown to anybody else
         return Epsilon(LARGEST_EPSILON)
+    if job.randomised:
+        return Epsilon(min(most) / EPSILON_UNIT)
     return largest_job(min(most), delta_of_job(contract, job))

@@ -8,6 +8,8 @@ the audience that a room would use. What is measured is a lower bound on the pri
 - `scores`: the same for the histogram by which the model is evaluated, on the other part.
 - `one run`: thousands of canaries at once, each in or out by a coin; only where a model has enough coordinates.
 - `audience`: with the noisy bytes held, other labels may change nothing of what is handed out.
+- `labels`: where the contract keeps ε for labels by randomised response, a lookalike of such labels at the same ε:
+  how much likelier a record's labels are from a list that it is on; and its audience.
 
 A bound that lies far below its charge proves nothing: another attack might do better. One above it proves a leak.
 """
@@ -24,12 +26,22 @@ from numpy.typing import NDArray
 
 from ..dp.accounting import rho_within
 from ..dp.aggregate import Statistic
-from ..dp.budget import RHO_UNIT, Budget, Epsilon
+from ..dp.budget import EPSILON_UNIT, RHO_UNIT, Budget, Epsilon
 from ..dp.entry import Purchase
+from ..dp.labels import Labels, unpacked
 from ..dp.noisy import Noisy
 from ..dp.rehearsal import rehearsed
 from ..dp.scale import price
-from ..modelling.canaries import Audited, follows_from, moved, one_run, person_attack, runs_for, two_worlds
+from ..modelling.canaries import (
+    Audited,
+    follows_from,
+    moved,
+    one_run,
+    person_attack,
+    runs_for,
+    two_answers,
+    two_worlds,
+)
 from ..modelling.design import Float
 from ..modelling.evaluate import ScoreBins
 from ..modelling.features import Encoder, Kind
@@ -51,6 +63,8 @@ SEEDS = 0.01
 """Invented people beside the canaries, and the share of them on the list: few, so that a canary is a surprise."""
 FEWEST_COORDINATES = 5_000
 """Below, one run is not tried: it has room for as many canaries as there are coordinates, and few say little."""
+ANSWERS = 1_000_000
+"""Invented records in either world whose labels are drawn: an ε of 8 then shows to a hundredth."""
 GUESSED = 0.2
 LABELS = 3
 
@@ -107,6 +121,7 @@ def audit(
         findings, left_out = _of_model(contract, job, bought, times, progress)
     else:
         findings, left_out = _of_lookalike(contract, job, bought, times, progress)
+        findings += _of_labels(agreement, job) if contract.dataset[job.seed].budget.responses else []
     return Audit(job.kind, job.epsilon, delta, mu, bought[0].specification.cells, tuple(findings), left_out)
 
 
@@ -135,6 +150,44 @@ def _of_lookalike(
     many = _many(kinds, first, cells, job.epsilon, delta_of_job(contract, job))
     findings.append(Finding("one run", f"{cells:,} canaries, each on the list by a coin", not many.leaks, many))
     return findings, ()
+
+
+def _of_labels(agreement: Agreement, asked: LookalikeJob) -> list[Finding]:
+    """The same lookalike, of randomised labels, at the same ε."""
+    contract, job = agreement.contract, asked.model_copy(update={"labels": "randomised"})
+    manifests = dict.fromkeys(job.datasets(), "0" * 64)
+    (purchase,) = purchases(agreement, Request(job, b"", "", ""), manifests, shape_of)
+    moves = job.rows_moved(contract)
+    crowd, _ = _crowd(lookalike.declared_kinds(contract, job), moves)
+
+    def drawn(labels: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        return unpacked(rehearsed(purchase, Labels(labels, moves)).values, len(labels))
+
+    charged = min(each.rho for each in purchase.charges) / EPSILON_UNIT
+    told = two_answers(drawn, moves, charged, ANSWERS)
+    what = "a record's labels all say that it is on the list"
+    return [
+        Finding("labels", what, not told.leaks, told),
+        Finding("labels: audience", "it follows from the labels as they were drawn", _follow(crowd, moves, purchase)),
+    ]
+
+
+def _follow(crowd: lookalike.Crowd, moves: int, purchase: Purchase) -> bool:
+    """The audience and every other file of labels that are held, from other lists."""
+    rows, held = crowd.design.rows, dict[str, Noisy]()
+    tokens = np.arange(rows, dtype=np.uint64)
+
+    def pay(purchase: Purchase, exact: Callable[[], Labels]) -> Noisy:
+        labels = exact()
+        return held.setdefault(purchase.key, rehearsed(purchase, labels))
+
+    def given(_noisy: Noisy, label: NDArray[np.bool_]) -> NDArray[np.int64]:
+        fit = lookalike.responded_to(crowd, Labels(label, moves), purchase, pay)
+        made = lookalike.contents(fit, tokens, rows // 10)
+        return np.frombuffer(b"".join([repr(made.values).encode(), *made.files.values()]), dtype=np.uint8).astype("i8")
+
+    listed = [_coins(rows, 0.2) for _ in range(LABELS)]
+    return follows_from(given, pay(purchase, lambda: Labels(listed[0], moves)), listed)
 
 
 def _crowd(kinds: list[Kind], canaries: int) -> tuple[lookalike.Crowd, NDArray[np.bool_]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from ..dp.flip import FLIP_UNIT
 from ..dp.scale import SCALE_UNIT
 from ..modelling.person import STEPS
-from ..modelling.reliable import fewest_seeds
+from ..modelling.reliable import TRAINS, as_sums, fewest_seeds
 from ..policies.check import Allowed
 from ..policies.contract import Contract
 from ..policies.jobs.lookalike import LookalikeJob
@@ -22,11 +23,12 @@ def too_few(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) -> tu
     job = allowed.request.job
     if not isinstance(job, LookalikeJob | ModelJob):
         return ()
-    spec = allowed.purchases[0].specification
+    spec, columns, seeds = allowed.purchases[0].specification, len(job.columns_of(contract)), rows[job.seed]
     sigma = spec.scale / SCALE_UNIT / 2**spec.bits
     if isinstance(job, ModelJob):
         sigma /= math.sqrt(STEPS)
-    columns, seeds = len(job.columns_of(contract)), rows[job.seed]
+    if spec.flip:
+        sigma = as_sums(spec.flip / FLIP_UNIT, round(TRAINS * rows[job.people]), columns)
     least = fewest_seeds(sigma, columns)
     if seeds >= SHAKY * least:
         return ()

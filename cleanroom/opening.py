@@ -5,7 +5,8 @@ receipt's checkpoint; the figures that `figures` of its kind names follow from t
 contract at hand (`check_signer`): the checkpoint is signed by that contract's room, and the entries were written under
 it; the room signed every file of the release.
 Not made once more here, and so the room's word, which it signed:
-- of a lookalike, `learners`, `effects`, the sizes and predictions in `calibration`, the audience and the model;
+- of a lookalike, `learners`, `effects`, the sizes and predictions in `calibration`, the audience and the model; of
+  randomised labels, `places`, and whose label is which in labels.parquet;
 - of a model, `effects` and the model itself;
 - of a completion, `questions` with their strata and how many were answered, and the answers in completed.parquet.
 The caller ensures: the contract is its own copy, and the ledger was verified (`passbox ledger verify`).
@@ -37,6 +38,8 @@ import pyrage
 
 from ..dp.canonical import digest
 from ..dp.entry import commitment_to
+from ..dp.flip import FLIP_UNIT
+from ..dp.labels import words_of
 from ..dp.noisy import Noisy, Receipt
 from ..dp.note import BadNote, parse_note, verify_checkpoint, verify_note
 from ..dp.scale import SCALE_UNIT
@@ -46,11 +49,12 @@ from .cells import harmless
 from .files import write_new
 from .measure.completed import schema as completed
 from .measure.kinds import MEASURES
+from .measure.responses import LABELS
 from .release import NOTE, BadRelease, note_text, read_document
 
 PEOPLE = ("audience.parquet", "completed.parquet")
 """Files with a row a person, by token."""
-LARGEST = {"release.json": 2**28, **dict.fromkeys(PEOPLE, 2**32), "model.json": 2**28, NOTE: 2**16}
+LARGEST = {"release.json": 2**28, **dict.fromkeys((*PEOPLE, LABELS), 2**32), "model.json": 2**28, NOTE: 2**16}
 """Members of a release and their bytes, unpacked, above which it is refused. No job makes a `release.json` so large:
 `policies.jobs.query` bounds its numbers and the text of its keys."""
 
@@ -67,16 +71,18 @@ _ZIP_FAULTS = (
 """What zipfile raises on bytes that are no archive, or lie about one."""
 _AGE = b"age-encryption.org/v1\n"
 AUDIENCE = pa.schema([("token", pa.uint64())])
+LABELLED = pa.schema([("token", pa.uint64()), ("label", pa.bool_())])
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A release as its reader has it. document: release.json. audience: people by own IDs, or by tokens without the
-    `.ids` file; what is said of each stands beside."""
+    `.ids` file; what is said of each stands beside. labels: everybody's, of a lookalike of randomised labels."""
 
     document: dict[str, object]
     audience: pa.Table | None
     files: Mapping[str, bytes]
+    labels: pa.Table | None = None
 
 
 def open_release(path: Path, identity: str, ids: Path | None) -> Opened:
@@ -86,19 +92,35 @@ def open_release(path: Path, identity: str, ids: Path | None) -> Opened:
         raise _not_whole(path)
     document = read_document(path, files["release.json"])
     check_receipt(path, document)
-    if set(files) - {NOTE, "release.json"} != MEASURES[str(document["kind"])].files:
+    beside = {LABELS} if document.get("places") is not None else set[str]()
+    if set(files) - {NOTE, "release.json"} != MEASURES[str(document["kind"])].files | beside:
         raise _not_whole(path)
+    labels = _labels(path, document, files[LABELS]) if beside else None
     audience = next((_audience(path, document, name, files[name]) for name in PEOPLE if name in files), None)
-    if audience is not None and ids is not None:
-        audience = _own_ids(path, audience, ids)
-    return Opened(document, audience, files)
+    if ids is not None:
+        audience, labels = (each if each is None else _own_ids(path, each, ids) for each in (audience, labels))
+    return Opened(document, audience, files, labels)
 
 
 def _audience(path: Path, document: Mapping[str, Any], name: str, data: bytes) -> pa.Table:
-    """As many tokens as the release says. How many there are is looked up before any is read, and random tokens do not
-    compress: a small file that holds many unpacks without end."""
+    """As many tokens as the release says."""
     chosen = name == PEOPLE[0]
     schema, size = (AUDIENCE, document["audience"]["size"]) if chosen else (completed(document), document["people"])
+    return _of_people(path, schema, size, data)
+
+
+def _labels(path: Path, document: Mapping[str, Any], data: bytes) -> pa.Table:
+    """A label of everybody, as many of them yes as of those that the ledger committed to."""
+    table = _of_people(path, LABELLED, document["people"], data)
+    words = document["receipt"]["entries"][0]["values"]
+    if int(np.count_nonzero(table.column("label").to_numpy())) != sum(int(word).bit_count() for word in words):
+        raise _not_whole(path)
+    return table
+
+
+def _of_people(path: Path, schema: pa.Schema, size: int, data: bytes) -> pa.Table:
+    """So many rows. How many there are is looked up before any is read, and random tokens do not compress: a small file
+    that holds many unpacks without end."""
     try:
         file = pq.ParquetFile(io.BytesIO(data))
         rows = file.metadata.num_rows
@@ -177,14 +199,26 @@ def _noisy(document: Mapping[str, Any], receipt: Mapping[str, Any]) -> Iterator[
             and entry["key"] == digest(spec)
             and entry["contract"] == document["contract"]["sha256"]
             and values.tolist() == item["values"]
-            and values.shape == (spec["cells"] * (1 if keys is None else len(keys)),)
+            and values.shape == (_many(document, spec, keys),)
             and (keys is None) is ("selection" not in spec)
         )
         if not fits:
             raise _Unfit("its receipt does not fit its numbers")
         bits = int(spec["lattice"].removeprefix("2^-"))
         made = Receipt(entry["key"], entry["seq"], nonce, entry["commitment"])
-        yield Noisy(values, spec["scale"] / SCALE_UNIT, bits, made, keys)
+        scale, flip = (0.0, spec["scale"] / FLIP_UNIT) if _flips(spec) else (spec["scale"] / SCALE_UNIT, 0.0)
+        yield Noisy(values, scale, bits, made, keys, flip)
+
+
+def _many(document: Mapping[str, Any], spec: Mapping[str, Any], keys: tuple[str, ...] | None) -> int:
+    """How many integers a statistic has: of labels, what those of everybody are packed into."""
+    if _flips(spec):
+        return words_of(document["people"])
+    return int(spec["cells"] * (1 if keys is None else len(keys)))
+
+
+def _flips(spec: Mapping[str, Any]) -> bool:
+    return bool(spec["mechanism"] == "randomised-response")
 
 
 def _head(checkpoint: str) -> tuple[int, bytes]:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from ..dp.account import Account
 from ..dp.accounting import attack_auc, epsilon_of, largest_job, rho_within
-from ..dp.budget import DELTA_UNIT, Budget, Epsilon, Rho
+from ..dp.budget import DELTA_UNIT, EPSILON_UNIT, Budget, Epsilon, Rho
 from ..dp.entry import Charge
 from ..dp.ledger import Ledger
 from ..dp.scale import smallest_scale
 from ..policies.check import Allowed, Refused, check
-from ..policies.price import delta_of_job
+from ..policies.price import counts_epsilon, delta_of_job
 from ..policies.request import Request
 from ..policies.sentences import names
 from .few import too_few
@@ -31,7 +31,7 @@ class Cost:
     """What a job means for one data set. Figures in ε at the data set's δ, but for `largest_after`: the largest job
     of this kind that would still fit. rho: still to be paid, in whole units of 10^-12; left: of the cap, now: of it,
     what may be spent before the next cosigning. fits_cosigned: whether it fits once a witness has cosigned all there
-    is."""
+    is. labels: whether it is of what is kept for labels by randomised response, which is counted in ε alone."""
 
     dataset: str
     owner: str
@@ -43,6 +43,7 @@ class Cost:
     left: Rho
     now: Rho
     fits_cosigned: bool
+    labels: bool = False
 
     @property
     def fits(self) -> bool:
@@ -65,8 +66,9 @@ class Unaffordable(Exception):
         self.dataset, self.largest, self.cosigned = cost.dataset, largest, cosigned
         window = " before the next head of the ledger is cosigned" if cosigned > largest else ""
         window = window or (" by the share of the cap that a contract lets run ahead" if cost.window else "")
+        kept = f"{cost.cap:g} for labels" if cost.labels else f"{cost.cap:g}"
         self.message = (
-            f"{cost.dataset} has spent ε {cost.spent:.4g} of {cost.cap:g}; this job asks ε {asked:g}, "
+            f"{cost.dataset} has spent ε {cost.spent:.4g} of {kept}; this job asks ε {asked:g}, "
             f"the largest that still fits{window} is ε {largest:g}"
         )
         first = f"ask epsilon = {largest:g}, or " if largest > 0 else ""
@@ -251,19 +253,22 @@ def _selections(
 
 
 def _cost(room: Room, allowed: Allowed, charge: Charge, rho: Rho, account: Account) -> Cost:
-    rule = room.contract.dataset[charge.dataset]
-    delta = rule.budget.budget().delta
+    rule, after = room.contract.dataset[charge.dataset], Rho(account.spent + rho)
+    budget = rule.budget.budget()
+    if counts_epsilon(charge.account):
+        figures = (account.spent / EPSILON_UNIT, after / EPSILON_UNIT, account.cap / EPSILON_UNIT)
+    else:
+        figures = (epsilon_of(account.spent, budget.delta), epsilon_of(after, budget.delta), budget.epsilon)
     return Cost(
         charge.dataset,
         rule.owner,
         rho,
-        spent=epsilon_of(account.spent, delta),
-        spent_after=epsilon_of(Rho(account.spent + rho), delta),
-        cap=rule.budget.epsilon,
+        *figures,
         largest_after=_largest(room, allowed, Rho(max(0, account.now - rho))),
         left=account.left,
         now=account.now,
         fits_cosigned=rho <= _cosigned(room, account),
+        labels=counts_epsilon(charge.account),
     )
 
 
@@ -275,6 +280,8 @@ def _cosigned(room: Room, account: Account) -> Rho:
 
 def _largest(room: Room, allowed: Allowed, left: Rho) -> float:
     """The largest ε at which a job of this kind costs no more than what is left; 0 where none does."""
+    if allowed.purchases[0].specification.flip:
+        return left / EPSILON_UNIT
     epsilon = largest_job(left, delta_of_job(room.contract, allowed.request.job))
     if epsilon <= 0:
         return 0.0
@@ -292,4 +299,6 @@ def _rho(room: Room, allowed: Allowed, epsilon: float) -> Rho:
 def _worst_case(room: Room, allowed: Allowed) -> tuple[tuple[float, float], ...]:
     """How well a feature crafted for one person would tell whether that person is on the list."""
     epsilons = sorted({allowed.request.job.epsilon, *EXPLAINED_EPSILONS})
+    if allowed.purchases[0].specification.flip:
+        return tuple((epsilon, attack_auc(Rho(0), epsilon)) for epsilon in epsilons)
     return tuple((epsilon, attack_auc(_rho(room, allowed, epsilon))) for epsilon in epsilons)

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..dp.accounting import epsilon_of
-from ..dp.budget import DELTA_UNIT, Rho
+from ..dp.budget import DELTA_UNIT, EPSILON_UNIT, Rho
 from ..policies.contract import Contract
-from ..policies.price import account, counts_delta
+from ..policies.price import account, counts_delta, counts_epsilon
 from .cells import harmless
 from .private import Words, words_of
 
@@ -47,6 +47,7 @@ ACTIVITIES = {
     "person-scores@1": "histograms of scores over seeds and over others, with noise (model)",
     "attribute-moments@1": "sums of features over people by attribute, with noise (completion)",
     "answer-counts@1": "counts of right and wrong guesses, with noise (completion)",
+    "responses@1": "a label of each person by randomised response: on the seed or not (lookalike)",
     "score-histogram@1": "histogram of scores over the seed, with noise (lookalike)",
 }
 
@@ -102,6 +103,10 @@ def _safeguards(entry: Mapping[str, Any], contract: Contract) -> str:
         if counts_delta(charge["account"]):
             said.append(f"{charge['dataset']}: delta {charge['rho'] / DELTA_UNIT:g} for values that nobody listed")
             continue
+        if counts_epsilon(charge["account"]):
+            labels = f"{charge['dataset']}: epsilon {charge['rho'] / EPSILON_UNIT:g}, without a delta"
+            said.append(f"{labels}, of {rule.responses:g} for labels by randomised response")
+            continue
         delta = rule.budget().delta
         epsilon = epsilon_of(Rho(charge["rho"]), delta)
         said.append(f"{charge['dataset']}: epsilon {epsilon:.4g} at delta {delta:g} of {account_cap(contract, charge)}")
@@ -113,5 +118,5 @@ def _safeguards(entry: Mapping[str, Any], contract: Contract) -> str:
 def account_cap(contract: Contract, charge: Mapping[str, Any]) -> str:
     """The cap that a charge counts against, in words."""
     owner = contract.dataset[charge["dataset"]].owner
-    smallest = min(rule.budget.epsilon for rule in contract.dataset.values() if rule.owner == owner)
+    smallest = min(rule.budget.budget().epsilon for rule in contract.dataset.values() if rule.owner == owner)
     return f"{smallest:g} for {account(owner)}"

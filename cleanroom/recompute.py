@@ -27,7 +27,7 @@ from .measure.kinds import shape_of
 COMMITMENT = re.compile("[0-9a-f]{64}")
 LIBRARY = re.compile(r"opendp \d{1,3}(\.\d{1,3}){1,3}")
 HOUR = re.compile(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):00Z", re.ASCII)
-_PARTS = ("protects", "columns", "budget.delta", "budget.selection", "id")
+_PARTS = ("protects", "columns", "budget.delta", "budget.selection", "budget.responses", "id")
 NOT_CARRIED = "what was spent under a contract that it continues was not carried over"
 
 CLAUSES = frozenset(

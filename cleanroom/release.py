@@ -5,6 +5,7 @@
     release.json        values with intervals, who learns what, and the receipt (`cleanroom.document`)
     audience.parquet    tokens of the chosen people, for a lookalike
     model.json          the fitted model, for a lookalike
+    labels.parquet      everybody's label by token, for a lookalike of randomised labels
     release.note        SHA-256 of each of these, as a C2SP note signed by the room: age alone proves no sender
 
 The receipt holds, for each noisy statistic, its entry as logged, an inclusion proof, the signed checkpoint, the nonce

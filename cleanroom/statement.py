@@ -10,17 +10,17 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from ..dp.accounting import epsilon_of, largest_job
-from ..dp.budget import DELTA_UNIT, Delta, Rho
+from ..dp.budget import DELTA_UNIT, EPSILON_UNIT, Delta, Rho
 from ..dp.canonical import canonical
 from ..dp.note import BadNote, parse_note
 from ..dp.window import Window
 from ..policies.contract import InvalidContract, parse
-from ..policies.price import counts_delta
+from ..policies.price import counts_delta, counts_epsilon
 from .log import Log
 
 
@@ -34,6 +34,7 @@ class NotAnEntry(Exception):
 
 # -- what is shown of an entry ---------------------------------------------------------------------------------------
 
+SMALLEST_DELTA = 1e-100
 MOST = 10**30
 """A figure above which nothing was ever counted."""
 DEEPEST = 10
@@ -75,8 +76,14 @@ class _Cap(_Entry):
     account: str
     owner: str
     epsilon: Annotated[float, Field(strict=False, ge=0, le=64)]
-    delta: Annotated[float, Field(strict=False, ge=1e-100, lt=1)]
+    delta: Annotated[float, Field(strict=False, ge=0, lt=1)]
     rho: Annotated[int, Field(ge=1, le=MOST)]
+
+    @model_validator(mode="after")
+    def _only_labels_have_no_delta(self) -> Self:
+        if self.delta < SMALLEST_DELTA and not (self.delta == 0 and counts_epsilon(self.account)):
+            raise ValueError("noise needs a delta")
+        return self
 
 
 class _Release(_Entry):
@@ -195,6 +202,19 @@ class SelectionLine:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponsesLine:
+    """One account of ε, kept for labels by randomised response. spent, cap: ε. largest_job: what still fits, now;
+    largest_cosigned: once a witness has cosigned all there is."""
+
+    account: str
+    owner: str
+    spent: float
+    cap: float
+    largest_job: float
+    largest_cosigned: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ahead:
     """How far spending may run ahead of the witnesses, and how many entries they vouch for."""
 
@@ -225,12 +245,13 @@ class Burn:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """accounts, selections: over the whole ledger. entries: those the filter lets through, as they were logged."""
+    """accounts, selections, responses: over the whole ledger. entries: those the filter lets through, as logged."""
 
     accounts: tuple[AccountLine, ...]
     entries: tuple[dict[str, Any], ...]
     burns: tuple[Burn, ...]
     selections: tuple[SelectionLine, ...] = ()
+    responses: tuple[ResponsesLine, ...] = ()
 
 
 def statement(leaves: Sequence[bytes], chosen: Filter, ahead: Ahead | None = None) -> Statement:
@@ -242,17 +263,25 @@ def statement(leaves: Sequence[bytes], chosen: Filter, ahead: Ahead | None = Non
     caps = [entry for entry in entries if entry["kind"] == "cap"]
     _refuse_uncapped(entries, {cap["account"] for cap in caps})
     of_delta = [cap for cap in caps if counts_delta(cap["account"])]
+    of_epsilon = [cap for cap in caps if counts_epsilon(cap["account"])]
     return Statement(
-        tuple(_account(cap, entries, ahead) for cap in caps if cap not in of_delta),
+        tuple(_account(cap, entries, ahead) for cap in caps if cap not in [*of_delta, *of_epsilon]),
         tuple(entry for entry in entries if chosen.lets(entry)),
         tuple(burn for cap in caps for burn in _burns(cap, entries)),
         tuple(_selection(cap, entries) for cap in of_delta),
+        tuple(_responses(cap, entries, ahead) for cap in of_epsilon),
     )
 
 
 def _selection(cap: dict[str, Any], entries: Sequence[dict[str, Any]]) -> SelectionLine:
     spent = sum(_charged(entry, cap["account"]) for entry in entries)
     return SelectionLine(cap["account"], cap["owner"], spent / DELTA_UNIT, cap["rho"] / DELTA_UNIT)
+
+
+def _responses(cap: dict[str, Any], entries: Sequence[dict[str, Any]], ahead: Ahead | None) -> ResponsesLine:
+    spent, (now, cosigned) = sum(_charged(entry, cap["account"]) for entry in entries), _left(cap, entries, ahead)
+    figures = (each / EPSILON_UNIT for each in (spent, cap["rho"], now, cosigned))
+    return ResponsesLine(cap["account"], cap["owner"], *figures)
 
 
 def caps_of_log(leaves: Sequence[bytes]) -> dict[str, int]:
@@ -274,15 +303,20 @@ def _charged(entry: dict[str, Any], account: str) -> int:
 def _account(cap: dict[str, Any], entries: Sequence[dict[str, Any]], ahead: Ahead | None) -> AccountLine:
     spent = Rho(sum(_charged(entry, cap["account"]) for entry in entries))
     delta, rho_cap = Delta(float(cap["delta"])), Rho(cap["rho"])
-    closed = entries[-1]["kind"] == "closed"
-    left = Rho(0 if closed else max(0, rho_cap - spent))
-    now, cosigned = left, left
-    if ahead is not None:
-        most, late = ahead.window.most(rho_cap), [entry for entry in entries if _is_late(entry, ahead)]
-        now = Rho(min(left, max(0, most - sum(_charged(entry, cap["account"]) for entry in late))))
-        cosigned = Rho(min(left, most))
+    now, cosigned = _left(cap, entries, ahead)
     figures = (epsilon_of(spent, delta), float(cap["epsilon"]), delta, spent, rho_cap)
     return AccountLine(cap["account"], cap["owner"], *figures, largest_job(now, delta), largest_job(cosigned, delta))
+
+
+def _left(cap: dict[str, Any], entries: Sequence[dict[str, Any]], ahead: Ahead | None) -> tuple[Rho, Rho]:
+    """What may still be spent of a cap: now, and once a witness has cosigned all there is."""
+    spent = sum(_charged(entry, cap["account"]) for entry in entries)
+    left = Rho(0 if entries[-1]["kind"] == "closed" else max(0, cap["rho"] - spent))
+    if ahead is None:
+        return left, left
+    most, late = ahead.window.most(Rho(cap["rho"])), [entry for entry in entries if _is_late(entry, ahead)]
+    now = min(left, max(0, most - sum(_charged(entry, cap["account"]) for entry in late)))
+    return Rho(now), Rho(min(left, most))
 
 
 def _is_late(entry: dict[str, Any], ahead: Ahead) -> bool:

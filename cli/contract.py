@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from datetime import timedelta
 from pathlib import Path
@@ -171,7 +172,7 @@ def _cap(name: str, rule: DatasetRule) -> str:
 
     budget = rule.budget
     what = "whatever is shown about these people" if rule.protects == "person" else "who is in this list"
-    worst = attack_auc(rho_within(budget.budget()))
+    worst = attack_auc(rho_within(budget.budget()), budget.responses or 0.0)
     together = f"over all contracts it signed, ε {budget.together:g}; " if budget.together is not None else ""
     spent = f"{rule.owner} lets at most ε {budget.epsilon:g} (δ {budget.delta:g}) of {name} be spent in all"
     return (
@@ -192,6 +193,10 @@ def _shared(contract: Contract) -> list[str]:
                 f"of its δ, {cap.owner} keeps {float(cap.delta):g} for showing keys of {_and(held)} that nobody listed"
             )
             said.append(f"{keys}: so often, in all, one person may make one show")
+        elif cap.account.endswith("/responses"):
+            kept, odds = float(cap.epsilon), math.exp(float(cap.epsilon))
+            labels = f"of its ε, {cap.owner} keeps {kept:g} for saying of each person whether it is in {_and(held)}"
+            said.append(f"{labels}, wrong as often as that asks: that alone changes no odds by more than {odds:.3g}")
         elif len(held) > 1:
             share = f"{_and(held)} share one account of {cap.owner}: together at most ε {float(cap.epsilon):g} is spent"
             said.append(f"{share}, and what is spent on one is spent of all")

@@ -171,7 +171,7 @@ def _costs(planned: Plan) -> Table:
             cost.dataset,
             cost.owner,
             f"{planned.allowed.request.job.epsilon:g}",
-            f"{cost.spent:.3f} of {cost.cap:g}",
+            f"{cost.spent:.3f} of {cost.cap:g}{' for labels' if cost.labels else ''}",
             f"{cost.spent if planned.paid else cost.spent_after:.3f}",
             f"{cost.largest_after:.3f}",
         )
@@ -226,7 +226,8 @@ def _width(half: float) -> str:
 def _explained(planned: Plan) -> list[Part]:
     rows = [(f"{epsilon:g}", f"{auc:.2f}") for epsilon, auc in planned.worst_case]
     kind = planned.allowed.request.job.kind
-    crafts = "crafts a feature for one person and " if kind in ("lookalike", "completion") else ""
+    flips = any(cost.labels for cost in planned.costs)
+    crafts = "crafts a feature for one person and " if kind in ("lookalike", "completion") and not flips else ""
     what = "is on the list" if kind in ("lookalike", "overlap") else "is in the data, with all of that person's rows,"
     of = "who is on it and one who is not" if kind in ("lookalike", "overlap") else "who is in it and one who is not"
     return [
@@ -257,6 +258,7 @@ def _plan_json(planned: Plan) -> dict[str, Any]:
                 "spent": cost.spent,
                 "spent_after": cost.spent_after,
                 "cap": cost.cap,
+                "labels": cost.labels,
                 "largest_after": cost.largest_after,
                 "fits": cost.fits,
                 "rho_left": cost.left,

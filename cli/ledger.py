@@ -52,6 +52,7 @@ def show(
             {
                 "accounts": [asdict(line) for line in said.accounts],
                 "selections": [asdict(line) for line in said.selections],
+                "responses": [asdict(line) for line in said.responses],
                 "entries": list(said.entries),
                 "words": [each.as_json() for each in words],
             },
@@ -59,6 +60,7 @@ def show(
                 Table(columns, [_row(entry, caps, asked) for entry in said.entries], right=(0,), whole=(0, 1)),
                 _accounts(said),
                 *_selections(said),
+                *_responses(said),
                 Bars("left of each cap, day by day", _burn_down(said)),
                 "ε does not add up: two jobs of ε 1 spend less than ε 2. Shares of the cap do.",
                 *_words(words),
@@ -128,7 +130,7 @@ def _words(private: Sequence[Words]) -> list[Part]:
 def _burn_down(said: Statement) -> list[tuple[str, float, str]]:
     """The last days of each account; one that was never charged is whole."""
     bars = []
-    for account in [*(line.account for line in said.accounts), *(line.account for line in said.selections)]:
+    for account in [line.account for lines in (said.accounts, said.selections, said.responses) for line in lines]:
         burns = [burn for burn in said.burns if burn.account == account][-10:]
         bars += [(f"{account} {burn.day}", burn.left, f"{burn.left:.1%}") for burn in burns]
         bars += [] if burns else [(account, 1.0, "100.0%")]
@@ -137,6 +139,7 @@ def _burn_down(said: Statement) -> list[tuple[str, float, str]]:
 
 STATISTICS = {
     "matched-count@1": "overlap count",
+    "responses@1": "labels by randomised response",
     "matched-by-tier@1": "overlap by key",
     "table@1": "table of numbers",
     "keys@1": "numbers of keys that nobody listed",
@@ -154,6 +157,9 @@ def _row(entry: dict[str, Any], caps: Mapping[str, int], asked: Mapping[str, str
     head = (str(entry["seq"]), entry["time"].replace("T", " ").removesuffix(":00Z") + "h")
     if entry["kind"] == "cap" and entry["account"].endswith("/selection"):
         what = f"cap of {entry['owner']}, δ {float(entry['delta']):g} for keys that nobody listed"
+        return (*head, what, "", "", "nothing")
+    if entry["kind"] == "cap" and entry["account"].endswith("/responses"):
+        what = f"cap of {entry['owner']}, ε {float(entry['epsilon']):g} for labels by randomised response"
         return (*head, what, "", "", "nothing")
     if entry["kind"] == "cap":
         return (*head, f"cap of {entry['owner']}, ε {float(entry['epsilon']):g}", "", "", "nothing")
@@ -183,7 +189,8 @@ def _row(entry: dict[str, Any], caps: Mapping[str, int], asked: Mapping[str, str
 
 def _charged(item: Mapping[str, Any], caps: Mapping[str, int]) -> str:
     """One charge: whose, and which part of its cap."""
-    of = " of δ" if item["account"].endswith("/selection") else ""
+    unit = item["account"].rpartition("/")[2]
+    of = {"selection": " of δ", "responses": " of ε for labels"}.get(unit, "")
     return f"{item['dataset']} {item['rho'] / caps[item['account']]:.1%}{of}"
 
 
@@ -193,6 +200,16 @@ def _selections(said: Statement) -> list[Part]:
         (line.account, f"{line.spent:g} of {line.cap:g}", f"{line.spent / line.cap:.1%}") for line in said.selections
     ]
     return [Table(("account", "δ spent", "of the cap"), rows, right=(1, 2))] if rows else []
+
+
+def _responses(said: Statement) -> list[Part]:
+    """What was spent on labels by randomised response; nothing where no contract keeps ε for them."""
+    rows = [
+        (line.account, f"{line.spent:g} of {line.cap:g}", f"{line.spent / line.cap:.1%}", f"{line.largest_job:g}")
+        for line in said.responses
+    ]
+    header = ("account", "ε spent on labels", "of the cap", "largest job that fits, ε")
+    return [Table(header, rows, right=(1, 2, 3))] if rows else []
 
 
 def _accounts(said: Statement) -> Table:
@@ -376,14 +393,15 @@ def verify(
     """Recompute a ledger against the contract, offline. Names the first entry that does not hold."""
     from ..cleanroom.audit import verify_log
     from ..dp.accounting import epsilon_of
-    from ..dp.budget import DELTA_UNIT, Delta
-    from ..policies.price import counts_delta
+    from ..dp.budget import DELTA_UNIT, EPSILON_UNIT, Delta
+    from ..policies.price import counts_delta, counts_epsilon
 
     agreement = _agreement(contract)
     with working("verifying"):
         kept = [path.read_bytes().decode("utf-8", "replace") for path in seen or []]
         found = verify_log(_log(where), agreement, kept)
     of_delta = [item for item in found.accounts if counts_delta(item.account)]
+    of_epsilon = [item for item in found.accounts if counts_epsilon(item.account)]
     accounts = [
         {
             "account": item.account,
@@ -393,13 +411,18 @@ def verify(
             "rho_cap": item.cap,
         }
         for item in found.accounts
-        if item not in of_delta
+        if item not in [*of_delta, *of_epsilon]
     ]
     selections = [
         {"account": item.account, "spent": item.rho / DELTA_UNIT, "cap": item.cap / DELTA_UNIT} for item in of_delta
     ]
     rows = [(item["account"], f"ε {item['spent']:.3f} of {item['cap']:g}") for item in accounts]
+    responses = [
+        {"account": item.account, "spent": item.rho / EPSILON_UNIT, "cap": item.cap / EPSILON_UNIT}
+        for item in of_epsilon
+    ]
     rows += [(item["account"], f"δ {item['spent']:g} of {item['cap']:g}") for item in selections]
+    rows += [(item["account"], f"ε {item['spent']:g} of {item['cap']:g}, of labels") for item in responses]
     say(
         Result(
             {
@@ -410,6 +433,7 @@ def verify(
                 "root": found.root,
                 "accounts": accounts,
                 "selections": selections,
+                "responses": responses,
                 "witnessed": dict(found.witnessed),
             },
             [

@@ -109,6 +109,9 @@ def open_(
     made: dict[Path, bytes] = {}
     if (rows := tables if out is not None and opened.audience is None else opened.audience) is not None:
         made[target] = spelled(rows, target)
+    if opened.labels is not None:
+        beside = target.with_suffix(f".labels{target.suffix}")
+        made[beside] = spelled(opened.labels, beside)
     left = _add_model(made, file.with_suffix(".model.json"), opened.files.get("model.json"), asked=out is not None)
     write_all_new(made, mode=0o600)
     document = opened.document

@@ -79,6 +79,7 @@ def show(folder: RoomFolder, as_json: JsonFlag = False) -> None:
     log = log_of(room)
     said = statement(log.entries, Filter(), ahead_of(log))
     accounts, kept = said.accounts, [(line.account, f"{line.spent:g} of {line.cap:g}") for line in said.selections]
+    labels = [(line.account, f"{line.spent:g} of {line.cap:g}") for line in said.responses]
     spent = [(line.account, f"{line.spent:.3f} of {line.cap:g}", largest(line)) for line in accounts]
     say(
         Result(
@@ -90,6 +91,7 @@ def show(folder: RoomFolder, as_json: JsonFlag = False) -> None:
                 "matched": matched,
                 "accounts": [asdict(line) for line in accounts],
                 "selections": [asdict(line) for line in said.selections],
+                "responses": [asdict(line) for line in said.responses],
                 "releases": [item.id for item in listed],
             },
             [
@@ -98,6 +100,7 @@ def show(folder: RoomFolder, as_json: JsonFlag = False) -> None:
                 "matched" if matched else "not matched yet",
                 Table(("account", "ε spent", "largest job that fits, ε"), spent, right=(1, 2)),
                 *([Table(("account", "δ spent on keys that nobody listed"), kept, right=(1,))] if kept else []),
+                *([Table(("account", "ε spent on randomised labels"), labels, right=(1,))] if labels else []),
                 counted(len(listed), "release"),
             ],
             _next(folder, room),

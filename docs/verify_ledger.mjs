@@ -32,7 +32,7 @@ const FORMS = expand({
   CLAUSE: "[a-z0-9_.-]{1,100}",
   TEXT: String.raw`(?:[ !#-\[\]-~]|\\["\\]|\\u(?!00[0-7])[0-9a-f]{4})*`,
   HOUR: String.raw`[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):00Z`,
-  UNIT: "(?:record|selection)",
+  UNIT: "(?:record|selection|responses)",
   CHARGE: `{"account":"NAME/UNIT","before":COUNT,"dataset":"NAME","rho":COUNT}`,
   CARRIED: `{"account":"NAME/UNIT","before":COUNT,"rho":COUNT}`,
   HEAD: `{"contract":"HEX","root":"HEX","size":COUNT}`,
@@ -54,9 +54,9 @@ const FORMS = expand({
   SPECIFICATION:
     String.raw`{"cells":COUNT,"columns":LIST<"NAME\.NAME">,"datasets":(?<datasets>{"NAME":"HEX"(?:,"NAME":"HEX"){0,7}}),` +
     String.raw`"follows":"(?:HEX)?","l2_squared":(?<l2>COUNT),"lattice":"(?<lattice>2\^-[0-9]{1,2})",` +
-    `"mechanism":"discrete-gaussian","neighbours":"one record replaced by a dummy that matches nobody",` +
+    `"mechanism":"(?<mechanism>discrete-gaussian|randomised-response)","neighbours":"one record replaced by a dummy that matches nobody",` +
     `"part":"(?<part>[a-z-]+)",(?:"query":"(?<query>HEX)",)?"rule":"(?<rule>own-best|fall-through|any)",` +
-    `"scale":(?<scale>[1-9][0-9]{0,15}),"scale_unit":"1/1048576",(?:"selection":(?<selection>[1-9][0-9]{0,15}),)?` +
+    `"scale":(?<scale>[1-9][0-9]{0,15}),"scale_unit":"1/(?<unit>1048576|4503599627370496)",(?:"selection":(?<selection>[1-9][0-9]{0,15}),)?` +
     `"statistic":"(?<statistic>[a-z-]+@[0-9]+)","unit":"record"}`,
   release:
     `{"asker":"(?<asker>NAME)","beside":"(?<beside>(?:HEX)?)","charges":(?<charges>LIST<CHARGE>),` +
@@ -92,6 +92,7 @@ const NOISE = {
   "answer-counts@1": { lattice: "2^-10", query: true, least: 2n ** 21n },
   "seed-groups@1": { lattice: "2^-10", l2: 2n ** 20n, query: true }, // how people are dealt into groups
   "table@1": { lattice: "2^-0", query: true, least: 119_304_647n }, // a number moves by 2/3 of 2^14 steps, or more
+  "responses@1": { lattice: "2^-0", l2: 1n, flips: true }, // one label a person; these cost ε alone
   "keys@1": { lattice: "2^-0", query: true, least: 119_304_647n, selects: true }, // these cost δ as well
 };
 
@@ -354,6 +355,9 @@ function price(l2Squared, scale) {
   return (above + below - 1n) / below;
 }
 
+/** ε of labels that are wrong with this probability, of which one record moves √l2, in units of 10^-12. */
+const lossOf = ({ l2, scale }) => Math.sqrt(Number(l2)) * Math.log(2 ** 52 / Number(scale) - 1) * 1e12;
+
 /** A text of its own: a part of a longer one would keep all of that in memory. */
 const copied = (text) => Buffer.from(text, "latin1").latin1Slice();
 
@@ -498,16 +502,18 @@ class Books {
     } else require(charges.length > 0 || news.length > 0, "the same statistic stands twice, for nobody new");
     require(draw.commitment === commitment, "the same statistic was drawn twice");
     draw.read = draw.read.length > 0 ? [...draw.read, ...news] : recipients;
+    const mechanism = noise.flips ? ["randomised-response", `${2 ** 52}`] : ["discrete-gaussian", "1048576"];
+    require(same([entry.mechanism, entry.unit], mechanism), "its noise is none");
     const moved = noise.l2 ? noise.l2.has(entry.l2) : noise.worded && BigInt(entry.l2) >= noise.least;
-    require(entry.scale > 2 ** 21 && moved && entry.lattice === noise.lattice, "its noise is none");
+    require(entry.scale > 2 ** 21 && (!noise.flips || entry.scale < 2 ** 51) && moved && entry.lattice === noise.lattice, "its noise is none");
     require(noise.worded === (entry.query !== undefined) && (noise.worded || names.length === 2), "its noise is none");
     require(noise.selects === (entry.selection !== undefined), "its noise is none");
-    const cost = this.price(entry.l2, entry.scale);
+    const cost = noise.flips ? { responses: lossOf(entry) } : { record: this.price(entry.l2, entry.scale) };
     this.charge(draw, charges);
     const other = beside ? this.draws.get(beside) : draw;
-    this.requirePayers(other, names, recipients, { record: cost, selection: BigInt(entry.selection ?? 0) });
+    this.requirePayers(other, names, recipients, { ...cost, selection: BigInt(entry.selection ?? 0) });
     this.requireCover(beside, own, other, JSON.parse(entry.covered), again);
-    this.requireAsked(entry, names, recipients);
+    this.requireAsked(entry, names, recipients, other.paid[0]?.rho);
     manifests.forEach(([name, digest]) => this.requireManifest(name, digest));
   }
 
@@ -526,10 +532,10 @@ class Books {
     const name = `${rule} ${statistic}`;
     if (!this.noises.has(name)) {
       const known = Object.hasOwn(NOISE, statistic) ? NOISE[statistic] : {};
-      const { lattice, l2, tiers, query, least, opens = false, selects = false } = known;
+      const { lattice, l2, tiers, query, least, opens = false, selects = false, flips = false } = known;
       const every = l2 && new Set(squares(this.terms, rule, tiers).map((far) => `${l2 * far}`));
       const worded = query === true;
-      this.noises.set(copied(name), { statistic: copied(statistic), lattice, l2: every, least, worded, opens, selects });
+      this.noises.set(copied(name), { statistic: copied(statistic), lattice, l2: every, least, worded, opens, selects, flips });
     }
     return this.noises.get(name);
   }
@@ -569,7 +575,7 @@ class Books {
   }
 
   /** Every owner who is not the only reader pays; without the owners in TERMS, somebody must. */
-  requirePayers(draw, names, recipients, cost) { // cost: of the noise, and of showing keys that nobody listed
+  requirePayers(draw, names, recipients, cost) { // cost: of the noise or the labels, and of showing keys that nobody listed
     const rule = "it is not paid for by all who must";
     const { owners, operator } = this.terms;
     require(draw && draw.paid.length > 0, rule);
@@ -601,20 +607,28 @@ class Books {
   }
 
   /** The job is for these readers and began in time (it may end an hour later), and its noise is what its ε gives. */
-  requireAsked({ job, beside, statistic, l2, scale, time }, names, recipients) {
+  requireAsked({ job, beside, statistic, l2, scale, time }, names, recipients, paid) {
     if (!this.terms.parties || !this.terms.delta) return;
     const asked = this.jobAsked(job, names);
     require(same(asked.readers, recipients), "its job is for other readers");
-    const { compares, deltas, epsilon } = asked;
+    const { compares, deltas, epsilon, randomised } = asked;
     const begun = new Date(Date.parse(time.replace("Z", ":00Z")) - 3_600_000).toISOString().slice(0, 10);
     require(begun <= (this.terms.expires ?? begun), "the contract had expired");
+    const rule = "the noise is not what its job's ε gives";
+    if (statistic === "responses@1") {
+      const charged = Math.round(epsilon * 1e12); // the least flip that costs less than this by one unit
+      const [loss, more] = [0, 1].map((less) => lossOf({ l2, scale: scale - less }));
+      require(randomised && paid === charged && loss <= charged && more > charged - 2, rule);
+      return;
+    }
+    require(!randomised, rule);
     const [cost, dearer] = [0n, 1n].map((less) => price(BigInt(l2), BigInt(scale) - less)).map((each) => {
       if (statistic === "seed-groups@1") return 4n * each; // a quarter of the job's price, and the rest
       return compares && statistic === "seed-moments@2" ? each + (each - 1n) / 3n : each;
     });
     const kept = deltas.every((delta) => deltasOf(cost, epsilon)[0] <= delta);
     const least = deltas.some((delta) => deltasOf(dearer, epsilon)[1] > delta);
-    require(beside || (kept && least), "the noise is not what its job's ε gives");
+    require(beside || (kept && least), rule);
   }
 
   /** Readers, ε and what else of a job its price follows from. names: of the data sets it reads. */
@@ -626,8 +640,9 @@ class Books {
       const by = Object.hasOwn(PRICED_BY, kind) ? said.get(PRICED_BY[kind]) : names;
       const deltas = (by ?? [""]).map((name) => this.terms.delta[name] * (1 - 1e-9));
       require(deltas.every(Number.isFinite) && epsilon !== "", "its job is not one");
+      const randomised = kind === "lookalike" && (said.get("labels") ?? [])[0] === "randomised";
       const compares = learners.length > 0 && !same(learners, ["glm"]);
-      this.asked.set(copied(job), { readers: readers.sort(), epsilon: Number(epsilon.replaceAll("_", "")), deltas, compares });
+      this.asked.set(copied(job), { readers: readers.sort(), epsilon: Number(epsilon.replaceAll("_", "")), deltas, compares, randomised });
     }
     return this.asked.get(job);
   }
@@ -706,7 +721,7 @@ function heirs(terms, earlier, books) {
   const owners = [...new Set(Object.values(terms.owners))].sort();
   const held = [...books.spent].map(([account, rho]) => [account.split("/"), rho]);
   const spent = new Map(held.map(([[name, unit], rho]) => [`${keyOf(earlier, name)} ${unit}`, rho]));
-  const both = owners.flatMap((name) => ["record", "selection"].map((unit) => [name, unit]));
+  const both = owners.flatMap((name) => ["record", "selection", "responses"].map((unit) => [name, unit]));
   const due = both.map(([name, unit]) => [`${name}/${unit}`, spent.get(`${keyOf(terms, name)} ${unit}`) ?? 0]);
   return due.filter(([, rho]) => rho > 0);
 }

@@ -1,8 +1,9 @@
 """How ε, δ and ρ relate: the one place where a promise becomes an integer and back.
 
 Contracts and jobs speak (ε, δ); the ledger counts ρ = μ²/2 in whole units, where μ is the parameter of Gaussian
-differential privacy. Every release here is Gaussian, so ρ adds up over releases and one curve says what a total is
-worth, exactly: δ(ε) = Φ(μ/2 - ε/μ) - e^ε Φ(-μ/2 - ε/μ).
+differential privacy. Every release that is counted so is Gaussian, so ρ adds up over releases and one curve says what a
+total is worth, exactly: δ(ε) = Φ(μ/2 - ε/μ) - e^ε Φ(-μ/2 - ε/μ). Labels by randomised response are counted beside, in ε
+(`dp.flip`), and have a part of a contract's ε that was set aside for them: docs/privacy.md says why both together hold.
 
 Sources: Balle and Wang 2018, theorem 8 (arXiv:1805.06530), for the curve; Dong, Roth and Su 2022 (arXiv:1905.02383)
 and, for releases that are chosen one after the other, Smith and Thakurta 2022 (arXiv:2210.17520), for adding up. That
@@ -93,10 +94,21 @@ def largest_job(left: Rho, delta: Delta) -> Epsilon:
 _STEPS = 10_000
 
 
-def attack_auc(rho: Rho) -> float:
+def attack_auc(rho: Rho, responses: float = 0.0) -> float:
     """How well the best test tells one person's presence from the noisy numbers: its AUC, at worst.
 
     .5 is a coin. From the trade-off curve of a Gaussian with μ = √(2ρ): AUC = Φ(μ/√2).
-    Source: Dong, Roth, Su 2022 (arXiv:1905.02383), section 2.
+    Source: Dong, Roth, Su 2022 (arXiv:1905.02383), section 2. responses: ε of labels by randomised response, which a
+    reader has beside. Of all that keeps to ε one label tells most (Kairouz, Oh, Viswanath 2015, arXiv:1311.0776): the
+    log odds of two worlds then differ by 2ε, 0 or -2ε more than the Gaussian's, which are N(μ², 2μ²) apart.
     """
-    return 0.5 * (1 + math.erf(math.sqrt(2 * rho / RHO_UNIT) / 2))
+    mu, wrong = math.sqrt(2 * rho / RHO_UNIT), 1 / (1 + math.exp(responses))
+    apart = ((2 * responses, (1 - wrong) ** 2), (0.0, 2 * wrong * (1 - wrong)), (-2 * responses, wrong**2))
+    return sum(share * _right(mu, more) for more, share in apart)
+
+
+def _right(mu: float, more: float) -> float:
+    """How often N(μ², 2μ²) + more is above 0, half of the time where it is 0."""
+    if mu == 0:
+        return 0.5 * (1 + (more > 0) - (more < 0))
+    return 0.5 * (1 + math.erf(mu / 2 + more / (2 * mu)))

@@ -22,6 +22,18 @@ DELTA_UNIT = 10**18
 """How many units make δ = 1, where δ itself is counted: by accounts of selections (`dp.selection`)."""
 
 
+EPSILON_UNIT = 10**12
+"""How many units make ε = 1, where ε itself is counted: by accounts of randomised responses (`dp.flip`)."""
+
+
+def epsilon_units(epsilon: float) -> int:
+    """An ε as it is written, in whole units of 10^-12. Errors: ValueError where it is none of them."""
+    units = Decimal(repr(epsilon)) * EPSILON_UNIT
+    if units != units.to_integral_value() or units < 1:
+        raise ValueError("ε must be a whole number of 10^-12")
+    return int(units)
+
+
 def delta_units(delta: float) -> int:
     """A δ as it is written, in whole units of 10^-18. Errors: ValueError where it is none of them."""
     units = Decimal(repr(delta)) * DELTA_UNIT

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from .budget import Rho
 from .entry import Charge, Purchase, Released
-from .scale import price
 
 _PARTS = frozenset({"train", "held-out"})
 _BOUNDED = frozenset({"own-best", "fall-through", "any"})
@@ -46,13 +45,15 @@ def refuse_unpaid(purchase: Purchase) -> None:
 def refuse_uncovered(purchase: Purchase, other: Released) -> None:
     """What must hold for `other` to pay for this release as well. Errors: UnpaidPart."""
     mine, theirs = purchase.specification.as_json(), other["specification"]
-    cost = price(purchase.specification.l2_squared, purchase.specification.scale)
+    cost = purchase.specification.cost
     if list(purchase.context.recipients) != other["recipients"]:
         raise UnpaidPart("both parts must have the same readers")
     if any(mine[name] != theirs[name] for name in ("datasets", "unit", "rule")):
         raise UnpaidPart("both parts must look at the same data sets under the same rule")
     if mine["rule"] not in _BOUNDED:
         raise UnpaidPart("under this match rule one record may move any number of rows in both parts")
+    if mine["mechanism"] != theirs["mechanism"]:
+        raise UnpaidPart("what flips labels is paid for in ε, and what adds noise in ρ")
     if {mine["part"], theirs["part"]} != _PARTS:
         raise UnpaidPart("the two parts must be disjoint")
     if not other["charges"] or any(charge["rho"] < cost for charge in other["charges"]):

@@ -16,11 +16,13 @@ where the clock was set back) and "contract" (SHA-256 of its bytes).
 A release's "key" is the SHA-256 of its canonical specification. "commitment" is SHA-256(nonce || the noisy integers as
 a canonical list): only who holds the 32-byte nonce, that is a reader, can check it, so no guess can be tested with it.
 Where keys were selected (`dp.selection`) it is SHA-256(nonce || {"keys": those that show, "values": the integers}).
+Labels of a randomised response are committed to as the numbers that `dp.labels` packs them into.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,7 +31,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 from .budget import Rho
 from .canonical import Leaf, canonical
-from .scale import SCALE_UNIT, Scale
+from .flip import FLIP_UNIT, NO_FLIP, Flip, price_of
+from .scale import SCALE_UNIT, Scale, price
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +59,8 @@ def hour(time: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What one account pays for one release. rho: whole units of 10^-12; where an account counts δ, of 10^-18."""
+    """What one account pays for one release. rho: whole units of 10^-12, also where an account counts ε; where it
+    counts δ, of 10^-18."""
 
     account: str
     dataset: str
@@ -117,6 +121,9 @@ class Specification:
     query: SHA-256 of all that says what is counted, for statistics that a job words itself; "" for the others.
     selection: δ with which keys are selected that nobody listed, in whole units of 10^-18; 0 where keys are listed.
     `cells` are then those of one key.
+    flip: where labels are flipped, and no Gaussian noise is added, how often, in whole units of 2^-52; 0 for others.
+    `cells` is then 1, a label of each person, and `l2_squared` the square of how many labels a record moves; an entry
+    has the flip in the place of `scale`.
     """
 
     statistic: str
@@ -132,26 +139,44 @@ class Specification:
     follows: str = ""
     query: str = ""
     selection: int = 0
+    flip: Flip = NO_FLIP
 
     def as_json(self) -> Leaf:
         asked: Leaf = {"query": self.query} if self.query else {}
         asked |= {"selection": self.selection} if self.selection else {}
-        return asked | {
-            "statistic": self.statistic,
-            "datasets": dict(self.datasets),
-            "unit": self.unit,
-            "neighbours": "one record replaced by a dummy that matches nobody",
-            "rule": self.rule,
-            "part": self.part,
-            "columns": list(self.columns),
-            "cells": self.cells,
-            "mechanism": "discrete-gaussian",
-            "lattice": f"2^-{self.bits}",
-            "l2_squared": self.l2_squared,
-            "scale": self.scale,
-            "scale_unit": f"1/{SCALE_UNIT}",
-            "follows": self.follows,
-        }
+        return (
+            asked
+            | self._noise()
+            | {
+                "statistic": self.statistic,
+                "datasets": dict(self.datasets),
+                "unit": self.unit,
+                "neighbours": "one record replaced by a dummy that matches nobody",
+                "rule": self.rule,
+                "part": self.part,
+                "columns": list(self.columns),
+                "cells": self.cells,
+                "lattice": f"2^-{self.bits}",
+                "l2_squared": self.l2_squared,
+                "follows": self.follows,
+            }
+        )
+
+    def _noise(self) -> Leaf:
+        """How it is made noisy, and how much."""
+        if self.flip:
+            return {"mechanism": "randomised-response", "scale": self.flip, "scale_unit": f"1/{FLIP_UNIT}"}
+        return {"mechanism": "discrete-gaussian", "scale": self.scale, "scale_unit": f"1/{SCALE_UNIT}"}
+
+    @property
+    def moved(self) -> int:
+        """How many rows one record moves, of statistics that a row moves by 1."""
+        return math.isqrt(self.l2_squared)
+
+    @property
+    def cost(self) -> Rho:
+        """What it costs everybody who pays, in what their accounts count: ρ, or ε of randomised responses."""
+        return Rho(price_of(self.flip, self.moved)) if self.flip else price(self.l2_squared, self.scale)
 
     @cached_property
     def spelled(self) -> bytes:

@@ -14,6 +14,7 @@ and in the log (`settle`), and are a release like any other from then on.
 The code ensures
 - no noise without a receipt: `dp.mechanisms` is called here, and by `dp.rehearsal` for audits on invented people alone;
 - a key that nobody listed passes by `dp.selection` alone, and its δ is charged: what does not show is not stored;
+- labels leave flipped, and are charged to accounts that count ε: `dp.promised` holds one against the other;
 - no account above its cap: integers, checked here and again by SQLite;
 - one draw a specification: its key is unique, and a replay costs nothing; opened noise is settled once;
 - one set of submissions a signed job: whoever runs the room cannot ask it again of what was submitted anew;
@@ -50,10 +51,12 @@ from .canonical import Json, Leaf, canonical, with_part
 from .carry import Carried, Closed
 from .cover import UnpaidPart, charges_of, refuse_other_cover, refuse_uncovered, refuse_unpaid
 from .entry import Charge, Context, Purchase, Released, commitment_to, hour
+from .flip import FLIP_UNIT
 from .head import Head, head_of, read_leaf, seen_by
+from .labels import Labels, packed
 from .noisy import Noise, Noisy, Receipt
 from .note import NoteKey, sign_checkpoint
-from .promised import SpecificationMismatch, refuse_mismatch
+from .promised import Exact, SpecificationMismatch, refuse_mismatch
 from .restore import add_readers, refill
 from .scale import SCALE_UNIT
 from .selection import Candidates, shown
@@ -266,6 +269,12 @@ class Ledger:
             raise SpecificationMismatch
         return self._bought(purchase, statistic, "release")
 
+    def respond(self, purchase: Purchase, labels: Labels) -> Noisy:
+        """As `pay`, about one label a person, each flipped as often as is paid for. Errors: as of `pay`."""
+        if purchase.opened or purchase.veil or purchase.selection or purchase.beside:
+            raise SpecificationMismatch
+        return self._bought(purchase, labels, "release")
+
     def select(self, purchase: Purchase, found: Candidates) -> Noisy:
         """As `pay`, about keys that nobody listed: those that show, once and for ever. Errors: as of `pay`."""
         if purchase.opened or purchase.veil or purchase.selection is None:
@@ -297,7 +306,7 @@ class Ledger:
             stored = self._stored(purchase)  # refuses what was not opened
             return stored if stored and self._settled(purchase.key) else self._kept(purchase, values)
 
-    def _bought(self, purchase: Purchase, exact: Statistic | Candidates, kind: str) -> Noisy:
+    def _bought(self, purchase: Purchase, exact: Exact, kind: str) -> Noisy:
         refuse_unpaid(purchase)
         refuse_mismatch(purchase, exact)
         purchase.key  # noqa: B018 - digested once, and not while others wait
@@ -388,9 +397,7 @@ class Ledger:
         self._storage.rows("update account set spent = spent + ? where id = ?", rho, account.id)
         return {"account": account.id, "dataset": charge.dataset, "rho": rho, "before": account.spent}
 
-    def _draw(
-        self, head: Head, purchase: Purchase, exact: Statistic | Candidates, taken: list[Json], kind: str
-    ) -> Noisy:
+    def _draw(self, head: Head, purchase: Purchase, exact: Exact, taken: list[Json], kind: str) -> Noisy:
         covered = self._covered(purchase)
         charged = min(charge.rho for charge in (*purchase.charges, *covered))
         noisy, keys = _drawn(purchase, exact, charged)
@@ -543,15 +550,15 @@ def _release(purchase: Purchase, taken: list[Json], covered: Sequence[Charge], c
     }
 
 
-def _drawn(
-    purchase: Purchase, exact: Statistic | Candidates, charged: Rho
-) -> tuple[NDArray[np.int64], tuple[str, ...] | None]:
+def _drawn(purchase: Purchase, exact: Exact, charged: Rho) -> tuple[NDArray[np.int64], tuple[str, ...] | None]:
     """Noisy integers, and the keys that show where nobody listed them: the only call for noise on submitted records."""
     spec = purchase.specification
 
     def draw(values: NDArray[np.int64]) -> NDArray[np.int64]:
         return mechanisms.gaussian(values, spec.l2_squared, spec.scale, charged)
 
+    if isinstance(exact, Labels):
+        return packed(mechanisms.randomised(exact.values, spec.moved, spec.flip, charged)), None
     if isinstance(exact, Candidates):
         assert purchase.selection is not None  # noqa: S101 - `Ledger.select` looked
         keys, noisy = shown(purchase.selection, exact, spec.scale, draw)
@@ -564,4 +571,5 @@ def _noisy(
     purchase: Purchase, values: NDArray[np.int64], receipt: Receipt, keys: tuple[str, ...] | None = None
 ) -> Noisy:
     spec = purchase.specification
-    return Noisy(values, scale=spec.scale / SCALE_UNIT, bits=spec.bits, receipt=receipt, keys=keys)
+    scale, flip = (0.0, spec.flip / FLIP_UNIT) if spec.flip else (spec.scale / SCALE_UNIT, 0.0)
+    return Noisy(values, scale=scale, bits=spec.bits, receipt=receipt, keys=keys, flip=flip)

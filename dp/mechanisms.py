@@ -1,12 +1,14 @@
 """Hazmat: raw noise. Only `dp.ledger` may import this module, and only this module imports OpenDP.
 
 The mechanism is the discrete Gaussian on integers (Canonne, Kamath, Steinke 2020), drawn exactly by OpenDP from the
-operating system's randomness. There is no seed, and a forked child draws other noise than its parent.
+operating system's randomness. There is no seed, and a forked child draws other noise than its parent. Labels, one yes
+or no a person, are flipped instead (`dp.flip`), with the very probability that is paid for.
 
-The code ensures: integers in, integers out; the charge covers the exact price, and OpenDP's own map agrees, before a
-draw is made; no error carries a value.
-The caller ensures: `l2_squared` bounds the move of the very integers passed in; they stay below 2^62 in size, so that
-no noise in the range of `dp.scale` can reach the end of int64.
+The code ensures: integers in, integers out, or labels in, labels out; the charge covers the exact price, and OpenDP's
+own map agrees, before a draw is made; no error carries a value.
+The caller ensures: `l2_squared` bounds the move of the very integers passed in, `moved` how many of the very labels
+one record changes; integers stay below 2^62 in size, so that no noise in the range of `dp.scale` can reach the end of
+int64.
 """
 
 from __future__ import annotations
@@ -17,12 +19,13 @@ from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
-from opendp.domains import atom_domain, vector_domain
-from opendp.measurements import make_gaussian
-from opendp.metrics import l2_distance
+from opendp.domains import atom_domain, bitvector_domain, vector_domain
+from opendp.measurements import make_gaussian, make_randomized_response_bitvec
+from opendp.metrics import discrete_distance, l2_distance
 from opendp.mod import Measurement, OpenDPException, enable_features
 
-from .budget import RHO_UNIT, Rho
+from .budget import EPSILON_UNIT, RHO_UNIT, Rho
+from .flip import FLIP_UNIT, Flip, price_of
 from .scale import LARGEST_SCALE, SCALE_UNIT, Scale, price
 
 enable_features("contrib")
@@ -76,3 +79,39 @@ def _mechanism(scale: Scale) -> Measurement:
     """The sampler for one scale. It holds no randomness: every draw asks the operating system."""
     vectors = vector_domain(atom_domain(T="i64"))
     return make_gaussian(vectors, l2_distance(T="f64"), scale=scale / SCALE_UNIT)
+
+
+def randomised(labels: NDArray[np.bool_], moved: int, flip: Flip, charged: int) -> NDArray[np.bool_]:
+    """The labels, each flipped with the same probability, apart from all others.
+
+    labels: (people,) bool. moved: how many of them one record moves, at least 1. charged: what the ledger takes for it,
+    in whole units of 10^-12 of ε. Errors: PriceTooLow; TypeError, ValueError where an argument is out of range;
+    RuntimeError where OpenDP fails.
+    """
+    if labels.dtype != np.bool_ or labels.ndim != 1:
+        raise TypeError("one row of labels is flipped")
+    if price_of(flip, moved) > charged:
+        raise PriceTooLow
+    try:
+        return _flipped(labels, moved, flip, charged)
+    except OpenDPException:
+        raise RuntimeError("OpenDP could not flip labels") from None
+
+
+def _flipped(labels: NDArray[np.bool_], moved: int, flip: Flip, charged: int) -> NDArray[np.bool_]:
+    """OpenDP judges in float64, rounded up: it may say one unit of 10^-12 more a label than the exact price, no more.
+
+    What it says is of two vectors of which one bit in each is set: of two labels. How many labels there are is public
+    (OpenDP's #2930). Earlier versions left the last bit as it was (#2707): ours stand between two bytes more.
+    """
+    if not _label_mechanism(flip, 1).map(1) / 2 * moved * EPSILON_UNIT <= charged + moved:  # type: ignore[no-untyped-call]
+        raise PriceTooLow
+    octets = b"\0" + np.packbits(labels).tobytes() + b"\0"
+    drawn = np.frombuffer(_label_mechanism(flip, max(1, len(labels)))(octets), dtype=np.uint8)
+    return np.unpackbits(drawn[1:-1])[: len(labels)].astype(np.bool_)
+
+
+def _label_mechanism(flip: Flip, most: int) -> Measurement:
+    """Flips every bit of a vector of which at most so many are set. OpenDP asks for twice the probability of a flip."""
+    vectors = bitvector_domain(max_weight=most)
+    return make_randomized_response_bitvec(vectors, discrete_distance(), f=2 * flip / FLIP_UNIT)

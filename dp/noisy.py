@@ -65,6 +65,7 @@ class Noisy:
 
     values: int64, one a cell, in lattice units. scale: the noise's standard deviation in lattice units.
     bits: one lattice unit is 2^-bits of the statistic's own unit. keys: that were selected; None where they are listed.
+    flip: where the integers are packed labels (`dp.labels`), how often one of them is wrong; 0 for the others.
     Of submitted records only `dp.ledger` makes one: what takes a `Noisy` cannot have skipped the payment.
     """
 
@@ -73,6 +74,7 @@ class Noisy:
     bits: int
     receipt: Receipt
     keys: tuple[str, ...] | None = field(default=None, repr=False)
+    flip: float = 0.0
 
     @property
     def real(self) -> NDArray[np.float64]:

@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 
 from .aggregate import Statistic
 from .entry import Purchase
-from .scale import price
+from .flip import ACCOUNTS
+from .labels import Labels
 from .selection import Candidates
+
+Exact: TypeAlias = Statistic | Candidates | Labels
+"""What noise is drawn for."""
 
 
 class SpecificationMismatch(Exception):
     """A statistic is not what its purchase says: the plan and the code disagree, so nothing is released."""
 
 
-def refuse_mismatch(purchase: Purchase, exact: Statistic | Candidates) -> None:
+def refuse_mismatch(purchase: Purchase, exact: Exact) -> None:
     """What a plan promised of a statistic holds, and its charges are whole. Errors: SpecificationMismatch."""
-    spec, cost = purchase.specification, price(purchase.specification.l2_squared, purchase.specification.scale)
+    spec = purchase.specification
+    if isinstance(exact, Labels) is not bool(spec.flip):
+        raise SpecificationMismatch
+    paid = all(charge.rho >= spec.cost for charge in purchase.charges)
+    paid = paid and all(charge.account.endswith(f"/{ACCOUNTS}") is bool(spec.flip) for charge in purchase.charges)
+    once = len({charge.account for charge in purchase.dues}) == len(purchase.dues)
+    if not (paid and once and _is_selected(purchase) and _is_shaped(purchase, exact)):
+        raise SpecificationMismatch
+
+
+def _is_shaped(purchase: Purchase, exact: Exact) -> bool:
+    spec = purchase.specification
+    if isinstance(exact, Labels):
+        shaped = exact.values.dtype == np.bool_ and exact.values.ndim == 1
+        return shaped and (spec.cells, spec.bits) == (1, 0) and exact.moved <= spec.moved
     statistic, cells = (exact, spec.cells) if isinstance(exact, Statistic) else (exact.statistic, exact.cells)
     many = cells if isinstance(exact, Statistic) else cells * len(exact.keys)
-    holds = (
+    return (
         statistic.values.dtype == np.int64
         and statistic.values.shape == (many,)
         and cells == spec.cells
         and statistic.bits == spec.bits
         and statistic.l2_squared <= spec.l2_squared
-        and all(charge.rho >= cost for charge in purchase.charges)
-        and len({charge.account for charge in purchase.dues}) == len(purchase.dues)
-        and _is_selected(purchase)
     )
-    if not holds:
-        raise SpecificationMismatch
 
 
 def _is_selected(purchase: Purchase) -> bool:

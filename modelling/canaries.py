@@ -10,6 +10,9 @@ would be an unpaid release. Two audits, and an exact one:
   mean (Hoeffding 1956).
 - *One run*: thousands of canaries, each in or out by a coin, in a single run (Steinke, Nasr, Jagielski 2023,
   arXiv:2305.08846, theorem 5.2). It has teeth only with about ten thousand nearly orthogonal canaries.
+- *Two answers*: of labels by randomised response, which keep to epsilon alone: how much likelier all labels of a record
+  say yes where they should than where they should not, by Clopper and Pearson on both. Labels are flipped apart from
+  each other, so that one draw holds as many records as are wanted.
 - *Replay*: with the noisy bytes fixed, another label may change nothing (`follows_from`).
 
 The code ensures: `lower` exceeds what was charged with probability at most .05 if the code keeps its promise, and
@@ -70,6 +73,23 @@ def two_worlds(
         progress(2 * run + 2, 2 * runs)
     lower, sure = (_mu(right, 2 * runs, confidence) for confidence in (CONFIDENCE, SURE))
     return Audited(lower, sure, charged_mu, "mu", 2 * runs)
+
+
+def two_answers(draw: Callable[[Mask], Mask], moved: int, charged: float, runs: int) -> Audited:
+    """draw: labels of people, as they are released. moved: of one record. charged: epsilon. runs: in each world."""
+    wrong, right = (
+        int(draw(np.full(runs * moved, there)).reshape(runs, moved).all(axis=1).sum()) for there in (False, True)
+    )
+    lower, sure = (_epsilon(wrong, right, runs, confidence) for confidence in (CONFIDENCE, SURE))
+    return Audited(lower, sure, charged, "epsilon", 2 * runs)
+
+
+def _epsilon(wrong: int, right: int, runs: int, confidence: float) -> float:
+    """Of so many yes in either world; both bounds hold together at this confidence."""
+    each = (1 - confidence) / 2
+    seldom = float(beta.ppf(1 - each, wrong + 1, runs - wrong)) if wrong < runs else 1.0
+    likely = float(beta.ppf(each, right, runs - right + 1)) if right else 0.0
+    return max(0.0, math.log(likely / seldom)) if likely > 0 else 0.0
 
 
 def _mu(right: int, guesses: int, confidence: float) -> float:

@@ -6,7 +6,7 @@ linear in q: T = top - q P for a share, T = U - q P (n - P) for the AUC. Its int
 T(q)^2 <= 1.96^2 var T(q), the test Fieller inverted in 1954: as var T holds the noise of the denominator too, the
 interval widens to everything that is possible when P is lost in the noise, instead of breaking.
 
-var T counts the Gaussian noise of every bin, whose scale is known, and the luck of who was held out: for the AUC
+var T counts the noise of every bin, whose variance is known, and the luck of who was held out: for the AUC
 DeLong's two components (1988), of positives and of the rest; for shares and rates the binomial at q, as Wilson's.
 
 The code ensures: no figure is NaN or infinite; every interval lies in its possible range and holds its estimate.
@@ -138,47 +138,60 @@ def evaluate(noisy: Noisy, totals: Int, predicted: Float | None = None) -> Evalu
     noisy: counts for each of `totals`' bins; further cells, declared but not used, are passed over.
     predicted: `ScoreBins.predicted`, for the calibration. Errors: ValueError when bins do not fit together.
     """
-    return _evaluate(noisy.real, totals, noisy.sigma, predicted)
+    return _evaluate(noisy.real, totals, np.full(len(totals), noisy.sigma**2), predicted)
+
+
+def evaluate_flipped(yes: Int, totals: Int, flip: float, predicted: Float | None = None) -> Evaluation:
+    """Read labels of randomised response: how many of each score bin's people have a yes.
+
+    Of n people with g positives about g (1 - flip) + (n - g) flip have one, and that varies by n flip (1 - flip)
+    whoever is positive: the count that follows for g is unbiased, and its variance known. flip: below a half.
+    """
+    less, people = 1 - 2 * flip, totals.astype(np.float64)
+    variance: Float = people * (flip * (1 - flip) / less**2)
+    return _evaluate((yes - people * flip) / less, totals, variance, predicted)
 
 
 def exact(histogram: Int, totals: Int, predicted: Float | None = None) -> Evaluation:
     """The same from a histogram without noise: for truth that was generated, and is no one's secret."""
-    return _evaluate(histogram.astype(np.float64), totals, 0.0, predicted)
+    return _evaluate(histogram.astype(np.float64), totals, np.zeros(len(totals)), predicted)
 
 
-def planned_auc_halfwidth(positives: int, held_out: int, sigma: float, auc: float) -> float:
+def planned_auc_halfwidth(positives: int, held_out: int, sigma: float, auc: float, flip: float = 0.0) -> float:
     """Half the width the AUC's interval should have, from assumed sizes only.
 
     positives: among the `held_out` people. sigma: of the noise in one bin, in people. auc: assumed, more than 0
-    and less than 1; scores are taken to be normal in both groups (binormal).
+    and less than 1; scores are taken to be normal in both groups (binormal). flip: of labels by randomised response.
     """
     if not (0 < positives < held_out and 0 < auc < 1 and sigma >= 0):
         raise ValueError("sizes and AUC must lie within their ranges")
     totals = np.diff(bin_ends(held_out), prepend=0)
-    expected = _auc(_binormal(positives, totals, auc), totals, sigma)
+    noise = sigma**2 + totals * (flip * (1 - flip) / (1 - 2 * flip) ** 2)
+    expected = _auc(_binormal(positives, totals, auc), totals, noise)
     return (expected.high - expected.low) / 2
 
 
-def _evaluate(counts: Float, totals: Int, scale: float, predicted: Float | None) -> Evaluation:
+def _evaluate(counts: Float, totals: Int, noise: Float, predicted: Float | None) -> Evaluation:
+    """noise: variance of each bin's count."""
     bins = len(totals)
     if not 0 < bins <= len(counts) or (totals <= 0).any():
         raise ValueError("every bin needs its people and its count")
     seen = counts[:bins]
     people = int(totals.sum())
-    positives, loose = float(seen.sum()), Z95 * scale * math.sqrt(bins)
+    positives, loose = float(seen.sum()), Z95 * math.sqrt(float(noise.sum()))
     ends = _clipped(positives, positives - loose, positives + loose, float(people), "noise")
     return Evaluation(
         people,
         ends,
-        _auc(seen, totals, scale),
-        tuple(_cut(seen, totals, scale, k) for k in range(1, bins)),
-        _calibration(seen, totals, scale, predicted),
+        _auc(seen, totals, noise),
+        tuple(_cut(seen, totals, noise, k) for k in range(1, bins)),
+        _calibration(seen, totals, noise, predicted),
     )
 
 
-def _calibration(seen: Float, totals: Int, scale: float, predicted: Float | None) -> tuple[Calibration, ...]:
+def _calibration(seen: Float, totals: Int, noise: Float, predicted: Float | None) -> tuple[Calibration, ...]:
     said = [None] * len(totals) if predicted is None else predicted.tolist()
-    rates = [_rate(float(g), int(n), scale**2) for g, n in zip(seen, totals, strict=True)]
+    rates = [_rate(float(g), int(n), float(v)) for g, n, v in zip(seen, totals, noise, strict=True)]
     return tuple(Calibration(int(n), p, rate) for n, p, rate in zip(totals, said, rates, strict=True))
 
 
@@ -188,27 +201,27 @@ Variance = tuple[float, float, float]
 """(v0, v1, v2) of var T(q) = v0 - 2 v1 q + v2 q^2."""
 
 
-def _auc(seen: Float, totals: Int, scale: float) -> Estimate:
+def _auc(seen: Float, totals: Int, noise: Float) -> Estimate:
     """Probability that a positive outranks one of the rest, ties half.
 
     U = sum g_b m_b counts, over positives, the people ranked below; P^2 / 2 of those pairs are among positives.
-    So AUC P (n - P) = U - P^2 / 2, and P^2 is estimated without bias by (sum g)^2 - bins sigma^2.
+    So AUC P (n - P) = U - P^2 / 2, and P^2 is estimated without bias by (sum g)^2 - sum sigma_b^2.
     """
-    below, bins = people_below(totals), len(seen)
-    n, positives, spare = float(totals.sum()), float(seen.sum()), bins * scale**2
+    below = people_below(totals)
+    n, positives, spare = float(totals.sum()), float(seen.sum()), float(noise.sum())
     square = positives**2 - spare
     top, bottom = float(seen @ below) - square / 2, n * positives - square
     held = np.clip(seen, 0, totals)
     above, p = np.cumsum(held) - held / 2, float(held.sum())
     variance = _added(
         # noise: dT/dg_b, and what is quadratic in the noise
-        _spread(np.full(bins, scale**2), below - positives, n - 2 * positives),
+        _spread(noise, below - positives, n - 2 * positives),
         _spread(np.array([2 * spare**2]), np.array([-0.5]), -1.0),
         # sampling: a positive outranks so many of the rest, and one of the rest loses to so many positives
         _spread(held, below - (p - above), n - p),
         _spread(totals - held, above, p),
     )
-    return _invert(top, bottom, variance, otherwise=0.5, covers=_covers(scale))
+    return _invert(top, bottom, variance, otherwise=0.5, covers=_covers(spare))
 
 
 def people_below(totals: Int) -> Float:
@@ -231,12 +244,12 @@ def people_below(totals: Int) -> Float:
     return below
 
 
-def _cut(seen: Float, totals: Int, scale: float, bins: int) -> Cut:
+def _cut(seen: Float, totals: Int, each: Float, bins: int) -> Cut:
     """The figures of the audience that takes the best `bins` bins."""
     people, inside = int(totals.sum()), int(totals[:bins].sum())
     top, rest = float(seen[:bins].sum()), float(seen[bins:].sum())
     parts = (inside, people - inside)
-    noise = (bins * scale**2, (len(seen) - bins) * scale**2)
+    noise = float(each[:bins].sum()), float(each[bins:].sum())
     edge = _rate_at(seen, totals, bins)
     gain = _share((top, rest), parts, noise, edge)
     others = _share((inside - top, people - inside - rest), parts, noise, 1 - edge)
@@ -326,8 +339,8 @@ def _clipped(estimate: float, low: float, high: float, most: float, covers: str)
     return Estimate(min(max(estimate, low), high), low, high, covers)
 
 
-def _covers(scale: float) -> str:
-    return "noise and sampling" if scale > 0 else "sampling"
+def _covers(noise: float) -> str:
+    return "noise and sampling" if noise > 0 else "sampling"
 
 
 def _cut_json(cut: Cut) -> dict[str, object]:

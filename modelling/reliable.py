@@ -29,6 +29,14 @@ def spread(sigma: float, columns: int, seeds: float) -> float:
     return sigma * columns / max(TRAINS * seeds, 1e-9)
 
 
+def as_sums(flip: float, people: int, columns: int) -> float:
+    """Noise of flipped labels, as sigma of sums that would move a person's log-odds as far. people: who train.
+
+    A flip adds v = f (1 - f) / (1 - 2 f)^2 to a label's variance, so that n of them move a direction by (v n / J)^.5.
+    """
+    return math.sqrt(flip * (1 - flip) / (1 - 2 * flip) ** 2 * people / columns)
+
+
 def fewest_seeds(sigma: float, columns: int) -> int:
     """Seeds that must match for noise to stay below `FAR`."""
     return math.ceil(sigma * columns / (FAR * TRAINS))

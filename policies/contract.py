@@ -16,7 +16,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
-from ..dp.budget import LARGEST_EPSILON, Budget, Delta, Epsilon, delta_units
+from ..dp.budget import LARGEST_EPSILON, Budget, Delta, Epsilon, delta_units, epsilon_units
 from ..dp.window import Window
 from ..matching.rules import Bounds, Fingerprint, Repeats, Rule, bounds
 from ..matching.schemes.addresses import LONGEST_WINDOW
@@ -131,12 +131,14 @@ class AllowedBudget(_Strict):
 
     together: what it allows at this δ over all the contracts it signed, this one and those it continues included;
     left out where there are no others. selection: how much of δ may be spent on showing keys that nobody listed.
+    responses: how much of ε may be spent on labels by randomised response; noise has the rest.
     """
 
     epsilon: float
     delta: float
     together: float | None = None
     selection: float | None = Field(default=None, exclude_if=lambda value: value is None)
+    responses: float | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @field_validator("epsilon", "together")
     @classmethod
@@ -161,9 +163,18 @@ class AllowedBudget(_Strict):
             delta_units(value)
         return value
 
+    @field_validator("responses")
+    @classmethod
+    def _responses(cls, value: float | None) -> float | None:
+        if value is not None and not 0 < value < LARGEST_EPSILON:
+            raise ValueError(f"it must be above 0 and below {LARGEST_EPSILON:g}")
+        if value is not None:
+            epsilon_units(value)
+        return value
+
     def budget(self) -> Budget:
-        """What noise may spend: all of it, but for the δ that is kept for keys that nobody listed."""
-        return Budget(Epsilon(self.epsilon), Delta(self.delta - (self.selection or 0.0)))
+        """What noise may spend: all of it, but for what is kept for keys that nobody listed, and for labels."""
+        return Budget(Epsilon(self.epsilon - (self.responses or 0.0)), Delta(self.delta - (self.selection or 0.0)))
 
 
 class NumberColumn(_Strict):

@@ -25,6 +25,8 @@ from .sign import BadKey, parse_public_key
 RESERVED = ("k", "k2", "token")
 """Columns that every bundle has."""
 MOST_BOUND = 1e15
+MOST_RESPONSES = 0.99
+"""Of an ε, how much labels by randomised response may have: noise has the rest, and its cap is computed from that."""
 
 Raw = Mapping[str, object]
 
@@ -261,12 +263,12 @@ def _identifier_problems(where: str, identifiers: Raw, kinds: list[str]) -> Iter
 def _owners(raw: Raw) -> Iterator[Problem]:
     owners, datasets = _data_owners(raw), _tables(raw, "dataset")
     for owner in sorted(owners):
-        kept = {
-            str(_table(rule, "budget").get("selection")) for rule in datasets.values() if _text(rule, "owner") == owner
-        }
-        if len(kept) > 1:
-            rule = f"the data sets of {owner} share one account, and name different selections"
-            yield Problem("dataset", rule, "write the same budget.selection for each, or for none")
+        budgets = [_table(rule, "budget") for rule in datasets.values() if _text(rule, "owner") == owner]
+        for kept in ("selection", "responses"):
+            if len({str(budget.get(kept)) for budget in budgets}) > 1:
+                said = {"selection": "selections"}.get(kept, kept)
+                rule = f"the data sets of {owner} share one account, and name different {said}"
+                yield Problem("dataset", rule, f"write the same budget.{kept} for each, or for none")
     if datasets and len(owners) == 1 and all("owner" in rule for rule in datasets.values()):
         yield Problem("dataset", "all data are of one party", "a match needs data sets of two parties")
 
@@ -324,7 +326,13 @@ def _budget_problems(where: str, budget: Raw) -> Iterator[Problem]:
         yield Problem(
             f"{where}.selection", "it is more than half of delta, and noise needs the rest", "such as a tenth"
         )
-    if 0 < epsilon <= 64 and 1e-100 <= delta < 1 and rho_within(Budget(Epsilon(float(epsilon)), Delta(delta))) < 1:
+    responses = budget.get("responses", 0.0)
+    if not (0 < epsilon <= 64 and 1e-100 <= delta < 1 and isinstance(responses, float) and 0 <= responses <= 64):
+        return
+    if responses > epsilon * MOST_RESPONSES:
+        rule = "it leaves noise less than a hundredth of epsilon"
+        yield Problem(f"{where}.responses", rule, f"at most {MOST_RESPONSES:g} of epsilon")
+    elif rho_within(Budget(Epsilon(epsilon - responses), Delta(delta))) < 1:
         yield Problem(where, "it is too small for any release", "raise epsilon")
 
 

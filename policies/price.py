@@ -21,9 +21,10 @@ from dataclasses import replace
 from ..dp.account import Cap
 from ..dp.accounting import rho_within
 from ..dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED
-from ..dp.budget import Budget, Delta, Epsilon, Rho, delta_units
+from ..dp.budget import Budget, Delta, Epsilon, Rho, delta_units, epsilon_units
 from ..dp.entry import Charge, Context, Purchase, Specification
-from ..dp.scale import Scale, price
+from ..dp.flip import ACCOUNTS as RESPONSES
+from ..dp.scale import Scale
 from .agreement import Agreement
 from .contract import Contract
 from .jobs.draw import Draw, Shape
@@ -46,13 +47,24 @@ def selection_account(owner: str) -> str:
     return f"{owner}/{SELECTION}"
 
 
+def responses_account(owner: str) -> str:
+    """What one owner allows to be spent in ε on labels by randomised response."""
+    return f"{owner}/{RESPONSES}"
+
+
+def counts_epsilon(name: str) -> bool:
+    """Whether an account of this name counts ε, and not ρ."""
+    return name.endswith(f"/{RESPONSES}")
+
+
 def counts_delta(name: str) -> bool:
     """Whether an account of this name counts δ, and not ρ."""
     return name.endswith(f"/{SELECTION}")
 
 
 def caps(agreement: Agreement) -> list[Cap]:
-    """One cap per owner, by owner: the smallest that any of its data sets allows; and one in δ, where it allows any."""
+    """One cap per owner, by owner: the smallest that any of its data sets allows; and one in δ, and one in ε, where it
+    allows any."""
     return caps_of(agreement.contract, agreement.digest)
 
 
@@ -67,9 +79,13 @@ def caps_of(contract: Contract, digest: str) -> list[Cap]:
     found = []
     for owner, (rho, b) in sorted(smallest.items()):
         found.append(Cap(account(owner), owner, UNIT, repr(float(b.epsilon)), repr(float(b.delta)), rho, digest))
-        if kept := min(rule.budget.selection or 0.0 for rule in contract.dataset.values() if rule.owner == owner):
+        budgets = [rule.budget for rule in contract.dataset.values() if rule.owner == owner]
+        if kept := min(budget.selection or 0.0 for budget in budgets):
             units = Rho(delta_units(kept))
             found.append(Cap(selection_account(owner), owner, UNIT, "0.0", repr(kept), units, digest))
+        if kept := min(budget.responses or 0.0 for budget in budgets):
+            units = Rho(epsilon_units(kept))
+            found.append(Cap(responses_account(owner), owner, UNIT, repr(kept), "0.0", units, digest))
     return found
 
 
@@ -130,8 +146,8 @@ def _of_a_record(shape_of: ShapeOf, moved: int) -> ShapeOf:
 def _bought(contract: Contract, job: Job, draw: Draw, context: Context) -> Purchase:
     """A draw that is covered by another has no charges of its own."""
     spec, paying = draw.specification, () if draw.beside else _paying(contract, job)
-    cost = price(spec.l2_squared, spec.scale)
-    charges = tuple(Charge(account(owner), name, cost) for owner, name in paying)
+    cost, of = (spec.cost, account) if draw.flipped is None else (draw.flipped, responses_account)
+    charges = tuple(Charge(of(owner), name, cost) for owner, name in paying)
     selecting = tuple(Charge(selection_account(owner), name, Rho(spec.selection)) for owner, name in paying)
     return Purchase(
         spec,

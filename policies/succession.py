@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ..dp.accounting import epsilon_of
-from ..dp.budget import DELTA_UNIT, Delta, Rho
+from ..dp.budget import DELTA_UNIT, EPSILON_UNIT, Delta, Rho
 from ..dp.carry import Carried
 from .agreement import Agreement
 from .contract import Contract
-from .price import account, caps, caps_of, selection_account
+from .price import account, caps, caps_of, responses_account, selection_account
 from .sign import parse_public_key
 
 
@@ -77,7 +77,8 @@ def heirs_of(earlier: Contract, later: Contract) -> dict[str, str]:
     owners = {parse_public_key(later.party[name].sign): name for name in later.data_parties}
     found = {name: owners.get(parse_public_key(earlier.party[name].sign)) for name in earlier.data_parties}
     heirs = {name: heir for name, heir in found.items() if heir is not None}
-    return {of(name): of(heir) for name, heir in heirs.items() for of in (account, selection_account)}
+    kinds = (account, selection_account, responses_account)
+    return {of(name): of(heir) for name, heir in heirs.items() for of in kinds}
 
 
 def _refuse_open(agreement: Agreement, before: Sequence[Ended]) -> None:
@@ -135,8 +136,8 @@ class Together:
     """What an owner allows over several contracts. contracts: names of the others.
 
     delta: what the contract states of it. selecting: how much of that all of them keep for showing keys that nobody
-    listed; others: without this one. epsilon: of all, at what is left of delta; infinite where nothing is. stated: what
-    the contract says of it.
+    listed; others: without this one. epsilon: of all, at what is left of delta, labels by randomised response included;
+    infinite where nothing is. stated: what the contract says of it.
     """
 
     contracts: tuple[str, ...]
@@ -156,7 +157,8 @@ def together(contract: Contract, party: str, signed: Mapping[str, Contract], dat
     """What an owner allows with this contract and those it signed before, by digest. data: this contract's digest.
 
     A contract that another of them continues counts once, with the one that goes on. Noise adds up in ρ, and δ of
-    selections beside it: all together are (ε(ρ, δ - selections), δ)-private (`dp.selection`).
+    selections and ε of labels beside it: all together are (ε(ρ, δ - selections) + labels, δ)-private (`dp.selection`,
+    `dp.flip`).
     """
     known = {**signed, data: contract}
     gone_on = {name for each in known.values() for name in each.continues}
@@ -165,6 +167,7 @@ def together(contract: Contract, party: str, signed: Mapping[str, Contract], dat
     shares = {name: _allowed_to(each, mine) for name, each in before.items()}
     own = _allowed_by(contract, {party})
     others = sum(share.selecting for share in shares.values())
+    labels = (own.responding + sum(share.responding for share in shares.values())) / EPSILON_UNIT
     total = Rho(own.rho + sum(share.rho for share in shares.values()))
     rules = [rule.budget for rule in contract.dataset.values() if rule.owner == party]
     delta = min(budget.delta for budget in rules)
@@ -172,7 +175,7 @@ def together(contract: Contract, party: str, signed: Mapping[str, Contract], dat
     stated = [budget.together for budget in rules if budget.together is not None]
     return Together(
         tuple(sorted(before[name].name for name, share in shares.items() if share.rho)),
-        epsilon_of(total, left) if left > 0 else math.inf,
+        epsilon_of(total, left) + labels if left > 0 else math.inf,
         Delta(delta),
         Delta((own.selecting + others) / DELTA_UNIT),
         Delta(others / DELTA_UNIT),
@@ -187,10 +190,12 @@ def _less(delta: float, units: int) -> Delta:
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """What an owner allows under one contract. selecting: δ, in whole units of 10^-18."""
+    """What an owner allows under one contract. selecting: δ, in whole units of 10^-18. responding: ε of labels, in
+    whole units of 10^-12."""
 
     rho: int
     selecting: int
+    responding: int
 
 
 def _allowed_to(contract: Contract, key: object) -> _Share:
@@ -200,5 +205,5 @@ def _allowed_to(contract: Contract, key: object) -> _Share:
 
 def _allowed_by(contract: Contract, owners: Set[str]) -> _Share:
     found = caps_of(contract, "")
-    rho = sum(cap.rho for cap in found if cap.account in map(account, owners))
-    return _Share(rho, sum(cap.rho for cap in found if cap.account in map(selection_account, owners)))
+    kinds = (account, selection_account, responses_account)
+    return _Share(*(sum(cap.rho for cap in found if cap.account in map(of, owners)) for of in kinds))

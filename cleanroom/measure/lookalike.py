@@ -7,6 +7,9 @@ compared, counts of training seeds by groups of like people are a third, with a 
 Everything else, the models, the choice among them, the curves, the audience of any size, is computed from those noisy
 integers and the publisher's own table.
 
+A job of randomised labels pays for one label of every person instead, held out or not, and all else follows from those
+(`measure.responses`).
+
 The code ensures: nothing after `pay` sees a label; ties at the audience's cut are broken by a keyed hash; rows leave
 in the order of their tokens, never in the order of a join.
 The caller ensures: the reader owns the features (`policies.jobs.lookalike` refuses others).
@@ -30,6 +33,8 @@ from pydantic import Field
 from ...dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED, Statistic, histogram
 from ...dp.canonical import digest
 from ...dp.entry import Purchase
+from ...dp.flip import FLIP_UNIT
+from ...dp.labels import Labels, unpacked
 from ...dp.ledger import Ledger
 from ...dp.noisy import Z95, Noisy
 from ...dp.scale import SCALE_UNIT
@@ -38,21 +43,38 @@ from ...modelling.boosting import Counts
 from ...modelling.contest import Learnt, Standing, contest
 from ...modelling.design import BITS, MOMENTS_L2_SQUARED, Design
 from ...modelling.effects import ColumnEffect
-from ...modelling.evaluate import MOST_BINS, Evaluation, ScoreBins, evaluate, planned_auc_halfwidth
+from ...modelling.evaluate import (
+    MOST_BINS,
+    Evaluation,
+    ScoreBins,
+    evaluate,
+    planned_auc_halfwidth,
+)
 from ...modelling.features import Category, Encoder, Kind, Number, Ordinal, Topics, most_cells
 from ...modelling.groups import MOST_GROUPS, group, how_many
 from ...modelling.lookalike import SeedGLM
+from ...modelling.responses import Responses, additive, learn
 from ...modelling.scorer import Scorer
+from ...modelling.trees import Boosted
 from ...policies.check import Allowed
 from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn, OrdinalColumn, SetColumn
 from ...policies.jobs.draw import Shape
 from ...policies.jobs.job import Job
-from ...policies.jobs.lookalike import GROUPS, MOMENTS, SCORES, Learner, LookalikeJob
+from ...policies.jobs.lookalike import (
+    GROUPS,
+    MOMENTS,
+    MOST_BOOSTED,
+    RESPONSES,
+    SCORES,
+    Learner,
+    LookalikeJob,
+)
 from ..document import Count, Document, Figure, Share, Strict
 from ..matched import read_match
 from ..room import Dataset, Room
 from .effects import Effect, effects_json
 from .measure import Contents, Made, Planned
+from .responses import LABELS, better_said, evaluated, labelled, placed, wrong_said
 
 HELD_OUT = 0.2
 """Share of the people whose seeds are kept for evaluation."""
@@ -94,8 +116,15 @@ class Learned(Strict):
     won: bool
 
 
+Letters = Annotated[str, Field(pattern="^[.a-o]+$")]
+
+
 class Lookalike(Document):
-    """An audience, and what its model is worth on people held out. learners: empty where none were compared."""
+    """An audience, and what its model is worth on people held out. learners: empty where none were compared.
+
+    places: of a model of randomised labels, where each person stands, by letter, in the order of the labels: "." for
+    who trains, "a" for the best score bin of those held out, "b" for the next.
+    """
 
     kind: Literal["lookalike"]
     people: Count
@@ -107,6 +136,7 @@ class Lookalike(Document):
     cuts: list[Cut]
     calibration: list[Bin]
     effects: Annotated[list[Effect], Field(default_factory=list)]
+    places: Letters | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class LookalikeMeasure:
@@ -116,9 +146,13 @@ class LookalikeMeasure:
     files = frozenset({"audience.parquet", "model.json"})
 
     def statistics(self, document: Mapping[str, Any]) -> tuple[str, ...]:
+        if document.get("places") is not None:
+            return (RESPONSES,)
         return (MOMENTS, GROUPS, SCORES) if document["learners"] else (MOMENTS, SCORES)
 
     def shape(self, contract: Contract, job: Job, statistic: str) -> Shape:
+        if statistic == RESPONSES:
+            return Shape(1, 0, 1)
         if statistic == SCORES:
             return Shape(MOST_BINS, COUNT_BITS, COUNT_L2_SQUARED)
         if statistic == GROUPS:
@@ -130,18 +164,25 @@ class LookalikeMeasure:
         """`matched` goes no further than `Ledger.pay`."""
         job, held = _asked(allowed.request.job), room.datasets()
         matched = read_match(room, held[job.people], held[job.seed])
-        fit = fitted(room, allowed, ledger, held[job.people], matched)
+        make = responded if job.randomised else fitted
+        fit = make(room, allowed, ledger, held[job.people], matched)
         tokens = room.read(held[job.people], ["token"]).column("token").to_numpy()
         return Made(fit.noisy, contents(fit, tokens, job.audience.size))
 
     def figures(self, document: Mapping[str, Any], noisy: Sequence[Noisy]) -> dict[str, object]:
+        if document.get("places") is not None:
+            places, bins = document["places"], document["calibration"]
+            return {"people": len(places), **_figures(evaluated(noisy[0], places, _predicted(bins), len(bins)))}
         return reread(noisy[-1], document["calibration"])
 
     def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
         """Everybody counts. Where learners are compared: on how many groups, as far as public sizes tell."""
         job = _asked(allowed.request.job)
+        better = better_said(room.contract, job, {name: held.rows for name, held in room.submitted().items()})
+        if job.randomised:
+            return (wrong_said(allowed.purchases[0].specification.flip / FLIP_UNIT), *better)
         if not job.compares:
-            return ()
+            return better
         people = round((1 - HELD_OUT) * room.submitted()[job.people].rows)
         variance = variance_of(allowed.purchases[1])
         many = how_many(people, variance)
@@ -153,14 +194,15 @@ class LookalikeMeasure:
     def precision(self, room: Room, allowed: Allowed) -> tuple[Planned, ...]:
         """Half widths of the AUC for some match rates: the real one is secret."""
         job, spec = _asked(allowed.request.job), allowed.purchases[-1].specification
-        sigma = spec.scale / SCALE_UNIT / 2**spec.bits
+        flip = spec.flip / FLIP_UNIT
+        sigma = 0.0 if flip else spec.scale / SCALE_UNIT / 2**spec.bits
         rows = {name: held.rows for name, held in room.submitted().items()}
         people, seeds = round(HELD_OUT * rows[job.people]), rows[job.seed]
         return tuple(
             Planned(
                 "auc",
                 f"{rate:.0%} of {job.seed} are among {job.people}, auc {ASSUMED_AUC}",
-                planned_auc_halfwidth(round(HELD_OUT * seeds * rate), people, sigma, ASSUMED_AUC),
+                planned_auc_halfwidth(round(HELD_OUT * seeds * rate), people, sigma, ASSUMED_AUC, flip),
             )
             for rate in ASSUMED_RATES
             if 1 <= round(HELD_OUT * seeds * rate) < people
@@ -177,7 +219,8 @@ class Fitted:
     """A paid model and what it says of everybody, in the room's row order.
 
     scores: log-odds. held_out: (rows,) bool. bins: of the held-out people by score. noisy: the paid statistics.
-    standings: of the learners that were compared. effects: of the additive model, where that is the one.
+    standings: of the learners that were compared. effects: of the additive model, where that is the one. places: as of
+    `Lookalike`.
     """
 
     scorer: Scorer
@@ -189,6 +232,7 @@ class Fitted:
     evaluation: Evaluation
     noisy: tuple[Noisy, ...]
     standings: tuple[Standing, ...] = ()
+    places: str | None = None
 
 
 def declared_kinds(contract: Contract, job: LookalikeJob) -> list[Kind]:
@@ -224,6 +268,11 @@ class Crowd:
     design: Design
     held_out: NDArray[np.bool_]
     tiebreak: NDArray[np.uint64]
+
+    @property
+    def ordered(self) -> list[bool]:
+        """Which columns have an order."""
+        return [isinstance(column.kind, Number | Ordinal) for column in self.encoder.columns]
 
     @property
     def training(self) -> Design:
@@ -278,7 +327,7 @@ def fitted_to(
     model: Learnt = glm
     noisy, standings = [sums], list[Standing]()
     for purchase in between:
-        ordered = [isinstance(column.kind, Number | Ordinal) for column in crowd.encoder.columns]
+        ordered = crowd.ordered
         dealt = group(crowd.training, glm, ordered, how_many(crowd.training.rows, variance_of(purchase)))
         seeds = pay(purchase, partial(in_groups, crowd, dealt, matched))
         counts = Counts(dealt, seeds.real[: int(dealt.max()) + 1], variance_of(purchase))
@@ -292,6 +341,46 @@ def fitted_to(
     kept = (*noisy, found), tuple(standings)
     made = Scorer(crowd.encoder, model), learner.explained() if additive else ()
     return Fitted(*made, scores, crowd.tiebreak, crowd.held_out, bins, evaluation, *kept)
+
+
+def responded(room: Room, allowed: Allowed, ledger: Ledger, people: Dataset, matched: NDArray[np.bool_]) -> Fitted:
+    """The same of a job of randomised labels."""
+    job = _asked(allowed.request.job)
+
+    def pay(purchase: Purchase, exact: Callable[[], Labels]) -> Noisy:
+        return ledger.paid(purchase) or ledger.respond(purchase, exact())
+
+    exact = Labels(matched, job.rows_moved(room.contract))
+    return responded_to(crowd_of(room, job, people), exact, allowed.purchases[0], pay)
+
+
+def responded_to(
+    crowd: Crowd, exact: Labels, purchase: Purchase, pay: Callable[[Purchase, Callable[[], Labels]], Noisy]
+) -> Fitted:
+    """`exact` goes into what is paid for, and no further: a model of the labels of those who train, and what it is
+    worth by those of the others."""
+    noisy = pay(purchase, lambda: exact)
+    labels = unpacked(noisy.values, crowd.design.rows)
+    model, effects = learnt_from(crowd, labels[~crowd.held_out], noisy.flip)
+    scores = model.score(crowd.design)
+    bins = ScoreBins.of(scores[crowd.held_out], crowd.tiebreak[crowd.held_out])
+    places = placed(crowd.held_out, bins.cell)
+    evaluation = evaluated(noisy, places, bins.predicted, len(bins.totals))
+    made, people = (Scorer(crowd.encoder, model), effects), (crowd.tiebreak, crowd.held_out)
+    return Fitted(*made, scores, *people, bins, evaluation, (noisy,), places=places)
+
+
+def learnt_from(crowd: Crowd, labels: NDArray[np.bool_], flip: float) -> tuple[Learnt, tuple[ColumnEffect, ...]]:
+    """What the labels of those who train teach, and the effects of its columns where the model is additive.
+
+    Trees take on as many columns as they do elsewhere (`MOST_BOOSTED`); above that the model is additive.
+    """
+    wide = len(crowd.training.columns) > MOST_BOOSTED
+    model = None if wide else learn(crowd.training, crowd.ordered, labels, flip)
+    if isinstance(model, Boosted):
+        return model, ()
+    alone = additive(crowd.training, Responses(labels, flip))
+    return model or alone.model_, alone.explained()
 
 
 def variance_of(purchase: Purchase) -> float:
@@ -337,7 +426,11 @@ def contents(fit: Fitted, tokens: NDArray[np.uint64], size: int) -> Contents:
     compared = {"learners": [_learned(each) for each in fit.standings]}
     values = {"people": len(fit.scores), "audience": {"size": len(chosen)}, **compared, **_figures(fit.evaluation)}
     values["effects"] = effects_json(fit.effects, fit.scorer.encoder)
-    return Contents(values, {"audience.parquet": audience.getvalue(), "model.json": fit.scorer.to_json().encode()})
+    values |= {} if fit.places is None else {"places": fit.places}
+    files = {"audience.parquet": audience.getvalue(), "model.json": fit.scorer.to_json().encode()}
+    if fit.places is not None:
+        files |= {LABELS: labelled(tokens, unpacked(fit.noisy[0].values, len(tokens)))}
+    return Contents(values, files)
 
 
 def _learned(standing: Standing) -> dict[str, object]:
@@ -351,9 +444,12 @@ def reread(counts: Noisy, calibration: Sequence[Mapping[str, Any]]) -> dict[str,
     calibration: as the release holds it. Errors: KeyError, TypeError, ValueError where it is not of that shape.
     """
     totals = np.array([row["people"] for row in calibration], dtype=np.int64)
+    return _figures(evaluate(counts, totals, _predicted(calibration)))
+
+
+def _predicted(calibration: Sequence[Mapping[str, Any]]) -> NDArray[np.float64] | None:
     said = [row["predicted"] for row in calibration]
-    predicted = None if None in said else np.array(said, dtype=np.float64)
-    return _figures(evaluate(counts, totals, predicted))
+    return None if None in said else np.array(said, dtype=np.float64)
 
 
 def _figures(evaluation: Evaluation) -> dict[str, object]:

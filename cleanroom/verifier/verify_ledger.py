@@ -3,10 +3,11 @@
 import base64, hashlib, json, math, pathlib, subprocess, sys, tempfile, tomllib
 
 OPENSSL = "openssl pkeyutl -verify -pubin -keyform DER -inkey k -rawin -in m -sigfile s"
-NOISE = """-10 14 1048576 matched-count@1 matched-by-tier@1 score-histogram@1, -20 14 1198467170960 seed-moments@2, -10
-15 1048576 seed-groups@1, -10 15 2097152 person-scores@1, -10 15 -2097152 answer-counts@1, -20 15 -29961829587600
-person-fit@1, -20 15 -1198467170960 attribute-moments@1, -0 15 -119304647 table@1, -0 16 -119304647 keys@1"""
-L2 = {f"{it} 2^{row[0]} {row[1]}": int(row[2]) for row in map(str.split, NOISE.split(",")) for it in row[3:]}
+NOISE = """10 15 -2097152 answer-counts@1,20 15 -1198467170960 attribute-moments@1,0 15 -119304647 table@1,10 14 1048576
+matched-count@1 score-histogram@1,20 14 1198467170960 seed-moments@2,0 14 1 responses@1,10 15 1048576 seed-groups@1,10
+15 2097152 person-scores@1,10 14 -1048576 matched-by-tier@1,0 16 -119304647 keys@1,20 15 -29961829587600 person-fit@1"""
+MADE = ("discrete-gaussian", "1/1048576"), ("randomised-response", "1/4503599627370496")  # noise, or flips of labels
+L2 = {(s, *MADE[n == "1"], f"2^-{a}", int(w)): int(n) for a, w, n, *by in map(str.split, NOISE.split(",")) for s in by}
 FIT = "seed-moments@2 score-histogram@1", "person-fit@1 person-scores@1", "attribute-moments@1 answer-counts@1"
 PARTS = """cap account delta epsilon owner rho unit, carry charges from statement, closed next, denial asker clause job
 purpose recipients, release asker beside charges commitment covered job key library purpose recipients specification"""
@@ -37,11 +38,11 @@ def head(path: pathlib.Path, vkey: str, hashes: list[bytes]) -> int:  # its size
     return int(size)
 
 
-def keeps(account: str, rho: int, epsilon: float, delta: float, selection: float = 0, **_: float) -> bool:
-    mu = math.sqrt(2 * (rho / 10**12))  # ρ = μ²/2 in 10^-12, by the exact curve; or δ for keys, in 10^-18
-    near, far = (math.erfc((epsilon / mu + half) / math.sqrt(2)) / 2 for half in (-mu / 2, mu / 2))
-    loss = near - math.exp(epsilon) * far + 1e-13 * (near + math.exp(epsilon) * far)
-    return loss <= (delta - selection) * (1 - 1e-9) if account[-7:] == "/record" else 0 < rho <= round(selection * 1e18)
+def keeps(account: str, rho: int, epsilon: float, delta: float, **kept: float) -> bool:  # ρ = μ²/2 in 10^-12, by the
+    picks, labels = kept.get("selection", 0), kept.get("responses", 0)  # exact curve; or δ for keys, ε for labels
+    mu, e, most = math.sqrt(2 * (rho / 10**12)), epsilon - labels, (picks * 1e18, labels * 1e12)["/resp" in account]
+    near, far = (math.exp(x) * math.erfc((e / mu + h) / math.sqrt(2)) / 2 for x, h in ((0, -mu / 2), (e, mu / 2)))
+    return near - far + 1e-13 * (near + far) <= (delta - picks) * (1 - 1e-9) if "/rec" in account else rho < most + 0.5
 
 
 def verify(export: pathlib.Path, contract: pathlib.Path, *seen: pathlib.Path) -> None:
@@ -74,22 +75,21 @@ def verify(export: pathlib.Path, contract: pathlib.Path, *seen: pathlib.Path) ->
             paid[key, who], spent[who] = rho, spent[who] + rho
             require(rho > 0 and spent[who] <= caps[who], "the account is overspent")
         if "specification" in entry and [ahead := kind == "open", opens := spec["statistic"] == "person-fit@1"]:
-            spelled, picks = text[text.find('"specification":') + 16 : text.rfind(',"time":')], spec.get("selection", 0)
             beside, read, worded, l2 = entry["beside"], entry["recipients"], "query" in spec, spec["l2_squared"]
-            require(sha256(spelled.encode()).hexdigest() == key, "its key is not that of its specification")
+            require(sha256(canonical(spec).encode()).hexdigest() == key, "its key is not that of its specification")
             what, part, same = drew.setdefault(key, (spec["statistic"], spec["part"], f"{spec['datasets']} {read}"))
             require(f"{kind} {(key, True) in met:d}{(key, False) in met:d}{opens:d}" in STATES, "its noise is not open")
             require(met.setdefault((key, ahead), to := entry["commitment"]) == to, "the same statistic was drawn twice")
-            by = *map(spec.get, ("mechanism", "rule", "scale_unit", "unit")), len(spec), worded or len(spec["datasets"])
-            ok = by == ("discrete-gaussian", of["rule"], "1/1048576", "record", 14 + worded + (picks > 0), worded or 2)
-            one, up, to = L2.get(f"{what} {spec['lattice']} {len(spec)}", math.inf), drew.get(beside, ""), beside or key
-            far = (one, one * k, one * 2, one * k * 2)[: 2 + 2 * ("tier" in what)]
-            require(ok and spec["scale"] > 2**21 and (l2 in map(abs, far) or l2 > -one > 0), "its noise is none")
-            need = ("record", -(-l2 * 2**40 * 10**12 // (2 * (spec["scale"] ** 2 - 2**42)))), ("selection", picks)
+            by, wide = (spec["rule"], spec["unit"], len(spec), worded or len(spec["datasets"])), spec["scale"]
+            ok = by == (of["rule"], "record", 14 + worded + ((picks := spec.get("selection", 0)) > 0), worded or 2)
+            one = L2.get((*map(spec.get, ("statistic", "mechanism", "scale_unit", "lattice")), len(spec)), math.inf)
+            require(ok and wide > 2**21 and (l2 in (one, one * k) or l2 >= -one > 0), "its noise is none")
+            cost = -(-l2 * 2**40 * 10**12 // (2 * (wide**2 - 2**42))), l2**0.5 * abs(math.log(2**52 / wide - 1)) * 1e12
+            need, to = ((("record", "responses")[one == 1], cost[one == 1]), ("selection", picks)), beside or key
             due = [(f"{owner[it]}/{n}", c) for it in spec["datasets"] if {*read, *host} - {owner[it]} for n, c in need]
             require(due and all(paid.get((to, who), 0) >= c for who, c in due), "it is not paid for by all who must")
-            fit = not beside or (f"{up[0]} {what}" in FIT and (*up[1:], part) == ("train", same, "held-out"))
-            require(fit and covers.setdefault(beside or at, at) == at, "its cover does not fit")
+            ok = not beside or (f"{drew[to][0]} {what}" in FIT and (*drew[to][1:], part) == ("train", same, "held-out"))
+            require(ok and covers.setdefault(beside or at, at) == at, "its cover does not fit")
     require({*caps} >= {f"{name}/record" for name in owner.values()}, "an owner has no cap")
     print("OK", *(f"{name} {spent[name]} of {cap} ({spent[name] / cap:.1%})" for name, cap in caps.items()), sep="\n")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from ...dp.budget import Rho
 from ...dp.entry import Specification
+from ...dp.flip import least_flip
 from ...dp.scale import smallest_scale
 from ...dp.selection import Selection
 from ...dp.veil import Veil
@@ -32,7 +33,8 @@ class Draw:
 
     beside: key of the draw whose charge covers this one too, because they look at disjoint parts of the same people
     (parallel composition); "" where it pays for itself. opened: its noise is drawn ahead and used step by step.
-    veil: hides keys with too few people. selection: which keys show, where nobody listed them.
+    veil: hides keys with too few people. selection: which keys show, where nobody listed them. flipped: what flipping
+    labels is charged, in whole units of 10^-12 of ε; None for what adds noise.
     """
 
     specification: Specification
@@ -40,6 +42,7 @@ class Draw:
     opened: bool = False
     veil: Veil | None = None
     selection: Selection | None = None
+    flipped: Rho | None = None
 
 
 class EpsilonTooSmall(Exception):
@@ -50,6 +53,14 @@ def with_noise(spec: Specification, rho: Rho) -> Specification:
     """The statistic with the least noise that costs no more than rho. Errors: EpsilonTooSmall."""
     try:
         return replace(spec, scale=smallest_scale(spec.l2_squared, rho))
+    except ValueError:
+        raise EpsilonTooSmall from None
+
+
+def with_flip(spec: Specification, units: Rho) -> Specification:
+    """The labels with the least flip that costs no more than units, 10^-12 of ε each. Errors: EpsilonTooSmall."""
+    try:
+        return replace(spec, flip=least_flip(units, spec.moved))
     except ValueError:
         raise EpsilonTooSmall from None
 

@@ -64,6 +64,11 @@ class Job(Strict, ABC):
 
     _readers_once = field_validator("recipients")(each_once)
 
+    @property
+    def randomised(self) -> bool:
+        """Whether labels leave one by one, so that it is charged in ε and not in ρ."""
+        return False
+
     @abstractmethod
     def datasets(self) -> tuple[str, ...]:
         """The data sets it reads, each once, in the order in which what they pay is listed."""

@@ -5,20 +5,21 @@ What it gives rests on exact knowledge of the features, so only the features' ow
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from ...dp.budget import Rho
+from ...dp.budget import Rho, epsilon_units
 from ...dp.canonical import Json
 from ...dp.entry import Specification
 from ...dp.scale import price
 from ..contract import Contract, Name
 from ..refused import Refused, Submitted
 from ..sentences import names
-from .draw import Draw, shaped, with_noise
+from .draw import Draw, shaped, with_flip, with_noise
 from .job import MOST_COLUMNS, ShapeOf, Strict, each_once
 from .pair import PairJob
 
@@ -29,6 +30,8 @@ LEARNABLE = ("number", "category", "ordinal", "set")
 """Kinds of columns that features are made of."""
 
 MOMENTS, GROUPS, SCORES = "seed-moments@2", "seed-groups@1", "score-histogram@1"
+RESPONSES = "responses@1"
+"""One label a person, whoever is held out, by randomised response."""
 
 Learner = Literal["glm", "naive-bayes", "boosting"]
 _ALONE: list[Learner] = ["glm"]
@@ -49,12 +52,14 @@ class LookalikeJob(PairJob):
 
     columns: the features used, in any order; all of the contract's where it is left out.
     learners: compared on those who train, in the order in which they are preferred; the winner makes the audience.
+    labels: what is taken of the labels: noisy sums over those who are matched, or every label by randomised response.
     """
 
     kind: Literal["lookalike"]
     audience: AudienceSize
     columns: Annotated[list[Name], Field(min_length=1)] | None = None
     learners: Annotated[list[Learner], Field(min_length=1)] = Field(default_factory=lambda: [*_ALONE])
+    labels: Literal["sums", "randomised"] = "sums"
 
     _columns_once = field_validator("columns")(each_once)
     _learners_once = field_validator("learners")(each_once)
@@ -63,6 +68,11 @@ class LookalikeJob(PairJob):
     def compares(self) -> bool:
         """Whether counts by group are paid for: the one that is there without asking needs none."""
         return self.learners != _ALONE
+
+    @property
+    def randomised(self) -> bool:
+        """Whether every label leaves by randomised response, and no noisy sums."""
+        return self.labels == "randomised"
 
     def priced_by(self) -> tuple[str, ...]:
         """The seed: the features are their reader's own."""
@@ -82,6 +92,7 @@ class LookalikeJob(PairJob):
         self._refuse_readers(contract)
         refuse_columns(contract, self.people, self.columns)
         self._refuse_boosting(contract)
+        self._refuse_responses(contract)
         if contract.dataset[self.people].id is None:
             clause = f"dataset.{self.people}.id"
             raise Refused(
@@ -115,6 +126,24 @@ class LookalikeJob(PairJob):
             rule = f"boosting takes on at most {MOST_BOOSTED} columns, here are {columns}"
             raise Refused("learners", rule, 'name fewer in columns, or leave "boosting" out')
 
+    def _refuse_responses(self, contract: Contract) -> None:
+        """Labels are charged to what the seed's owner keeps for them, in whole units."""
+        if not self.randomised:
+            return
+        kept, clause = contract.dataset[self.seed].budget.responses, f"dataset.{self.seed}.budget.responses"
+        if self.compares:
+            rule = "learners are compared on noisy counts, which are none of randomised labels"
+            raise Refused("learners", rule, "leave learners out: what is learnt is chosen by the labels themselves")
+        if kept is None:
+            owner = contract.dataset[self.seed].owner
+            rule = f"{owner} keeps no ε for labels by randomised response"
+            raise Refused(clause, rule, "leave labels out, or agree on a contract with budget.responses")
+        try:
+            epsilon_units(self.epsilon)
+        except ValueError:
+            rule = f"ε {self.epsilon!r} has more than 12 digits after the point"
+            raise Refused("epsilon", rule, "round it") from None
+
     def _refuse_readers(self, contract: Contract) -> None:
         owner = contract.dataset[self.people].owner
         others = contract.readers(tuple(self.recipients)) - {owner}
@@ -135,7 +164,14 @@ class LookalikeJob(PairJob):
 
     def draws(self, contract: Contract, base: Specification, rho: Rho, shape_of: ShapeOf) -> tuple[Draw, ...]:
         """The moments pay; the histogram, on the other part of the people, is covered by them. Counts by group, where
-        learners are compared, look at the people of the moments once more, and pay for themselves."""
+        learners are compared, look at the people of the moments once more, and pay for themselves.
+
+        Labels by randomised response are drawn once, of everybody: whoever is held out has one too, and what is made of
+        them, with which columns, costs nothing more."""
+        if self.randomised:
+            units = Rho(epsilon_units(self.epsilon))
+            flipped = shaped(replace(base, statistic=RESPONSES), shape_of(contract, self, RESPONSES))
+            return (Draw(with_flip(flipped, units), flipped=units),)
         columns = tuple(f"{self.people}.{name}" for name in self.columns_of(contract))
         share = Rho(rho // GROUPS_SHARE if self.compares else 0)
         moments = replace(base, statistic=MOMENTS, part="train", columns=columns)
@@ -151,13 +187,23 @@ class LookalikeJob(PairJob):
     def learns(self, contract: Contract, readers: str) -> tuple[str, ...]:
         del readers
         owner, seed_owner = contract.dataset[self.people].owner, contract.dataset[self.seed].owner
+        fitted = "fitted to randomised labels" if self.randomised else "fitted in noise"
         return (
-            f"{owner} gets IDs of its own people, chosen by a model of {self.seed} fitted in noise "
-            f"(ε {self.epsilon:g})",
+            f"{owner} gets IDs of its own people, chosen by a model of {self.seed} {fitted} (ε {self.epsilon:g})",
+            *self._responded(owner),
             f"{seed_owner} learns nothing from this release; once a campaign runs it sees who arrives, and may infer "
             "that they resemble its buyers: no ε covers that",
             "people on the seed list get no special treatment: the audience is a ranking, not the list",
             *self._compared(),
+        )
+
+    def _responded(self, owner: str) -> tuple[str, ...]:
+        if not self.randomised:
+            return ()
+        odds = math.exp(self.epsilon)
+        return (
+            f"{owner} gets a yes or no of each of its people, wrong so often that no answers are more than {odds:.3g} "
+            "times as likely from one list as from another that differs in one record",
         )
 
     def _compared(self) -> tuple[str, ...]:
@@ -176,15 +222,18 @@ class LookalikeJob(PairJob):
         if asked < least:
             rule = f"an audience of {asked} is asked, at least {least} are needed"
             raise Refused("rules.smallest_audience", rule, f"say `--size {least}` or more")
+        kept = any(rule.budget.responses for rule in contract.dataset.values())
         return [
             *super().draft(contract, size),
             f"audience = {{ size = {asked} }}  # another size later costs nothing",
             '# learners = ["glm", "naive-bayes", "boosting"]  # compared, the best one chooses',
+            *(['# labels = "randomised"  # charged to what is kept for labels'] if kept else []),
         ]
 
     def made(self) -> dict[str, Json]:
         compared: dict[str, Json] = {"learners": [*self.learners]} if self.compares else {}
-        return {**super().made(), "size": self.audience.size, **compared}
+        used: dict[str, Json] = {"columns": [*sorted(self.columns)]} if self.randomised and self.columns else {}
+        return {**super().made(), "size": self.audience.size, **compared, **used}
 
 
 def learnable(contract: Contract, dataset: str) -> list[str]:

@@ -11,7 +11,7 @@ from passbox.cleanroom import job
 from passbox.cleanroom.few import SHAKY, too_few
 from passbox.dp.accounting import rho_within
 from passbox.dp.budget import RHO_UNIT, Budget, Delta, Epsilon
-from passbox.modelling.reliable import FAR, fewest_seeds, spread
+from passbox.modelling.reliable import FAR, as_sums, fewest_seeds, spread
 
 if TYPE_CHECKING:
     from conftest import World
@@ -52,3 +52,10 @@ def test_words_follow_from_public_sizes_alone(world: World, seeds: float, word: 
 def test_other_jobs_say_nothing(world: World) -> None:
     planned = job.plan(world.room(), world.request("overlap"))
     assert too_few(world.agreement.contract, planned.allowed, {}) == ()
+
+
+def test_labels_need_as_many_seeds_as_noise_of_theirs_asks() -> None:
+    """Flips move a direction of a row by (v n / J)^.5: four times the people ask for twice the seeds."""
+    assert as_sums(0.5 - 1e-9, 1_000, 10) > 10**6 * as_sums(0.25, 1_000, 10)
+    few, many = (fewest_seeds(as_sums(0.27, people, 14), 14) for people in (10_000, 40_000))
+    assert many == pytest.approx(2 * few, rel=0.02)

@@ -24,6 +24,8 @@ from passbox.cleanroom.log import BadLog, read_log
 from passbox.cleanroom.terms import terms_of
 from passbox.cleanroom.verifier import verify_ledger as page
 from passbox.dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED
+from passbox.dp.flip import FLIP_UNIT
+from passbox.dp.scale import SCALE_UNIT
 from passbox.modelling import answers, attributes
 from passbox.modelling.attributes import Target
 from passbox.modelling.design import BITS, MOMENTS_L2_SQUARED
@@ -261,17 +263,19 @@ def flips(files: Case, random: Random, count: int) -> Any:
 def test_the_page_knows_what_each_statistic_moves_or_moves_at_least() -> None:
     """What is moved at least, where the name does not fix it, stands below 0: with one attribute, one cell. Tables:
     tests/dp/test_layout.py."""
-    one = Target("plan", ("basic", "plus"))
-    assert {name: moved for name, moved in page.L2.items() if not name.startswith(("table@1", "keys@1"))} == {
-        **dict.fromkeys(
-            (f"{name} 2^-{COUNT_BITS} 14" for name in (COUNT, TIERS, "score-histogram@1")), COUNT_L2_SQUARED
-        ),
-        f"seed-moments@2 2^-{BITS} 14": MOMENTS_L2_SQUARED,
-        f"seed-groups@1 2^-{COUNT_BITS} 15": COUNT_L2_SQUARED,
-        f"person-scores@1 2^-{COUNT_BITS} 15": 2 * COUNT_L2_SQUARED,
-        f"answer-counts@1 2^-{COUNT_BITS} 15": -answers.l2_squared(1),
-        f"attribute-moments@1 2^-{BITS} 15": -attributes.l2_squared([one]),
-        f"person-fit@1 2^-{BITS} 15": -(STEPS + 1) * step_l2_squared(1),
+    one, noise = Target("plan", ("basic", "plus")), ("discrete-gaussian", f"1/{SCALE_UNIT}")
+    flips = ("randomised-response", f"1/{FLIP_UNIT}")
+    assert {name: moved for name, moved in page.L2.items() if name[0] not in ("table@1", "keys@1")} == {
+        (COUNT, *noise, f"2^-{COUNT_BITS}", 14): COUNT_L2_SQUARED,
+        (TIERS, *noise, f"2^-{COUNT_BITS}", 14): -COUNT_L2_SQUARED,
+        ("score-histogram@1", *noise, f"2^-{COUNT_BITS}", 14): COUNT_L2_SQUARED,
+        ("responses@1", *flips, "2^-0", 14): 1,
+        ("seed-moments@2", *noise, f"2^-{BITS}", 14): MOMENTS_L2_SQUARED,
+        ("seed-groups@1", *noise, f"2^-{COUNT_BITS}", 15): COUNT_L2_SQUARED,
+        ("person-scores@1", *noise, f"2^-{COUNT_BITS}", 15): 2 * COUNT_L2_SQUARED,
+        ("answer-counts@1", *noise, f"2^-{COUNT_BITS}", 15): -answers.l2_squared(1),
+        ("attribute-moments@1", *noise, f"2^-{BITS}", 15): -attributes.l2_squared([one]),
+        ("person-fit@1", *noise, f"2^-{BITS}", 15): -(STEPS + 1) * step_l2_squared(1),
     }
 
 

@@ -144,3 +144,23 @@ def test_a_scale_is_the_smallest_that_keeps_to_its_price() -> None:
     scale = smallest_scale(2**40, rho)
     assert price(2**40, scale) <= rho < price(2**40, type(scale)(scale - 1))
     assert scale / SCALE_UNIT == pytest.approx(2**20 / math.sqrt(2 * rho / RHO_UNIT), rel=1e-9)
+
+
+def test_labels_add_to_the_worst_case_as_much_as_their_epsilon_says() -> None:
+    """Alone, one label is told by whoever believes it; beside noise two worlds are further apart than by either."""
+    assert attack_auc(Rho(0), 2.0) == pytest.approx(1 / (1 + math.exp(-2.0)))
+    rho = rho_within(budget(2.0))
+    assert attack_auc(rho, 0.0) == pytest.approx(0.5 * (1 + math.erf(math.sqrt(rho / (2 * RHO_UNIT)))))
+    assert max(attack_auc(rho), attack_auc(Rho(0), 2.0)) < attack_auc(rho, 2.0) < 1
+
+
+def test_the_worst_case_beside_labels_is_that_of_draws() -> None:
+    """400,000 pairs of worlds: within 5.2 standard deviations, a false alarm once in 5 million."""
+    rng, draws, rho, epsilon = np.random.default_rng(1), 400_000, rho_within(budget(2.0)), 1.0
+    mu, right = math.sqrt(2 * rho / RHO_UNIT), 1 / (1 + math.exp(-epsilon))
+    scores = []
+    for there in (0, 1):
+        yes = rng.random(draws) < (right if there else 1 - right)
+        scores.append(mu * rng.normal(mu * there, 1, draws) + np.where(yes, epsilon, -epsilon))
+    seen = float((scores[1] > scores[0]).mean())
+    assert abs(seen - attack_auc(rho, epsilon)) < 5.2 * math.sqrt(0.25 / draws)

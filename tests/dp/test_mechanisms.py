@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from opendp.mod import OpenDPException
 
 from passbox.dp import mechanisms, scale
-from passbox.dp.budget import RHO_UNIT, Rho
-from passbox.dp.mechanisms import PriceTooLow, gaussian
+from passbox.dp.budget import EPSILON_UNIT, RHO_UNIT, Rho
+from passbox.dp.flip import least_flip, price_of
+from passbox.dp.mechanisms import PriceTooLow, gaussian, randomised
 from passbox.dp.scale import LARGEST_SCALE, SCALE_UNIT, SMOOTHING, Scale, price, smallest_scale
 
 sizes = st.integers(1, 2**44)
@@ -171,3 +172,57 @@ def test_only_the_ledger_and_audits_on_invented_people_import_raw_noise() -> Non
 
 def test_prices_are_recomputed_without_opendp() -> None:
     assert "opendp" not in Path(scale.__file__).read_text()
+
+
+# -- labels ----------------------------------------------------------------------------------------------------------
+
+ONE = least_flip(EPSILON_UNIT, 1)
+
+
+@given(st.integers(1_000, 64 * EPSILON_UNIT), st.integers(1, 8))
+def test_opendp_agrees_with_every_price_of_labels(units: int, moved: int) -> None:
+    """No PriceTooLow where exactly the price is charged."""
+    flip = least_flip(units, moved)
+    randomised(np.zeros(3, dtype=np.bool_), moved, flip, price_of(flip, moved))
+
+
+def test_labels_are_not_flipped_for_less_than_they_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mechanisms, "_label_mechanism", None)
+    with pytest.raises(PriceTooLow):
+        randomised(np.zeros(1, dtype=np.bool_), 1, ONE, price_of(ONE, 1) - 1)
+    with pytest.raises(PriceTooLow):
+        randomised(np.zeros(1, dtype=np.bool_), 2, ONE, EPSILON_UNIT)  # a record that moves two of them
+
+
+def test_opendp_has_the_last_word_on_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mechanisms, "price_of", lambda flip, moved: price_of(flip, moved) // 2)
+    with pytest.raises(PriceTooLow):
+        randomised(np.zeros(1, dtype=np.bool_), 1, ONE, price_of(ONE, 1) // 2)
+
+
+@pytest.mark.parametrize("labels", [np.zeros(2), np.zeros(2, dtype=np.int64), np.zeros((2, 2), dtype=np.bool_)])
+def test_only_one_row_of_labels_is_flipped(labels: np.ndarray) -> None:
+    with pytest.raises(TypeError):
+        randomised(labels, 1, ONE, EPSILON_UNIT)
+
+
+@pytest.mark.parametrize("many", [0, 1, 7, 8, 9, 1_000])
+def test_as_many_labels_come_out_as_went_in(many: int) -> None:
+    assert randomised(np.zeros(many, dtype=np.bool_), 1, ONE, EPSILON_UNIT).shape == (many,)
+
+
+def test_labels_that_are_never_wrong_come_out_as_they_are() -> None:
+    """At ε 64 one of 1,000 is wrong once in two million runs."""
+    labels, flip = np.arange(1_000) % 3 == 0, least_flip(64 * EPSILON_UNIT, 1)
+    assert (randomised(labels, 1, flip, 64 * EPSILON_UNIT) == labels).all()
+
+
+def test_an_error_of_opendp_about_labels_is_told_without_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def quoting(*_: object, **__: object) -> None:
+        raise OpenDPException("FailedCast", "cannot cast 4711")
+
+    monkeypatch.setattr(mechanisms, "_label_mechanism", quoting)
+    with pytest.raises(RuntimeError) as caught:
+        randomised(np.ones(3, dtype=np.bool_), 1, ONE, EPSILON_UNIT)
+    assert "4711" not in str(caught.value)
+    assert caught.value.__suppress_context__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from passbox.modelling.evaluate import (
     ScoreBins,
     bin_ends,
     evaluate,
+    evaluate_flipped,
     exact,
     people_below,
     planned_auc_halfwidth,
@@ -279,3 +281,51 @@ def test_roots_are_roots(a: float, b: float, c: float) -> None:
     roots = module._roots(a, b, c)
     assert len(roots) == (2 if a else 1)
     assert all(abs(a * q * q - 2 * b * q + c) <= 1e-9 * (abs(a * q * q) + abs(b * q) + abs(c)) for q in roots)
+
+
+# -- labels by randomised response -----------------------------------------------------------------------------------
+
+
+def answered(people: int, share: float, auc: float, flip: float, runs: int) -> list[tuple[Any, Any]]:
+    """People with normal scores, a share of them positive, and their flipped labels, by score bin: what labels that are
+    wrong so often say, and the truth without. Always the same ones."""
+    rng, found = np.random.default_rng(7), []
+    for _ in range(runs):
+        positive = rng.random(people) < share
+        scores = rng.normal(size=people) + positive * math.sqrt(2) * float(ndtri(auc))
+        bins = ScoreBins.of(scores, rng.integers(0, 2**63, people, dtype=np.uint64))
+        yes = positive ^ (rng.random(people) < flip)
+        counts = [np.bincount(bins.cell[who], minlength=len(bins.totals)) for who in (yes, positive)]
+        found.append((evaluate_flipped(counts[0], bins.totals, flip, bins.predicted), exact(counts[1], bins.totals)))
+    return found
+
+
+def test_labels_that_are_flipped_say_the_truth_on_average() -> None:
+    found = answered(4_000, 0.2, 0.8, 1 / (1 + math.e), 200)
+    seen = np.array([[one.positives.estimate - true.positives.estimate, one.auc.estimate - 0.8] for one, true in found])
+    middle, deviation = seen.mean(axis=0), seen.std(axis=0) / math.sqrt(len(seen))
+    assert (np.abs(middle) < 4 * deviation + np.array([0.0, 0.002])).all()
+
+
+@pytest.mark.parametrize(("share", "epsilon"), [(0.2, 1.0), (0.2, 3.0), (0.05, 2.0)])
+def test_intervals_of_flipped_labels_cover_and_a_plan_says_how_wide_they_are(share: float, epsilon: float) -> None:
+    flip = 1 / (1 + math.exp(epsilon))
+    found = [one for one, _ in answered(4_000, share, 0.8, flip, 300)]
+    covered = np.mean([one.auc.low <= 0.8 <= one.auc.high for one in found])
+    assert 0.92 <= covered <= 0.985
+    met = np.median([(one.auc.high - one.auc.low) / 2 for one in found])
+    assert planned_auc_halfwidth(round(share * 4_000), 4_000, 0.0, 0.8, flip) == pytest.approx(met, rel=0.15)
+
+
+def test_intervals_that_forget_the_flips_are_too_short() -> None:
+    """The planted fault: a label is read as if it were never wrong but by what debiasing does."""
+    flip, covered = 1 / (1 + math.e), 0
+    for one, _ in answered(4_000, 0.2, 0.8, flip, 100):
+        half = planned_auc_halfwidth(800, 4_000, 0.0, 0.8)
+        covered += one.auc.estimate - half <= 0.8 <= one.auc.estimate + half
+    assert covered < 80
+
+
+def test_labels_that_are_never_wrong_are_counted_as_they_are() -> None:
+    bins, yes = np.array([100, 900]), np.array([30, 70])
+    assert evaluate_flipped(yes, bins, 0.0).auc == exact(yes, bins).auc

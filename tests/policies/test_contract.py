@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from passbox.dp.accounting import rho_within
+from passbox.dp.budget import Budget, Delta, Epsilon
 from passbox.dp.note import NoteKey
 from passbox.policies.contract import InvalidContract, Problem, is_plain, parse
 from passbox.policies.mistakes import mistakes
+from passbox.policies.price import caps_of
 
 Changed = Callable[..., str]
 
@@ -315,3 +318,61 @@ def test_a_kind_of_column_nobody_knows_is_told_with_those_there_are(people: Any)
     text = people.text.replace('kind = "number", bounds', 'kind = "flg", bounds')
     (problem,) = (each for each in problems(text) if "kind is not known" in each.rule)
     assert problem.remedy == "use one of number, category, ordinal, set, flag, date, household, text"
+
+
+def splitting(people: Any, responses: str = "2.0") -> str:
+    """The contract, whose buyers' owner keeps some ε for labels."""
+    assert people.text.count("delta = 1e-6 }") == 1
+    return str(people.text.replace("delta = 1e-6 }", f"delta = 1e-6, responses = {responses} }}"))
+
+
+def test_noise_has_what_labels_leave_of_epsilon(people: Any) -> None:
+    contract = parse(splitting(people).encode())
+    assert contract.dataset["buyers"].budget.budget() == Budget(Epsilon(1.0), Delta(1e-6))
+    found = {cap.account: (cap.epsilon, cap.delta, cap.rho) for cap in caps_of(contract, "")}
+    assert found["advertiser/record"] == ("1.0", "1e-06", rho_within(Budget(Epsilon(1.0), Delta(1e-6))))
+    assert found["advertiser/responses"] == ("2.0", "0.0", 2 * 10**12)
+    assert "publisher/responses" not in found
+
+
+def test_a_contract_that_keeps_nothing_for_labels_says_nothing_of_them(people: Any) -> None:
+    held = parse(people.text.encode()).dataset["buyers"]
+    assert "responses" not in held.model_dump(mode="json")["budget"]
+    kept = parse(splitting(people).encode()).dataset["buyers"]
+    assert kept.model_dump(mode="json")["budget"]["responses"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("responses", "rule"),
+    [
+        ("0.0", "above 0"),
+        ("-1.0", "above 0"),
+        ("64.0", "below 64"),
+        ("3.0", "less than a hundredth"),
+        ("2.98", "less than a hundredth"),
+        ("4.0", "less than a hundredth"),
+        ("0.1234567890123", "whole number of 10^-12"),
+        ("nan", ""),
+        ("true", ""),
+        ('"2.0"', ""),
+    ],
+)
+def test_an_epsilon_that_is_split_badly_is_refused(people: Any, responses: str, rule: str) -> None:
+    with pytest.raises(InvalidContract) as bad:
+        parse(splitting(people, responses).encode())
+    assert any("budget.responses" in problem.where and rule in problem.rule for problem in bad.value.problems)
+
+
+def test_nearly_all_of_epsilon_may_be_kept_for_labels(people: Any) -> None:
+    assert parse(splitting(people, "2.96").encode())
+    with pytest.raises(InvalidContract, match="too small"):
+        parse(splitting(people, "2.9").replace("epsilon = 3.0", "epsilon = 1e-12").encode())
+
+
+def test_data_sets_of_one_owner_keep_the_same_for_labels(people: Any) -> None:
+    text = splitting(people)
+    second = text[text.index("[dataset.buyers]") : text.index("[rules]")].replace("[dataset.buyers]", "[dataset.more]")
+    both = text.replace("[rules]", f"{second}[rules]")
+    assert parse(both.encode())
+    with pytest.raises(InvalidContract, match="different responses"):
+        parse(text.replace("[rules]", f"{second.replace('responses = 2.0', 'responses = 1.0')}[rules]").encode())

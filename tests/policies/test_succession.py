@@ -168,3 +168,34 @@ def test_caps_are_what_the_smallest_data_set_of_an_owner_allows(people: People) 
     assert {cap.account: cap.rho for cap in caps(spring)}["advertiser/record"] == rho_within(
         Budget(Epsilon(1.0), Delta(1e-6))
     )
+
+
+def responding(people: People, name: str, *continued: str, responses: float = 2.0) -> Agreement:
+    """A contract of which the advertiser keeps some ε for labels."""
+    text = agreed(people, name, *continued).data.decode()
+    text = text.replace("delta = 1e-6 }", f"delta = 1e-6, responses = {responses!r} }}")
+    assert "responses" in text
+    return agree(parse(text.encode()), text.encode(), people.signatures(text))
+
+
+def test_labels_of_every_contract_add_to_the_sum_that_is_stated(people: People) -> None:
+    """Noise adds up in ρ, labels in ε, and both together are (ε of noise + ε of labels, δ)."""
+    spring, summer = responding(people, "spring"), responding(people, "summer")
+    found = together(summer.contract, "advertiser", {spring.digest: spring.contract}, summer.digest)
+    rho = rho_within(Budget(Epsilon(1.0), Delta(1e-6)))
+    assert found.epsilon == pytest.approx(epsilon_of(Rho(2 * rho), Delta(1e-6)) + 4.0)
+    plain = agreed(people, "plain")
+    beside = together(plain.contract, "advertiser", {spring.digest: spring.contract}, plain.digest)
+    both = Rho(rho + rho_within(Budget(Epsilon(3.0), Delta(1e-6))))
+    assert beside.epsilon == pytest.approx(epsilon_of(both, Delta(1e-6)) + 2.0)
+
+
+def test_what_was_spent_on_labels_is_carried_and_fits_what_the_next_contract_keeps(people: People) -> None:
+    spring = responding(people, "spring")
+    spent = {"publisher/record": Rho(0), "advertiser/record": Rho(1), "advertiser/responses": Rho(15 * 10**11)}
+    summer = responding(people, "summer", spring.digest)
+    (left,) = carried(summer, {spring.digest: Ended(spring, spent, 9, "ab" * 32, summer.digest)})
+    assert left.charges["advertiser/responses"] == 15 * 10**11
+    for later in (responding(people, "less", spring.digest, responses=1.4), agreed(people, "none", spring.digest)):
+        with pytest.raises(NotContinued, match=r"advertiser/responses was spent"):
+            carried(later, {spring.digest: Ended(spring, spent, 9, "ab" * 32, later.digest)})

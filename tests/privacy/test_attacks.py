@@ -274,12 +274,15 @@ def imported_from_opendp() -> set[str]:
     return found
 
 
-def test_nothing_of_opendp_is_used_but_the_gaussian_on_integers() -> None:
+def test_nothing_of_opendp_is_used_but_the_gaussian_on_integers_and_the_flip_of_bits() -> None:
     """So #2922, #2927, #2932, #2937 to #2939, #2942, #2944, #2945, #2949, #2950 and `truncate_num_groups` are far."""
     assert imported_from_opendp() == {
         "opendp.domains.atom_domain",
+        "opendp.domains.bitvector_domain",
         "opendp.domains.vector_domain",
         "opendp.measurements.make_gaussian",
+        "opendp.measurements.make_randomized_response_bitvec",
+        "opendp.metrics.discrete_distance",
         "opendp.metrics.l2_distance",
         "opendp.mod.Measurement",
         "opendp.mod.OpenDPException",

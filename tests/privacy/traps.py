@@ -27,7 +27,7 @@ JOB, SECRECY, MATCH, SELECTION = (
     "dp/test_selection.py",
 )
 CAMPAIGN = "cleanroom/test_campaign_secrecy.py"
-ONLY_GAUSSIAN = f"{ATTACKS}::test_nothing_of_opendp_is_used_but_the_gaussian_on_integers"
+ONLY_GAUSSIAN = f"{ATTACKS}::test_nothing_of_opendp_is_used_but_the_gaussian_on_integers_and_the_flip_of_bits"
 
 TRAPS = (
     Trap(

@@ -12,7 +12,9 @@ a deviation of .008), every way a quarter as often at ε 4, where less is enough
 With eight bounds one is too high in one run of thirteen, so a bound that does not hold is drawn anew, and the audit
 fails where the second does not hold either: a sound mechanism fails it once in a thousand runs.
 
-The selection of keys is audited by its rate: a 99 % lower bound on δ must lie within [.9 δ, δ].
+The selection of keys is audited by its rate: a 99 % lower bound on δ must lie within [.9 δ, δ]. Labels by randomised
+response have no μ: a 99 % lower bound on their ε, from how much likelier a record's labels all say yes where they
+should, must lie within [.95 ε, ε].
 """
 
 from __future__ import annotations
@@ -30,16 +32,18 @@ from numpy.typing import NDArray
 from scipy.stats import beta, norm
 
 from passbox.dp.accounting import rho_within
-from passbox.dp.budget import RHO_UNIT, Budget, Delta, Epsilon, Rho, delta_units
+from passbox.dp.budget import EPSILON_UNIT, RHO_UNIT, Budget, Delta, Epsilon, Rho, delta_units
+from passbox.dp.flip import Flip, least_flip, price_of
 from passbox.dp.grouped import aggregate, candidates
 from passbox.dp.keys import Bins, Category, Open
 from passbox.dp.layout import GroupBy, Layout
 from passbox.dp.measures import Count, People, Sum
-from passbox.dp.mechanisms import gaussian
+from passbox.dp.mechanisms import gaussian, randomised
 from passbox.dp.scale import SCALE_UNIT, Scale, price, smallest_scale
 from passbox.dp.selection import Selection
 
 Int = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 Draw = Callable[[Int, int, Scale], Int]
 
 RHO, SMALL_RHO = (rho_within(Budget(Epsilon(epsilon), Delta(1e-6))) for epsilon in (4.0, 1.0))
@@ -129,6 +133,29 @@ def proven_delta(keys: int, draws: int, delta: float = 2e-3, wrong: float = WRON
     return Found(float(beta.ppf(wrong, appeared, draws - appeared + 1)), delta, 0.9)
 
 
+def flipped(labels: Mask, moved: int, flip: Flip) -> Mask:
+    return randomised(labels, moved, flip, price_of(flip, moved))
+
+
+def proven_epsilon(
+    epsilon: float,
+    moved: int,
+    draws: int,
+    draw: Callable[[Mask, int, Flip], Mask] = flipped,
+    wrong: float = WRONG,
+    least: float = 0.95,
+) -> Found:
+    """The largest ε that so many draws of either world prove of a record which moves so many labels."""
+    flip = least_flip(round(epsilon * EPSILON_UNIT), moved)
+    seen = [
+        int(draw(np.full(draws * moved, there), moved, flip).reshape(draws, moved).all(axis=1).sum())
+        for there in (False, True)
+    ]
+    likely = float(beta.ppf(wrong / 2, seen[1], draws - seen[1] + 1))
+    seldom = float(beta.ppf(1 - wrong / 2, seen[0] + 1, draws - seen[0]))
+    return Found(math.log(likely / seldom), epsilon, least)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=1_000_000, help="of each world, at ε 1")
@@ -152,7 +179,8 @@ def audits(draws: int) -> list[tuple[str, Callable[[], Found]]]:
     small = partial(proven_mu, Layout.of(WAYS["a count"]), draws, rho=SMALL_RHO)
     ways = [(f"{name} at ε 4", partial(proven_mu, Layout.of(groups), draws // 4)) for name, groups in WAYS.items()]
     keys = [(f"keys nobody listed, {n} a person", partial(proven_delta, n, draws)) for n in (1, 3)]
-    return [("a count at ε 1", small), *ways, *keys]
+    labels = [(f"labels, {n} of a record", partial(proven_epsilon, 2.0, n, draws)) for n in (1, 2)]
+    return [("a count at ε 1", small), *ways, *keys, *labels]
 
 
 if __name__ == "__main__":

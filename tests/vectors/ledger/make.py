@@ -33,6 +33,7 @@ sys.path.insert(0, str(HERE))
 from pen import Entry, Files, Pen, as_text, key_of  # noqa: E402
 
 from passbox.dp.entry import Purchase  # noqa: E402
+from passbox.dp.flip import Flip, least_flip, price_of  # noqa: E402
 from passbox.dp.note import NoteKey, sign_checkpoint  # noqa: E402
 from passbox.dp.scale import Scale  # noqa: E402
 from passbox.dp.tree import leaf_hash, root_of  # noqa: E402
@@ -131,6 +132,18 @@ def honest() -> Iterator[tuple[str, Vector]]:
     earlier, pen = succession_of_keys()
     pen.carry(earlier)
     yield vector("keys-carried", "δ that was spent on keys under an earlier contract counts", pen)
+    yield vector("labels", "labels by randomised response, paid for in ε alone", labelled())
+    pen = labelled(match="any")
+    yield vector("labels-of-two-keys", "one record moves two labels, which are wrong the more often", pen)
+    pen = labelled()
+    pen.run("lookalike", **LABELS | {"epsilon": 0.5}, columns=["age"])
+    yield vector("labels-to-the-last", "all of the ε that is kept for labels", pen)
+    pen = labelled()
+    pen.run("lookalike")
+    yield vector("labels-and-sums", "labels, and a lookalike of noisy sums, each from its own account", pen)
+    earlier, pen = succession_of_labels()
+    pen.carry(earlier)
+    yield vector("labels-carried", "ε that was spent on labels under an earlier contract counts", pen)
     yield vector("together", "budgets that state what the owners allow over all contracts", played(together="6.0"))
     earlier, _ = succession()
     yield vector("closed", "a log that ended: another contract goes on", earlier)
@@ -207,6 +220,24 @@ def succession_of_keys() -> tuple[Pen, Pen]:
     return earlier, later
 
 
+LABELS: dict[str, Any] = {"labels": "randomised", "epsilon": 1.5}
+
+
+def labelled(**room: Any) -> Pen:
+    """Labels of the publisher's people, for the publisher."""
+    pen = Pen(responses="2.0", **room)
+    pen.run("lookalike", **LABELS)
+    return pen
+
+
+def succession_of_labels() -> tuple[Pen, Pen]:
+    """As `succession`, of a room that spent ε on labels."""
+    earlier = labelled()
+    later = Pen(name="summer", responses="2.0", continues=(earlier,))
+    earlier.close(later)
+    return earlier, later
+
+
 def full() -> Pen:
     pen = Pen()
     for step in range(20):
@@ -270,6 +301,7 @@ def forged() -> Iterator[tuple[str, Vector]]:
     yield from comparisons()
     yield from relabelled()
     yield from keys()
+    yield from labels()
     yield from opened()
 
 
@@ -611,6 +643,91 @@ def keys() -> Iterator[tuple[str, Vector]]:
     pen.release(wanted, selection=wanted.specification.selection // 2)
     about, rule = "keys selected with another δ than the job asks", "its specification is the job's"
     yield vector("keys-of-another-delta", about, pen, rule=rule, beyond=["page", "node"], **more)
+
+
+RESPONSES = 3
+"""Where the release of `labelled` stands, below three caps."""
+
+
+def labels() -> Iterator[tuple[str, Vector]]:
+    """Labels by randomised response: paid for too little or elsewhere, flipped too seldom, or by another mechanism."""
+    unpaid, none = "it is not paid for by all who must", "its noise is none"
+    more: dict[str, Any] = {"accept": False, "entry": RESPONSES}
+
+    def told(name: str, about: str, rule: str, beyond: Sequence[str] = (), **spec: Any) -> tuple[str, Vector]:
+        pen = Pen(responses="2.0")
+        (wanted,) = pen.purchases(pen.request("lookalike", **LABELS))
+        pen.release(wanted, **spec)
+        return vector(f"labels-{name}", about, pen, rule=rule, beyond=[*beyond], **more)
+
+    flip = least_flip(15 * 10**11, 1)
+    yield told("flipped-less", "labels that are wrong half as often as is paid for", unpaid, scale=flip // 2)
+    yield told("flipped-once-less", "labels that cost one unit more than is paid", unpaid, scale=_dearer(flip))
+    about = "labels that are wrong more often than not, and say as much"
+    yield told("inverted", about, none, ["page"], scale=2**52 - flip)
+    yield told(
+        "of-gaussian", "labels that say they were drawn with Gaussian noise", none, mechanism="discrete-gaussian"
+    )
+    yield told("in-other-units", "a flip in units of a scale", none, scale_unit="1/1048576")
+    about = "labels that are wrong more often than the job's ε asks"
+    yield told("of-another-epsilon", about, EPSILON, ["page"], scale=2 * flip)
+    pen = Pen(responses="2.0")
+    (wanted,) = pen.purchases(pen.request("overlap", epsilon=0.5))
+    pen.release(wanted, mechanism="randomised-response", scale=flip, scale_unit=f"1/{2**52}")
+    yield vector("labels-of-a-count", "a count by randomised response", pen, rule=none, **more)
+    pen = labelled()
+    pen.entries[RESPONSES]["charges"][0] |= {"account": "advertiser/record", "rho": 10**9}
+    yield vector("labels-for-noise", "labels that are charged to the account of noise", pen, rule=unpaid, **more)
+    pen = labelled()
+    pen.entries[RESPONSES]["charges"][0]["rho"] -= 2
+    yield vector("labels-for-less", "labels charged two units of ε too little", pen, rule=unpaid, **more)
+    pen = labelled()
+    pen.entries[RESPONSES]["charges"][0]["before"] = 1
+    rule = "the running balance is broken"
+    yield vector("labels-balance", "a balance of ε that does not begin at 0", pen, rule=rule, **more)
+    pen = labelled()
+    pen.run("lookalike", **LABELS | {"epsilon": 0.500000000001})
+    about, rule = "one unit more of ε than is kept for labels", "the account is overspent"
+    yield vector("labels-overspend", about, pen, rule=rule, **more | {"entry": RESPONSES + 1})
+    rule = "the contract gives another cap, or gave it before"
+    for name, change in (("labels-cap-raised", 1), ("labels-cap-lowered", -1)):
+        pen = labelled()
+        pen.entries[1]["rho"] += change
+        about = "a cap of ε that differs from what the contract keeps for labels by one unit of 10^-12"
+        yield vector(name, about, pen, rule=rule, **more | {"entry": 1})
+    pen = Pen()
+    pen.entries.append({**pen.entries[1], "account": "advertiser/responses", "seq": 2})
+    about = "a cap of ε under a contract that keeps none for labels"
+    yield vector("labels-cap-of-nobody", about, pen, rule=rule, **more | {"entry": 2})
+    yield sums_of_labels()
+    earlier, pen = succession_of_labels()
+    carry = pen.carry(earlier)
+    carry["charges"] = []
+    about, rule = "the ε that was spent on labels is not carried over", "an earlier log left something else"
+    yield vector("labels-not-carried", about, pen, rule=rule, beyond=["page"], **more)
+    pen = Pen(responses="2.0", match="any")
+    (wanted,) = pen.purchases(pen.request("lookalike", **LABELS))
+    pen.release(wanted, l2_squared=1, scale=flip)
+    about, rule = "labels that are flipped as if one record moved one of them", "its specification is the job's"
+    yield vector("labels-of-one-row", about, pen, rule=rule, beyond=["page", "node"], **more)
+
+
+def _dearer(flip: int) -> int:
+    """The next flip below, whose price is above what buys this one."""
+    below = flip
+    while price_of(Flip(below), 1) <= 15 * 10**11:
+        below -= 1
+    return below - 1_000
+
+
+def sums_of_labels() -> tuple[str, Vector]:
+    """Labels, by a job that asks for noisy sums."""
+    pen = Pen(responses="2.0")
+    (wanted,) = pen.purchases(pen.request("lookalike", **LABELS))
+    request = pen.request("lookalike", epsilon=1.5)
+    pen.release(replace(wanted, context=replace(wanted.context, job=request.digest)))
+    about = "labels, by a job that asks for noisy sums"
+    return vector("labels-of-sums", about, pen, rule=EPSILON, beyond=["page"], accept=False, entry=RESPONSES)
 
 
 def several_keys() -> Iterator[tuple[str, Vector]]:

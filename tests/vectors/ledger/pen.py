@@ -116,7 +116,8 @@ class Pen:
     """A room of one's own: a signed contract, and a log that is written by hand.
 
     events: whether the publisher has a data set of them, too. plans: whether the buyers have a column, which may be
-    asked for. selection: δ that owners keep for keys nobody listed.
+    asked for. selection: δ that owners keep for keys nobody listed. responses: ε that the buyers' owner keeps for
+    labels.
     honest writing: `caps`, `run`, `deny`, `submit`, `close`, `carry`, `lose`. `entries` may be altered at will before
     `export`. continues: earlier rooms, whose accounts this one goes on with.
     """
@@ -129,6 +130,7 @@ class Pen:
     events: bool = False
     plans: bool = False
     selection: str = ""
+    responses: str = ""
     match: str = ""
     continues: tuple[Pen, ...] = ()
     entries: list[Entry] = field(default_factory=list)
@@ -161,6 +163,7 @@ class Pen:
         if self.plans:
             text = text.replace("[rules]\n", f"{PLAN}[rules]\n").replace("allow = [\n", f"allow = [\n{ABOUT_PLANS}")
         text = _of_text(text, self.selection) if self.selection else text
+        text = text.replace("delta = 1e-6", f"delta = 1e-6, responses = {self.responses}") if self.responses else text
         data = text.lstrip().encode()
         signatures = {party: sign(data, key_of(party), "passbox-contract") for party in PARTIES}
         self.agreement: Agreement = agree(parse(data), data, signatures)
@@ -226,8 +229,12 @@ class Pen:
         earlier = [entry for entry in self.entries if entry.get("key") == key]
         paid = {charge["account"] for entry in earlier for charge in entry["charges"]}
         other = next((entry for entry in self.entries if entry.get("key") == purchase.beside), None)
-        cost = price(int(specification["l2_squared"]), specification["scale"])
-        dues = [(each, cost) for each in purchase.charges]
+        noisy, l2_squared, scale = (
+            not purchase.specification.flip,
+            int(specification["l2_squared"]),
+            specification["scale"],
+        )
+        dues = [(each, price(l2_squared, scale) if noisy else each.rho) for each in purchase.charges]
         dues += [(each, specification.get("selection", 0)) for each in purchase.selecting]
         charges = [
             {"account": each.account, "dataset": each.dataset, "rho": due, "before": self.spent(each.account)}
