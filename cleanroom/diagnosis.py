@@ -6,6 +6,7 @@ a release that was paid for and opened with the party's own key.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,8 +14,9 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from ..matching.doctor import Cause, Name, Observed, Recipe, examine, ranked, recipes
+from ..matching.doctor import Cause, Observed, examine, misfits, ranked, standing_otherwise
 from ..matching.identifiers import Arrives, NotText, WrongHash
+from ..matching.recipes import Made, Recipe, beside, standing
 from ..matching.schemes.setting import Setting
 from ..policies.agreement import read_agreement
 from ..policies.share import shares_digest
@@ -36,7 +38,8 @@ class BothLists(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What to look at. raw: a column of raw values beside hashes. seen: a column of dates, stale after so many days."""
+    """What to look at. raw: a column of raw values beside hashes. known: values that the party knows to be on its
+    hashed list. seen: a column of dates, stale after so many days."""
 
     source: Path
     column: str
@@ -45,6 +48,7 @@ class Examined:
     arrives: Arrives
     setting: Setting
     raw: str | None = None
+    known: tuple[str, ...] = ()
     seen: str | None = None
     stale_after: int = 365
 
@@ -56,12 +60,22 @@ class Examined:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """Of values that a party knows to be on its list: how many there are, how many stand in it, and made how."""
+
+    values: int
+    found: int
+    recipes: tuple[Recipe, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """rows: in the file. causes: the costliest first. recipes: how hashes were made, where raw values show it."""
 
     rows: int
     causes: tuple[Cause, ...]
     recipes: tuple[Recipe, ...] = ()
+    known: Known | None = None
 
 
 def diagnose(asked: Examined, today: date) -> Diagnosis:
@@ -70,35 +84,30 @@ def diagnose(asked: Examined, today: date) -> Diagnosis:
     for option, name in asked.columns.items():
         refuse_missing([name], names, asked.source, option)
     table = read_source(asked.source, set(asked.columns.values()))
-    column = table.column(asked.column)
+    column, rows = table.column(asked.column), table.num_rows
     try:
         causes = examine(column, asked.scheme, asked.kind, asked.arrives, asked.setting)
-        raw = table.column(asked.raw) if asked.raw else None
-        made = recipes(raw, column, asked.kind, asked.setting) if raw is not None else []
+        paired = beside(table.column(asked.raw), column, asked.kind, asked.setting) if asked.raw else None
+        known = standing(asked.known, column, asked.kind, asked.setting) if asked.known else None
     except NotText:
         named = " or ".join(name for name in (asked.column, asked.raw) if name)
         raise BadSource(asked.source, f"column {named} is not text", "export it as text") from None
     except WrongHash as error:
         rule = f"{error.scheme} hashes {error.kind} with {error.makes}"
         raise BadSource(asked.source, rule, f"say `--arrives {error.makes}`, or `--arrives raw`") from None
-    if made:
-        causes = [*(cause for cause in causes if cause.name != "scheme"), *_misfit(made, asked, table.num_rows)]
+    if paired or known:  # they show what hashes alone do not
+        causes = [cause for cause in causes if cause.name != "scheme"]
+        causes += misfits(paired, asked.scheme, rows) if paired else []
+        causes += standing_otherwise(known, asked.scheme, asked.kind, rows) if known else []
     if asked.seen and (stale := _stale(table.column(asked.seen), asked, today)):
         causes.append(stale)
-    return Diagnosis(table.num_rows, tuple(ranked(causes)), tuple(made))
+    recipes = tuple(paired.recipes(asked.scheme)) if paired else ()
+    return Diagnosis(rows, tuple(ranked(causes)), recipes, _known(known, asked.scheme) if known else None)
 
 
-def _misfit(made: list[Recipe], asked: Examined, rows: int) -> list[Cause]:
-    """Where the best fitting recipe is not the one that was agreed."""
-    best, agreed = made[0], [each for each in made if (each.scheme, each.layers) == (asked.scheme, "once")]
-    fits = agreed[0].share if agreed else 0.0
-    if fits >= best.share:
-        return []
-    how = f"by {best.scheme}, {best.layers}" if best.scheme else f"without normalising, {best.layers}"
-    name: Name = "scheme" if best.layers == "once" else "encoding"
-    what = f"hashed {how}: {best.share:.1%} of the rows show it, {fits:.1%} fit {asked.scheme}"
-    lost = round((best.share - fits) * rows)
-    return [Cause(name, what, lost, rows, f"hash the raw values once by {asked.scheme}, or let `prepare` do it")]
+def _known(made: Made, scheme: str) -> Known:
+    found = Made(tuple(each for each in made.fits if each), made.of)
+    return Known(len(made.fits), len(found.fits), tuple(found.recipes(scheme)))
 
 
 def _stale(column: pa.ChunkedArray, asked: Examined, today: date) -> Cause | None:
@@ -133,16 +142,39 @@ def _days(column: pa.ChunkedArray, name: str) -> pl.Series:
     return series.cast(pl.Date)
 
 
-def observed(release: Path, identity: str, rows: int) -> Observed:
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What a paid overlap says of a list. whole: who matches by whichever key. best: the contract's best key, and who
+    matches by it; None where the overlap was not asked for by key."""
+
+    whole: Observed
+    best: tuple[str, Observed] | None = None
+
+    def of(self, kind: str, *, alone: bool) -> Observed | None:
+        """Who matches by one key; None where that does not show. alone: people are matched on no other.
+
+        A tier below the best counts those alone whom no better key matched, so it says nothing of its own key.
+        """
+        if self.best is not None:
+            return self.best[1] if self.best[0] == kind else None
+        return self.whole if alone else None
+
+
+def observed(release: Path, identity: str, rows: int) -> Paid:
     """The match rate of a list of so many rows, from the count of a paid overlap. Errors: BadRelease, OSError.
 
     The release's own rate is of the seed's rows. What is looked at may be the other list; causes are shares of all of
     its rows.
     """
     document = open_release(release, identity, None).document
-    matched = document.get("matched")
+    matched, tiers = document.get("matched"), document.get("tiers")
     if document["kind"] != "overlap" or not isinstance(matched, dict):
         raise BadRelease(release, "it is no overlap, so it holds no match rate", "name the release of an overlap")
+    best = (tiers[0]["key"], _rate(tiers[0]["matched"], rows)) if isinstance(tiers, list) else None
+    return Paid(_rate(matched, rows), best)
+
+
+def _rate(matched: Mapping[str, float], rows: int) -> Observed:
     low, rate, high = (min(1.0, max(0.0, matched[end] / max(rows, 1))) for end in ("low", "estimate", "high"))
     return Observed(low, rate, high)
 

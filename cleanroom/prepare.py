@@ -39,20 +39,26 @@ from .source import BadSource
 
 
 class TooManyRejects(Exception):
-    """More rows break a rule than the party allowed. Counts by reason; nothing was written."""
+    """More rows break a rule than the party allowed. Counts by reason; nothing was written.
 
-    def __init__(self, path: Path, rows: int, rejects: Mapping[str, int], allowed: int) -> None:
-        super().__init__(path, rows, rejects, allowed)
-        self.path, self.rows, self.rejects, self.allowed = path, rows, rejects, allowed
+    hashes: what the contract's schemes hash each kind with.
+    """
+
+    def __init__(
+        self, path: Path, rows: int, rejects: Mapping[str, int], allowed: int, hashes: Mapping[str, str]
+    ) -> None:
+        super().__init__(path, rows, rejects, allowed, hashes)
+        self.path, self.rows, self.rejects, self.allowed, self.hashes = path, rows, rejects, allowed, hashes
 
 
 class SpoiledColumn(Exception):
     """Most values of a key were refused, or one shows that all were hashed twice: rows would match by other keys alone,
-    and nobody would see why. there: values in it; refused: how many of them, by reason. Nothing was written."""
+    and nobody would see why. there: values in it; refused: how many of them, by reason; hashes: as in `TooManyRejects`.
+    Nothing was written."""
 
-    def __init__(self, path: Path, key: str, there: int, refused: Mapping[str, int]) -> None:
-        super().__init__(path, key, there, refused)
-        self.path, self.key, self.there, self.refused = path, key, there, refused
+    def __init__(self, path: Path, key: str, there: int, refused: Mapping[str, int], hashes: Mapping[str, str]) -> None:
+        super().__init__(path, key, there, refused, hashes)
+        self.path, self.key, self.there, self.refused, self.hashes = path, key, there, refused, hashes
 
 
 class NotTheOwner(Exception):
@@ -64,11 +70,11 @@ class NotTheOwner(Exception):
 
 
 class NothingLeft(Exception):
-    """No row of the file can be used."""
+    """No row of the file can be used. hashes: as above."""
 
-    def __init__(self, path: Path, rejects: Mapping[str, int]) -> None:
-        super().__init__(path, rejects)
-        self.path, self.rejects = path, rejects
+    def __init__(self, path: Path, rejects: Mapping[str, int], hashes: Mapping[str, str]) -> None:
+        super().__init__(path, rejects, hashes)
+        self.path, self.rejects, self.hashes = path, rejects, hashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +188,16 @@ def _stays(task: Task, laid: Records, tokens: pa.Array | pa.ChunkedArray | None)
 
 
 def _refuse_rejects(task: Task, report: Prepared) -> None:
+    hashes = task.agreement.contract.match.hashes
     if report.rows == 0:
-        raise NothingLeft(task.source, report.rejects)
+        raise NothingLeft(task.source, report.rejects, hashes)
     if (key := spoiled(report, task.most_rejects)) is not None:
         held = report.keys[key]
-        raise SpoiledColumn(task.source, key, held.there, {f"{key}: {code}": n for code, n in held.refused.items()})
+        refused = {f"{key}: {code}": n for code, n in held.refused.items()}
+        raise SpoiledColumn(task.source, key, held.there, refused, hashes)
     allowed = _allowed(task.most_rejects, report.read)
     if sum(report.rejects.values()) > allowed:
-        raise TooManyRejects(task.source, report.read, report.rejects, allowed)
+        raise TooManyRejects(task.source, report.read, report.rejects, allowed, hashes)
 
 
 def spoiled(report: Prepared, most_rejects: float) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +13,10 @@ from .identifiers import CountryOption, WindowOption
 from .show import Bars, JsonFlag, Part, Result, Table, counted, say, working
 
 if TYPE_CHECKING:
-    from ..cleanroom.diagnosis import Diagnosis, Examined
+    from ..cleanroom.diagnosis import Diagnosis, Examined, Known, Paid
     from ..matching.doctor import Cause, Observed
+    from ..matching.recipes import Recipe
+    from ..policies.contract import Contract
 
 app = typer.Typer(help="Look for what is wrong with this machine, or with a match.", invoke_without_command=True)
 
@@ -57,6 +60,10 @@ def match(
     raw_column: Annotated[
         str | None, typer.Option(help="raw values beside hashes: they tell how it was hashed")
     ] = None,
+    known: Annotated[
+        str | None,
+        typer.Option(help="values that you know are on your hashed list: a file, one a line; - for a pipe"),
+    ] = None,
     last_seen: Annotated[str | None, typer.Option(help="a column of dates: how old the list is")] = None,
     stale_after: Annotated[int, typer.Option(help="days after which a row counts as old", min=1)] = 365,
     bundle: Annotated[Path | None, typer.Option(help="your bundle: was it keyed for this contract?")] = None,
@@ -65,7 +72,10 @@ def match(
     as_json: JsonFlag = False,
 ) -> None:
     """Say what in your own list costs matches, and what mending it would give at most. Free: no other list is read."""
-    from ..cleanroom.diagnosis import BothLists, diagnose, key_mismatch, observed
+    from functools import partial
+
+    from ..cleanroom.diagnosis import BothLists, Examined, diagnose, key_mismatch, observed
+    from ..policies.agreement import read_contract
     from .words import NoRole, today
 
     if other is not None:
@@ -74,14 +84,19 @@ def match(
         raise NoRole("a bundle is held against a contract", "say which with `--contract contract.toml`")
     if overlap is not None and key is None:
         raise NoRole("a release is sealed", "say whose it is with `--key NAME.keys`")
-    asked = _asked(
-        file, contract, dataset, column, kind, scheme, arrives, country, window, raw_column, last_seen, stale_after
-    )
+    agreed = read_contract(contract)[0] if contract is not None else None
+    values = _values(known) if known is not None else ()
+    beside = partial(Examined, source=file, raw=raw_column, known=values, seen=last_seen, stale_after=stale_after)
+    if agreed is not None:
+        asked = _by_contract(beside, agreed, dataset, kind, column)
+    else:
+        asked = [_by_hand(beside, kind, scheme, arrives, column, country, window)]
     with working("looking"):
         found = [(each, diagnose(each, today())) for each in asked]
         mismatch = key_mismatch(bundle, contract) if bundle and contract else None
-        rate = observed(overlap, _identity(key), found[0][1].rows) if overlap and key else None
-    say(_result(found, mismatch, rate, bundle is not None, contract), as_json)
+        paid = observed(overlap, _identity(key), found[0][1].rows) if overlap and key else None
+    rates = [_rate(paid, each, agreed, dataset) for each in asked]
+    say(_result(found, rates, mismatch, paid, bundle is not None, contract), as_json)
 
 
 def _identity(key: Path) -> str:
@@ -90,77 +105,136 @@ def _identity(key: Path) -> str:
     return open_keys(key).seal_identity()
 
 
-def _asked(
-    file: Path,
-    contract: Path | None,
-    dataset: str | None,
-    column: str | None,
+def _values(source: str) -> tuple[str, ...]:
+    """The lines of a file or of a pipe, each once. Errors: NoRole, OSError."""
+    from itertools import islice
+
+    from .identifiers import line_text, lines
+    from .words import NoRole
+
+    read = list(islice(lines(source), MOST_KNOWN + 1))
+    if len(read) > MOST_KNOWN:
+        raise NoRole(f"more than {MOST_KNOWN:,} known values", "a few are enough: write one a line")
+    values = tuple(dict.fromkeys(text.strip() for line in read if (text := line_text(line)[0]) and text.strip()))
+    if not values:
+        raise NoRole("no known value was read", "write one a line, as UTF-8, into the file or the pipe")
+    return values
+
+
+MOST_KNOWN = 10_000
+
+
+def _rate(paid: Paid | None, asked: Examined, agreed: Contract | None, dataset: str | None) -> Observed | None:
+    """What a paid overlap says of this key. Without a contract, people are taken to match on it alone."""
+    if paid is None:
+        return None
+    if agreed is None or dataset is None:
+        return paid.of(asked.kind, alone=True)
+    others = {kind for name, rule in agreed.dataset.items() if name != dataset for kind in rule.identifiers}
+    return paid.of(asked.kind, alone=others & set(agreed.dataset[dataset].identifiers) == {asked.kind})
+
+
+def _by_contract(
+    examined: Callable[..., Examined], agreed: Contract, dataset: str | None, kind: str | None, column: str | None
+) -> list[Examined]:
+    """What to look at, a key each. examined: makes it of what was typed and the rest. Errors: NoRole, NoSuchDataset."""
+    from .words import NoRole, known_dataset
+
+    if dataset is None:
+        raise NoRole("a contract has several data sets", "say which one it is with `--dataset NAME`")
+    known_dataset(dataset, agreed)
+    arrives, setting = agreed.dataset[dataset].identifiers, agreed.setting(dataset)
+    if kind is not None and kind not in arrives:
+        raise NoRole("the data set holds no such identifier", f"use one of {', '.join(arrives)}")
+    carried = [kind] if kind else [each for each in agreed.match.keys if each in arrives]
+    every = [
+        examined(
+            column=column or each, kind=each, scheme=agreed.match.scheme[each], arrives=arrives[each], setting=setting
+        )
+        for each in carried
+    ]
+    first, one = every[0], column or every[0].raw or every[0].known  # a column is of one kind
+    if first.known:
+        first = next((each for each in every if each.arrives != "raw"), first)
+        _refuse_raw(first)
+    return [first] if one else every
+
+
+def _by_hand(
+    examined: Callable[..., Examined],
     kind: str | None,
     scheme: str | None,
     form: str,
+    column: str | None,
     country: str | None,
     window: int | None,
-    raw: str | None,
-    seen: str | None,
-    stale_after: int,
-) -> list[Examined]:
-    """What to look at, from a contract or from what was typed: a key each. Errors: NoRole, NoSuchDataset, those of
-    contracts."""
-    from typing import cast
-
-    from ..cleanroom.diagnosis import Examined
-    from ..matching.identifiers import Arrives
-    from ..policies.agreement import read_contract
+) -> Examined:
+    """The same without a contract. Errors: NoRole."""
     from .identifiers import declared
-    from .words import NoRole, arrives, known_dataset
+    from .words import NoRole, arrives
 
-    if contract is not None:
-        agreed, _ = read_contract(contract)
-        if dataset is None:
-            raise NoRole("a contract has several data sets", "say which one it is with `--dataset NAME`")
-        known_dataset(dataset, agreed)
-        rule = agreed.dataset[dataset]
-        if kind is not None and kind not in rule.identifiers:
-            raise NoRole("the data set holds no such identifier", f"use one of {', '.join(rule.identifiers)}")
-        carried = [each for each in agreed.match.keys if each in rule.identifiers]
-        kinds = [kind] if kind else carried[:1] if column or raw else carried  # a column is of one kind
-        setting = agreed.setting(dataset)
-        return [
-            Examined(
-                file, column or each, each, agreed.match.scheme[each], rule.identifiers[each], setting, raw, seen,
-                stale_after,
-            )
-            for each in kinds
-        ]  # fmt: skip
     if kind is None or scheme is None:
-        rule_, remedy = (
-            "what the list holds is not said",
-            "name `--contract` and `--dataset`, or `--kind` and `--scheme`",
-        )
-        raise NoRole(rule_, remedy)
-    setting, arrived = declared(scheme, kind, country, window), cast(Arrives, arrives(form))
-    return [Examined(file, column or kind, kind, scheme, arrived, setting, raw, seen, stale_after)]
+        remedy = "name `--contract` and `--dataset`, or `--kind` and `--scheme`"
+        raise NoRole("what the list holds is not said", remedy)
+    setting = declared(scheme, kind, country, window)
+    made = examined(column=column or kind, kind=kind, scheme=scheme, arrives=arrives(form), setting=setting)
+    _refuse_raw(made)
+    return made
+
+
+def _refuse_raw(asked: Examined) -> None:
+    """Known values tell how hashes were made. Errors: NoRole."""
+    from .words import NoRole
+
+    if asked.known and asked.arrives == "raw":
+        rule = f"{asked.kind} arrives raw, so that it is normalised and hashed here, by its scheme"
+        raise NoRole(rule, "leave `--known` out, which tells how a column of hashes was made")
 
 
 def _result(
     found: list[tuple[Examined, Diagnosis]],
+    rates: list[Observed | None],
     mismatch: Cause | None,
-    rate: Observed | None,
+    paid: Paid | None,
     looked_at_bundle: bool,
     contract: Path | None,
 ) -> Result:
-    """Key by key, the best first. With several, a rate refutes nothing: who misses by one key may match by another."""
-    shown, parts, keys = rate if len(found) == 1 else None, list[Part](), list[dict[str, object]]()
-    for asked, diagnosis in found:
-        causes = _weighed([*([mismatch] if mismatch else []), *diagnosis.causes], shown)
-        parts += _of_key(asked, diagnosis, causes, shown)
-        keys.append(_key_json(asked, diagnosis, causes, shown))
+    """Key by key, the best first. rates: what was paid for of each; None where it says nothing of that key alone: who
+    misses by one key may match by another."""
+    parts, keys = list[Part](), list[dict[str, object]]()
+    for (asked, diagnosis), rate in zip(found, rates, strict=True):
+        causes = _weighed([*([mismatch] if mismatch else []), *diagnosis.causes], rate)
+        parts += _of_key(asked, diagnosis, causes, rate)
+        keys.append(_key_json(asked, diagnosis, causes, rate))
     if looked_at_bundle and not mismatch:
         parts.append("the bundle was keyed for this contract, with the shares beside it")
-    if rate is not None and shown is None:
-        parts += [_told(rate), "it counts people by whichever key they match, so it does not say which key misses"]
-    data = {"rows": found[0][1].rows, **keys[0], "keys": keys, "observed": asdict(rate) if rate else None}
-    return Result(data, parts, _next(rate, contract))
+    if paid is not None:
+        parts += _of_all(paid, [asked.kind for (asked, _), rate in zip(found, rates, strict=True) if rate is None])
+        parts += [_ALONE.format(kind=found[0][0].kind)] if contract is None and paid.best is None else []
+    data = {"rows": found[0][1].rows, **keys[0], "keys": keys, "observed": asdict(paid.whole) if paid else None}
+    wrong = any(map(_made_wrong, (each for _, diagnosis in found for each in diagnosis.causes)))
+    return Result(data, parts, _next(paid, contract, wrong=wrong))
+
+
+def _made_wrong(cause: Cause) -> bool:
+    """Whether for sure more than one row in twenty was hashed otherwise than agreed."""
+    return cause.certain and cause.name in ("scheme", "no-scheme", "encoding") and cause.share > 0.05
+
+
+_ALONE = "people are taken to match on {kind} alone: name the `--contract` where they match on other keys as well"
+
+
+def _of_all(paid: Paid, unsaid: list[str]) -> list[Part]:
+    """What a rate over all keys says where it says nothing of some of them."""
+    if not unsaid:
+        return []
+    said = f"it counts people by whichever key they match, so it does not say how many would match by {_and(unsaid)}"
+    more = "" if paid.best else "; an overlap with `tiers = true` says how many match by the best key"
+    return [_told(paid.whole), f"{said}{more}"]
+
+
+def _and(names: list[str]) -> str:
+    return " or by ".join(names)
 
 
 def _of_key(asked: Examined, found: Diagnosis, causes: list[Cause], rate: Observed | None) -> list[Part]:
@@ -173,12 +247,29 @@ def _of_key(asked: Examined, found: Diagnosis, causes: list[Cause], rate: Observ
     else:
         parts.append("nothing in it costs matches")
     if found.recipes:
-        rows = [(r.scheme or "none", r.layers, f"{r.share:.1%}") for r in found.recipes[:6]]
-        parts += [
-            "how the hashes beside the raw values were made",
-            Table(("scheme", "hashed", "fits"), rows, right=(2,)),
-        ]
+        parts += ["how the hashes beside the raw values were made", _recipes(found.recipes, asked.scheme)]
+    if found.known and found.known.found:
+        parts += _of_known(found.known, asked.scheme)
     return [*parts, *_verdict(_likely(causes, rate), rate)]
+
+
+def _of_known(known: Known, scheme: str) -> list[Part]:
+    stand = (
+        f"{known.found:,} of {counted(known.values, 'known value')} {'stands' if known.found == 1 else 'stand'} in it"
+    )
+    return [f"{stand}, made so", _recipes(known.recipes, scheme)]
+
+
+def _recipes(found: tuple[Recipe, ...], scheme: str) -> Table:
+    """The agreed one, and those that fit best."""
+    agreed = [each for each in found if (each.scheme, each.layers) == (scheme, "once")]
+    others = [each for each in found if each not in agreed]
+    shown = sorted([*agreed, *others[:5]], key=lambda each: -each.share)
+    rows = [
+        (f"{each.scheme or 'none'}{' (agreed)' if each in agreed else ''}", each.layers, f"{each.share:.1%}")
+        for each in shown
+    ]
+    return Table(("scheme", "hashed", "fits"), rows, right=(2,))
 
 
 def _key_json(asked: Examined, found: Diagnosis, causes: list[Cause], rate: Observed | None) -> dict[str, object]:
@@ -189,6 +280,8 @@ def _key_json(asked: Examined, found: Diagnosis, causes: list[Cause], rate: Obse
         "causes": [_as_json(each, rate) for each in causes],
         "likely": [each.name for each in _likely(causes, rate)[:3]],
         "recipes": [asdict(each) for each in found.recipes],
+        "known": asdict(found.known) if found.known else None,
+        "rate": asdict(rate) if rate else None,
     }
 
 
@@ -205,8 +298,11 @@ def _likely(causes: list[Cause], rate: Observed | None) -> list[Cause]:
     return likely(causes, rate) if rate else [each for each in causes if (won := gain(each, None)) and won.high > 0]
 
 
-def _next(rate: Observed | None, contract: Path | None) -> str:
-    if rate is not None:
+def _next(paid: Paid | None, contract: Path | None, *, wrong: bool) -> str:
+    """wrong: whether hashes were made otherwise than agreed: then a count of matches is not worth its price."""
+    if wrong:
+        return "mend these hashes and `passbox prepare` the list anew, before anything is paid for"
+    if paid is not None:
         return "let the other side type `passbox doctor match` on its own list, and compare what you read"
     asks = f"`passbox job new overlap --contract {contract or 'contract.toml'} --epsilon 0.25`"
     return f"{asks} asks how many match: once it was run, name its release here with `--overlap`"

@@ -215,7 +215,7 @@ def _rejects(error: Any) -> Explanation:
         "rejects",
         f"{_name(error.path)}: {rejected} of {error.rows} rows break a rule ({_reasons(error.rejects)}), "
         f"{error.allowed} may",
-        remedy(error.rejects) or f"mend the file, or leave them out with `--max-rejects {rejected}`",
+        remedy(error.rejects, error.hashes) or f"mend the file, or leave them out with `--max-rejects {rejected}`",
         BAD_INPUT,
     )
 
@@ -227,7 +227,7 @@ def _spoiled(error: Any) -> Explanation:
         "spoiled-column",
         f"{_name(error.path)}: {refused} of {error.there} values of {error.key} are refused ({reasons}), "
         "and their rows would match by other keys alone",
-        remedy(error.refused) or f"{other}; `--max-rejects {refused}` takes the file as it is",
+        remedy(error.refused, error.hashes) or f"{other}; `--max-rejects {refused}` takes the file as it is",
         BAD_INPUT,
     )
 
@@ -236,7 +236,7 @@ def _nothing_left(error: Any) -> Explanation:
     return Explanation(
         "nothing-left",
         f"{_name(error.path)}: no row of it can be used ({_reasons(error.rejects)})",
-        remedy(error.rejects) or "`passbox contract show` says how each column should arrive",
+        remedy(error.rejects, error.hashes) or "`passbox contract show` says how each column should arrive",
         BAD_INPUT,
     )
 

@@ -51,8 +51,8 @@ def normalise(
     del as_json
     setting, rule = declared(scheme, kind, country, window), load(scheme).rule(kind)
     with until_nobody_reads():
-        for number, line in enumerate(_lines(file), 1):
-            text, refused = _text(line)
+        for number, line in enumerate(lines(file), 1):
+            text, refused = line_text(line)
             found = rejected(rule, refused) if refused else outcome(scheme, kind, text or "", setting)
             sys.stdout.write(json.dumps({"input_line": number, "input": text, **_fields(found)}) + "\n")
         sys.stdout.flush()
@@ -81,7 +81,7 @@ def explain(
     """Show what a scheme does to a value, step by step; without --scheme, what each scheme makes of it."""
     from ..matching.schemes import known, load
 
-    text, refused = _text(next(_lines("-"), b"")) if value == "-" else (value, None)
+    text, refused = line_text(next(lines("-"), b"")) if value == "-" else (value, None)
     schemes = [scheme] if scheme else [name for name in known() if kind in load(name).rules]
     setting = declared(scheme, kind, country, window)
     if refused or text is None:
@@ -130,7 +130,7 @@ def declared(scheme: str | None, kind: str, country: str | None, window: int | N
     return Setting(known_country(country), window)
 
 
-def _lines(file: str) -> Iterator[bytes]:
+def lines(file: str) -> Iterator[bytes]:
     """Lines without their ends. One that is longer than any value is cut, and stays one line."""
     if file == "-":
         yield from _bounded(sys.stdin.buffer)
@@ -147,7 +147,8 @@ def _bounded(source: BinaryIO) -> Iterator[bytes]:
         yield line.removesuffix(b"\n").removesuffix(b"\r")
 
 
-def _text(line: bytes) -> tuple[str | None, Any]:
+def line_text(line: bytes) -> tuple[str | None, Any]:
+    """A line as text, or why it is none."""
     from ..matching.rejects import RejectCode
 
     if len(line) >= LONGEST_LINE - 1:

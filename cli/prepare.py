@@ -13,6 +13,7 @@ from .show import JsonFlag, Result, Table, say, working
 if TYPE_CHECKING:
     from ..cleanroom.prepare import Prepared
     from ..cleanroom.sketch import Returned
+    from ..policies.contract import Contract
 
 
 def prepare(
@@ -58,12 +59,13 @@ def _examined(file: Path, contract: Path, dataset: str, column: list[str], pad_t
         report = examine(Brought(file, agreed, dataset, named_columns(column, agreed)), pad_to)
     rejected = sum(report.rejects.values())
     real = f"type it again without `--check` and with `--key {own_keys()}`"
-    some = remedy(report.rejects) or f"mend them, or {real} and `--max-rejects {rejected}`"
+    some = remedy(report.rejects, agreed.match.hashes) or f"mend them, or {real} and `--max-rejects {rejected}`"
+    unseen = _unseen(file, agreed, contract, dataset, column)
     if (key := spoiled(report, 0)) is not None:
-        held = report.keys[key]
+        refused = {f"{key}: {code}": n for code, n in report.keys[key].refused.items()}
         whole = f"most values of {key} are refused, or all were hashed twice: `prepare` would refuse the column. "
-        return _result(dataset, report, whole + remedy({f"{key}: {code}": n for code, n in held.refused.items()}))
-    return _result(dataset, report, some if rejected else real)
+        return _result(dataset, report, whole + remedy(refused, agreed.match.hashes), unseen)
+    return _result(dataset, report, some if rejected else real, unseen)
 
 
 def _prepared(
@@ -93,12 +95,28 @@ def _prepared(
     signer = keys.signer(passphrase(key))
     with working("hashing, sealing and signing"):
         report = make(task, keys, signer, read_shares(contract, agreement.contract), now())
-    return _result(
-        dataset, report, f"send `{bundle}` to {agreement.contract.room.operator}; `{report.home}` stays here"
-    )
+    then = f"send `{bundle}` to {agreement.contract.room.operator}; `{report.home}` stays here"
+    return _result(dataset, report, then, _unseen(file, agreement.contract, contract, dataset, column))
 
 
-def _result(dataset: str, report: Prepared, then: str) -> Result:
+def _unseen(file: Path, agreed: Contract, contract: Path, dataset: str, columns: list[str]) -> list[str]:
+    """What a column of hashes does not show, and how its owner finds out before it is paid for."""
+    from .words import named_columns
+
+    names, rule = named_columns(columns, agreed), agreed.dataset[dataset]
+    said = []
+    for kind in (kind for kind in agreed.match.keys if rule.identifiers.get(kind, "raw") != "raw"):
+        column = f" --column {names[kind]}" if kind in names else ""
+        typed = f"passbox doctor match {file} --contract {contract} --dataset {dataset} --kind {kind}{column}"
+        said.append(
+            f"{kind} arrives hashed, which does not show whether {agreed.match.scheme[kind]} made it; lists of two "
+            f"schemes match nobody. `{typed} --known FILE` tells, with a few values of this list in FILE, one a line; "
+            "so does `--raw-column COLUMN`, where raw values stand beside the hashes"
+        )
+    return said
+
+
+def _result(dataset: str, report: Prepared, then: str, notes: list[str]) -> Result:
     lines: list[str | Table] = [Table((dataset, ""), _rows(report), right=(1,))]
     if report.cut:
         held, were = ("set", "was") if report.cut == 1 else ("sets", "were")
@@ -108,6 +126,7 @@ def _result(dataset: str, report: Prepared, then: str) -> Result:
         lines.append(f"{were} more than count of one person (`at_most`), and left at home by a keyed draw")
     if report.unused:
         lines.append(f"not in the contract, left at home: {', '.join(report.unused)}")
+    lines += notes
     if report.bundle is not None and not report.written:
         lines.append(f"`{report.bundle}` was made from this very file, nothing changed")
     return Result(
@@ -133,6 +152,7 @@ def _result(dataset: str, report: Prepared, then: str) -> Result:
                 for each in report.returned
             ],
             "warnings": list(report.doubts),
+            "notes": notes,
         },
         lines,
         then,

@@ -121,7 +121,9 @@ def open_(
     unsigned = "who made this release was not checked: anybody can seal a file to you; pass `--contract contract.toml`"
     data = {**document, "files": [str(path) for path in made], "signer_checked": contract is not None}
     data |= {"vouched_by": list(found.by)} if found else {}
-    warnings = [*left, *([] if contract else [unsigned])]
+    doubts = _doubts(document, file, key, contract)
+    data |= {"doubts": doubts} if doubts else {}
+    warnings = [*left, *doubts, *([] if contract else [unsigned])]
     say(Result(data, parts, _after_opening(document, contract, ledger), warnings), as_json)
 
 
@@ -140,6 +142,23 @@ def _add_model(made: dict[Path, bytes], path: Path, data: bytes | None, *, asked
     if asked:
         raise FileInTheWay(path, "move it away and type it again")
     return [f"the model was not written: another file is at `{path}`; move it away and type it again"]
+
+
+def _doubts(document: Mapping[str, Any], file: Path, key: Path, contract: Path | None) -> list[str]:
+    """What to look into, of a number that was paid for: an overlap of about nobody may be no fact about people."""
+    from ..policies.agreement import read_contract
+    from .reports.overlap import next_to_nobody
+
+    if document["kind"] != "overlap" or not next_to_nobody(document):
+        return []
+    agreed = read_contract(contract)[0] if contract else None
+    own = [name for name, rule in agreed.dataset.items() if f"{rule.owner}.keys" == key.name] if agreed else []
+    words = f"--contract {contract or 'contract.toml'} --dataset {own[0] if own else 'DATASET'}"
+    typed = f"passbox doctor match FILE {words} --overlap {file} --key {key}"
+    return [
+        "it may be that next to nobody matches. Lists that were hashed by two schemes, or keyed otherwise, look just "
+        f"so: `{typed}` says for nothing what its owner can see in a list"
+    ]
 
 
 def _vouched(file: Path, document: Mapping[str, Any], ledger: Path, contract: Path) -> Vouched:

@@ -12,20 +12,22 @@ from __future__ import annotations
 
 import hashlib
 import math
-from base64 import b64encode
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
-from .encodings import SIZES, MixedEncodings, decoded
-from .identifiers import Arrives, Digests, as_binary, digests, normalised, refuse_other_than_text
+from .encodings import MixedEncodings
+from .identifiers import Arrives, Digests, digests, normalised
+from .recipes import ONCE, Fit, Made, texts
 from .rejects import RejectCode
+from .remedies import Offer
+from .remedies import remedy as words
 from .schemes import known, load
 from .schemes.setting import NOTHING_DECLARED, Setting
+from .specimens import unlike
 
 MOST_SAMPLED = 20_000
 """Rows that are looked at under every scheme, spread over the list."""
@@ -33,7 +35,17 @@ SAME = 0.0005
 """Schemes that treat fewer of the rows otherwise count as alike."""
 
 Name = Literal[
-    "scheme", "gmail", "country-code", "encoding", "form", "test-values", "domain", "repeats", "stale", "key"
+    "scheme",
+    "no-scheme",
+    "gmail",
+    "country-code",
+    "encoding",
+    "form",
+    "test-values",
+    "domain",
+    "repeats",
+    "stale",
+    "key",
 ]
 _WINS_NOTHING: tuple[Name, ...] = ("repeats", "test-values")
 
@@ -42,7 +54,8 @@ _WINS_NOTHING: tuple[Name, ...] = ("repeats", "test-values")
 class Cause:
     """One thing that costs matches. what: in words. rows: how many of `of` it concerns. remedy: what to do.
 
-    certain: False where it depends on how the other list was made. detail: tells it from others of its name.
+    certain: False where it depends on how the other list was made. detail: tells it from others of its name. at_most:
+    whether it may concern fewer rows, so that a match of some does not rule it out.
     """
 
     name: Name
@@ -52,6 +65,7 @@ class Cause:
     remedy: str
     certain: bool = True
     detail: str = ""
+    at_most: bool = False
 
     @property
     def label(self) -> str:
@@ -77,15 +91,6 @@ class Observed:
     low: float
     rate: float
     high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How hashes were made of raw values that stand beside them. scheme: "" where it was none."""
-
-    scheme: str
-    layers: str
-    share: float
 
 
 def examine(
@@ -126,7 +131,7 @@ def gain(cause: Cause, observed: Observed | None) -> Gain | None:
 
 def refuted(cause: Cause, observed: Observed) -> bool:
     """Whether more rows match than could if the cause held: none of those it concerns would."""
-    return cause.share > 1 - observed.low + SAME
+    return not cause.at_most and cause.share > 1 - observed.low + SAME
 
 
 def weighed(causes: Sequence[Cause], observed: Observed) -> list[Cause]:
@@ -148,33 +153,18 @@ def likely(causes: Sequence[Cause], observed: Observed) -> list[Cause]:
     if observed.low <= SAME:
         total = [cause for cause in candidates if cause.share > 1 - 10 * SAME]
         return total or candidates
-    return [cause for cause in candidates if cause.share <= 1 - observed.low + SAME]
-
-
-def recipes(raw: pa.ChunkedArray, hashed: pa.ChunkedArray, kind: str, setting: Setting) -> list[Recipe]:
-    """How the hashes of one's own list were made, where it holds the raw values too: the best fitting first.
-
-    Schemes that fit alike are all named. Rows without either value are passed over. Errors: NotText.
-    """
-    pairs = _pairs(raw, hashed)
-    if not pairs:
-        return []
-    fits: Counter[tuple[str, str]] = Counter()
-    for text, digest in pairs:
-        for scheme, layers, made in _made(text, kind, setting):
-            fits[scheme, layers] += made == digest
-    found = [Recipe(scheme, layers, count / len(pairs)) for (scheme, layers), count in fits.items() if count]
-    return sorted(found, key=lambda each: (-each.share, each.layers != "once", each.scheme))
+    return [cause for cause in candidates if not refuted(cause, observed)]
 
 
 # -- causes ----------------------------------------------------------------------------------------------------------
 
 
 def _rejected(made: Digests) -> Iterator[Cause]:
+    algorithm = load(made.scheme).rule(made.kind).hash
     for code, rows in made.rejects.items():
         name: Name = "country-code" if code in _COUNTRY else "encoding" if code in _ENCODING else "form"
-        remedy = _REMEDIES.get(code, "mend these values")
-        yield Cause(name, f"left out: {code}", rows, len(made.accepted), remedy, detail=code)
+        said = _NOTHING if code == RejectCode.EMPTY else words(code, made.kind, algorithm, _OFFER)
+        yield Cause(name, f"left out: {code}", rows, len(made.accepted), said or "mend these values", detail=code)
 
 
 _COUNTRY = (RejectCode.NO_COUNTRY, RejectCode.AMBIGUOUS, RejectCode.UNKNOWN_COUNTRY, RejectCode.DIGITS)
@@ -190,14 +180,8 @@ _ENCODING = (
     RejectCode.RAW_IN_HASHED_COLUMN,
     RejectCode.NOT_A_HASH,
 )
-_REMEDIES = {
-    RejectCode.NO_COUNTRY: 'declare whose numbers they are: `country = "US"` in the contract, `--country US` here',
-    RejectCode.DIGITS: "a digit is missing, or they are of another country than is declared",
-    RejectCode.ALREADY_HASHED: "the column holds hashes: say so in the contract, or name the raw column",
-    RejectCode.HASHED_TWICE: "hash the normalised values once",
-    RejectCode.ALL_ZERO: "these devices have tracking switched off: nobody can match them",
-    RejectCode.EMPTY: "there is nothing to match: another identifier may be there",
-}
+_OFFER = Offer("`--column COLUMN`", country="`--country US` here")
+_NOTHING = "there is nothing to match: another identifier may be there"
 
 
 def _odd(made: Digests) -> Iterator[Cause]:
@@ -231,9 +215,21 @@ def _mixed(error: MixedEncodings, rows: int) -> Cause:
 def _unseen(rows: int, scheme: str, kind: str) -> Cause:
     """A hash shows neither its scheme nor how often it was hashed."""
     what = f"hashes: whether they were made by {scheme}, and once, does not show in them"
-    remedy = "name the raw column beside them with `--raw-column`: that tells how they were made"
-    others = _schemes(kind, scheme)
-    return Cause("scheme", what, rows if others else 0, rows, remedy, certain=False)
+    remedy = (
+        f"{_parting(scheme, kind)}name the raw column beside them with `--raw-column`, or values that you know are on "
+        "the list with `--known`: they tell how it was made"
+    )
+    concerned = rows if _schemes(kind, scheme) else 0
+    return Cause("scheme", what, concerned, rows, remedy, certain=False, at_most=True)
+
+
+def _parting(scheme: str, kind: str) -> str:
+    """What other schemes make of values on which they part from this one."""
+    told: dict[str, str] = {}
+    for each in unlike(scheme, kind):
+        begin = told.get(each.value, f"of {each.value} {scheme} hashes {each.mine}")
+        told[each.value] = f"{begin}, {', '.join(each.schemes)} {each.written}"
+    return "".join(f"{each}; " for each in told.values())
 
 
 def _schemes(kind: str, scheme: str) -> list[str]:
@@ -242,22 +238,7 @@ def _schemes(kind: str, scheme: str) -> list[str]:
 
 def _sample(column: pa.ChunkedArray) -> list[str | None]:
     """Rows spread over the list, those without a value too: shares of it are shares of the list."""
-    return _texts(column, max(1, len(column) // MOST_SAMPLED))
-
-
-def _texts(column: pa.ChunkedArray, step: int) -> list[str | None]:
-    """Rows at that distance, as text; None where it holds none. Errors: NotText."""
-    refuse_other_than_text(column)
-    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    plain = pa.chunked_array(map(as_binary, chunks), pa.large_binary())
-    return [_text(raw) for raw in plain.take(pa.array(np.arange(0, len(plain), step))).to_pylist()]
-
-
-def _text(raw: bytes | None) -> str | None:
-    try:
-        return raw.decode() if raw is not None else None
-    except UnicodeDecodeError:
-        return None
+    return texts(column, max(1, len(column) // MOST_SAMPLED))
 
 
 def _scaled(cause: Cause, rows: int) -> Cause:
@@ -322,41 +303,77 @@ _GMAIL = ("gmail.com", "googlemail.com")
 # -- how hashes were made --------------------------------------------------------------------------------------------
 
 
-def _pairs(raw: pa.ChunkedArray, hashed: pa.ChunkedArray) -> list[tuple[str, bytes]]:
-    step = max(1, len(raw) // (MOST_SAMPLED // 10))
-    texts, hashes = _texts(raw, step), map(_digest, _texts(hashed, step))
-    return [(text, digest) for text, digest in zip(texts, hashes, strict=True) if text and digest]
+def misfits(made: Made, scheme: str, rows: int) -> list[Cause]:
+    """Of raw values beside hashes: what the agreed scheme does not explain, recipe by recipe. rows: in the list."""
+    if not made.fits:
+        what = "no row holds both a raw value and a hash: how the hashes were made does not show"
+        return [
+            Cause("scheme", what, rows, rows, "name the two columns with `--raw-column` and `--column`", certain=False)
+        ]
+    fits = f"{made.explained(scheme) / len(made.fits):.1%} fit {scheme}"
+    causes = []
+    for part in made.parts(scheme):
+        lost = math.ceil(part.values / made.of * rows)
+        share = f"{part.values / len(made.fits):.1%} of the rows"
+        if part.fits:
+            name, detail = _of(part.fits[0])
+            what = f"hashed {_how(part.fits)}: {share} show it, {fits}"
+            remedy = f"hash the raw values once by {scheme}, or let `prepare` do it"
+            causes.append(Cause(name, what, lost, rows, remedy, detail=detail))
+        else:
+            what = f"{share} fit no scheme, {fits}: salted or keyed, or hashes of other people than those beside them"
+            remedy = f"ask whoever made the hashes; hash the raw values once by {scheme}, or let `prepare` do it"
+            causes.append(Cause("no-scheme", what, lost, rows, remedy))
+    return causes
 
 
-def _digest(text: str | None) -> bytes | None:
-    """The bytes of a hash of either size; None where it is none."""
-    for algorithm in SIZES if text else ():
-        result = decoded(str(text), algorithm)
-        if not isinstance(result, RejectCode):
-            return result[0]
-    return None
+def standing_otherwise(made: Made, scheme: str, kind: str, rows: int) -> list[Cause]:
+    """Of values that are known to be on a hashed list: how its hashes were made, whatever is made of the others."""
+    values, found = len(made.fits), sum(bool(each) for each in made.fits)
+    if not found:
+        what = (
+            f"none of {values} known values stands in it, by any scheme: salted or keyed, or they are not on this list"
+        )
+        remedy = "ask whoever made the hashes how; or bring raw values, which `prepare` hashes"
+        return [Cause("no-scheme", what, rows, rows, remedy, certain=False)]
+    causes = []
+    for part in (each for each in made.parts(scheme) if each.fits):
+        name, detail = _of(part.fits[0])
+        what = f"hashed {_how(part.fits)}, not by {scheme}: so stand {part.values} of the {found} known values found"
+        remedy = f"hash the raw values once by {scheme}, or agree on a contract for the scheme they were hashed by"
+        causes.append(Cause(name, what, rows, rows, remedy, detail=detail, at_most=True))
+    return causes or _alike(made, scheme, kind, rows)
 
 
-def _made(text: str, kind: str, setting: Setting) -> Iterator[tuple[str, str, bytes]]:
-    """What each scheme would have made of a value, hashed once or, by mistake, twice."""
-    before = {"": ("sha256", text)}
-    for name in known():
-        rules = load(name).rules
-        if kind in rules and not isinstance(result := normalised(rules[kind], kind, text, setting), RejectCode):
-            before[name] = (rules[kind].hash, result)
-    for name, (algorithm, value) in before.items():
-        once = hashlib.new(algorithm, value.encode()).digest()
-        yield name, "once", once
-        for layers, write in LAYERS.items():
-            yield name, layers, hashlib.new(algorithm, write(once)).digest()
+def _alike(made: Made, scheme: str, kind: str, rows: int) -> list[Cause]:
+    """Schemes that the known values do not tell from the agreed one, though other values would."""
+    parting = {name: each for each in unlike(scheme, kind) for name in each.schemes}
+    if not (left := made.undecided(scheme, parting)):
+        return []
+    what = f"the known values were hashed by {scheme}, or by {_listed(left)}, which hash just these alike"
+    remedy = f"try a value like {parting[left[0]].value}, on which they part"
+    return [Cause("scheme", what, rows, rows, remedy, certain=False, at_most=True)]
 
 
-LAYERS: Mapping[str, Callable[[bytes], bytes]] = {
-    "twice, the second time of its hex": lambda digest: digest.hex().encode(),
-    "twice, the second time of its hex in capitals": lambda digest: digest.hex().upper().encode(),
-    "twice, the second time of its base64": b64encode,
-    "twice, the second time of its bytes": lambda digest: digest,
-}
+def _of(fit: Fit) -> tuple[Name, str]:
+    scheme, layers = fit
+    return ("scheme" if layers == ONCE else "encoding"), (scheme or "as written")
+
+
+def _how(fits: Sequence[Fit]) -> str:
+    """In words, by the layers of the first. As they were written may be what several schemes would have it."""
+    layers = fits[0][1]
+    schemes = [scheme for scheme, other in fits if other == layers]
+    written, named = "" in schemes, _listed([scheme for scheme in schemes if scheme])
+    how = " or ".join([*(["as they were written"] if written else []), *([f"by {named}"] if named else [])])
+    return f"{layers}, {how}" if layers != ONCE else f"{layers} {how}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first three names, and how many more there are."""
+    if len(names) > 4:
+        return f"{', '.join(names[:3])} or {len(names) - 3} others"
+    return " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
 def _won(share: float, rate: float) -> float:

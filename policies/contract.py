@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from ..dp.budget import LARGEST_EPSILON, Budget, Delta, Epsilon, delta_units, epsilon_units
 from ..dp.window import Window
 from ..matching.rules import Bounds, Fingerprint, Repeats, Rule, bounds
+from ..matching.schemes import load
 from ..matching.schemes.addresses import LONGEST_WINDOW
 from ..matching.schemes.setting import Setting
 from .document import InvalidContract as InvalidContract
@@ -124,6 +125,11 @@ class MatchRule(_Strict):
     def bounds(self) -> Bounds:
         """Rows of the people that one record can move."""
         return bounds(self.rule, len(self.keys))
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """What each kind is hashed with: sha256, or sha1 where its scheme says so."""
+        return {kind: load(scheme).rule(kind).hash for kind, scheme in self.scheme.items()}
 
 
 class AllowedBudget(_Strict):

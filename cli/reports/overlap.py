@@ -13,6 +13,16 @@ BELOW_ZERO = (
 )
 
 
+NEXT_TO_NOBODY = 0.05
+"""A share of the seed: where no more than this may match, something may be wrong with the lists."""
+
+
+def next_to_nobody(document: Mapping[str, Any]) -> bool:
+    """Whether the released count allows that nobody matches, or says that few do: by any key, or by the best one."""
+    counts = [document, *(document.get("tiers") or [])[:1]]
+    return any(each["matched"]["low"] <= 0 or each["match_rate"]["high"] <= NEXT_TO_NOBODY for each in counts)
+
+
 def parts(document: Mapping[str, Any]) -> list[Part]:
     """The count and the rate, with their intervals; by key where the job asked so."""
     rows = [("matched", interval(document["matched"], 0)), ("match rate", interval(document["match_rate"]))]

@@ -233,6 +233,7 @@ DIGEST = hashlib.sha256(b"person.1@example.com").digest()
 SHA, BASE64 = DIGEST.hex(), base64.b64encode(DIGEST).decode()
 EMPTY = hashlib.sha256(b"").hexdigest()
 TEST, TYPED = (hashlib.sha256(value).hexdigest() for value in (b"noemail@noemail.com", b"+11111111111"))
+HASHES = {"email": "sha256"}
 HASHED: dict[str, tuple[str, str]] = {
     "a raw address": ("person.1@example.com", "raw-email-in-hashed-column"),
     "hex of hex": (SHA.encode().hex(), "hex-of-hex"),
@@ -268,16 +269,16 @@ def test_a_hash_that_is_none_is_counted_under_its_likely_cause_and_explained(cas
     cell, cause = HASHED[case]
     report = examine(hashed(party, "ab" * 32, cell))
     assert (report.rows, dict(report.rejects)) == (1, {f"email: {cause}": 1})
-    words = explain(TooManyRejects(Path("buyers.csv"), 2, report.rejects, 0))
+    words = explain(TooManyRejects(Path("buyers.csv"), 2, report.rejects, 0, HASHES))
     assert cause in words.message
-    assert remedy(report.rejects) == words.hint != ""
+    assert remedy(report.rejects, HASHES) == words.hint != ""
     assert cell[:12] not in words.message + words.hint
 
 
 def test_one_row_that_shows_a_double_hash_is_what_the_remedy_speaks_of(party: Party) -> None:
     twice = hashlib.sha256(EMPTY.encode()).hexdigest()
     report = examine(hashed(party, "ab" * 32, twice, "x", "y", "z"))
-    assert "hashed twice" in remedy(report.rejects)
+    assert "hashed twice" in remedy(report.rejects, HASHES)
 
 
 def test_a_hash_of_a_test_address_is_counted_or_refused_as_the_address_is(party: Party) -> None:

@@ -1,9 +1,15 @@
-"""Every reason for a rejection has words."""
+"""Every reason for a rejection has words, and what to do about it is said of the hash that the scheme makes."""
 
 from __future__ import annotations
 
-from passbox.cli.reasons import _REMEDIES, meaning, remedy
+import re
+
+import pytest
+
+from passbox.cli.reasons import meaning, remedy
 from passbox.matching.rejects import RejectCode
+from passbox.matching.remedies import _REMEDIES, Offer
+from passbox.matching.remedies import remedy as words
 
 
 def test_every_reason_has_a_meaning() -> None:
@@ -12,5 +18,27 @@ def test_every_reason_has_a_meaning() -> None:
 
 def test_remedies_are_for_reasons_that_there_are() -> None:
     assert set(_REMEDIES) <= {str(code) for code in RejectCode}
-    assert "`--column phone=COLUMN`" in remedy({"phone: raw-in-hashed-column": 3})
-    assert remedy({"email: not-an-email": 2}) == ""
+    assert "`--column phone=COLUMN`" in remedy({"phone: raw-in-hashed-column": 3}, {"phone": "sha256"})
+    assert remedy({"email: not-an-email": 2}, {}) == ""
+
+
+@pytest.mark.parametrize("code", sorted(_REMEDIES))
+@pytest.mark.parametrize(("algorithm", "name", "digits"), [("sha256", "SHA-256", "64"), ("sha1", "SHA-1", "40")])
+def test_a_remedy_never_sends_to_another_hash_than_the_scheme_makes(
+    code: str, algorithm: str, name: str, digits: str
+) -> None:
+    said = words(code, "phone", algorithm, Offer("`--column COLUMN`"))
+    assert not re.search(r"[{}]", said)
+    assert not re.search(rf"hash the normalised values with (?!{name})", said)
+    assert not re.search(rf'identifiers\.phone = "(?!raw|{algorithm}")', said)
+    assert not re.search(rf"is (?!{digits})\d+ hex digits of one case", said)
+    assert f"{digits} hex digits match nobody" not in said
+
+
+def test_a_column_of_another_hash_is_named_as_what_it_may_be() -> None:
+    said = remedy({"phone: already-hashed": 1}, {"phone": "sha1"})
+    assert "MD5 and SHA-256 (32 and 64 hex digits) match nobody" in said
+    assert 'SHA-1 (40) is for a contract with `identifiers.phone = "sha1"`' in said
+    assert "32, 64 and 128 hex digits are MD5, SHA-256 and SHA-512" in remedy(
+        {"phone: wrong-length": 1}, {"phone": "sha1"}
+    )

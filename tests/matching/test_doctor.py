@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passbox.matching.doctor import Cause, Observed, differing, examine, gain, likely, recipes, refuted, weighed
+from passbox.matching.doctor import Cause, Observed, differing, examine, gain, likely, refuted, weighed
 from passbox.matching.hashing import MatchKey, SchemeMismatch, handles
 from passbox.matching.identifiers import NotText, digests
+from passbox.matching.recipes import beside
 from passbox.matching.schemes import KINDS, known, load
 from passbox.matching.schemes.setting import Setting
 
@@ -52,8 +53,9 @@ def test_no_pair_of_schemes_ends_in_a_silent_empty_match(kind: str, one: str, tw
     """One list follows `one`, the contract says `two`.
 
     Raw, both are normalised by the contract's scheme, so that cannot arise. Digests of one scheme are not keyed as
-    another. A list that arrives hashed does not show its scheme: then the doctor names what the two hash otherwise,
-    with its share; and where they hash alike there is nothing to name, and everybody matches.
+    another. A list that arrives hashed does not show its scheme: of the raw list the doctor names what the two hash
+    otherwise, with its share; and where they hash alike there is nothing to name, and everybody matches. Where nobody
+    has a raw list, tests/cli/test_doctor.py.
     """
     texts = PEOPLE[kind]
     theirs = digests(column(list(texts)), one, kind, "raw", SETTING)
@@ -132,33 +134,6 @@ def test_mixed_encodings_and_repeats_are_named() -> None:
     assert gain(cause, None) is None
 
 
-@pytest.mark.parametrize("layers", ["once", "hex", "HEX", "base64", "bytes"])
-@pytest.mark.parametrize("scheme", ["uid2@1", "google-docs@1"])
-def test_raw_values_beside_hashes_tell_how_they_were_made(layers: str, scheme: str) -> None:
-    raw: list[str | None] = [f"Jo.{i}+x@{d}" for i in range(9) for d in ("gmail.com", "googlemail.com", "b.io")]
-    made = digests(column(raw), scheme, "email", "raw")
-    write = {
-        "once": None,
-        "hex": lambda d: d.hex().encode(),
-        "HEX": lambda d: d.hex().upper().encode(),
-        "base64": base64.b64encode,
-        "bytes": bytes,
-    }[layers]
-    once = [row.tobytes() for row in made.values]
-    hashed: list[str | None] = [(hashlib.sha256(write(d)).digest() if write else d).hex() for d in once]
-    best = recipes(column(raw), column(hashed), "email", Setting())[0]
-    assert (best.scheme, best.share) == (scheme, 1.0)
-    assert best.layers == ("once" if layers == "once" else best.layers)
-    assert (best.layers == "once") == (layers == "once")
-
-
-def test_hashes_of_other_people_fit_nothing() -> None:
-    raw = column([f"jo{i}@b.io" for i in range(20)])
-    hashed = column([hashlib.sha256(bytes([i])).hexdigest() for i in range(20)])
-    assert recipes(raw, hashed, "email", Setting()) == []
-    assert recipes(column([None]), column([None]), "email", Setting()) == []
-
-
 @given(st.integers(0, 100), st.integers(1, 100), st.floats(0, 1))
 def test_mending_never_gives_more_than_all_rows_and_never_less_than_nothing(rows: int, of: int, rate: float) -> None:
     cause = Cause("scheme", "w", min(rows, of), of, "r")
@@ -204,7 +179,7 @@ def test_every_layout_of_text_is_read_and_other_columns_are_refused() -> None:
     for layout in (values, values.dictionary_encode(), values.cast(pa.string_view()), values.cast(pa.large_string())):
         assert [cause.rows for cause in by_name(examine(layout, "uid2@1", "email", "raw"), "gmail")] == [1]
     with pytest.raises(NotText):
-        recipes(pa.chunked_array([[1, 2]]), column(["a", "b"]), "email", Setting())
+        beside(pa.chunked_array([[1, 2]]), column(["a", "b"]), "email", Setting())
 
 
 def test_no_cause_holds_a_value() -> None:
