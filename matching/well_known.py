@@ -24,7 +24,7 @@ EMAILS = (
     "user@example.com", "user@test.com", "name@example.com", "email@example.com", "me@example.com", "you@example.com",
     "mail@example.com", "info@example.com", "admin@example.com", "admin@admin.com", "admin@test.com", "foo@bar.com",
     "foo@example.com", "foo@foo.com", "bar@example.com", "bob@example.com", "alice@example.com", "a@a.com", "a@b.com",
-    "a@b.c", "a@a.de", "aa@aa.com", "abc@abc.com", "abc@example.com", "abc@gmail.com", "asd@asd.com", "asdf@asdf.com",
+    "a@a.de", "aa@aa.com", "abc@abc.com", "abc@example.com", "abc@gmail.com", "asd@asd.com", "asdf@asdf.com",
     "qwe@qwe.com", "x@x.com", "xx@xx.com", "xxx@xxx.com", "1@1.com", "123@123.com", "123@gmail.com", "none@none.com",
     "no@no.com", "na@na.com", "null@null.com", "nomail@nomail.com", "noemail@noemail.com", "noemail@gmail.com",
     "noemail@example.com", "no-reply@example.com", "noreply@example.com", "noreply@gmail.com", "unknown@unknown.com",
