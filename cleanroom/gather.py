@@ -64,11 +64,15 @@ class Brought:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Keyed:
-    """The handles of one kind, of rows that count. row: whose they are, ascending; None where every row has one."""
+    """The handles of one kind, of rows that count. row: whose they are, ascending; None where every row has one.
+
+    nobodys: which of them join no rows (`persons.Held`).
+    """
 
     k: NDArray[np.uint64]
     k2: NDArray[np.uint64]
     row: NDArray[np.int64] | None
+    nobodys: NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -77,8 +81,10 @@ class Gathered:
 
     read: rows in the file. rows: those that count. keyed: by kind, best first. marks: of the hashes they were made of,
     by kind; no kind where nobody asked for them. own, columns: of rows that count, and columns as declared. refused,
-    suspects: values by kind and reason. keyless: rows without an identifier. nameless: rows with one and without an ID
-    of the owner's. rejects, cut: as in `columns.Read`.
+    suspects: values by kind and reason; there: by kind, rows that hold a value, refused or not. left: rows without an
+    identifier, by the first kind of which they hold a value, and why that was refused; keyless: those that hold none,
+    where there are several kinds. without: rows that count though a value of theirs was refused. nameless: rows with an
+    identifier and without an ID of the owner's. rejects, cut: as in `columns.Read`.
     """
 
     read: int
@@ -89,6 +95,9 @@ class Gathered:
     columns: pa.Table
     refused: Mapping[str, Counter[RejectCode]]
     suspects: Mapping[str, Counter[RejectCode]]
+    there: Mapping[str, int]
+    left: Mapping[str, Counter[RejectCode]]
+    without: Mapping[str, Counter[RejectCode]]
     keyless: int
     nameless: int
     rejects: Mapping[str, int]
@@ -121,8 +130,10 @@ class _Gathering:
         known = np.any([each.accepted for each in hashed.values()], axis=0)
         own, nameless = _own_ids(self._rule, piece)
         read = read_columns(piece, self._rule.columns, known & ~nameless, self._secret)
+        nothing = ~known
         for kind, each in self._kinds.items():
             each.keep(hashed[kind], read.accepted, self._rows)
+            nothing &= ~each.count(hashed[kind], nothing, read.accepted)
         counts = int(read.accepted.sum())
         chosen = None if counts == piece.num_rows else pa.array(read.accepted)
         if own is not None:
@@ -131,7 +142,7 @@ class _Gathering:
             self._columns.append(read.table if chosen is None else read.table.filter(chosen))
         self._rejects.update(read.rejects)
         self._cut += read.cut
-        self._keyless += int((~known).sum())
+        self._keyless += int(nothing.sum())
         self._nameless += int((nameless & known).sum())
         self._read += piece.num_rows
         self._rows += counts
@@ -147,6 +158,9 @@ class _Gathering:
             columns=pa.concat_tables(self._columns) if self._columns else pa.table({}),
             refused={kind: each.refused for kind, each in self._kinds.items()},
             suspects={kind: each.suspects for kind, each in self._kinds.items()},
+            there={kind: each.there for kind, each in self._kinds.items()},
+            left={kind: each.left for kind, each in self._kinds.items()},
+            without={kind: each.without for kind, each in self._kinds.items()},
             keyless=self._keyless,
             nameless=self._nameless,
             rejects=self._rejects,
@@ -167,7 +181,10 @@ class _Kind:
         self._k, self._k2 = Growing(np.uint64, likely), Growing(np.uint64, likely)
         self.marks = Growing(np.uint64, likely) if mark is not None else None
         self._row = Growing(np.int64, likely) if several else None
+        self._nobodys = Growing(np.bool_, likely) if several else None
         self.refused, self.suspects = Counter[RejectCode](), Counter[RejectCode]()
+        self.left, self.without, self.there = Counter[RejectCode](), Counter[RejectCode](), 0
+        self._several = several
 
     def hashed(self, piece: pa.Table) -> Digests:
         """Of the next rows; until those after them are hashed. Errors: BadSource."""
@@ -182,6 +199,17 @@ class _Kind:
         self.suspects.update(made.suspects)
         return made
 
+    def count(self, hashed: Digests, keyless: NDArray[np.bool_], counts: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which rows without an identifier are left out for what they hold here. counts: rows that count.
+
+        A value that is missing is no reason where there may be others.
+        """
+        there = hashed.there if self._several else np.ones_like(keyless)
+        self.there += int(hashed.there.sum())
+        self.left.update(hashed.refused(keyless & there))
+        self.without.update(hashed.refused(counts & there))
+        return keyless & there
+
     def keep(self, hashed: Digests, counts: NDArray[np.bool_], before: int) -> None:
         """The handles of rows that count. before: how many rows counted before these."""
         made = self._key(hashed)
@@ -193,6 +221,8 @@ class _Kind:
             self.marks.put(self._mark(hashed.values[hashed.accepted & counts]))
         if self._row is not None:
             self._row.put(np.flatnonzero(hashed.accepted[counts]) + before)
+        if self._nobodys is not None:
+            self._nobodys.put(hashed.nobodys[hashed.accepted & counts])
 
     def finished(self) -> Keyed:
         """Errors: BadSource."""
@@ -203,7 +233,8 @@ class _Kind:
             rule = f"column {self._name} mixes encodings of hashes: {written}"
             raise BadSource(self._source, rule, "they come from different programs: hash every row with one") from None
         row = None if self._row is None else self._row.numbers
-        return Keyed(self._k.numbers, self._k2.numbers, row)
+        nobodys = None if self._nobodys is None else self._nobodys.numbers
+        return Keyed(self._k.numbers, self._k2.numbers, row, nobodys)
 
 
 def _is_plain(arrow_type: pa.DataType) -> bool:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from ..dp.text.statement import PrivateColumn
 from ..matching.fingerprint import keyer
 from ..matching.hashing import MatchKey, derive_match_key
+from ..matching.rejects import RejectCode
 from ..policies.agreement import Agreement
 from ..policies.check import refuse_expired
 from ..policies.share import open_shares, shares_digest
@@ -50,6 +51,16 @@ class TooManyRejects(Exception):
         self.path, self.rows, self.rejects, self.allowed, self.hashes = path, rows, rejects, allowed, hashes
 
 
+class SpoiledColumn(Exception):
+    """Most values of a key were refused, or one shows that all were hashed twice: rows would match by other keys alone,
+    and nobody would see why. there: values in it; refused: how many of them, by reason; hashes: as in `TooManyRejects`.
+    Nothing was written."""
+
+    def __init__(self, path: Path, key: str, there: int, refused: Mapping[str, int], hashes: Mapping[str, str]) -> None:
+        super().__init__(path, key, there, refused, hashes)
+        self.path, self.key, self.there, self.refused, self.hashes = path, key, there, refused, hashes
+
+
 class NotTheOwner(Exception):
     """These keys are not those of the data set's owner."""
 
@@ -71,7 +82,8 @@ class Task:
     """What is to be prepared, and where it goes.
 
     names: as in `Brought`. most_rejects: how many rows may be left out before the file is refused, as a number or,
-    below 1, as a share of the rows. pad_to: rows in the bundle, filled up with dummies; 0 for as many as there are.
+    below 1, as a share of the rows; where it is more than half, so many values of one key too. pad_to: rows in the
+    bundle, filled up with dummies; 0 for as many as there are.
     """
 
     source: Path
@@ -95,8 +107,8 @@ def prepare(task: Task, keys: Keys, sign: Signer, shares: Mapping[str, str], now
     """Make the bundle, and the file that stays. Typed twice for the same file, it changes nothing.
 
     Errors: Refused where the contract has expired, the data set cannot be padded or δ is above 1/n, NotTheOwner,
-    BadSource, ColumnMissing, ColumnUnreadable, TooManyRejects, NothingLeft, ShareUnusable, SignatureBroken,
-    BadCertificate, FileInTheWay, those of `sign`. Nothing is written then.
+    BadSource, ColumnMissing, ColumnUnreadable, TooManyRejects, SpoiledColumn, NothingLeft, ShareUnusable,
+    SignatureBroken, BadCertificate, FileInTheWay, those of `sign`. Nothing is written then.
     """
     refuse_expired(task.agreement.contract, now.astimezone(UTC).date())
     _refuse_stranger(task, keys)
@@ -179,9 +191,28 @@ def _refuse_rejects(task: Task, report: Prepared) -> None:
     hashes = task.agreement.contract.match.hashes
     if report.rows == 0:
         raise NothingLeft(task.source, report.rejects, hashes)
-    allowed = int(task.most_rejects if task.most_rejects >= 1 else task.most_rejects * report.read)
+    if (key := spoiled(report, task.most_rejects)) is not None:
+        held = report.keys[key]
+        refused = {f"{key}: {code}": n for code, n in held.refused.items()}
+        raise SpoiledColumn(task.source, key, held.there, refused, hashes)
+    allowed = _allowed(task.most_rejects, report.read)
     if sum(report.rejects.values()) > allowed:
         raise TooManyRejects(task.source, report.read, report.rejects, allowed, hashes)
+
+
+def spoiled(report: Prepared, most_rejects: float) -> str | None:
+    """The first of several keys whose column is of no use; None where there is none, or one key alone."""
+    for key, held in report.keys.items() if len(report.keys) > 1 else ():
+        allowed = _allowed(most_rejects, held.there)
+        if sum(held.refused.values()) > max(allowed, held.there // 2):
+            return key
+        if held.refused.get(RejectCode.HASHED_TWICE, 0) > allowed:
+            return key
+    return None
+
+
+def _allowed(most_rejects: float, rows: int) -> int:
+    return int(most_rejects if most_rejects >= 1 else most_rejects * rows)
 
 
 def _refuse_padding(brought: Brought, report: Prepared, rows: int) -> None:

@@ -1,15 +1,17 @@
 """From a party's file to records: one a person, keyed, checked, in the order in which they are submitted.
 
 Each identifier column is normalised and hashed under its scheme, then keyed. Rows of one person become one record
-(`matching.persons`), with the columns and the ID of the first of them. A row counts under the first reason that leaves
-it out; a value that its scheme refuses is counted too, whether or not the row has another identifier, since a whole
-column that is refused would show as fewer matches only.
+(`matching.persons`), with the columns and the ID of the first of them. Every row that is read is in the bundle, merged
+with another, beyond those of its person that count, or left out under the first reason that leaves it out. A row with
+another identifier is not left out for a value that its scheme refuses; such values are counted by themselves, since a
+whole column that is refused would show as fewer matches only.
 """
 
 from __future__ import annotations
 
 import hmac
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,16 +39,25 @@ from .source import header
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """What a column of identifiers holds. there: rows with a value. refused: how many of these, by reason."""
+
+    there: int
+    refused: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """What `prepare` did. Every count stays at the party, but for `rows`, which the room shows to all.
 
     read: rows in the file. rows: rows in the bundle, of which `dummies` are nobody's. merged: rows of a person who was
-    there already. shared: by key, how many identifiers stayed with a person before. rejects: rows left out, and values
-    refused, by reason. suspects: rows kept that are odd (`matching.suspects`), by reason. cut: sets cut to their
-    declared size. over: rows beyond those of one person that count. unused: columns of the file left at home. home: the
-    file that stays; ids: the same, where it turns tokens into own IDs. returned: lists of other contracts that hold the
-    same people (`cleanroom.sketch`). personal: rows that look like an identifier, by column of text. doubts: what
-    deserves a second look (`cleanroom.doubts`).
+    there already. shared: by key, how many identifiers stayed with a person before. rejects: rows left out, each under
+    the first reason. without: rows that count, by another key, though a value of theirs was refused, by reason. keys:
+    what the column of each key holds. suspects: rows kept that are odd (`matching.suspects`), by reason. cut: sets cut
+    to their declared size. over: rows beyond those of one person that count. unused: columns of the file left at home.
+    home: the file that stays; ids: the same, where it turns tokens into own IDs. returned: lists of other contracts
+    that hold the same people (`cleanroom.sketch`). personal: rows that look like an identifier, by column of text.
+    doubts: what deserves a second look (`cleanroom.doubts`).
     """
 
     read: int
@@ -65,6 +76,8 @@ class Prepared:
     returned: tuple[Returned, ...] = ()
     doubts: tuple[str, ...] = ()
     suspects: Mapping[str, int] = field(default_factory=dict)
+    without: Mapping[str, int] = field(default_factory=dict)
+    keys: Mapping[str, Key] = field(default_factory=dict)
     personal: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -136,9 +149,7 @@ def _people(brought: Brought, rows: Gathered, unused: tuple[str, ...]) -> Record
     at = _order(brought.layout, rows.keyed, found, named)
     first = found.first[at]
     own, columns = (None if each is None else each.take(pa.array(first)) for each in (rows.own, rows.columns))
-    several = brought.layout.several
-    rejects = _refused_values(rows)
-    rejects |= {"no identifier: empty": rows.keyless - _refused_rows(rows)} if several else {}
+    rejects = _by_reason(rows.left) | {"no identifier: empty": rows.keyless}
     rejects |= {f"{brought.rule.id}: empty": rows.nameless}
     rejects |= rows.rejects
     rejects |= {f"more than {brought.contract.match.largest_person} identifiers of one person": found.crowded}
@@ -152,7 +163,9 @@ def _people(brought: Brought, rows: Gathered, unused: tuple[str, ...]) -> Record
         rejects={reason: count for reason, count in rejects.items() if count},
         unused=unused,
         shared=found.shared,
-        suspects=_odd_values(rows),
+        suspects=_by_reason(rows.suspects),
+        without=_by_reason(rows.without),
+        keys={kind: Key(rows.there[kind], _spoiled(each)) for kind, each in rows.refused.items()},
         personal=personal(columns, brought.rule.columns),
     )
     sketch = smallest(_marks(rows.marks, found, at))
@@ -165,7 +178,7 @@ def _events(brought: Brought, rows: Gathered, unused: tuple[str, ...], secret: b
     (mine,) = rows.keyed.values()
     made = Handles(mine.k, mine.k2)
     found = counted(made, brought.rule.rows_a_person, hmac.digest(secret, b"passbox rows", "sha256"))
-    rejects = _refused_values(rows) | dict(rows.rejects)
+    rejects = _by_reason(rows.left) | dict(rows.rejects)
     columns = rows.columns.take(pa.array(found.at))
     report = Prepared(
         read=rows.read,
@@ -175,7 +188,7 @@ def _events(brought: Brought, rows: Gathered, unused: tuple[str, ...], secret: b
         over=found.over,
         rejects={reason: count for reason, count in rejects.items() if count},
         unused=unused,
-        suspects=_odd_values(rows),
+        suspects=_by_reason(rows.suspects),
         personal=personal(columns, brought.rule.columns),
     )
     table = pa.table({"k": mine.k[found.at], "k2": mine.k2[found.at]})
@@ -186,21 +199,13 @@ def _events(brought: Brought, rows: Gathered, unused: tuple[str, ...], secret: b
 # -- counts ------------------------------------------------------------------------------------------------------------
 
 
-def _refused_values(rows: Gathered) -> dict[str, int]:
-    """Values that were refused, by reason. Where people have several keys, a value that is missing is no fault."""
-    counted_too = len(rows.refused) == 1
-    every = [(kind, code, n) for kind, each in rows.refused.items() for code, n in each.items()]
-    return {f"{kind}: {code.value}": n for kind, code, n in every if counted_too or code != RejectCode.EMPTY}
+def _by_reason(counts: Mapping[str, Counter[RejectCode]]) -> dict[str, int]:
+    return {f"{kind}: {code.value}": n for kind, each in counts.items() for code, n in each.items()}
 
 
-def _refused_rows(rows: Gathered) -> int:
-    """Of the rows without an identifier, how many are counted already, with a value that was refused."""
-    spoiled = sum(n for each in rows.refused.values() for code, n in each.items() if code != RejectCode.EMPTY)
-    return min(rows.keyless, spoiled)
-
-
-def _odd_values(rows: Gathered) -> dict[str, int]:
-    return {f"{kind}: {code.value}": n for kind, each in rows.suspects.items() for code, n in each.items()}
+def _spoiled(refused: Counter[RejectCode]) -> dict[str, int]:
+    """Values that are there and were refused."""
+    return {code.value: n for code, n in refused.items() if code != RejectCode.EMPTY}
 
 
 # -- persons -----------------------------------------------------------------------------------------------------------
@@ -209,7 +214,7 @@ def _odd_values(rows: Gathered) -> dict[str, int]:
 def _persons(brought: Brought, rows: Gathered) -> Persons:
     """Who the rows are. Rows with one ID are one person, where there are several keys."""
     match = brought.contract.match
-    keys = [Held(kind, each.row, each.k) for kind, each in rows.keyed.items()]
+    keys = [Held(kind, each.row, each.k, each.nobodys) for kind, each in rows.keyed.items()]
     joined = brought.layout.several and rows.own is not None
     links = [_numbered(rows.own)] if joined else []
     return persons(keys, links, rows.rows, match.repeats, match.largest_person)

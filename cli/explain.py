@@ -220,6 +220,18 @@ def _rejects(error: Any) -> Explanation:
     )
 
 
+def _spoiled(error: Any) -> Explanation:
+    refused, reasons = sum(error.refused.values()), _reasons(error.refused)
+    other = f"name another column with `--column {error.key}=COLUMN`, or leave its cells empty"
+    return Explanation(
+        "spoiled-column",
+        f"{_name(error.path)}: {refused} of {error.there} values of {error.key} are refused ({reasons}), "
+        "and their rows would match by other keys alone",
+        remedy(error.refused, error.hashes) or f"{other}; `--max-rejects {refused}` takes the file as it is",
+        BAD_INPUT,
+    )
+
+
 def _nothing_left(error: Any) -> Explanation:
     return Explanation(
         "nothing-left",
@@ -325,6 +337,7 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
         "name-taken", "a column is called like an output, log_odds or probability", "score with JSON", BAD_INPUT
     ),
     "TooManyRejects": _rejects,
+    "SpoiledColumn": _spoiled,
     "NothingLeft": _nothing_left,
     "ColumnMissing": _missing_columns,
     "ColumnUnreadable": _simple(

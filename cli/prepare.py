@@ -48,7 +48,7 @@ def prepare(
 
 
 def _examined(file: Path, contract: Path, dataset: str, column: list[str], pad_to: int) -> Result:
-    from ..cleanroom.prepare import Brought, examine
+    from ..cleanroom.prepare import Brought, examine, spoiled
     from ..policies.agreement import read_contract
     from .reasons import remedy
     from .words import known_dataset, named_columns
@@ -61,6 +61,10 @@ def _examined(file: Path, contract: Path, dataset: str, column: list[str], pad_t
     real = f"type it again without `--check` and with `--key {own_keys()}`"
     some = remedy(report.rejects, agreed.match.hashes) or f"mend them, or {real} and `--max-rejects {rejected}`"
     unseen = _unseen(file, agreed, contract, dataset, column)
+    if (key := spoiled(report, 0)) is not None:
+        refused = {f"{key}: {code}": n for code, n in report.keys[key].refused.items()}
+        whole = f"most values of {key} are refused, or all were hashed twice: `prepare` would refuse the column. "
+        return _result(dataset, report, whole + remedy(refused, agreed.match.hashes), unseen)
     return _result(dataset, report, some if rejected else real, unseen)
 
 
@@ -135,6 +139,7 @@ def _result(dataset: str, report: Prepared, then: str, notes: list[str]) -> Resu
             "dummies": report.dummies,
             "over": report.over,
             "rejects": dict(report.rejects),
+            "without": dict(report.without),
             "suspects": dict(report.suspects),
             "cut": report.cut,
             "unused": list(report.unused),
@@ -165,6 +170,7 @@ def _returned(found: Returned) -> str:
 def _rows(report: Prepared) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = [("rows read", f"{report.read:,}")]
     rows += [(f"left out: {reason}", f"{count:,}") for reason, count in sorted(report.rejects.items())]
+    rows += [(f"kept without its {reason}", f"{count:,}") for reason, count in sorted(report.without.items())]
     rows += [(f"kept, but odd: {reason}", f"{count:,}") for reason, count in sorted(report.suspects.items())]
     rows += [("same person again, merged", f"{report.merged:,}")] if report.merged else []
     rows += [(f"{key} that stayed with a person before", f"{count:,}") for key, count in report.shared.items()]

@@ -12,14 +12,15 @@ def meaning(code: str) -> str:
 
 _MEANINGS = {
     "empty": "nothing, or white space only",
-    "filler": "a word that programs write for nothing",
+    "filler": "what programs write for nothing",
     "not-utf8": "bytes that are no UTF-8 text",
     "too-long": "longer than any such identifier",
     "control-character": "an invisible character: programs disagree on whether it is trimmed",
     "not-an-email": "no address of the shape the scheme asks for",
     "test-value": "set aside for tests and manuals: nobody has it",
     "domain-beyond-ascii": "no convention says whether such a domain is hashed as written or as xn--...",
-    "look-alike-domain": "letters of another script that look like Latin ones",
+    "look-alike-domain": "letters of another script, or with marks, that look like others",
+    "mailbox-beyond-ascii": "no convention says how letters beyond a-z are written before the @",
     "not-a-phone": "no telephone number",
     "letters-in-number": "letters, an extension or a code in a number: no convention hashes them",
     "no-country-code": "a number without its country code, and no country is declared",

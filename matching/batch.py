@@ -28,8 +28,10 @@ from .compiled.emails import (
     DOTTED_DOMAIN,
     MOST_BIT,
     ONE_AT,
+    PLACES,
     REMOVE_SPACES,
     REMOVE_WHITESPACE,
+    SPREAD,
     TRIM_SPACES,
     TRIM_WHITESPACE,
     normalise_rows,
@@ -55,7 +57,8 @@ class Plan:
     """An e-mail rule as numbers. trim: which white space goes. shape: ONE_AT or DOTTED_DOMAIN.
 
     suffix, dots: the domains that lose the +suffix or the dots of a mailbox; ("*",) for all.
-    tests, test_tlds: domains, and last labels of domains, that are nobody's.
+    tests, test_tlds: domains, and last labels of domains, that are nobody's. watched: addresses that may be: rows that
+    look like them are left.
     """
 
     trim: int
@@ -64,9 +67,12 @@ class Plan:
     dots: tuple[str, ...]
     tests: tuple[str, ...] = ()
     test_tlds: tuple[str, ...] = ()
+    watched: tuple[str, ...] = ()
 
 
-def plan_of(rule: Rule, tests: tuple[str, ...], test_tlds: tuple[str, ...]) -> Plan | None:
+def plan_of(
+    rule: Rule, tests: tuple[str, ...], test_tlds: tuple[str, ...], watched: tuple[str, ...] = ()
+) -> Plan | None:
     """The numbers for a rule, where its steps are those that are compiled, in that order; None otherwise."""
     steps = list(rule.steps)
     trim = _TRIMS.get(steps.pop(0).name)
@@ -79,7 +85,7 @@ def plan_of(rule: Rule, tests: tuple[str, ...], test_tlds: tuple[str, ...]) -> P
             domains[name] = steps.pop(0).options
     if shape is None or steps:
         return None
-    return Plan(trim, shape, domains["drop-suffix"], domains["drop-dots"], tests, test_tlds)
+    return Plan(trim, shape, domains["drop-suffix"], domains["drop-dots"], tests, test_tlds, watched)
 
 
 _TRIMS = {
@@ -100,7 +106,7 @@ def digest_rows(plan: Plan, data: Bytes, offsets: Offsets, out: Bytes, secret: b
     rows = len(offsets) - 1
     found = np.zeros(rows, np.uint8)
     named = [_Domains.of(names) for names in (plan.suffix, plan.dots, plan.tests, plan.test_tlds)]
-    domains = [each.numbers for each in named]
+    domains, places = [each.numbers for each in named], _places(plan.watched)
     name_symbols()
     states = [_primed(secret, pad, b"") for pad in (0x36, 0x5C)] if secret is not None else []
     hashes = hash_rows if secret is None else hmac_rows
@@ -108,10 +114,20 @@ def digest_rows(plan: Plan, data: Bytes, offsets: Offsets, out: Bytes, secret: b
     def work(start: int, stop: int) -> None:
         begins, some = offsets[start : stop + 1], found[start:stop]
         text, ends = _SPARE.text(int(begins[-1] - begins[0])), _SPARE.ends[: len(begins)]
-        normalise_rows(data, begins, plan.trim, plan.shape, *domains, text, ends, some)
+        normalise_rows(data, begins, plan.trim, plan.shape, *domains, places, text, ends, some)
         hashes(text, ends, some, out[start:stop], np.zeros(WORDS, np.uint64), *states)
 
     _each_block(rows, work)
+    return found
+
+
+@cache
+def _places(watched: tuple[str, ...]) -> Bytes:
+    """For each place that the first and the last eight bytes of a row may give, whether a watched address does."""
+    found = np.zeros(1 << PLACES, np.uint8)
+    for address in (each.encode() for each in watched if len(each) >= 8):
+        first, last = (int.from_bytes(part, byteorder) for part in (address[:8], address[-8:]))
+        found[(first + 3 * last) * int(SPREAD) % 2**64 >> (64 - PLACES)] = 1
     return found
 
 
@@ -227,11 +243,11 @@ def available() -> bool:
     if byteorder != "little" or find() is None:
         return False
     plan = Plan(TRIM_SPACES, ONE_AT, ("b.example",), ("b.example",))
-    text = b" A.b+c@B.EXAMPLE  d@e.f"
+    text = b" A.b+c@B.EXAMPLE  d@else.f"
     try:
         made = np.empty((2, 32), np.uint8)
         found = digest_rows(plan, np.frombuffer(text, np.uint8), np.array([0, 17, len(text)], np.int64), made)
     except (RuntimeError, nb.errors.NumbaError):
         return False
-    wanted = [hashlib.sha256(clean).digest() for clean in (b"ab@b.example", b"d@e.f")]
+    wanted = [hashlib.sha256(clean).digest() for clean in (b"ab@b.example", b"d@else.f")]
     return found.tolist() == [ANSWERED, ANSWERED] and [row.tobytes() for row in made] == wanted

@@ -192,8 +192,11 @@ def _odd(made: Digests) -> Iterator[Cause]:
             yield Cause("test-values", what, rows, len(made.accepted), remedy, certain=False)
         else:
             what = f"kept, and conventions disagree on them: {code}"
-            remedy = "agree with the other side on `xn--...`"
+            remedy = "agree with the other side on " + _AGREE.get(code, "`xn--...`")
             yield Cause("domain", what, rows, len(made.accepted), remedy, certain=False, detail=code)
+
+
+_AGREE = {RejectCode.FOREIGN_MAILBOX: "one scheme, and on letters composed as Unicode's NFC has them"}
 
 
 def _repeats(made: Digests) -> Iterator[Cause]:

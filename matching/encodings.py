@@ -1,7 +1,8 @@
 """The text of a hash, and the bytes it stands for: read in one encoding or refused by reason, never repaired.
 
 A hash shows neither what was hashed nor how often. What does show: its size, how it was written, that it is the hash of
-nothing (an empty value, what programs write for none, a device ID of zeros), and that it is the hash of such a hash.
+nothing (an empty value, what programs write for none, a device ID of zeros) or of a value that many lists hold
+(`matching.well_known`), and that it is the hash of such a hash.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 
 from .rejects import RejectCode
 from .schemes.steps import WHITESPACE
+from .well_known import Known, common, of_kind
 
 SIZES: Mapping[str, int] = {"sha256": 32, "sha1": 20}
 """Bytes of each hash."""
@@ -29,16 +32,25 @@ class MixedEncodings(Exception):
 
 
 class HashReader:
-    """Reads the hashes of one column, and remembers in which encodings they came."""
+    """Reads the hashes of one column, and remembers in which encodings they came. Counts what is odd.
 
-    def __init__(self, algorithm: str) -> None:
-        self.algorithm, self.found = algorithm, Counter[str]()
+    refuses: whether a hash of a test value is refused, and not counted and kept.
+    """
+
+    def __init__(self, algorithm: str, kind: str = "email", *, refuses: bool = False) -> None:
+        self.algorithm, self.kind, self.refuses = algorithm, kind, refuses
+        self.found, self.suspects = Counter[str](), Counter[RejectCode]()
+        self._nobodys = of_kind(kind, algorithm).digests | common(algorithm)
 
     def read(self, text: str) -> bytes | RejectCode:
         result = decoded(text, self.algorithm)
         if isinstance(result, RejectCode):
             return result
         digest, encoding = result
+        if digest in self._nobodys:
+            if self.refuses:
+                return RejectCode.TEST_VALUE
+            self.suspects[RejectCode.TEST_VALUE] += 1
         self.found[encoding] += 1
         return digest
 
@@ -79,13 +91,14 @@ def decoded(text: str, algorithm: str = "sha256") -> tuple[bytes, str] | RejectC
     result = _from_hex(core, size) if _HEX.fullmatch(core) else _from_base64(core, size)
     if isinstance(result, RejectCode):
         return result
-    return _KNOWN[algorithm].get(result[0], result)
+    return _telling(algorithm).get(result[0], result)
 
 
-def _of_nothing(algorithm: str) -> dict[bytes, RejectCode]:
-    """Digests that tell what was hashed."""
+@cache
+def _telling(algorithm: str) -> Mapping[bytes, RejectCode]:
+    """Digests that are refused for what was hashed."""
     once = {hashlib.new(algorithm, text).digest() for text in (*_WORDS, *_ZERO_IDS)} | {bytes(SIZES[algorithm])}
-    twice = {hashlib.new(algorithm, text).digest() for digest in once for text in _written(digest)}
+    twice = {hashlib.new(algorithm, text).digest() for digest in once | common(algorithm) for text in _written(digest)}
     return dict.fromkeys(once, RejectCode.HASH_OF_NOTHING) | dict.fromkeys(twice, RejectCode.HASHED_TWICE)
 
 
@@ -93,12 +106,11 @@ def _written(digest: bytes) -> tuple[bytes, ...]:
     return digest, digest.hex().encode(), digest.hex().upper().encode(), base64.b64encode(digest)
 
 
-def known_digests(algorithm: str) -> list[bytes]:
-    """Digests of nothing, of what programs write for none, and of device IDs of zeros; and hashes of these."""
-    return list(_KNOWN[algorithm])
-
-
-_KNOWN = {algorithm: _of_nothing(algorithm) for algorithm in SIZES}
+@cache
+def known_digests(algorithm: str, kind: str = "email") -> Known:
+    """Digests that tell what was hashed: of nothing, of what programs write for none, of device IDs of zeros, of values
+    that many lists hold, those of a kind among them; and hashes of these."""
+    return Known(frozenset(_telling(algorithm)) | common(algorithm) | of_kind(kind, algorithm).digests)
 
 
 def _from_hex(text: str, size: int) -> tuple[bytes, str] | RejectCode:

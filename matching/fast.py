@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from .encodings import DIGITS_ONLY, known_digests
 from .schemes import Rule
 from .suspects import TEST_DOMAINS, TEST_TLDS
+from .well_known import EMAILS
 
 WORTH_IT = 20_000
 """Rows from which loading the compiled code pays."""
@@ -59,7 +60,7 @@ def answered_fast(
     if kind != "email" or rule.hash != "sha256" or not pa.types.is_string(_plain(chunk.type)):
         return None
     batch = compiled()
-    plan = batch.plan_of(rule, TEST_DOMAINS, TEST_TLDS) if batch is not None else None
+    plan = batch.plan_of(rule, TEST_DOMAINS, TEST_TLDS, EMAILS) if batch is not None else None
     if batch is None or plan is None:
         return None
     offsets, data = _buffers(chunk)
@@ -80,11 +81,11 @@ class Decoded:
     encodings: Mapping[str, int]
 
 
-def decoded_fast(chunk: pa.Array, algorithm: str, out: NDArray[np.uint8]) -> Decoded | None:
+def decoded_fast(chunk: pa.Array, algorithm: str, kind: str, out: NDArray[np.uint8]) -> Decoded | None:
     """Writes the bytes of hashes in hex digits into `out`; None where compiled code reads no such column.
 
-    Hashes that tell what was hashed are left, so that they are refused with their reason. out: (rows, size); zeros
-    are written where nothing was answered.
+    Hashes that tell what was hashed are left, so that they are refused or counted with their reason. out: (rows,
+    size); zeros are written where nothing was answered.
     """
     if not pa.types.is_string(_plain(chunk.type)) or (batch := compiled()) is None:
         return None
@@ -92,8 +93,7 @@ def decoded_fast(chunk: pa.Array, algorithm: str, out: NDArray[np.uint8]) -> Dec
     if not batch.are_within(offsets, len(data)):
         raise pa.ArrowInvalid("offsets outside their buffer")
     state = batch.decode_rows(data, offsets, out)
-    begins = np.frombuffer(b"".join(each[:4] for each in known_digests(algorithm)), np.uint32)
-    left = np.isin(np.ascontiguousarray(out[:, :4]).view(np.uint32)[:, 0], begins)
+    left = known_digests(algorithm, kind).rows(out)
     if chunk.null_count:
         left |= chunk.is_null().to_numpy(zero_copy_only=False)
     out[left], state[left] = 0, 0

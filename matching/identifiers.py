@@ -33,6 +33,7 @@ from .schemes import Rule, load
 from .schemes.setting import NOTHING_DECLARED, Setting
 from .schemes.steps import WHITESPACE
 from .suspects import suspicion
+from .well_known import of_kind
 
 LARGEST = 320  # bytes of UTF-8: 64 for a mailbox, 1, 255 for a domain (RFC 3696 section 3, before its erratum)
 DIGEST_SIZE = SIZES["sha256"]
@@ -69,6 +70,7 @@ class Digests:
 
     values: (rows, 32) uint8, or (rows, 20) where the scheme hashes with SHA-1; zeros where refused. accepted: (rows,)
     bool. rejects: how many rows by reason; suspects: how many accepted rows are odd, by reason. Both stay at the party.
+    reasons: (rows,) uint8, 0 where accepted, else the place of the reason among all, from 1.
     """
 
     values: NDArray[np.uint8]
@@ -77,6 +79,22 @@ class Digests:
     kind: str
     scheme: str
     suspects: Mapping[RejectCode, int] = field(default_factory=dict)
+    reasons: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+
+    @property
+    def there(self) -> NDArray[np.bool_]:
+        """(rows,) bool: which hold a value at all, accepted or not."""
+        there: NDArray[np.bool_] = self.reasons != np.uint8(_PLACES[RejectCode.EMPTY])
+        return there
+
+    def refused(self, rows: NDArray[np.bool_]) -> Counter[RejectCode]:
+        """How many of these rows were refused, by reason."""
+        return _counted(self.reasons[rows])
+
+    @property
+    def nobodys(self) -> NDArray[np.bool_]:
+        """(rows,) bool: which hold a value that many lists hold and that is nobody's (`matching.well_known`)."""
+        return of_kind(self.kind, load(self.scheme).rule(self.kind).hash).rows(self.values) & self.accepted
 
     @property
     def rows(self) -> NDArray[np.int64]:
@@ -120,6 +138,7 @@ def digests(
     reading.finish()
     made.values.setflags(write=False)
     made.accepted.setflags(write=False)
+    made.reasons.setflags(write=False)
     return made
 
 
@@ -140,9 +159,10 @@ class Reading:
         if arrives not in ("raw", rule.hash):
             raise WrongHash(kind, scheme, rule.hash)
         self._kind, self._scheme, self._size = kind, scheme, SIZES[rule.hash]
-        raw = arrives == "raw"
-        self._reader: _Reader = _Raw(rule, kind, setting, suspicious, secret) if raw else HashReader(rule.hash)
-        self._values, self._accepted = np.empty((0, self._size), np.uint8), np.empty(0, np.bool_)
+        refuses = suspicious == "refuse"
+        raw = _Raw(rule, kind, setting, secret, refuses=refuses) if arrives == "raw" else None
+        self._reader: _Reader = raw or HashReader(rule.hash, kind, refuses=refuses)
+        self._values, self._reasons = np.empty((0, self._size), np.uint8), np.empty(0, np.uint8)
 
     def take(self, column: pa.ChunkedArray | pa.Array) -> Digests:
         """The digests of the next rows, and counts of these alone. The next call writes over them.
@@ -150,32 +170,39 @@ class Reading:
         Errors: NotText, WindowMissing.
         """
         refuse_other_than_text(column)
-        values, accepted = self._room(len(column))
-        rejects, begin = Counter[RejectCode](), 0
-        before = Counter(self._suspects)
+        values, reasons = self._room(len(column))
+        before, begin = Counter(self._reader.suspects), 0
         for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
             rows = slice(begin, begin + len(chunk))
             worth_it = is_worth_it(len(column))
-            rejects += _read_chunk(chunk, self._reader, values[rows], accepted[rows], worth_it=worth_it)
+            _read_chunk(chunk, self._reader, values[rows], reasons[rows], worth_it=worth_it)
             begin = rows.stop
-        suspects = MappingProxyType(dict(self._suspects - before))
-        return Digests(values, accepted, MappingProxyType(dict(rejects)), self._kind, self._scheme, suspects)
+        suspects = MappingProxyType(dict(self._reader.suspects - before))
+        rejects = MappingProxyType(dict(_counted(reasons)))
+        return Digests(values, reasons == 0, rejects, self._kind, self._scheme, suspects, reasons)
 
     def finish(self) -> None:
         """What only a whole column shows. Nothing that was read counts before. Errors: MixedEncodings."""
         self._reader.finish()
 
-    @property
-    def _suspects(self) -> Counter[RejectCode]:
-        return self._reader.suspects if isinstance(self._reader, _Raw) else Counter()
+    def _room(self, rows: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        if len(self._reasons) < rows:
+            self._values, self._reasons = np.empty((rows, self._size), np.uint8), np.empty(rows, np.uint8)
+        return self._values[:rows], self._reasons[:rows]
 
-    def _room(self, rows: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        if len(self._accepted) < rows:
-            self._values, self._accepted = np.empty((rows, self._size), np.uint8), np.empty(rows, np.bool_)
-        return self._values[:rows], self._accepted[:rows]
+
+_PLACES = {code: place for place, code in enumerate(RejectCode, 1)}
+
+
+def _counted(reasons: NDArray[np.uint8]) -> Counter[RejectCode]:
+    """How many rows have each reason."""
+    counts = np.bincount(reasons, minlength=len(_PLACES) + 1).tolist()
+    return Counter({code: counts[place] for code, place in _PLACES.items() if counts[place]})
 
 
 class _Reader(Protocol):
+    suspects: Counter[RejectCode]
+
     def read(self, text: str) -> bytes | RejectCode: ...
     def finish(self) -> None: ...
 
@@ -183,9 +210,9 @@ class _Reader(Protocol):
 class _Raw:
     """Reads raw values: normalise, then hash. Counts what is odd."""
 
-    def __init__(self, rule: Rule, kind: str, setting: Setting, suspicious: Suspicious, secret: bytes | None) -> None:
+    def __init__(self, rule: Rule, kind: str, setting: Setting, secret: bytes | None, *, refuses: bool) -> None:
         self.rule, self.kind, self.setting, self.secret = rule, kind, setting, secret
-        self.refuses, self.suspects = suspicious == "refuse", Counter[RejectCode]()
+        self.refuses, self.suspects = refuses, Counter[RejectCode]()
         self.hash: Callable[[bytes], hashlib._Hash] = getattr(hashlib, rule.hash)
 
     def read(self, text: str) -> bytes | RejectCode:
@@ -206,50 +233,45 @@ class _Raw:
 
 
 def _read_chunk(
-    chunk: pa.Array, reader: _Reader, values: NDArray[np.uint8], accepted: NDArray[np.bool_], worth_it: bool
-) -> Counter[RejectCode]:
-    """Puts digests, and which rows were accepted, into their places: first the rows that compiled code answers, then
-    the others one by one. How many were refused, by reason."""
-    if not (worth_it and _answered(chunk, reader, values, accepted)):
-        accepted[:] = False
-    left = np.flatnonzero(~accepted)
+    chunk: pa.Array, reader: _Reader, values: NDArray[np.uint8], reasons: NDArray[np.uint8], worth_it: bool
+) -> None:
+    """Puts digests, and why there is none, into their places: first the rows that compiled code answers, then the
+    others one by one."""
+    answered = _answered(chunk, reader, values) if worth_it else None
+    left = np.arange(len(chunk)) if answered is None else np.flatnonzero(~answered)
     rest = chunk if len(left) == len(chunk) else chunk.take(pa.array(left))
-    read, fine, rejects = _fill(as_binary(rest).to_pylist(), reader.read, values.shape[1])
-    values[left], accepted[left] = read, fine
-    return rejects
+    reasons[:] = 0
+    values[left], reasons[left] = _fill(as_binary(rest).to_pylist(), reader.read, values.shape[1])
 
 
-def _answered(chunk: pa.Array, reader: _Reader, values: NDArray[np.uint8], accepted: NDArray[np.bool_]) -> bool:
-    """Whether compiled code read the chunk."""
+def _answered(chunk: pa.Array, reader: _Reader, values: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
+    """Which rows compiled code answered; None where it reads no such column."""
     if isinstance(reader, HashReader):
-        if (hashes := decoded_fast(chunk, reader.algorithm, values)) is not None:
-            reader.found.update(hashes.encodings)
-            accepted[:] = hashes.answered
-        return hashes is not None
+        if (hashes := decoded_fast(chunk, reader.algorithm, reader.kind, values)) is None:
+            return None
+        reader.found.update(hashes.encodings)
+        return hashes.answered
     if not isinstance(reader, _Raw):
-        return False
+        return None
     if (fast := answered_fast(chunk, reader.rule, reader.kind, values, reader.secret)) is None:
-        return False
-    accepted[:] = fast.answered & ~fast.test_values if reader.refuses else fast.answered
-    if not reader.refuses:
-        reader.suspects[RejectCode.TEST_VALUE] += int(fast.test_values.sum())
-    return True
+        return None
+    if reader.refuses:
+        return fast.answered & ~fast.test_values
+    reader.suspects[RejectCode.TEST_VALUE] += int(fast.test_values.sum())
+    return fast.answered
 
 
 def _fill(
     texts: list[bytes | None], read: Callable[[str], bytes | RejectCode], size: int
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_], Counter[RejectCode]]:
-    out, accepted, rejects = bytearray(), bytearray(), Counter[RejectCode]()
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Digests, zeros where refused; and the places of the reasons."""
+    out, reasons = bytearray(), bytearray()
     nothing = bytes(size)
     for raw in texts:
         result = _read_bytes(raw, read)
-        refused = isinstance(result, RejectCode)
-        if isinstance(result, RejectCode):
-            rejects[result] += 1
         out += nothing if isinstance(result, RejectCode) else result
-        accepted.append(not refused)
-    values = np.frombuffer(out, dtype=np.uint8).reshape(-1, size)
-    return values, np.frombuffer(accepted, dtype=np.bool_), rejects
+        reasons.append(_PLACES[result] if isinstance(result, RejectCode) else 0)
+    return np.frombuffer(out, dtype=np.uint8).reshape(-1, size), np.frombuffer(reasons, dtype=np.uint8)
 
 
 def _read_bytes(raw: bytes | None, read: Callable[[str], bytes | RejectCode]) -> bytes | RejectCode:
@@ -275,9 +297,13 @@ def _is_text(arrow_type: pa.DataType) -> bool:
 
 
 def as_binary(chunk: pa.Array) -> pa.Array:
-    """As bytes: an Arrow string need not be UTF-8, and the error for one that is not holds the value."""
-    plain = chunk.dictionary_decode() if pa.types.is_dictionary(chunk.type) else chunk
-    return plain.cast(pa.large_binary())
+    """As bytes: an Arrow string need not be UTF-8, and the error for one that is not holds the value.
+
+    Values that rows share are made wide before they are written out, which may take more than 2 GiB.
+    """
+    if pa.types.is_dictionary(chunk.type):
+        return pa.DictionaryArray.from_arrays(chunk.indices, as_binary(chunk.dictionary)).dictionary_decode()
+    return chunk.cast(pa.large_binary())
 
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})

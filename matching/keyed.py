@@ -2,7 +2,7 @@
 
 A handle is half of an HMAC, so each of its 128 bits is one in about half of the rows, whoever the people are. Text,
 small numbers, times and what was padded is not so. And a list that was hashed but not keyed gives itself away where it
-holds the hash of nothing, or of an address that every list of tests holds.
+holds the hash of nothing, or of what many lists hold (`matching.well_known`).
 
 False alarms: by Hoeffding's bound a fair bit strays from one half by more than sqrt(ln(2 * 128 / alarm) / 2 rows) with
 a chance below `ALARM` over all 128 bits, so below 67 rows nothing is refused for its bits; a keyed handle equals one of
@@ -11,8 +11,8 @@ the known hashes with a chance below rows * 2^-120. Whether a column was keyed w
 
 from __future__ import annotations
 
-import hashlib
 import math
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -23,29 +23,6 @@ from .hashing import Handles
 ALARM = 1e-12
 MOST_ROWS = 2**19
 """Rows that are looked at, spread over the list."""
-WELL_KNOWN = (
-    "test@test.com",
-    "test@example.com",
-    "test@gmail.com",
-    "user@example.com",
-    "a@a.com",
-    "a@b.com",
-    "foo@bar.com",
-    "john.doe@example.com",
-    "jane.doe@example.com",
-    "johndoe@gmail.com",
-    "janedoe@gmail.com",
-    "noreply@example.com",
-)
-
-
-def why_not_keyed(handles: Handles) -> str:
-    """What shows that handles were not keyed, in words; "" where nothing does. It depends on one side alone."""
-    if strays(handles):
-        return STRAYS
-    return KNOWN if is_known(handles) else ""
-
-
 STRAYS = "its handles are not spread as keyed hashes are: text or numbers were put in their place"
 KNOWN = "it holds the plain hash of a well-known value: it was hashed and not keyed"
 
@@ -72,11 +49,13 @@ def is_known(handles: Handles) -> bool:
     return any((int(k), int(k2)) in known for k, k2 in zip(handles.k[maybe], handles.k2[maybe], strict=True))
 
 
+@cache
 def _known() -> frozenset[tuple[int, int]]:
-    digests = [hashlib.sha256(text.encode()).digest() for text in WELL_KNOWN]
-    digests += known_digests("sha256")
     return frozenset(
-        (int.from_bytes(d[:8], order), int.from_bytes(d[8:16], order)) for d in digests for order in _ORDERS if any(d)
+        (int.from_bytes(digest[:8], order), int.from_bytes(digest[8:16], order))
+        for digest in known_digests("sha256").digests
+        for order in _ORDERS
+        if any(digest)
     )
 
 

@@ -6,7 +6,9 @@ key it keeps the handle of its first row that has one. So a handle stands once i
 `matching.rules` rests on, and merging happens here alone: a room takes records as they are.
 
 Identifiers of a household (an IP address, a television) are shared by people and join nobody: the first person who has
-one keeps it. Where there are no others, records are households, and are joined.
+one keeps it. Where there are no others, records are households, and are joined. What people type who have none
+(`matching.well_known`: the telephone 0000000000, the address test@test.com) joins nobody either, where there is more
+than one key; nor does it count as an identifier of theirs.
 
 A guard: a person has at most so many identifiers. A telephone that a company gave to all its customers would make one
 person of them. Rows that are joined to more are left out and counted; they are not taken apart again by some rule,
@@ -34,11 +36,21 @@ Rows: TypeAlias = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Held:
-    """The handles of one kind: which rows have one, ascending, and its first half. row: None where all rows do."""
+    """The handles of one kind: which rows have one, ascending, and its first half. row: None where all rows do.
+
+    nobodys: (handles,) bool, which join no rows; None where all do.
+    """
 
     kind: str
     row: Rows | None
     k: NDArray[np.uint64]
+    nobodys: NDArray[np.bool_] | None = None
+
+    def somebodys(self) -> Held:
+        """Those that join rows."""
+        if self.nobodys is None or not self.nobodys.any():
+            return self
+        return Held(self.kind, self.rows[~self.nobodys], self.k[~self.nobodys])
 
     @property
     def rows(self) -> Rows:
@@ -141,7 +153,7 @@ def _identifiers(keys: Sequence[Held], label: Rows, rows: int) -> Rows:
 
 
 def _joining(keys: Sequence[Held]) -> Sequence[Held]:
-    return [held for held in keys if held.kind not in HOUSEHOLD] or keys
+    return [held.somebodys() for held in keys if held.kind not in HOUSEHOLD] or keys
 
 
 def _kept(held: Held, person: Rows, people: int) -> tuple[Rows, int]:

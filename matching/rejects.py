@@ -9,7 +9,7 @@ class RejectCode(StrEnum):
     """Why a value was not accepted."""
 
     EMPTY = "empty"  # null, or white space only
-    FILLER = "filler"  # a word that stands for nothing: null, none, n/a
+    FILLER = "filler"  # what stands for nothing: null, none, n/a, a device ID of Fs
     NOT_UTF8 = "not-utf8"
     TOO_LONG = "too-long"
     CONTROL_CHARACTER = "control-character"  # or another invisible one: `identifiers` says which
@@ -18,6 +18,7 @@ class RejectCode(StrEnum):
     TEST_VALUE = "test-value"  # where the contract refuses what is nobody's
     FOREIGN_DOMAIN = "domain-beyond-ascii"  # where the contract refuses what conventions disagree on
     LOOK_ALIKE = "look-alike-domain"  # likewise
+    FOREIGN_MAILBOX = "mailbox-beyond-ascii"  # likewise
     NOT_A_PHONE = "not-a-phone"
     LETTERS = "letters-in-number"  # vanity numbers and extensions too: no convention hashes them
     NO_COUNTRY = "no-country-code"

@@ -68,7 +68,7 @@ _REMEDIES: dict[str, str] = {
     RejectCode.BASE64_OF_HEX: "they hold hex text that was put into base64: decode column {column} once",
     RejectCode.HEX_OF_HEX: "they hold hex text that was put into hex again: decode column {column} once",
     RejectCode.ENCODED_TWICE: "they hold base64 text that was encoded again: decode column {column} once",
-    RejectCode.HASHED_TWICE: "a hash of the hash of an empty value shows that column {column} was hashed twice: hash "
+    RejectCode.HASHED_TWICE: "the hash of the hash of a known value shows that column {column} was hashed twice: hash "
     "the normalised values once",
     RejectCode.HASH_OF_NOTHING: "they are hashes of empty values{only}",
     RejectCode.NO_COUNTRY: "say in the contract whose numbers come without their code, with the data set's line "
@@ -82,6 +82,7 @@ _REMEDIES: dict[str, str] = {
     RejectCode.NO_TIME: "write each address with the time it was seen at, such as `203.0.113.7 2026-11-29T10:03:00Z`",
     RejectCode.TEST_VALUE: "the contract refuses what is nobody's{only}",
     RejectCode.LOOK_ALIKE: "the contract refuses domains that mislead{only}",
+    RejectCode.FOREIGN_MAILBOX: "the contract refuses addresses that conventions disagree on{only}",
     RejectCode.FOREIGN_DOMAIN: "the contract refuses domains that conventions disagree on: write them as "
     "`xn--...`{leave}",
 }

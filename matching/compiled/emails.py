@@ -1,4 +1,5 @@
-"""E-mails normalised row by row in compiled code: those of plain ASCII that a scheme accepts. All others are left."""
+"""E-mails normalised row by row in compiled code: those of plain ASCII that a scheme accepts, of eight bytes or
+more, but for domains with a label xn-- and rows that look like one that is watched. All others are left."""
 
 from __future__ import annotations
 
@@ -18,8 +19,11 @@ LEFT, ANSWERED, TEST_VALUE = range(3)
 ONES = np.uint64(0x0101010101010101)
 EVERY_BIT, HIGH_BITS, SEVEN_BITS = np.uint64(2**64 - 1), np.uint64(0x80 * int(ONES)), np.uint64(0x7F * int(ONES))
 BELOW_SPACE, BELOW_A, BELOW_BRACKET = (np.uint64((0x80 - first) * int(ONES)) for first in (0x20, 0x41, 0x5B))
-ATS, TO_SMALL = np.uint64(0x40 * int(ONES)), np.uint64(2)
+ATS, DASHES, TO_SMALL = np.uint64(0x40 * int(ONES)), np.uint64(0x2D * int(ONES)), np.uint64(2)
 """Eight bytes at once: what to add to seven bits so that the eighth says whether a byte is at least this or that."""
+THREE, SPREAD, PLACES = np.uint64(3), np.uint64(0x9E3779B97F4A7C15), 16
+BEYOND = np.uint64(64 - PLACES)
+"""Where a row is looked up: the first bits of a product of its first and its last eight bytes."""
 
 
 _compiled: Any = nb.njit(cache=True, nogil=True, boundscheck=False)
@@ -146,8 +150,28 @@ def _last_label(row, begin, end):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def normalise_rows(data, offsets, trim, shape, suffix, dots, tests, tlds, text, ends, found):  # type: ignore[no-untyped-def]
-    """Writes rows as the rule has them, one after the other. Row i ends at ends[i + 1]; one that is LEFT is empty."""
+def _may_be_punycode(row, domain, size):  # type: ignore[no-untyped-def]
+    """Whether a label of a domain begins with xn--, which `suspects` reads. Few have a dash, which is seen first."""
+    dashed, end = size < 8, row + size
+    while not dashed and end > domain:
+        word = load(max(row, end - 8)) ^ DASHES
+        dashed = bool((word - ONES) & ~word & HIGH_BITS)
+        end -= 8
+    if dashed:
+        for at in range(domain, row + size - 3):
+            begins = at == domain or byte_at(at - 1) == 46
+            named = byte_at(at) == 120 and byte_at(at + 1) == 110
+            if begins and named and byte_at(at + 2) == 45 and byte_at(at + 3) == 45:
+                return True
+    return False
+
+
+@_compiled
+def normalise_rows(data, offsets, trim, shape, suffix, dots, tests, tlds, watched, text, ends, found):  # type: ignore[no-untyped-def]
+    """Writes rows as the rule has them, one after the other. Row i ends at ends[i + 1]; one that is LEFT is empty.
+
+    watched: for each place that the first and the last eight bytes of a row give, whether such a row is left.
+    """
     spaces_only = trim in (TRIM_SPACES, REMOVE_SPACES)
     removes = trim in (REMOVE_SPACES, REMOVE_WHITESPACE)
     source, target, written = data.ctypes.data, text.ctypes.data, 0
@@ -168,6 +192,8 @@ def normalise_rows(data, offsets, trim, shape, suffix, dots, tests, tlds, text, 
         if not _is_shaped(row, size, ats, at, shape):
             continue
         domain, length = row + at + 1, size - at - 1
+        if _may_be_punycode(row, domain, size):
+            continue
         label = _last_label(row, at + 1, size)
         odd = _is_one_of(domain, length, tests) or _is_one_of(row + label, size - label, tlds)
         cut, dotless = _is_one_of(domain, length, suffix), _is_one_of(domain, length, dots)
@@ -177,7 +203,7 @@ def normalise_rows(data, offsets, trim, shape, suffix, dots, tests, tlds, text, 
         if dotless:
             at = _without_dots(row, size, at)
             size = at + 1 + length
-        if at < 1:
+        if at < 1 or size < 8 or watched[((load(row) + THREE * load(row + size - 8)) * SPREAD) >> BEYOND]:
             continue
         written += size
         ends[each + 1] = written

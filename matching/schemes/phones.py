@@ -10,7 +10,9 @@ drop-plus: the + goes. drop-country-code: the + and the country code go.
 Without a + a number is read as one of the declared country. Where that is no number of its plan, and the digits begin
 with that country's code, they are read as international: so `65 1243 5678` in Singapore. Where both readings are
 numbers of a plan, as `49 151 23456789` in Germany, it is refused. A completed number must be of a length that the plan
-knows; one that carries its code only needs so many digits, as published programs have it.
+knows, with its area code: `867-5309` in the United States could be anybody's. Where the plan's numbers are of many
+lengths, and one is written without the 0 (or what its country dials first), its length says nothing: it must be a
+number of the plan then. One that carries its code only needs so many digits, as published programs have it.
 """
 
 from __future__ import annotations
@@ -82,17 +84,42 @@ def _national(text: str, country: str | None) -> str | RejectCode:
     other = _parsed(f"+{text}", None) if _begins_with_code(text, country) else RejectCode.NOT_A_PHONE
     if not isinstance(other, RejectCode) and other != number:
         if not phonenumbers.is_valid_number(number):
-            number = other if phonenumbers.is_possible_number(other) else number
+            if _is_whole(other):
+                return _written(other)
         elif phonenumbers.is_valid_number(other):
             return RejectCode.AMBIGUOUS
-    return _written(number) if phonenumbers.is_possible_number(number) else RejectCode.DIGITS
+    whole = _is_whole(number) and (_shows_its_area(text, country) or phonenumbers.is_valid_number(number))
+    return _written(number) if whole else RejectCode.DIGITS
+
+
+def _is_whole(number) -> bool:  # type: ignore[no-untyped-def]
+    """Whether it is as long as numbers of its plan are, area code and all."""
+    import phonenumbers
+
+    possible = phonenumbers.is_possible_number_with_reason(number)
+    return bool(possible == phonenumbers.ValidationResult.IS_POSSIBLE)
+
+
+def _shows_its_area(text: str, country: str) -> bool:
+    """Whether a number of a fitting length has an area code: all of the country's are as long, or none has one, or it
+    begins with what is dialled before an area code."""
+    import phonenumbers
+
+    plan = phonenumbers.PhoneMetadata.metadata_for_region(country)
+    lengths = plan.general_desc.possible_length if plan is not None and plan.general_desc is not None else ()
+    if plan is None or not plan.national_prefix or len(lengths) == 1:
+        return True
+    return _digits(text).startswith(plan.national_prefix)
 
 
 def _begins_with_code(text: str, country: str) -> bool:
     import phonenumbers
 
-    digits = re.sub(r"[^0-9]", "", text)
-    return digits.startswith(str(phonenumbers.country_code_for_region(country)))
+    return _digits(text).startswith(str(phonenumbers.country_code_for_region(country)))
+
+
+def _digits(text: str) -> str:
+    return re.sub(r"[^0-9]", "", text)
 
 
 def _parsed(text: str, country: str | None):  # type: ignore[no-untyped-def]

@@ -232,6 +232,7 @@ def test_an_identifier_that_is_not_text_is_refused(party: Party) -> None:
 DIGEST = hashlib.sha256(b"person.1@example.com").digest()
 SHA, BASE64 = DIGEST.hex(), base64.b64encode(DIGEST).decode()
 EMPTY = hashlib.sha256(b"").hexdigest()
+TEST, TYPED = (hashlib.sha256(value).hexdigest() for value in (b"noemail@noemail.com", b"+11111111111"))
 HASHES = {"email": "sha256"}
 HASHED: dict[str, tuple[str, str]] = {
     "a raw address": ("person.1@example.com", "raw-email-in-hashed-column"),
@@ -248,6 +249,8 @@ HASHED: dict[str, tuple[str, str]] = {
     "SHA-512": (hashlib.sha512(b"person.1@example.com").hexdigest(), "wrong-length"),
     "nothing, hashed": (EMPTY, "hash-of-nothing"),
     "nothing, hashed twice": (hashlib.sha256(EMPTY.encode()).hexdigest(), "hashed-twice"),
+    "a test address, hashed twice": (hashlib.sha256(TEST.encode()).hexdigest(), "hashed-twice"),
+    "a typed number, hashed twice": (hashlib.sha256(TYPED.encode()).hexdigest(), "hashed-twice"),
     "nothing, hashed twice as bytes": (hashlib.sha256(bytes.fromhex(EMPTY)).hexdigest(), "hashed-twice"),
 }
 
@@ -276,6 +279,16 @@ def test_one_row_that_shows_a_double_hash_is_what_the_remedy_speaks_of(party: Pa
     twice = hashlib.sha256(EMPTY.encode()).hexdigest()
     report = examine(hashed(party, "ab" * 32, twice, "x", "y", "z"))
     assert "hashed twice" in remedy(report.rejects, HASHES)
+
+
+def test_a_hash_of_a_test_address_is_counted_or_refused_as_the_address_is(party: Party) -> None:
+    brought = hashed(party, "ab" * 32, TEST, TYPED)
+    report = examine(brought)
+    assert (report.rows, dict(report.rejects), dict(report.suspects)) == (3, {}, {"email: test-value": 2})
+    rule = brought.rule.model_copy(update={"suspicious": "refuse"})
+    contract = brought.contract.model_copy(update={"dataset": brought.contract.dataset | {"buyers": rule}})
+    report = examine(replace(brought, contract=contract))
+    assert (report.rows, dict(report.rejects), dict(report.suspects)) == (1, {"email: test-value": 2}, {})
 
 
 @pytest.mark.parametrize("case", [str.lower, str.upper])

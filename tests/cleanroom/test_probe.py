@@ -14,6 +14,7 @@ import pytest
 
 from passbox.cleanroom.probe import unpacks
 from passbox.cleanroom.source import BadSource, read_source
+from passbox.matching.identifiers import RejectCode, as_binary, digests
 
 
 def written(path: Path, table: pa.Table, **options: object) -> Path:
@@ -30,6 +31,19 @@ BOMBS = {
     "pages of one letter": lambda: pa.table({"email": pa.array(["x" * 10_000_000] * 30)}),
     "rows without a value": lambda: pa.table({"email": pa.nulls(30_000_000, pa.string())}),
 }
+KEPT_ONCE = {
+    "a long value": lambda: dictionary(90_000, "x" * 1_000_000),
+    "a value of 30 kB": lambda: dictionary(90_000, "x" * 30_000),
+    "a value in a view": lambda: dictionary(90_000, "x" * 4_000).dictionary_decode().cast(pa.string_view()),
+    "a value in lists": lambda: pa.ListArray.from_arrays(
+        pa.array(np.arange(90_001, dtype=np.int32)), dictionary(90_000, "x" * 30_000)
+    ),
+    "a value in structures": lambda: pa.StructArray.from_arrays([dictionary(90_000, "x" * 30_000)], ["email"]),
+    "a value in a map": lambda: pa.MapArray.from_arrays(
+        pa.array(np.arange(90_001, dtype=np.int32)), pa.array(["k"] * 90_000), dictionary(90_000, "x" * 30_000)
+    ),
+    "a number": lambda: pa.DictionaryArray.from_arrays(pa.array(np.zeros(40_000_000, np.int32)), pa.array([1.5])),
+}
 
 
 @pytest.mark.parametrize("name", BOMBS)
@@ -41,6 +55,27 @@ def test_a_small_file_that_unpacks_without_end_is_refused(name: str, tmp_path: P
         read_source(path)
     assert "than" in error.value.rule
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
+
+
+@pytest.mark.parametrize("name", KEPT_ONCE)
+def test_a_value_that_the_file_keeps_once_counts_in_every_row(name: str, tmp_path: Path) -> None:
+    path = written(tmp_path / "list.parquet", pa.table({"email": KEPT_ONCE[name]()}), compression="zstd")
+    assert path.stat().st_size < 800_000
+    assert not unpacks(path, ["email"])
+    with pytest.raises(BadSource, match="than"):
+        read_source(path)
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_values_that_rows_share_are_read_as_if_each_had_its_own(kind: pa.DataType, tmp_path: Path) -> None:
+    """Written out as `large_binary`: together they may be longer than an array of `string` can be, 2 GiB."""
+    shared = pa.DictionaryArray.from_arrays(pa.array([1, 0, None, 1], pa.int8()), pa.array(["a@b.c", "nobody"], kind))
+    path = written(tmp_path / "list.parquet", pa.table({"email": shared}))
+    column = read_source(path).column("email")
+    assert as_binary(column.chunk(0)).type == pa.large_binary()
+    made = digests(column, "uid2@1", "email", "raw")
+    assert dict(made.rejects) == {RejectCode.NOT_AN_EMAIL: 2, RejectCode.EMPTY: 1}
+    assert made.accepted.tolist() == [False, True, False, False]
 
 
 def test_a_footer_that_claims_a_billion_rows_is_refused(tmp_path: Path) -> None:
@@ -66,8 +101,6 @@ def test_honest_files_pass(tmp_path: Path) -> None:
 
 
 def test_a_cell_of_ten_megabytes_is_one_rejected_row(tmp_path: Path) -> None:
-    from passbox.matching.identifiers import RejectCode, digests
-
     rng = np.random.default_rng(1)
     long = rng.integers(97, 122, 10_000_000, dtype=np.uint8).tobytes().decode()
     path = written(tmp_path / "list.parquet", pa.table({"email": ["a@b.c", long + "@b.c"]}))

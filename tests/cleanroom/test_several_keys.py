@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import multiprocessing
 import os
 import signal
@@ -14,14 +15,17 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from passbox.cleanroom import intake, joining, matched, partition
 from passbox.cleanroom.bundle import BadBundle
 from passbox.cleanroom.layout import layout_of
 from passbox.cleanroom.matched import match as match_all
-from passbox.cleanroom.prepare import Prepared, Task, TooManyRejects, prepare
+from passbox.cleanroom.prepare import Brought, Prepared, SpoiledColumn, Task, TooManyRejects, examine, prepare, spoiled
 from passbox.cleanroom.room import Room
 from passbox.cleanroom.submit import submit
+from passbox.cli.explain import explain
 from passbox.dp.aggregate import COUNT_L2_SQUARED
 from passbox.matching.hashing import Handles
 from passbox.matching.match import RepeatedHandle, match_keys, ranked
@@ -333,6 +337,111 @@ def test_a_shared_telephone_leaves_its_rows_out_and_is_counted(empty_room: World
     assert dict(refused.value.rejects) == {"more than 5 identifiers of one person": 30}
     report = made(world, "buyers", source, most_rejects=30)
     assert (report.rows, report.merged) == (100, 0)
+
+
+@pytest.mark.parametrize("typed", ["+10000000000", "+491234567890"])
+def test_a_telephone_that_people_type_who_have_none_makes_no_person_of_them(empty_room: World, typed: str) -> None:
+    world = agree_on(empty_room, "own-best")
+    rows = [*([email(at), typed] for at in range(15)), *some(100)]
+    report = made(world, "buyers", write(world.folder / "b.csv", [["email", "phone"], *rows]))
+    assert (report.read, report.rows, report.merged, dict(report.rejects)) == (115, 115, 0, {})
+    assert report.suspects["phone: test-value"] == 15
+    assert report.shared == {"phone": 14}
+
+
+@pytest.mark.parametrize("layout", ["raw", "sha256"])
+def test_an_address_that_many_lists_hold_joins_nobody_hashed_or_not(empty_room: World, layout: str) -> None:
+    world = agree_on(empty_room, "own-best")
+    text = world.contract.read_text()
+    seed = text.index("[dataset.buyers]")
+    world = world.under(text[:seed] + text[seed:].replace('email = "raw"', f'email = "{layout}"'))
+    addresses = ["test@test.com"] * 15 + [email(at) for at in range(100)]
+    if layout == "sha256":
+        addresses = [hashlib.sha256(address.encode()).hexdigest() for address in addresses]
+    rows = [[address, phone(at)] for at, address in enumerate(addresses)]
+    report = made(world, "buyers", write(world.folder / "b.csv", [["email", "phone"], *rows]))
+    assert (report.rows, report.merged, report.shared) == (115, 0, {"email": 14})
+
+
+def test_rows_are_counted_and_not_cells(empty_room: World) -> None:
+    """Seven rows of which three go: two hold nothing, one holds nothing that is any good."""
+    world = agree_on(empty_room, "own-best")
+    kept = [[email(1), phone(1)], *([email(at), "call me"] for at in (2, 3, 4))]
+    rows = [*kept, ["", ""], [" ", ""], ["bad", "call me"], *some(100)]
+    source = write(world.folder / "b.csv", [["email", "phone"], *rows])
+    report = made(world, "buyers", source, most_rejects=3)
+    assert (report.read, report.rows) == (107, 104)
+    assert dict(report.rejects) == {"no identifier: empty": 2, "email: not-an-email": 1}
+    assert dict(report.without) == {"phone: letters-in-number": 3}
+    with pytest.raises(TooManyRejects) as refused:
+        made(world, "buyers", source, most_rejects=2)
+    assert (refused.value.rows, sum(refused.value.rejects.values())) == (107, 3)
+
+
+def test_a_column_that_is_mostly_bad_is_refused_by_its_key(empty_room: World) -> None:
+    world = agree_on(empty_room, "own-best")
+    rows = [*([email(at), "call me"] for at in range(60)), *([email(at), ""] for at in range(60, 100)), *some(59)]
+    source = write(world.folder / "b.csv", [["email", "phone"], *rows])
+    with pytest.raises(SpoiledColumn) as refused:
+        made(world, "buyers", source, most_rejects=0.4)
+    assert (refused.value.key, refused.value.there) == ("phone", 119)
+    assert dict(refused.value.refused) == {"phone: letters-in-number": 60}
+    words = explain(refused.value)
+    assert "60 of 119 values of phone" in words.message
+    assert "call me" not in words.message + words.hint
+    assert made(world, "buyers", source, most_rejects=60).rows == 159
+    half = write(world.folder / "half.csv", [["email", "phone"], *rows, [email(900), phone(900)]])
+    report = examine(Brought(half, world.agreement.contract, "buyers"))
+    assert (dict(report.without), spoiled(report, 0)) == ({"phone: letters-in-number": 60}, None)
+
+
+def test_one_hash_that_was_hashed_twice_is_enough(empty_room: World) -> None:
+    world = agree_on(empty_room, "own-best")
+    text = world.contract.read_text()
+    seed = text.index("[dataset.buyers]")
+    world = world.under(text[:seed] + text[seed:].replace('phone = "raw"', 'phone = "sha256"'))
+    once = [hashlib.sha256(number.encode()).hexdigest() for number in ("+10000000000", *map(phone, range(100)))]
+    twice = [hashlib.sha256(digest.encode()).hexdigest() for digest in once]
+    rows = [[email(at), digest] for at, digest in enumerate(twice)]
+    with pytest.raises(SpoiledColumn) as refused:
+        made(world, "buyers", write(world.folder / "b.csv", [["email", "phone"], *rows]))
+    assert dict(refused.value.refused) == {"phone: hashed-twice": 1}
+    assert "hashed twice" in explain(refused.value).hint
+
+
+CELLS = {
+    "visitor_id": ["v1", "v2", "v3", "v4", "v5", ""],
+    "email": ["", " ", "nobody", "test@test.com", *map(email, range(4))],
+    "phone": ["", "call me", "1-800-FLOWERS", "12", "+10000000000", *map(phone, range(3))],
+    "age": ["40", "40", "40", "17", "old"],
+    "region": ["north", "north", "south", "moon"],
+    "device": ["tv"],
+    "topics": ["cars"],
+}
+
+
+@pytest.mark.parametrize("repeats", ["merge", "drop"])
+def test_every_row_that_is_read_is_there_merged_or_left_out_once(empty_room: World, repeats: str) -> None:
+    world = agree_on(empty_room, "own-best", largest_person="3", repeats=f'"{repeats}"')
+    contract, source = world.agreement.contract, world.folder / "any.csv"
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.lists(st.tuples(*map(st.sampled_from, CELLS.values())), min_size=1, max_size=12))
+    def counted(rows: list[tuple[str, ...]]) -> None:
+        write(source, [list(CELLS), *map(list, rows)])
+        for dataset in ("visitors", "buyers"):
+            report = examine(Brought(source, contract, dataset))
+            assert report.read == len(rows) == report.rows + report.merged + sum(report.rejects.values())
+            keyless = [row for row in rows if not has_identifier(row)]
+            said = [n for reason, n in report.rejects.items() if reason.startswith(("email: ", "phone: ", "no iden"))]
+            assert sum(said) == len(keyless)
+            assert report.rejects.get("no identifier: empty", 0) == sum(not (r[1] + r[2]).strip() for r in keyless)
+
+    counted()
+
+
+def has_identifier(row: tuple[str, ...]) -> bool:
+    return "@" in row[1] or row[2].startswith("+")
 
 
 def test_the_attack_prepared_at_home_is_one_record_or_none(empty_room: World, copied: Copier) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -133,11 +134,27 @@ def with_null(values: np.ndarray) -> pa.Array:
     return pa.array([None, *values[1:].tolist()], pa.uint64())
 
 
+def hashed_only(value: str) -> Change:
+    """A row in place of the first: the first half of a plain hash, where handles are keyed ones."""
+    plain = np.frombuffer(hashlib.sha256(value.encode()).digest()[:16], "<u8").astype(np.uint64)
+
+    def change(table: pa.Table) -> pa.Table:
+        k, k2 = (np.append(table.column(name).to_numpy()[1:], plain[at]) for at, name in enumerate(("k", "k2")))
+        order = np.argsort(k)
+        return pa.table({"k": k[order], "k2": k2[order]})
+
+    return change
+
+
 TABLES: dict[str, tuple[str, Change]] = {
     "a handle twice": ("buyers", column("k", doubled)),
     "handles out of order": ("buyers", column("k", lambda k: k[::-1])),
     "a handle missing": ("buyers", column("k2", with_null)),
     "handles that are text": ("buyers", column("k", lambda k: k.astype(str))),
+    "a plain hash of a test address": ("buyers", hashed_only("noemail@noemail.com")),
+    "a plain hash of a number that is typed for none": ("buyers", hashed_only("+10000000000")),
+    "numbers in the place of handles": ("buyers", column("k", lambda k: np.arange(1, len(k) + 1, dtype=np.uint64))),
+    "second halves that are all alike": ("buyers", column("k2", lambda k: np.full(len(k), 7, dtype=np.uint64))),
     "handles that are signed": ("buyers", column("k2", lambda k: (k >> np.uint64(1)).astype(np.int64))),
     "a column more": ("buyers", lambda t: t.append_column("email", pa.array(["a@example.com"] * t.num_rows))),
     "a column less": ("visitors", lambda t: t.drop_columns(["age"])),

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from passbox.matching.identifiers import Reject, RejectCode, digests, normalise
+from passbox.matching.identifiers import Arrives, Reject, RejectCode, digests, normalise
 from passbox.matching.schemes import known, load
 from passbox.matching.schemes.addresses import WindowMissing
 from passbox.matching.schemes.setting import Setting
@@ -66,14 +66,58 @@ def test_an_address_without_a_window_is_an_error_of_the_caller() -> None:
         normalise("plain@1", "ip", "81.2.69.142 2026-11-29T10:03:00Z")
 
 
-@pytest.mark.parametrize("domain", ["gmаil.com", "аррӏе.com", "раураl.com", "gmail.ϲom"])
-def test_a_domain_that_looks_like_another_is_told_apart(domain: str) -> None:
-    made = digests(pa.array([f"jo@{domain}"]), "uid2@1", "email", "raw")
-    assert set(made.suspects) <= {RejectCode.LOOK_ALIKE, RejectCode.FOREIGN_DOMAIN}
-    assert made.suspects
+LOOK_ALIKES = [
+    *("gmаil.com", "аррӏе.com", "раураl.com", "gmail.ϲom", "gmạil.com", "xn--gmil-6q5a.com", "xn--gmil-63d.com"),
+    *("mail.xn--80ak6aa92e.com", "xn--gmail-.com", "göögle.xn--pypal-4ve.com"),
+]
 
 
-def test_an_international_domain_is_counted_and_kept() -> None:
-    made = digests(pa.array(["jörg@münchen.de", "jo@例え.jp", "jörg@b.de"]), "uid2@1", "email", "raw")
+@pytest.mark.parametrize("domain", LOOK_ALIKES)
+def test_a_domain_that_looks_like_another_is_told_apart_however_it_is_written(domain: str) -> None:
+    column = pa.array([f"jo@{domain}"])
+    assert dict(digests(column, "uid2@1", "email", "raw").suspects) == {RejectCode.LOOK_ALIKE: 1}
+    refused = digests(column, "uid2@1", "email", "raw", suspicious="refuse")
+    assert dict(refused.rejects) == {RejectCode.LOOK_ALIKE: 1}
+
+
+ABROAD = [
+    "jo@münchen.de",
+    "jo@xn--mnchen-3ya.de",
+    "jo@例え.jp",
+    "jo@xn--r8jz45g.jp",
+    "jo@mail.xn--a",
+    "jo@xn--99999.de",
+]
+
+
+def test_an_international_domain_is_counted_and_kept_written_either_way() -> None:
+    made = digests(pa.array([*ABROAD, "jo@axn--b.de", "xn--jo@b.de"]), "uid2@1", "email", "raw")
     assert made.accepted.all()
-    assert dict(made.suspects) == {RejectCode.FOREIGN_DOMAIN: 2}
+    assert dict(made.suspects) == {RejectCode.FOREIGN_DOMAIN: len(ABROAD)}
+
+
+@pytest.mark.parametrize("mailbox", ["jörg", "JÖRG", "jo\u0308rg", "джо"])
+def test_a_mailbox_on_which_conventions_disagree_is_counted_and_kept(mailbox: str) -> None:
+    made = digests(pa.array([f"{mailbox}@b.de"]), "uid2@1", "email", "raw")
+    assert made.accepted.all()
+    assert dict(made.suspects) == {RejectCode.FOREIGN_MAILBOX: 1}
+
+
+@pytest.mark.parametrize("scheme", [name for name in known() if "phone" in load(name).rules])
+def test_no_scheme_completes_a_number_without_its_area_code(scheme: str) -> None:
+    for text, country in (("867-5309", "US"), ("123456 7", "DE"), ("7946 0958", "GB")):
+        assert normalise(scheme, "phone", text, Setting(country)) == Reject(RejectCode.DIGITS)
+
+
+FILLERS = ["0000000000", "1111111111", "5555555555", "1234567890", "0123456789"]
+
+
+@pytest.mark.parametrize("scheme", [name for name in known() if "phone" in load(name).rules])
+@pytest.mark.parametrize("country", ["US", "DE", "GB", "IT", "BR", "IS"])
+def test_a_number_that_is_typed_for_none_is_odd_and_known_by_its_hash(scheme: str, country: str) -> None:
+    column = pa.array([text[:7] if country == "IS" else text for text in FILLERS])
+    made = digests(column, scheme, "phone", "raw", Setting(country))
+    assert int(made.accepted.sum()) == made.suspects.get(RejectCode.TEST_VALUE, 0) == int(made.nobodys.sum())
+    arrives: Arrives = load(scheme).rule("phone").hash  # type: ignore[assignment]
+    hashes = pa.array([row.tobytes().hex() for row in made.values[made.accepted]], pa.string())
+    assert digests(hashes, scheme, "phone", arrives).suspects.get(RejectCode.TEST_VALUE, 0) == len(hashes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -91,6 +93,17 @@ def test_people_of_one_household_stay_apart_and_the_first_keeps_its_address() ->
     assert found.first.tolist() == [0, 1, 2]
     assert rows_of(rows, found, "ip") == [0, -1, 2]
     assert found.shared == {"ip": 1}
+
+
+def test_a_value_of_nobody_s_joins_no_people_nor_makes_a_crowd_of_them() -> None:
+    """The telephone that fifteen people typed, each with an e-mail; and a sixteenth row of the first of them."""
+    rows: list[Row] = [*((email, 0, None) for email in range(15)), (0, 1, None)]
+    email, phone, ip = held(rows)
+    typed = replace(phone, nobodys=phone.k == 0)
+    found = persons([email, typed, ip], [], len(rows), "merge", 2)
+    assert found.first.tolist() == list(range(15))
+    assert (found.merged, found.crowded, found.bare, found.shared) == (1, 0, 0, {"phone": 14})
+    assert persons([email, phone, ip], [], len(rows), "merge", 2).crowded == 16
 
 
 def test_who_has_nothing_but_what_stays_with_another_is_left_out_and_counted() -> None:

@@ -1,12 +1,13 @@
 """The bounds that each rule declares, replayed exactly on all neighbours of adversarial key graphs.
 
 A record is a tuple of handles, one a key, None where it has none. Neighbours replace one record by a dummy that matches
-nobody. The same check is run over matchers that are broken on purpose, and finds them.
+nobody. Every graph of two people and two seeds over three keys is replayed, and larger ones as they are drawn. The same
+check is run over matchers that are broken on purpose, and finds them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import get_args
 
@@ -16,7 +17,7 @@ from hypothesis import Phase, assume, find, given, settings
 from hypothesis import strategies as st
 
 from passbox.matching.hashing import Handles
-from passbox.matching.match import match_keys, ranked
+from passbox.matching.match import Claims, Settling, match_keys, ranked
 from passbox.matching.rules import Bounds, Rule, Side, bounds, tiers_l2_squared
 
 Record = tuple[int | None, ...]
@@ -77,6 +78,19 @@ def dealt(people: list[Record], seed: list[Record]) -> list[int]:
     return found
 
 
+def goes_on(people: list[Record], seed: list[Record]) -> list[int]:
+    """Broken: key by key, and a seed whose person is held by another goes on to its next key."""
+    at = {(key, value): row for row, record in enumerate(people) for key, value in enumerate(record)}
+    found, claimed = [0] * len(people), set[int]()
+    for key in range(len((people or seed)[0])):
+        for number, record in enumerate(seed):
+            row = at.get((key, record[key])) if record[key] is not None and number not in claimed else None
+            if row is not None and not found[row]:
+                found[row] = key + 1
+                claimed.add(number)
+    return found
+
+
 def dummy(keys: int) -> Record:
     return tuple(DUMMY + key for key in range(keys))
 
@@ -121,18 +135,76 @@ def distinct(records: list[Record]) -> list[Record]:
     return kept
 
 
-def side(keys: int) -> st.SearchStrategy[list[Record]]:
-    value = st.none() | st.integers(0, 5)
+def side(keys: int, handles: int = 6) -> st.SearchStrategy[list[Record]]:
+    """Records of so many handles a key, of which few are missing."""
+    value = st.sampled_from([*range(handles), *range(handles), None])
     return st.lists(st.tuples(*[value] * keys), max_size=8).map(distinct)
 
 
 @st.composite
 def graphs(draw: st.DrawFn) -> tuple[list[Record], list[Record]]:
     """Two sides whose handles are few, so that they meet in every way."""
-    keys = draw(st.integers(1, 4))
-    people, seed = draw(side(keys)), draw(side(keys))
+    keys, handles = draw(st.integers(1, 4)), draw(st.integers(2, 6))
+    people, seed = draw(side(keys, handles)), draw(side(keys, handles))
     assume(people or seed)
     return people, seed
+
+
+def small_graphs() -> Iterator[tuple[list[Record], list[Record]]]:
+    """Every graph of two people and two seeds over three keys. A seed has under each key no handle, one that nobody
+    has, or that of one of the people; what a person has that no seed has changes nothing."""
+    people: list[Record] = [(0, 0, 0), (1, 1, 1)]
+    each_key = [
+        pair for pair in product((None, "nobody's", 0, 1), repeat=2) if pair[0] != pair[1] or pair[0] not in (0, 1)
+    ]
+    for columns in product(each_key, repeat=3):
+        yield people, [tuple(_handle(column[row], row) for column in columns) for row in range(2)]
+
+
+def _handle(value: object, row: int) -> int | None:
+    return 100 + row if isinstance(value, str) else value  # type: ignore[return-value]
+
+
+SMALL = list(small_graphs())
+
+
+def test_no_small_graph_is_left_out() -> None:
+    """Two seeds have 16 pairs of handles under a key, but for the two in which both have one person's."""
+    assert len(SMALL) == len({tuple(seed) for _, seed in SMALL}) == 14**3
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_one_record_of_any_small_graph_moves_no_more_rows_than_the_rule_declares(rule: Rule) -> None:
+    declared = bounds(rule, 3)
+    for people, seed in SMALL:
+        assert ours(rule)(people, seed) == written_out(rule)(people, seed)
+        far = farthest(ours(rule), people, seed)
+        assert all(far[each][0] <= declared.of(each) for each in ("seed", "people"))
+        assert all(far[each][1] <= tiers_l2_squared(rule, 3, each) for each in ("seed", "people"))
+
+
+@pytest.mark.parametrize("broken", [dealt, goes_on], ids=["dealt", "goes on"])
+@pytest.mark.parametrize("rule", RULES)
+def test_the_small_graphs_find_a_matcher_that_deals(broken: Matcher, rule: Rule) -> None:
+    assert any(not keeps(broken, bounds(rule, 3), *graph) for graph in SMALL)
+
+
+def test_the_small_graphs_find_dealing_that_is_planted_in_the_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A waterfall in which a seed has claimed only where its row was free."""
+
+    def take(self: Settling, number: int, claims: Claims) -> None:
+        free = self._tier[claims.people] == 0
+        rows = np.where(self._counting(claims) & free, claims.people, self._people)
+        self._tier[rows] = np.uint8(number)
+        self._tier[self._people] = 0
+        self._claimed[np.where(rows < self._people, claims.seed, self._seed)] = True
+        self._claimed[self._seed] = False
+
+    people, seed = [(1, 2, None), (None, None, 3)], [(1, None, None), (None, 2, 3)]
+    assert keeps(ours("fall-through"), bounds("fall-through", 3), people, seed)  # type: ignore[arg-type]
+    monkeypatch.setattr(Settling, "take", take)
+    assert not keeps(ours("fall-through"), bounds("fall-through", 3), people, seed)  # type: ignore[arg-type]
+    assert any(not keeps(ours("fall-through"), bounds("fall-through", 3), *graph) for graph in SMALL)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -188,6 +260,7 @@ def test_no_bound_is_larger_than_it_must_be(keys: int) -> None:
         (dealt, bounds("own-best", 2)),
         (dealt, bounds("fall-through", 2)),
         (dealt, bounds("any", 2)),
+        (goes_on, bounds("own-best", 2)),
         (written_out("fall-through"), bounds("own-best", 2)),
         (written_out("any"), bounds("own-best", 2)),
         (written_out("any"), bounds("fall-through", 2)),
