@@ -56,12 +56,20 @@ def recommended(people: int, columns: int, seeds: int, budget: Budget, moved: in
     """What either would be like, all of the budget spent on it.
 
     people: who train. seeds: as submitted, of those on the same side of the split. moved: labels that one record
-    decides about, at most. A response keeps to the budget's ε without its δ. Errors: ValueError.
+    decides about, at most. A response keeps to the budget's ε without its δ. Where so little buys no sums, their noise
+    is infinite. Errors: ValueError.
     """
     if min(people, columns, seeds, moved) < 1:
         raise ValueError("people, columns, seeds and labels of a record are counted from 1")
-    sigma = smallest_scale(MOMENTS_L2_SQUARED * moved**2, rho_within(budget)) / SCALE_UNIT / 2**BITS
-    return noise(people, columns, seeds, sigma, flip_at(budget.epsilon / moved))
+    return noise(people, columns, seeds, _sigma(budget, moved), flip_at(budget.epsilon / moved))
+
+
+def _sigma(budget: Budget, moved: int) -> float:
+    """Of sums, in units of a row's length; infinite where no ledger would draw them at such a price."""
+    try:
+        return float(smallest_scale(MOMENTS_L2_SQUARED * moved**2, rho_within(budget)) / SCALE_UNIT / 2**BITS)
+    except ValueError:
+        return math.inf
 
 
 def flip_at(epsilon: float) -> float:

@@ -326,8 +326,10 @@ def _budget_problems(where: str, budget: Raw) -> Iterator[Problem]:
         yield Problem(
             f"{where}.selection", "it is more than half of delta, and noise needs the rest", "such as a tenth"
         )
-    responses = budget.get("responses", 0.0)
-    if not (0 < epsilon <= 64 and 1e-100 <= delta < 1 and isinstance(responses, float) and 0 <= responses <= 64):
+    responses = budget.get("responses", 0.0)  # 3 is taken for 3.0
+    if isinstance(responses, bool) or not isinstance(responses, int | float):
+        return
+    if not (0 < epsilon <= 64 and 1e-100 <= delta < 1 and 0 <= responses <= 64):
         return
     if responses > epsilon * MOST_RESPONSES:
         rule = "it leaves noise less than a hundredth of epsilon"

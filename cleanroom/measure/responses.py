@@ -8,6 +8,7 @@ out. From that and the labels, which the ledger committed to, its reader compute
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -75,6 +76,8 @@ def better_said(contract: Contract, job: LookalikeJob, rows: Mapping[str, int]) 
     budget = Budget(Epsilon(job.epsilon), delta_of_job(contract, job))
     found = recommended(people, len(job.columns_of(contract)), seeds, budget, job.rows_moved(contract))
     better = {"sums": "noisy sums", "responses": "randomised labels"}[found.better]
+    if math.isinf(found.sums):
+        return ("this ε buys no noisy sums, and randomised labels that are hardly more often right than wrong",)
     return (
         f"at this ε {better} should teach more, by public sizes: were all of {job.seed} matched, noise alone would "
         f"move a person's log-odds by about {found.sums:.2g} in sums and {found.responses:.2g} in labels",

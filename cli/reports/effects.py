@@ -32,7 +32,8 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
     if not effects:
         return [WIDE] if document.get("wide") else []
     alone = ", as if columns were independent" if document["kind"] == "model" else ""
-    return [_matter(effects), *(_levels(effect) for effect in effects[:MOST_EXPLAINED]), HEARD.format(alone), SILENT]
+    told = [effect for effect in effects[:MOST_EXPLAINED] if effect["levels"]]  # noise may leave nobody in any
+    return [_matter(effects), *(_levels(effect) for effect in told), HEARD.format(alone), SILENT]
 
 
 def _matter(effects: Sequence[Mapping[str, Any]]) -> Table:

@@ -336,6 +336,11 @@ def test_a_plan_says_which_should_teach_more_where_there_is_a_choice(world: Worl
     assert not any("should teach" in note for note in plan(matched.room(), matched.request("lookalike")).notes)
 
 
+def test_labels_at_an_epsilon_that_buys_no_sums_are_planned_and_said_to_tell_hardly_anything(world: World) -> None:
+    found = plan(world.room(), world.request("lookalike", labels="randomised", epsilon=1e-7))
+    assert any("buys no noisy sums" in note for note in found.notes)
+
+
 def test_a_plan_warns_of_few_seeds_for_labels_too(world: World) -> None:
     small = plan(world.room(), world.request("lookalike", labels="randomised", epsilon=0.05))
     assert [text for text in small.warnings if "noise outweighs" in text]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from passbox.cli.reports import completion, model, tables
+from passbox.cli.reports import completion, effects, model, tables
 from passbox.cli.show import Bars, Curve, Part, Result, Table, Verbatim, captured, clean, draw, say
 
 HOSTILE = ["\x1b]0;title\x07", "\x1b[2J", "\x9b2J", "\u202eevil", "\u200bhidden", "a\rb", "\u2066x\u2069", "\ufeff"]
@@ -221,3 +221,10 @@ def test_what_lies_beyond_a_plot_stands_at_its_edge() -> None:
     assert lines[1].startswith("     0.3 ┤")
     assert "●" in lines[1]
     assert all("│" in line for line in lines[2:13])
+
+
+def test_a_column_in_whose_values_noise_leaves_nobody_is_still_told(capsys: pytest.CaptureFixture[str]) -> None:
+    figure = {"estimate": 0.0, "low": 0.0, "high": 0.0, "covers": "noise and sampling"}
+    told = {"column": "device", "ordered": False, "matters": figure, "levels": []}
+    say(Result({}, effects.parts({"kind": "model", "effects": [told]})), False)
+    assert "device" in capsys.readouterr().out

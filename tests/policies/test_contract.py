@@ -378,6 +378,7 @@ def test_a_contract_that_keeps_nothing_for_labels_says_nothing_of_them(people: A
         ("-1.0", "above 0"),
         ("64.0", "below 64"),
         ("3.0", "less than a hundredth"),
+        ("3", "less than a hundredth"),
         ("2.98", "less than a hundredth"),
         ("4.0", "less than a hundredth"),
         ("0.1234567890123", "whole number of 10^-12"),

@@ -144,6 +144,12 @@ def honest() -> Iterator[tuple[str, Vector]]:
     earlier, pen = succession_of_labels()
     pen.carry(earlier)
     yield vector("labels-carried", "ε that was spent on labels under an earlier contract counts", pen)
+    pen = Pen(epsilon=40.0, responses="30.0")
+    pen.run("lookalike", **LABELS | {"epsilon": 25.0})
+    yield vector("labels-hardly-wrong", "labels for more than the seldomest flip costs", pen)
+    earlier, pen = succession_of_all()
+    pen.carry(earlier)
+    yield vector("all-carried", "one owner's ρ, δ and ε that were spent under an earlier contract", pen)
     yield vector("together", "budgets that state what the owners allow over all contracts", played(together="6.0"))
     earlier, _ = succession()
     yield vector("closed", "a log that ended: another contract goes on", earlier)
@@ -234,6 +240,17 @@ def succession_of_labels() -> tuple[Pen, Pen]:
     """As `succession`, of a room that spent ε on labels."""
     earlier = labelled()
     later = Pen(name="summer", responses="2.0", continues=(earlier,))
+    earlier.close(later)
+    return earlier, later
+
+
+def succession_of_all() -> tuple[Pen, Pen]:
+    """As `succession`, of a room in which one owner spent of all three accounts."""
+    room: dict[str, Any] = {"events": True, "of_buyers": True, "selection": "1e-9", "responses": "2.0"}
+    earlier = Pen(**room)
+    earlier.run("aggregate", "publisher", **PAGES | {"recipients": ["publisher"]})
+    earlier.run("lookalike", **LABELS)
+    later = Pen(name="summer", continues=(earlier,), **room)
     earlier.close(later)
     return earlier, later
 

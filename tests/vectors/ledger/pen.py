@@ -111,13 +111,19 @@ def party_blocks() -> str:
     )
 
 
+def _of_buyers(text: str) -> str:
+    """What is said of events, where they are those of the other party: whoever has two data sets has one δ for both."""
+    swapped = {"publisher": "advertiser", "advertiser": "publisher", "1e-8": "1e-6"}
+    return re.sub("|".join(swapped), lambda found: swapped[found.group()], text)
+
+
 @dataclass
 class Pen:
     """A room of one's own: a signed contract, and a log that is written by hand.
 
-    events: whether the publisher has a data set of them, too. plans: whether the buyers have a column, which may be
-    asked for. selection: δ that owners keep for keys nobody listed. responses: ε that the buyers' owner keeps for
-    labels.
+    events: whether there is a data set of them, too: the publisher's, or with `of_buyers` the advertiser's. plans:
+    whether the buyers have a column, which may be asked for. selection: δ that owners keep for keys nobody listed.
+    responses: ε that the buyers' owner keeps for labels.
     honest writing: `caps`, `run`, `deny`, `submit`, `close`, `carry`, `lose`. `entries` may be altered at will before
     `export`. continues: earlier rooms, whose accounts this one goes on with.
     """
@@ -128,6 +134,7 @@ class Pen:
     cosign: str = ""
     together: str = ""
     events: bool = False
+    of_buyers: bool = False
     plans: bool = False
     selection: str = ""
     responses: str = ""
@@ -159,7 +166,8 @@ class Pen:
         )
         text = _on_two_keys(text, self.match) if self.match else text
         if self.events:
-            text = text.replace("[rules]\n", f"{EVENTS}[rules]\n").replace("allow = [\n", f"allow = [\n{ABOUT_EVENTS}")
+            events, about = (_of_buyers(EVENTS), _of_buyers(ABOUT_EVENTS)) if self.of_buyers else (EVENTS, ABOUT_EVENTS)
+            text = text.replace("[rules]\n", f"{events}[rules]\n").replace("allow = [\n", f"allow = [\n{about}")
         if self.plans:
             text = text.replace("[rules]\n", f"{PLAN}[rules]\n").replace("allow = [\n", f"allow = [\n{ABOUT_PLANS}")
         text = _of_text(text, self.selection) if self.selection else text
