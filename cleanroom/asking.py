@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date
 
 from ..dp.accounting import largest_job
-from ..dp.budget import EPSILON_UNIT, LARGEST_EPSILON, Epsilon
+from ..dp.budget import EPSILON_UNIT, LARGEST_EPSILON, Epsilon, said_down
 from ..policies.agreement import Agreement
 from ..policies.check import Refused, Submitted, check
 from ..policies.contract import Allowance, Contract, digest
@@ -55,10 +55,11 @@ def _refuse_dear(contract: Contract, job: Job, under: str, ask: str) -> None:
     """ask: the remedy, with a place for the largest ε."""
     most = largest_ever(contract, job, under)
     if job.epsilon > most:
+        said = said_down(most)
         raise Refused(
             "budget",
-            f"ε {job.epsilon:g} is asked, and one such job may take at most ε {most:g} of the contract's caps",
-            ask.format(most) if most > 0 else "agree on a larger budget",
+            f"ε {job.epsilon:g} is asked, and one such job may take at most ε {said:g} of the contract's caps",
+            ask.format(said) if said > 0 else "agree on a larger budget",
         )
 
 

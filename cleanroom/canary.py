@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from ..dp.accounting import rho_within
 from ..dp.aggregate import Statistic
-from ..dp.budget import EPSILON_UNIT, RHO_UNIT, Budget, Epsilon
+from ..dp.budget import EPSILON_UNIT, RHO_UNIT, Budget, Epsilon, epsilon_units
 from ..dp.entry import Purchase
 from ..dp.labels import Labels, unpacked
 from ..dp.noisy import Noisy
@@ -54,6 +54,7 @@ from ..modelling.grid import BINS
 from ..modelling.groups import MOST_GROUPS
 from ..modelling.invented import invented
 from ..policies.agreement import Agreement
+from ..policies.check import Refused
 from ..policies.contract import Allowance, Contract, digest
 from ..policies.jobs.lookalike import Learner, LookalikeJob
 from ..policies.jobs.model import ModelJob
@@ -121,7 +122,13 @@ def audit(
     runs: int | None = None,
     progress: Progress = quietly,
 ) -> Audit:
-    """What canaries show of one job. data: the contract's bytes. runs: in each world; None for as many as it takes."""
+    """What canaries show of one job. data: the contract's bytes. runs: in each world; None for as many as it takes.
+
+    Errors: Refused where labels would be drawn at an ε that is not charged in whole units, before anything is drawn.
+    """
+    labels = isinstance(job, LookalikeJob) and contract.dataset[job.seed].budget.responses is not None
+    if labels:
+        _refuse_digits(job.epsilon)
     delta = delta_of_job(contract, job)
     mu = math.sqrt(2 * rho_within(Budget(Epsilon(job.epsilon), delta)) / RHO_UNIT)
     bought = _bought(contract, data, job)
@@ -132,9 +139,16 @@ def audit(
         compared = job.model_copy(update={"learners": [*COMPARED]})
         both = (job, bought), (compared, _bought(contract, data, compared))
         findings, left_out = _of_lookalike(contract, both, times, progress)
-        labels = contract.dataset[job.seed].budget.responses
         findings += _of_labels(Agreement(contract, data, {}), job) if labels else []
     return Audit(job.kind, job.epsilon, delta, mu, bought[0].specification.cells, tuple(findings), left_out)
+
+
+def _refuse_digits(epsilon: float) -> None:
+    """A signed job of labels is refused alike."""
+    try:
+        epsilon_units(epsilon)
+    except ValueError:
+        raise Refused("epsilon", f"ε {epsilon!r} has more than 12 digits after the point", "round it") from None
 
 
 def _bought(contract: Contract, data: bytes, job: LookalikeJob | ModelJob) -> tuple[Purchase, ...]:

@@ -256,7 +256,7 @@ def _lists(name: str, column: pa.ChunkedArray) -> pl.Series:
 def _text(name: str, column: pa.ChunkedArray) -> pl.Series:
     """A column as trimmed text, nulls for empty."""
     series = _series(name, column, "text")
-    if series.dtype.is_nested() or series.dtype == pl.Binary:
+    if series.dtype.is_nested() or series.dtype in (pl.Binary, pl.Duration):
         raise ColumnUnreadable(name, "text")
     series = series.cast(pl.String).str.strip_chars()
     return series.set(series == "", None)
@@ -265,6 +265,8 @@ def _text(name: str, column: pa.ChunkedArray) -> pl.Series:
 def _series(name: str, column: pa.ChunkedArray, declared: str) -> pl.Series:
     if pa.types.is_null(column.type):
         column = column.cast(pa.string())
+    if pa.types.is_decimal256(column.type):
+        raise ColumnUnreadable(name, declared)
     try:
         series = pl.from_arrow(column)
     except (pl.exceptions.PolarsError, pa.ArrowException, ValueError):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..dp.account import Account
 from ..dp.accounting import attack_auc, epsilon_of, largest_job, rho_within
-from ..dp.budget import DELTA_UNIT, EPSILON_UNIT, Budget, Epsilon, Rho
+from ..dp.budget import DELTA_UNIT, EPSILON_UNIT, Budget, Epsilon, Rho, said_down
 from ..dp.entry import Charge
 from ..dp.ledger import Ledger
 from ..dp.scale import smallest_scale
@@ -107,12 +107,12 @@ class SelectionCost:
 class SelectionSpent(Exception):
     """What is kept for keys that nobody listed does not hold a job's δ. Public figures alone; nothing was charged.
 
-    largest: the largest δ that fits now.
+    largest: the largest δ of six digits that fits now.
     """
 
     def __init__(self, cost: SelectionCost) -> None:
         super().__init__(cost)
-        self.dataset, self.largest = cost.dataset, cost.now / DELTA_UNIT
+        self.dataset, self.largest = cost.dataset, said_down(cost.now / DELTA_UNIT)
         self.message = (
             f"{cost.dataset} keeps δ {cost.cap / DELTA_UNIT:g} for keys that nobody listed, and has spent "
             f"{cost.spent / DELTA_UNIT:g} of it; this job asks {cost.asked / DELTA_UNIT:g}"
@@ -275,9 +275,9 @@ def _cosigned(room: Room, account: Account) -> Rho:
 
 
 def _largest(room: Room, allowed: Allowed, left: Rho) -> float:
-    """The largest ε at which a job of this kind costs no more than what is left; 0 where none does."""
+    """The largest ε, as it is said, at which a job of this kind costs no more than what is left; 0 where none does."""
     if allowed.purchases[0].specification.flip:
-        return left / EPSILON_UNIT
+        return said_down(left / EPSILON_UNIT)
     epsilon = largest_job(left, delta_of_job(room.contract, allowed.request.job))
     if epsilon <= 0:
         return 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_DOWN, Context, Decimal
 from typing import NewType
 
 Epsilon = NewType("Epsilon", float)
@@ -40,6 +40,12 @@ def delta_units(delta: float) -> int:
     if units != units.to_integral_value() or units < 1:
         raise ValueError("δ must be a whole number of 10^-18")
     return int(units)
+
+
+def said_down(amount: float) -> float:
+    """What six digits can say of an ε or a δ, rounded down: `:g` writes this number as it is, and it fits where
+    `amount` does. amount: 0 or more."""
+    return float(Context(prec=6, rounding=ROUND_DOWN).create_decimal(repr(amount)))
 
 
 @dataclass(frozen=True, slots=True)

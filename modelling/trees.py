@@ -99,10 +99,10 @@ def _tree(body: dict[str, Any], levels: int) -> Tree:
 
 
 def log_odds(probability: Float) -> Float:
-    """Of sums that may leave [0, 1]: bent at both ends, so that their order stays what it was."""
+    """Of sums that may leave [0, 1], however far: bent at both ends, so that their order stays what it was."""
     low = np.minimum(probability, 1 - probability)
-    bent = np.where(low < SMALLEST, SMALLEST * np.exp(np.minimum(low / SMALLEST - 1, 0)), low)
-    z = np.log(bent) - np.log1p(-bent)
+    log = np.log(np.maximum(low, SMALLEST)) + np.minimum(low / SMALLEST - 1, 0)
+    z = log - np.log1p(-np.where(low < SMALLEST, np.exp(log), low))
     return np.asarray(np.where(probability > 0.5, -z, z))
 
 

@@ -3,7 +3,7 @@
 An owner is the same owner where it signs with the same key, whatever it is called. What was spent of its account under
 the earlier contract is charged to its account under the later one before anything else. The later contract states its
 own cap, which its owner signs; where it puts several accounts into one, it may not state more than the smallest of
-their caps.
+their caps. An owner that kept nothing for labels, or for keys that nobody listed, kept 0 of it.
 """
 
 from __future__ import annotations
@@ -102,18 +102,19 @@ def _refuse_same_log(contract: Contract, before: Sequence[Ended]) -> None:
 
 
 def _refuse_raised(agreement: Agreement, before: Sequence[Ended]) -> None:
+    """An account that an owner of an earlier contract did not have there had a cap of 0."""
     allowed = {cap.account: cap.rho for cap in caps(agreement)}
     merged: dict[str, list[Rho]] = {}
     for each in before:
         theirs = {cap.account: cap.rho for cap in caps(each.agreement)}
         for earlier, later in heirs_of(each.agreement.contract, agreement.contract).items():
-            if earlier in theirs:
-                merged.setdefault(later, []).append(theirs[earlier])
+            merged.setdefault(later, []).append(theirs.get(earlier, Rho(0)))
     for name, earlier_caps in merged.items():
-        if len(earlier_caps) > 1 and allowed.get(name, 0) > min(earlier_caps):
+        least = min(earlier_caps)
+        if len(earlier_caps) > 1 and allowed.get(name, 0) > least:
             raise NotContinued(
                 f"it puts {len(earlier_caps)} accounts of {name} into one, with a larger cap than the smallest of them",
-                "agree on the smallest cap",
+                "agree on the smallest cap" if least else "one of the earlier contracts keeps none of it: keep none",
             )
 
 

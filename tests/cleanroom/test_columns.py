@@ -128,6 +128,8 @@ def test_rows_that_were_out_already_count_under_no_reason() -> None:
         (REGION, pa.array([b"\xff"])),
         (TOPICS, pa.array([[1]])),
         (TOPICS, pa.array([[["cars"]]])),
+        *((column, pa.array([1], pa.duration("ns"))) for column in (AGE, REGION, PAGE, TOPICS)),
+        *((column, pa.array([1]).cast(pa.decimal256(60, 2))) for column in (AGE, REGION, PAGE, TOPICS)),
     ],
 )
 def test_a_type_that_cannot_be_read_is_refused_by_name(column: Column, values: pa.Array) -> None:

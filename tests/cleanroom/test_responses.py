@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -31,8 +32,9 @@ from passbox.dp.canonical import canonical
 from passbox.dp.flip import FLIP_UNIT, Flip, least_flip
 from passbox.dp.labels import unpacked
 from passbox.dp.ledger import Ledger
-from passbox.policies.agreement import signature_path
+from passbox.policies.agreement import Agreement, signature_path
 from passbox.policies.check import Refused
+from passbox.policies.contract import parse
 from passbox.policies.jobs.lookalike import LookalikeJob
 from passbox.policies.sign import sign
 
@@ -308,6 +310,17 @@ def test_a_plan_says_what_labels_cost_and_the_largest_that_fits(used: World) -> 
     assert used.spent()[ACCOUNT] == 2 * EPSILON_UNIT
 
 
+def test_the_epsilon_that_a_refusal_names_fits_however_many_digits_are_left(world: World) -> None:
+    """1.8765468 is left, which is not written as 1.87655."""
+    ask(world, epsilon=0.1234532)
+    with pytest.raises(Unaffordable) as short:
+        ask(world, epsilon=2.0)
+    (named,) = re.findall(r"ask epsilon = (\S+),", short.value.hint)
+    assert named == "1.87654"
+    assert f"is ε {named}" in short.value.message
+    ask(world, epsilon=float(named))
+
+
 def test_a_plan_says_which_should_teach_more_where_there_is_a_choice(world: World, matched: World) -> None:
     """From public sizes alone, for labels and for sums; where the contract keeps no ε for labels there is none."""
     said = [
@@ -370,6 +383,24 @@ def test_before_it_is_signed_a_job_is_told_what_labels_may_take(world: World, ma
     without = refusal(matched.agreement, asked_, "publisher", today)
     assert without is not None
     assert without.clause == "dataset.buyers.budget.responses"
+
+
+def test_the_epsilon_that_is_named_before_it_is_signed_fits_however_many_digits_the_cap_has(world: World) -> None:
+    """All of a cap may be asked, and what is named rounds down."""
+    data = world.contract.read_text().replace(f"responses = {KEPT}", "responses = 1.2345678").encode()
+    under, today = Agreement(parse(data), data, {}), world.now.date()
+    drafted = world.request("lookalike", labels="randomised", epsilon=1.5).job
+
+    def refused(epsilon: float) -> Refused | None:
+        asked = drafted.model_copy(update={"contract": under.digest, "epsilon": epsilon})
+        return refusal(under, asked, "publisher", today)
+
+    dear = refused(1.5)
+    assert dear is not None
+    assert dear.remedy == "write epsilon = 1.23456 or less"
+    assert refused(1.23456) is None
+    assert refused(1.2345678) is None
+    assert refused(1.2345679) is not None
 
 
 def test_a_draft_names_labels_where_the_contract_keeps_some(world: World, matched: World) -> None:

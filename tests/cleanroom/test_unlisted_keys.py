@@ -212,6 +212,16 @@ def test_the_delta_that_is_kept_is_spent_to_the_last_unit_and_no_further(world: 
     assert found.denials == 1
 
 
+def test_the_delta_that_a_refusal_names_fits_however_many_digits_are_left(world: CampaignWorld) -> None:
+    """8.765468e-10 is left, which is not written as 8.76547e-10."""
+    world.run("aggregate", "advertiser", **DEVICES | {"epsilon": 0.5, "selection": 1.234532e-10})
+    with pytest.raises(job.SelectionSpent) as short:
+        world.run("aggregate", "advertiser", **DEVICES | {"epsilon": 0.52, "selection": 9e-10})
+    (named,) = re.findall(r"write selection = (\S+) in", short.value.hint)
+    assert named == "8.76546e-10"
+    world.run("aggregate", "advertiser", **DEVICES | {"epsilon": 0.52, "selection": float(named)})
+
+
 def test_a_release_that_names_another_key_is_caught(world: CampaignWorld) -> None:
     ran = world.run("aggregate", "advertiser", **DEVICES)
     document = dict(world.open(ran.release).document)

@@ -181,6 +181,34 @@ def test_noise_is_opened_then_settled_once_then_released(
     assert (files.page(), files.node()) == (says, says)
 
 
+KEPT = {
+    "responses": {"responses": "2.0"},
+    "selection": {"events": True, "selection": "1e-9"},
+}
+"""What a contract may keep, or not: a room's changes for it."""
+
+
+@pytest.mark.parametrize("kept", KEPT)
+@pytest.mark.parametrize("both", [True, False])
+def test_what_one_of_two_earlier_contracts_did_not_keep_is_not_kept_by_both_together(
+    kept: str, both: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of ε for labels, and of δ for keys that nobody listed: the smallest of the two caps is 0 then."""
+    monkeypatch.syspath_prepend(MAKE.parent)
+    make, pen = import_module("make"), import_module("pen")
+    plain = KEPT[kept] if both else {name: value for name, value in KEPT[kept].items() if name == "events"}
+    earlier = pen.Pen(name="april", **plain), pen.Pen(name="may", **KEPT[kept])
+    later = pen.Pen(name="summer", continues=earlier, **KEPT[kept])
+    for each in earlier:
+        each.close(later)
+        later.carry(each)
+    said = unpack(make.vector("", "", later)[1], tmp_path).product()
+    if both:
+        assert said == "OK"
+    else:
+        assert re.fullmatch(rf"FAIL log: it puts 2 accounts of \w+/{kept} into one, with a larger cap than .*", said)
+
+
 @needs_openssl
 @pytest.mark.parametrize("text", [b"", b"\xff", b"[room", b'dataset = 1\nroom = "x"', None])
 def test_a_contract_that_is_none_ends_in_one_line(text: bytes | None, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,21 @@ def test_an_audit_is_typed_against_a_contract(passbox, agreed: Path, monkeypatch
     code, out, _ = passbox("audit", "model", "--contract", "contract.toml", "--kind", "overlap", "--json")
     assert code == 2
     assert "no audit of such a job" in json.loads(out)["error"]["message"]
+
+
+def test_an_audit_of_labels_at_an_epsilon_of_too_many_digits_is_refused(passbox, drafted: Path) -> None:
+    """It is charged in whole units of 10^-12; where the contract keeps nothing for labels there is none to charge."""
+    words = ("audit", "model", "--contract", "contract.toml", "--epsilon", "0.1234567890123", "--runs", "100")
+    path = drafted / "contract.toml"
+    head, dataset, tail = path.read_text().partition("[dataset.buyers]")
+    kept = re.sub(r"(?m)^(budget = .*?) }", r"\1, responses = 1.0 }", tail, count=1)
+    assert kept != tail
+    path.write_text(head + dataset + kept)
+    code, out, err = passbox(*words)
+    assert (code, out) == (5, "")
+    told, hint = err.splitlines()
+    assert "ε 0.1234567890123 has more than 12 digits after the point" in told
+    assert "round it" in hint
 
 
 def test_a_completion_is_not_called_a_job_that_does_not_learn(passbox, agreed: Path) -> None:

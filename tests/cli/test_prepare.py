@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 Typed = Callable[..., tuple[int, str, str]]
@@ -50,6 +51,17 @@ def test_check_says_how_many_rejects_there_would_be(passbox: Typed, drafted: Pat
     assert code == 0
     assert "left out: email: not-an-email" in out
     assert "--max-rejects 2" in err
+
+
+def test_lengths_of_time_are_refused_by_name_where_text_is_declared(passbox: Typed, drafted: Path) -> None:
+    """As pandas writes a column of timedelta."""
+    table = pl.read_csv(drafted / "visitors.csv").with_columns(pl.col("age").cast(pl.Duration("ns")).alias("region"))
+    table.write_parquet(drafted / "visitors.parquet")
+    code, out, err = passbox("prepare", "visitors.parquet", *VISITORS[2:-1], "--check")
+    assert (code, out) == (3, "")
+    told, hint = err.splitlines()
+    assert "region" in told
+    assert "export it as text or numbers" in hint
 
 
 BAD: dict[str, tuple[bytes, str]] = {

@@ -16,7 +16,7 @@ from passbox.modelling.features import Category, Encoder, Number, Topics
 from passbox.modelling.lookalike import calibrate, sigmoid
 from passbox.modelling.responses import ResponseProblem, Responses, additive, learn
 from passbox.modelling.scorer import Scorer
-from passbox.modelling.trees import Boosted
+from passbox.modelling.trees import Boosted, log_odds
 
 COLUMNS = (
     Number("age", 18, 98),
@@ -219,13 +219,25 @@ def test_trees_grown_on_some_of_the_people_find_it_too(monkeypatch: pytest.Monke
     assert auc(learn(design, ORDERED, flipped, flip_at(4)), design, together) > 0.7
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("flip", [flip_at(1), 0.3, 0.49])
 @pytest.mark.parametrize("all_yes", [False, True])
-def test_labels_that_are_all_alike_give_a_model(all_yes: bool) -> None:
+def test_labels_that_are_all_alike_give_a_model(all_yes: bool, flip: float) -> None:
     table, *_ = people(42)
     design = encoded(table)
-    model = learn(design, ORDERED, np.full(PEOPLE, all_yes), flip_at(1))
+    model = learn(design, ORDERED, np.full(PEOPLE, all_yes), flip)
     assert np.isfinite(model.score(design)).all()
     assert np.ptp(model.probability(design)) < 0.01
+
+
+@pytest.mark.filterwarnings("error")
+def test_log_odds_keep_the_order_of_sums_that_are_no_probabilities() -> None:
+    """Far beyond 0 and 1 too, where what they are bent to is too small for a float."""
+    sums = np.array([-12.0, -1.0, -0.9, 0.0, 5e-4, 0.3, 0.5, 0.7, 0.9995, 1.0, 1.9, 2.0, 13.0])
+    odds = log_odds(sums)
+    assert np.isfinite(odds).all()
+    assert (np.diff(odds) > 0).all()
+    assert np.allclose(odds[5:8], np.log(sums[5:8] / (1 - sums[5:8])), atol=1e-12)
 
 
 @pytest.mark.parametrize("rows", [1, 3, 101])

@@ -199,3 +199,17 @@ def test_what_was_spent_on_labels_is_carried_and_fits_what_the_next_contract_kee
     for later in (responding(people, "less", spring.digest, responses=1.4), agreed(people, "none", spring.digest)):
         with pytest.raises(NotContinued, match=r"advertiser/responses was spent"):
             carried(later, {spring.digest: Ended(spring, spent, 9, "ab" * 32, later.digest)})
+
+
+def test_merged_with_a_contract_that_kept_nothing_for_labels_none_is_kept(people: People) -> None:
+    """A contract that goes on alone may begin to keep some: its owner signs it."""
+    spring, summer = agreed(people, "spring"), responding(people, "summer")
+    alone = responding(people, "alone", spring.digest)
+    assert carried(alone, {spring.digest: ended(spring, alone)})
+    names = (spring.digest, summer.digest)
+    merged = responding(people, "merged", *names)
+    with pytest.raises(NotContinued, match="accounts of advertiser/responses into one") as refused:
+        carried(merged, {each.digest: ended(each, merged) for each in (spring, summer)})
+    assert "keep none" in refused.value.remedy
+    none = agreed(people, "none", *names, epsilon=1.0)
+    assert len(carried(none, {each.digest: ended(each, none) for each in (spring, summer)})) == 2
