@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from ..dp.accounting import rho_within
 from ..dp.aggregate import Statistic
-from ..dp.budget import EPSILON_UNIT, RHO_UNIT, Budget, Epsilon, epsilon_units
+from ..dp.budget import EPSILON_UNIT, RHO_UNIT, Budget, Epsilon
 from ..dp.entry import Purchase
 from ..dp.labels import Labels, unpacked
 from ..dp.noisy import Noisy
@@ -54,9 +54,8 @@ from ..modelling.grid import BINS
 from ..modelling.groups import MOST_GROUPS
 from ..modelling.invented import invented
 from ..policies.agreement import Agreement
-from ..policies.check import Refused
 from ..policies.contract import Allowance, Contract, digest
-from ..policies.jobs.lookalike import Learner, LookalikeJob
+from ..policies.jobs.lookalike import Learner, LookalikeJob, refuse_digits
 from ..policies.jobs.model import ModelJob
 from ..policies.price import delta_of_job, purchases
 from ..policies.request import KINDS, Request, parse_job
@@ -128,7 +127,7 @@ def audit(
     """
     labels = isinstance(job, LookalikeJob) and contract.dataset[job.seed].budget.responses is not None
     if labels:
-        _refuse_digits(job.epsilon)
+        refuse_digits(job.epsilon)
     delta = delta_of_job(contract, job)
     mu = math.sqrt(2 * rho_within(Budget(Epsilon(job.epsilon), delta)) / RHO_UNIT)
     bought = _bought(contract, data, job)
@@ -139,16 +138,8 @@ def audit(
         compared = job.model_copy(update={"learners": [*COMPARED]})
         both = (job, bought), (compared, _bought(contract, data, compared))
         findings, left_out = _of_lookalike(contract, both, times, progress)
-        findings += _of_labels(Agreement(contract, data, {}), job) if labels else []
+        findings += _of_labels(contract, data, job) if labels else []
     return Audit(job.kind, job.epsilon, delta, mu, bought[0].specification.cells, tuple(findings), left_out)
-
-
-def _refuse_digits(epsilon: float) -> None:
-    """A signed job of labels is refused alike."""
-    try:
-        epsilon_units(epsilon)
-    except ValueError:
-        raise Refused("epsilon", f"ε {epsilon!r} has more than 12 digits after the point", "round it") from None
 
 
 def _bought(contract: Contract, data: bytes, job: LookalikeJob | ModelJob) -> tuple[Purchase, ...]:
@@ -187,11 +178,10 @@ def _of_lookalike(
     return findings, ()
 
 
-def _of_labels(agreement: Agreement, asked: LookalikeJob) -> list[Finding]:
+def _of_labels(contract: Contract, data: bytes, asked: LookalikeJob) -> list[Finding]:
     """The same lookalike, of randomised labels, at the same ε."""
-    contract, job = agreement.contract, asked.model_copy(update={"labels": "randomised"})
-    manifests = dict.fromkeys(job.datasets(), "0" * 64)
-    (purchase,) = purchases(agreement, Request(job, b"", "", ""), manifests, shape_of)
+    job = asked.model_copy(update={"labels": "randomised"})
+    (purchase,) = _bought(contract, data, job)
     moves = job.rows_moved(contract)
     crowd, _ = _crowd(lookalike.declared_kinds(contract, job), moves)
 
@@ -201,13 +191,14 @@ def _of_labels(agreement: Agreement, asked: LookalikeJob) -> list[Finding]:
     charged = min(each.rho for each in purchase.charges) / EPSILON_UNIT
     told = two_answers(drawn, moves, charged, ANSWERS)
     what = "a record's labels all say that it is on the list"
+    follows = _labels_follow(crowd, moves, purchase)
     return [
         Finding("labels", what, not told.leaks, told),
-        Finding("labels: audience", "it follows from the labels as they were drawn", _follow(crowd, moves, purchase)),
+        Finding("labels: audience", "it follows from the labels as they were drawn", follows),
     ]
 
 
-def _follow(crowd: lookalike.Crowd, moves: int, purchase: Purchase) -> bool:
+def _labels_follow(crowd: lookalike.Crowd, moves: int, purchase: Purchase) -> bool:
     """The audience and every other file of labels that are held, from other lists."""
     rows, held = crowd.design.rows, dict[str, Noisy]()
     tokens = np.arange(rows, dtype=np.uint64)

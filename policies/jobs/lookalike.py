@@ -143,11 +143,7 @@ class LookalikeJob(PairJob):
             owner = contract.dataset[self.seed].owner
             rule = f"{owner} keeps no ε for labels by randomised response"
             raise Refused(clause, rule, "leave labels out, or agree on a contract with budget.responses")
-        try:
-            epsilon_units(self.epsilon)
-        except ValueError:
-            rule = f"ε {self.epsilon!r} has more than 12 digits after the point"
-            raise Refused("epsilon", rule, "round it") from None
+        refuse_digits(self.epsilon)
 
     def _refuse_readers(self, contract: Contract) -> None:
         owner = contract.dataset[self.people].owner
@@ -263,3 +259,11 @@ def refuse_columns(contract: Contract, dataset: str, columns: list[str] | None) 
         raise Refused("columns", f"{names(unknown)} is not declared", f"use some of {names(declared)}")
     if len(declared if columns is None else columns) > MOST_COLUMNS:
         raise Refused("columns", f"a model learns from at most {MOST_COLUMNS} columns", "name some in columns")
+
+
+def refuse_digits(epsilon: float) -> None:
+    """Labels are charged in whole units of ε. Errors: Refused."""
+    try:
+        epsilon_units(epsilon)
+    except ValueError:
+        raise Refused("epsilon", f"ε {epsilon!r} has more than 12 digits after the point", "round it") from None

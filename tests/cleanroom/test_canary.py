@@ -223,7 +223,7 @@ def of_labels(answering: tuple[Contract, bytes]) -> dict[str, canary.Finding]:
     rule = next(rule for rule in contract.rules.allow if rule.job == "lookalike")
     job = job_to_audit(contract, data, rule, 8.0)
     assert isinstance(job, LookalikeJob)
-    return {each.test: each for each in canary._of_labels(canary.Agreement(contract, data, {}), job)}
+    return {each.test: each for each in canary._of_labels(contract, data, job)}
 
 
 def test_labels_lose_about_what_is_charged_and_no_more(answering) -> None:
