@@ -41,6 +41,7 @@ from passbox.modelling.features import Encoder, Number, Ordinal
 from passbox.modelling.groups import MOST_GROUPS, group, how_many
 from passbox.modelling.lookalike import SeedGLM, fit
 from passbox.modelling.person import DPGAM
+from passbox.modelling.strategy import Strategy
 from passbox.policies.jobs.lookalike import GROUPS_SHARE
 
 
@@ -75,13 +76,15 @@ def compared(people: People, train: Mask, epsilon: float, _seed: int, _settings:
     design = Encoder.from_owner(people.table.filter(train), people.declared).encode(people.table)
     seen, matched = design.take(train), people.label[train]
     ordered = [isinstance(kind, Number | Ordinal) for kind in people.declared]
-    sums = drawing(epsilon, GROUPS_SHARE - 1, GROUPS_SHARE)(seen.moments(matched))
+    rows = Strategy.of(seen)
+    sums = drawing(epsilon, GROUPS_SHARE - 1, GROUPS_SHARE)(rows.moments(matched))
     rho = Rho(rho_within(Budget(Epsilon(epsilon), Delta(DELTA))) // GROUPS_SHARE)
     sigma = smallest_scale(COUNT_L2_SQUARED, rho) / SCALE_UNIT / 2**COUNT_BITS
-    dealt = group(seen, fit(seen, sums), ordered, how_many(seen.rows, sigma**2))
+    glm = fit(rows, sums)
+    dealt = group(seen, glm, ordered, how_many(seen.rows, sigma**2))
     counts = drawing(epsilon, 1, GROUPS_SHARE)(histogram(dealt, matched, MOST_GROUPS))
     kept = Counts(dealt, counts.real[: int(dealt.max()) + 1], sigma**2)
-    standings = contest(seen, sums, ordered, kept, LEARNERS)
+    standings = contest(rows, glm, sums, ordered, kept, LEARNERS)
     return next(each.model for each in standings if each.won).score(design)
 
 

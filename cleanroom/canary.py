@@ -43,6 +43,7 @@ from ..modelling.canaries import (
     moved,
     one_run,
     person_attack,
+    rows_of,
     runs_for,
     two_answers,
     two_worlds,
@@ -53,6 +54,7 @@ from ..modelling.features import Encoder, Kind
 from ..modelling.grid import BINS
 from ..modelling.groups import MOST_GROUPS
 from ..modelling.invented import invented
+from ..modelling.wide import measured
 from ..policies.agreement import Agreement
 from ..policies.contract import Allowance, Contract, digest
 from ..policies.jobs.lookalike import Learner, LookalikeJob, refuse_digits
@@ -232,7 +234,8 @@ def _on_fit(
     crowd: lookalike.Crowd, listed: NDArray[np.bool_], canaries: NDArray[np.bool_], purchase: Purchase
 ) -> Callable[[bool], float]:
     cells = purchase.specification.cells
-    outside, inside = (lookalike.moments(crowd, label, cells) for label in (listed, listed | canaries))
+    people = measured(crowd.training)
+    outside, inside = (lookalike.moments(crowd, people, label, cells) for label in (listed, listed | canaries))
     return moved(lambda statistic: rehearsed(purchase, statistic), outside, inside)
 
 
@@ -270,7 +273,8 @@ def _follows(crowd: lookalike.Crowd, job: LookalikeJob, bought: tuple[Purchase, 
         return np.frombuffer(b"".join([repr(made.values).encode(), *made.files.values()]), dtype=np.uint8).astype("i8")
 
     labels = [_coins(rows, 0.2) for _ in range(LABELS)]
-    first = pay(bought[0], lambda: lookalike.moments(crowd, labels[0], bought[0].specification.cells))
+    people, cells = measured(crowd.training), bought[0].specification.cells
+    first = pay(bought[0], lambda: lookalike.moments(crowd, people, labels[0], cells))
     return follows_from(given, first, labels)
 
 
@@ -281,10 +285,10 @@ def _many(kinds: list[Kind], purchase: Purchase, canaries: int, epsilon: float, 
     design = encoder.encode(table)
     none = np.zeros(canaries, dtype=np.bool_)
     crowd = lookalike.Crowd(encoder, design, none, np.zeros(canaries, dtype=np.uint64))
-    included = _coins(canaries, 0.5)
-    noisy = rehearsed(purchase, lookalike.moments(crowd, included, purchase.specification.cells)).real[: design.cells]
-    away = noisy - design.project(np.full(canaries, 0.5))
-    scores = np.concatenate([rows @ away for rows in design.blocks(2_048)])
+    people, included = measured(design), _coins(canaries, 0.5)
+    sums = lookalike.moments(crowd, people, included, purchase.specification.cells)
+    away = rehearsed(purchase, sums).real[: design.cells] - sum(rows.sum(axis=0) for rows in rows_of(people)) / 2
+    scores = np.concatenate([rows @ away for rows in rows_of(people)])
     return one_run(scores, included, round(GUESSED * canaries), epsilon, delta)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from ..dp.ledger import Ledger
 from ..modelling.draw import Drawn
+from ..modelling.wide import measured
 from ..policies.check import Allowed, Refused
 from ..policies.jobs.lookalike import MOMENTS, LookalikeJob
 from ..policies.jobs.model import ModelJob
@@ -63,7 +64,7 @@ def _of_lookalike(room: Room, allowed: Allowed, ledger: Ledger) -> Drawn:
     assert isinstance(job, LookalikeJob)  # noqa: S101 - dispatched on it
     matched, crowd = read_match(room, held[job.people], held[job.seed]), lookalike.crowd_of(room, job, held[job.people])
     paid = ledger.paid(purchase) or ledger.pay(
-        purchase, lookalike.moments(crowd, matched, purchase.specification.cells)
+        purchase, lookalike.moments(crowd, measured(crowd.training), matched, purchase.specification.cells)
     )
     return Drawn("membership", crowd.encoder, crowd.training, lookalike.used(crowd.training, paid))
 

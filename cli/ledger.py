@@ -144,7 +144,7 @@ STATISTICS = {
     "matched-by-tier@1": "overlap by key",
     "table@1": "table of numbers",
     "keys@1": "numbers of keys that nobody listed",
-    "seed-moments@2": "lookalike fit",
+    "seed-moments@3": "lookalike fit",
     "score-histogram@1": "lookalike evaluation",
     "attribute-moments@1": "completion",
     "answer-counts@1": "completion evaluation",

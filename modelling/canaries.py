@@ -24,7 +24,7 @@ The caller ensures: scores come from the real code under the audited charge; thr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,11 +32,12 @@ from scipy.stats import beta, binom, norm
 
 from ..dp.aggregate import Statistic
 from ..dp.noisy import Noisy
-from .design import Design, Float, Int, Mask
+from .design import BITS, Design, Float, Int, Mask
 from .draw import Draw
 from .packed import Packed
 from .person import DPGAM, STEPS
 from .progress import Progress, quietly
+from .wide import Rows, measured
 
 CONFIDENCE, SURE = 0.95, 0.9999
 AIMED = 0.05
@@ -117,15 +118,27 @@ def moved(draw: Draw, outside: Statistic, inside: Statistic) -> Callable[[bool],
     return score
 
 
+def rows_of(people: Rows) -> Iterator[Float]:
+    """What is summed of each person, in units of a row's length, some at a time: people x cells."""
+    if isinstance(people, Design):
+        yield from people.blocks(2_048)
+        return
+    for rows in people.rows():
+        whole = np.zeros((len(rows), people.design.cells))
+        whole[:, people.used] = np.ldexp(rows.astype(np.float64), -BITS)
+        yield whole
+
+
 def worst_row(design: Design) -> Mask:
-    """The person whose row is longest: the one a release says most about."""
-    lengths = np.concatenate([(block**2).sum(axis=1) for block in design.blocks()])
+    """The person whose row is longest, as it is measured: the one a release says most about."""
+    lengths = np.concatenate([(rows**2).sum(axis=1) for rows in rows_of(measured(design))])
     return np.asarray(np.arange(design.rows) == np.argmax(lengths))
 
 
 def membership_attack(design: Design, matched: Mask, canaries: Mask, draw: Draw) -> Callable[[bool], float]:
     """Are the canaries among the matched? For the `membership` release."""
-    return moved(draw, design.moments(matched & ~canaries), design.moments(matched | canaries))
+    people = measured(design)
+    return moved(draw, people.moments(matched & ~canaries), people.moments(matched | canaries))
 
 
 def person_attack(

@@ -25,10 +25,10 @@ import numpy as np
 from ..dp.noisy import Z95, Estimate, Noisy
 from .bayes import naive_bayes
 from .boosting import Counts, boost
-from .design import Design, Float
+from .design import Float
 from .lookalike import Model
 from .trees import Boosted
-from .wide import learner_of
+from .wide import Rows, design_of
 
 Learner: TypeAlias = Literal["glm", "naive-bayes", "boosting"]
 LEARNERS: tuple[Learner, ...] = ("glm", "naive-bayes", "boosting")
@@ -50,13 +50,14 @@ class Standing:
 
 
 def contest(
-    design: Design, sums: Noisy, ordered: Sequence[bool], counts: Counts, named: Sequence[Learner]
+    people: Rows, glm: Model, sums: Noisy, ordered: Sequence[bool], counts: Counts, named: Sequence[Learner]
 ) -> list[Standing]:
     """Every learner named, in their order. One that is named later wins where its lead is more than its own deviation.
 
-    sums: paid moments of `design`. counts: paid, of its people. Errors: as of `SeedGLM.fit_noisy`.
+    glm: the additive model that `sums` gave. sums: paid moments of the people. counts: paid, of the same people.
+    Errors: as of `bayes.naive_bayes`.
     """
-    glm = learner_of(design).fit_noisy(design, sums)
+    design = design_of(people)
     models: dict[Learner, tuple[Learnt, Float]] = {}
     for learner in named:
         model: Learnt = glm
@@ -64,7 +65,7 @@ def contest(
             grown = boost(design, glm, ordered, counts)
             models[learner] = grown.model, grown.expected
             continue
-        model = naive_bayes(design, sums) if learner == "naive-bayes" else glm
+        model = naive_bayes(people, sums) if learner == "naive-bayes" else glm
         models[learner] = model, counts.expected(model.probability(design))
     return _standings(counts, models)
 

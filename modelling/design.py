@@ -238,3 +238,17 @@ def _incidence(codes: Codes, values: Float, shape: tuple[int, int]) -> csr_array
 
     starts = np.searchsorted(codes.row if codes.row is not None else np.arange(shape[0]), np.arange(shape[0] + 1))
     return csr_array((values, codes.level.astype(np.int64), starts), shape=shape)
+
+
+def used_cells(design: Design) -> Int:
+    """Positions of the cells that tell some people from others; of the first at least: there is something to solve."""
+    everyone = np.ones(design.rows, dtype=np.bool_)
+    telling = []
+    for block, code in zip(design.columns, design.codes, strict=True):
+        present = block.table[code.count(everyone, len(block.table)) > 0]
+        if code.row is not None:  # who has no level at all has zeros
+            present = np.vstack([present, np.zeros_like(block.table[:1])])
+        telling.append(np.ptp(present, axis=0) > 0 if len(present) else np.zeros(block.cells, dtype=np.bool_))
+    used = np.concatenate(telling)
+    used[0] = True
+    return np.flatnonzero(used)

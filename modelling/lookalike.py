@@ -2,9 +2,10 @@
 
 **Threat model `membership`.** Secret: which of the publisher's people the seed holds. Known to the reader: the
 people and their features, for the reader owns them. Neighbouring seeds differ in one submitted record, replaced
-by a dummy that matches nobody. With labels y (one where a person is matched) and rows phi of length at most 1,
-a generalised linear model meets y only through sum y phi, so that sum and the number of matches are all that is
-taken from it: `Design.moments`, one release. One record moves it by at most sqrt(1 + .3^2) (L2). All that
+by a dummy that matches nobody. With labels y (one where a person is matched) and rows phi, a generalised linear model
+meets y only through sum y phi. So a sum of such rows, each turned and cut to a length of at most 1 as the reader's own
+people spread (`strategy`), and the number of matches are all that is taken from it: `Strategy.moments`, one release.
+One record moves it by at most sqrt(1 + .3^2) (L2). All that
 happens here - variances, weights, intercept, scores, every audience size - is post-processing of those noisy
 integers: it composes to nothing, and may be repeated with other settings free of charge.
 
@@ -14,9 +15,10 @@ The caller ensures: the model's reader owns the features (the fit uses their exa
 features); matching moves one row for one record; held-out people are split off by a hash of the publisher's own
 key, or the histogram that evaluates the model costs extra.
 
-The model. A person matches with probability p = c / (1 + exp(-z)), z = b + F w. Given the people, s = sum y phi has
-mean F'p and variance close to F' diag(p (1 - p)) F; the noise adds sigma^2 I. So w is the posterior mode under
-s ~ N(F'p(w), F' diag(p (1 - p)) F + sigma^2 I) and w ~ N(0, t_j^2) in column j, found by damped Gauss-Newton steps.
+The model. A person matches with probability p = c / (1 + exp(-z)), z = b + F w, F the rows as they are. Given the
+people, s = sum y g, with measured rows G, has mean G'p and variance close to G' diag(p (1 - p)) G; the noise adds
+sigma^2 I. So w is the posterior mode under s ~ N(G'p(w), G' diag(p (1 - p)) G + sigma^2 I) and w ~ N(0, t_j^2) in column
+j, found by damped Gauss-Newton steps.
 The t_j come from the noisy sum itself, by expectation maximisation of the evidence at w = 0; ordered columns have a
 second one, for a trend (`prior`). Last, b is moved until the mean probability is the noisy share of matches.
 
@@ -33,6 +35,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -40,11 +43,12 @@ from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from ..dp.noisy import Noisy
-from .design import BITS, COUNT_UNIT, Design, Float, Int, Mask
+from .design import BITS, COUNT_UNIT, Design, Float, Int, Mask, used_cells
 from .doubt import Doubt
 from .draw import Draw
 from .effects import ColumnEffect, Known, explained, held_by
 from .prior import LARGEST_T, SMALLEST_T, Prior
+from .strategy import Strategy
 
 FEWEST, LARGEST_SHARE = 5.0, 0.95
 """The share of matches is taken to be no less than this many people, and no more than this share."""
@@ -143,20 +147,26 @@ class SeedGLM(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         self.rounds, self.steps, self.ceilings = rounds, steps, ceilings
 
     def fit_drawn(self, design: Design, matched: Mask, draw: Draw) -> Model:
-        """The model, for one call of `draw` on `Design.moments`. Errors: what `draw` raises; as `fit_noisy`."""
-        return self.fit_noisy(design, draw(design.moments(matched)))
+        """The model, for one call of `draw` on `Strategy.moments`. Errors: what `draw` raises; as `fit_noisy`."""
+        people = Strategy.of(design)
+        return self.fit_noisy(people, draw(people.moments(matched)))
 
-    def fit_noisy(self, design: Design, noisy: Noisy) -> Model:
-        """The model under which the paid moments of `design` are most plausible.
+    def fit_noisy(self, people: Design | Strategy, noisy: Noisy) -> Model:
+        """The model under which the paid moments of these people are most plausible.
 
-        noisy: `Design.moments` of this very design, paid for. Errors: DesignMismatch; ValueError without rows.
+        people: a design stands for its `Strategy`. noisy: `Strategy.moments` of these very people, paid for.
+        Errors: DesignMismatch; ValueError without rows.
         """
         if noisy.bits != BITS:
             raise DesignMismatch(noisy.bits, BITS)
-        return self.fit_sums(design, noisy.real, noisy.sigma)
+        measured = Strategy.of(people) if isinstance(people, Design) else people
+        return self.fit_best(Measured.by(measured, noisy.real, noisy.sigma, self.ceilings))
 
     def fit_sums(self, design: Design, sums: Float, sigma: float) -> Model:
-        """The same from sums in units of a row's length, with the noise they carry. Errors: as `fit_noisy`."""
+        """The same from sums of the design's rows as they are, in units of a row's length, with the noise they carry.
+
+        Errors: as `fit_noisy`.
+        """
         return self.fit_best(Problem.each(design, sums, sigma, self.ceilings))
 
     def fit_best(self, problems: Sequence[Problem]) -> Model:
@@ -183,9 +193,9 @@ class SeedGLM(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
             return explained(design.columns, held_by(design), effects, known)
 
 
-def fit(design: Design, noisy: Noisy) -> Model:
+def fit(people: Design | Strategy, noisy: Noisy) -> Model:
     """`SeedGLM` with its settings as they come. Errors: DesignMismatch; ValueError without rows."""
-    return SeedGLM().fit_noisy(design, noisy)
+    return SeedGLM().fit_noisy(people, noisy)
 
 
 def sigmoid(log_odds: Float) -> Float:
@@ -255,17 +265,9 @@ class Problem:
 
     @classmethod
     def each(cls, design: Design, sums: Float, sigma: float, ceilings: tuple[float, ...]) -> list[Problem]:
-        """One problem for no ceiling, and for each that stays below 1."""
-        if sums.shape != (design.cells + 1,):
-            raise DesignMismatch(sums.size, design.cells + 1)
-        if design.rows == 0:
-            raise ValueError("there is nobody to learn from")
+        """One problem for no ceiling, and for each that stays below 1. sums: of rows as they are."""
         used = used_cells(design)
-        column = np.repeat(np.arange(len(design.columns)), [block.cells for block in design.columns])[used]
-        matches = max(FEWEST, float(sums[-1]) * 2**BITS / COUNT_UNIT)
-        share = min(matches / design.rows, LARGEST_SHARE)
-        tried = [1.0, *(c * share for c in ceilings if 1 < c < 1 / share)]
-        return [cls(design, used, column, sums[used], sigma, share, c) for c in tried]
+        return [cls(*said) for said in _said(design, used, sums, sigma, ceilings)]
 
     def model(self, weights: Float) -> Model:
         levels = self.levels(weights)
@@ -289,14 +291,22 @@ class Problem:
     def view(self, weights: Float) -> View:
         """The problem around `weights`: sums move by S dw and scatter with V + sigma^2 I, so they weigh S V^-1 S."""
         expected, scattered, moving = self.people(self.design.scores(self.levels(weights)))
-        spread = self._curvature(scattered)
-        slope = spread if moving is scattered else self._curvature(moving)
+        spread, slope = self.moved(scattered, moving)
         ridge = self.sigma**2 + 1e-4 * (1 + np.trace(spread) / len(spread))
         scatter = cho_factor(spread + ridge * np.eye(len(spread)))
-        residual = self.sums - self.design.project(expected)[self.used]
+        residual = self.sums - self.total(expected)
         weighed = cho_solve(scatter, residual)
         misfit = float(residual @ weighed) + 2 * float(np.log(np.diag(scatter[0])).sum())
-        return View(slope @ cho_solve(scatter, slope), slope @ weighed, misfit)
+        return View(slope.T @ cho_solve(scatter, slope), slope.T @ weighed, misfit)
+
+    def total(self, expected: Float) -> Float:
+        """What the sums would be, were these the people's labels."""
+        return self.design.project(expected)[self.used]
+
+    def moved(self, scattered: Float, moving: Float) -> tuple[Float, Float]:
+        """V, and S: how much the sums scatter, and how they move with the weights."""
+        spread = self._curvature(scattered)
+        return spread, spread if moving is scattered else self._curvature(moving)
 
     def people(self, scores: Float) -> tuple[Float, Float, Float]:
         """What each person adds to the sums, a row's length each: expected, its variance, and how it moves with z."""
@@ -410,15 +420,36 @@ class Problem:
         return Known(precision, pull)
 
 
-def used_cells(design: Design) -> Int:
-    """Cells that tell some people from others; the first cell at least, so that there is something to solve."""
-    everyone = np.ones(design.rows, dtype=np.bool_)
-    telling = []
-    for block, code in zip(design.columns, design.codes, strict=True):
-        present = block.table[code.count(everyone, len(block.table)) > 0]
-        if code.row is not None:  # who has no level at all has zeros
-            present = np.vstack([present, np.zeros_like(block.table[:1])])
-        telling.append(np.ptp(present, axis=0) > 0 if len(present) else np.zeros(block.cells, dtype=np.bool_))
-    used = np.concatenate(telling)
-    used[0] = True
-    return np.flatnonzero(used)
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured(Problem):
+    """The same for sums of rows as a strategy has them."""
+
+    strategy: Strategy
+
+    @classmethod
+    def by(cls, strategy: Strategy, sums: Float, sigma: float, ceilings: tuple[float, ...]) -> list[Measured]:
+        """One problem for no ceiling, and for each that stays below 1."""
+        said = _said(strategy.design, strategy.used, sums, sigma, ceilings)
+        return [cls(*each, strategy) for each in said]
+
+    def total(self, expected: Float) -> Float:
+        return self.strategy.total(expected)
+
+    def moved(self, scattered: Float, moving: Float) -> tuple[Float, Float]:
+        return self.strategy.scatter(scattered), self.strategy.slope(moving)
+
+
+Said: TypeAlias = tuple[Design, Int, Int, Float, float, float, float]
+
+
+def _said(design: Design, used: Int, sums: Float, sigma: float, ceilings: tuple[float, ...]) -> list[Said]:
+    """What a problem holds, for no ceiling and each below 1. sums: all cells and the count."""
+    if sums.shape != (design.cells + 1,):
+        raise DesignMismatch(sums.size, design.cells + 1)
+    if design.rows == 0:
+        raise ValueError("there is nobody to learn from")
+    column = np.repeat(np.arange(len(design.columns)), [block.cells for block in design.columns])[used]
+    matches = max(FEWEST, float(sums[-1]) * 2**BITS / COUNT_UNIT)
+    share = min(matches / design.rows, LARGEST_SHARE)
+    tried = [1.0, *(c * share for c in ceilings if 1 < c < 1 / share)]
+    return [(design, used, column, sums[used], sigma, share, ceiling) for ceiling in tried]

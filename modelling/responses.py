@@ -31,8 +31,8 @@ import numpy as np
 
 from .boosting import FOLDS, MOST_PEOPLE, Grounds, Start, Validated, cutting_order, grown, noisier, validated
 from .contest import Learnt
-from .design import Design, Float, Mask
-from .lookalike import CEILINGS, FEWEST, LARGEST_SHARE, Model, Problem, SeedGLM, View, sigmoid, used_cells
+from .design import Design, Float, Mask, used_cells
+from .lookalike import CEILINGS, FEWEST, LARGEST_SHARE, Model, Problem, SeedGLM, View, sigmoid
 from .trees import Boosted, Tree, levels_of, log_odds, widest
 
 PARTS = np.linspace(0.0, 1.0, 51)

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .design import Design, Float
+from .design import Design, Float, used_cells
 from .doubt import Doubt
-from .lookalike import Model, Problem, calibrate, sigmoid, used_cells
+from .lookalike import Model, Problem, calibrate, sigmoid
 
 
 @dataclass(frozen=True, slots=True, eq=False)

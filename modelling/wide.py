@@ -9,10 +9,13 @@ Threat model, release and both lists: as in `lookalike`. `descent` is handed no 
 There are no effects with intervals of it. Intervals as if columns were independent, as of `person`, were tried: of 60
 columns of which six tell, at mu .24, they held .68 of the six's levels, those of `SeedGLM` .92.
 
-`learner_of` says which of the two fits a design. How large it is follows from declarations and the owner's own rows.
+`measured` says how the people of a design are measured, and `learnt` fits that by the learner it takes. How large a
+design is follows from declarations and the owner's own rows.
 """
 
 from __future__ import annotations
+
+from typing import TypeAlias
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
@@ -23,10 +26,9 @@ from .design import BITS, COUNT_UNIT, Design, Float, Mask
 from .draw import Draw
 from .lookalike import DesignMismatch, Model, SeedGLM
 from .packed import Packed
+from .strategy import MOST_CELLS, Strategy
 
 STEPS, DAMPING, LATE = 10, 0.5, 0.4
-MOST_CELLS = 2_500
-"""Designs of more cells than that are fitted here."""
 
 
 class WideGLM:
@@ -36,7 +38,7 @@ class WideGLM:
         self.steps, self.damping = steps, damping
 
     def fit_drawn(self, people: Design | Packed, matched: Mask, draw: Draw) -> Model:
-        """The model, for one call of `draw` on `Packed.moments`."""
+        """The model, for one call of `draw` on `Packed.moments`: of rows as they are."""
         return self.fit_noisy(people, draw(people.moments(matched)))
 
     def fit_noisy(self, people: Design | Packed, noisy: Noisy) -> Model:
@@ -61,6 +63,25 @@ class WideGLM:
         return self.model_
 
 
-def learner_of(design: Design) -> SeedGLM | WideGLM:
-    """With its settings as they come."""
-    return WideGLM() if design.cells > MOST_CELLS else SeedGLM()
+Rows: TypeAlias = Design | Strategy
+"""People as they are measured: a design, by its rows as they are; or by a strategy."""
+
+
+def measured(design: Design) -> Rows:
+    """How the people of a design are measured: no label is looked at."""
+    return design if design.cells > MOST_CELLS else Strategy.of(design)
+
+
+def design_of(people: Rows) -> Design:
+    return people if isinstance(people, Design) else people.design
+
+
+def learnt(people: Rows, noisy: Noisy) -> SeedGLM | WideGLM:
+    """The learner that fits such sums, with its settings as they come, fitted. Errors: DesignMismatch; ValueError."""
+    if isinstance(people, Design):
+        wide = WideGLM()
+        wide.fit_noisy(people, noisy)
+        return wide
+    narrow = SeedGLM()
+    narrow.fit_noisy(people, noisy)
+    return narrow

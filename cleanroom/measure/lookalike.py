@@ -56,7 +56,7 @@ from ...modelling.lookalike import SeedGLM
 from ...modelling.responses import Responses, additive, learn
 from ...modelling.scorer import Scorer
 from ...modelling.trees import Boosted
-from ...modelling.wide import WideGLM, learner_of
+from ...modelling.wide import Rows, WideGLM, learnt, measured
 from ...policies.check import Allowed
 from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn, OrdinalColumn, SetColumn
 from ...policies.jobs.draw import Shape
@@ -299,9 +299,9 @@ def held_out(handles: NDArray[np.uint64], key: bytes) -> NDArray[np.bool_]:
     return keyed_hash(handles, key) < np.uint64(HELD_OUT * 2**64)
 
 
-def moments(crowd: Crowd, matched: NDArray[np.bool_], cells: int) -> Statistic:
-    """Exact feature sums over the seeds that train."""
-    return _padded(crowd.training.moments(matched[~crowd.held_out]), cells)
+def moments(crowd: Crowd, people: Rows, matched: NDArray[np.bool_], cells: int) -> Statistic:
+    """Exact feature sums over the seeds that train. people: those who train, as they are measured."""
+    return _padded(people.moments(matched[~crowd.held_out]), cells)
 
 
 def positives(crowd: Crowd, bins: ScoreBins, matched: NDArray[np.bool_], cells: int) -> Statistic:
@@ -328,9 +328,10 @@ def fitted_to(
 ) -> Fitted:
     """`matched` goes into what is paid for, and no further."""
     first, *between, second = purchases
-    sums = pay(first, lambda: moments(crowd, matched, first.specification.cells))
-    learner = learner_of(crowd.training)
-    glm = learner.fit_noisy(crowd.training, used(crowd.training, sums))
+    people = measured(crowd.training)
+    sums = pay(first, lambda: moments(crowd, people, matched, first.specification.cells))
+    learner = learnt(people, used(crowd.training, sums))
+    glm = learner.model_
     model: Learnt = glm
     noisy, standings = [sums], list[Standing]()
     for purchase in between:
@@ -338,7 +339,7 @@ def fitted_to(
         dealt = group(crowd.training, glm, ordered, how_many(crowd.training.rows, variance_of(purchase)))
         seeds = pay(purchase, partial(in_groups, crowd, dealt, matched))
         counts = Counts(dealt, seeds.real[: int(dealt.max()) + 1], variance_of(purchase))
-        standings = contest(crowd.training, used(crowd.training, sums), ordered, counts, job.learners)
+        standings = contest(people, glm, used(crowd.training, sums), ordered, counts, job.learners)
         model, noisy = next(each.model for each in standings if each.won), [sums, seeds]
     additive = all(each.learner == "glm" for each in standings if each.won)
     scores = model.score(crowd.design)
@@ -351,8 +352,8 @@ def fitted_to(
     made = scorer, sure.explained() if sure else ()
     strata = strata_of(scorer, crowd.design.take(crowd.held_out))
     wide = additive and isinstance(learner, WideGLM)
-    people = crowd.tiebreak, crowd.held_out
-    return Fitted(*made, scores, *people, bins, evaluation, *kept, strata=strata, wide=wide)
+    split = crowd.tiebreak, crowd.held_out
+    return Fitted(*made, scores, *split, bins, evaluation, *kept, strata=strata, wide=wide)
 
 
 def responded(room: Room, allowed: Allowed, ledger: Ledger, people: Dataset, matched: NDArray[np.bool_]) -> Fitted:

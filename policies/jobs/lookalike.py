@@ -30,7 +30,7 @@ FEWEST_PEOPLE = 200
 LEARNABLE = ("number", "category", "ordinal", "set")
 """Kinds of columns that features are made of."""
 
-MOMENTS, GROUPS, SCORES = "seed-moments@2", "seed-groups@1", "score-histogram@1"
+MOMENTS, GROUPS, SCORES = "seed-moments@3", "seed-groups@1", "score-histogram@1"
 RESPONSES = "responses@1"
 """One label a person, whoever is held out, by randomised response."""
 

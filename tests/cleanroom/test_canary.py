@@ -14,7 +14,9 @@ from passbox.cleanroom.measure import lookalike, model
 from passbox.dp import mechanisms, rehearsal
 from passbox.dp.flip import Flip, price_of
 from passbox.dp.promised import SpecificationMismatch
-from passbox.modelling import canaries, features, tables
+from passbox.modelling import canaries, features, strategy, tables, wide
+from passbox.modelling.design import Design
+from passbox.modelling.strategy import Strategy
 from passbox.policies import price
 from passbox.policies.contract import Contract, parse
 from passbox.policies.jobs.lookalike import LookalikeJob
@@ -40,6 +42,12 @@ def surer(monkeypatch: pytest.MonkeyPatch) -> None:
     bounds are looser, and sooner here."""
     monkeypatch.setattr(canaries, "SURE", 1 - 1e-7)
     monkeypatch.setattr(canary, "PERSON_BACKGROUND", 6_000)
+
+
+@pytest.fixture
+def measured_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are summed as they are, as those of wide tables: what the tables promise is all there is."""
+    monkeypatch.setattr(wide, "MOST_CELLS", 0)
 
 
 def audited(agreed: tuple[Contract, bytes], kind: str, runs: int = 300) -> Audit:
@@ -105,7 +113,20 @@ def test_planted_leak_a_part_of_the_noise(
     assert failing(audited(agreed, kind, runs)) == {"fit", "scores"} | groups
 
 
-def test_planted_leak_an_unclipped_row(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planted_leak_a_row_that_is_not_cut(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody's row made longer by what only short ones are, and nobody checks."""
+    honest = Strategy.of
+
+    def uncut(design: Design) -> Strategy:
+        made = honest(design)
+        return replace(made, short=np.full(design.rows, made.short.max()))
+
+    monkeypatch.setattr(Strategy, "of", uncut)
+    monkeypatch.setattr(strategy, "refuse_longer", lambda _rows: None)
+    assert failing(audited(agreed, "lookalike")) == {"fit"}
+
+
+def test_planted_leak_a_table_that_is_too_long(agreed, measured_plainly, monkeypatch: pytest.MonkeyPatch) -> None:
     """The row whose value is missing is twice as long as it may be, and nobody checks."""
     honest = tables.towards_zero
 
@@ -119,7 +140,7 @@ def test_planted_leak_an_unclipped_row(agreed, monkeypatch: pytest.MonkeyPatch) 
     assert failing(audited(agreed, "lookalike")) == {"fit"}
 
 
-def test_planted_leak_a_set_that_is_not_cut(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planted_leak_a_set_that_is_not_cut(agreed, measured_plainly, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has all topics counts with all of them, where a contract says two at most. The honest cut holds."""
 
     def uncut(row: Any, code: Any, levels: int, _at_most: int) -> tuple[Any, Any]:
@@ -133,7 +154,9 @@ def test_planted_leak_a_set_that_is_not_cut(agreed, monkeypatch: pytest.MonkeyPa
     assert failing(audited(two, "lookalike")) == {"fit"}
 
 
-def test_planted_leak_a_set_that_counts_a_value_twice(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planted_leak_a_set_that_counts_a_value_twice(
+    agreed, measured_plainly, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def repeated(row: Any, code: Any, _levels: int, at_most: int) -> tuple[Any, Any]:
         place = np.arange(len(row)) - np.searchsorted(row, row, side="left")
         return row[place < at_most], np.zeros_like(code[place < at_most])

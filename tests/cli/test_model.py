@@ -16,6 +16,7 @@ from passbox.modelling import canaries
 from passbox.modelling.features import Category, Encoder, Kind, Number, Topics
 from passbox.modelling.lookalike import Effects, Model, SeedGLM
 from passbox.modelling.scorer import Scorer
+from passbox.modelling.strategy import Strategy
 
 KINDS: list[Kind] = [Number("age", 18, 90), Category("region", ("north", "south")), Topics("likes", ("a", "b", "c"), 2)]
 PEOPLE = "id,age,region,likes\nP1,20,north,a|b\nP2,,south,\nP3,500,west,c\nP4,40,north,a|zzz\n"
@@ -58,7 +59,7 @@ def test_a_model_that_knows_its_doubt_gives_ends_of_each_probability(passbox, sc
     rng = np.random.default_rng(3)
     rows = {"age": rng.uniform(18, 90, 500), "region": rng.choice(["north", "south"], 500), "likes": [["a"]] * 500}
     design = scorer.encoder.encode(pl.DataFrame(rows).to_arrow())
-    exact, learner = design.moments(rng.random(500) < 0.3), SeedGLM()
+    exact, learner = Strategy.of(design).moments(rng.random(500) < 0.3), SeedGLM()
     model = learner.fit_noisy(design, Noisy(exact.values, 2.0**20, exact.bits, Receipt("", 0, b"", "")))
     (tmp_path / "known.model.json").write_text(Scorer.of(scorer.encoder, model, learner.doubt).to_json())
     for name, known in (("known", True), ("m", False)):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from passbox.dp.noisy import Noisy
 from passbox.modelling.audience import best_first, choose
 from passbox.modelling.lookalike import fit
+from passbox.modelling.strategy import Strategy
 
 
 def keys(n: int, number: int = 0) -> np.ndarray:
@@ -57,7 +58,7 @@ def test_with_the_noisy_bytes_fixed_no_label_changes_a_byte_of_the_audience(crow
     design = crowd.encoder(np.ones(3000, dtype=bool)).encode(crowd.table)
     other = crowd.label.copy()
     other[np.flatnonzero(other)[:40]] = False
-    here, there = design.moments(crowd.label), design.moments(other)
+    here, there = Strategy.of(design).moments(crowd.label), Strategy.of(design).moments(other)
     noisy = draw(here, 0.25, 1)
     noise_there = noisy.values - there.values
     assert (here.values != there.values).any()

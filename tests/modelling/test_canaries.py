@@ -11,6 +11,7 @@ import pytest
 
 from passbox.dp.aggregate import Statistic
 from passbox.dp.noisy import Noisy, Receipt
+from passbox.modelling import strategy
 from passbox.modelling.audience import choose
 from passbox.modelling.canaries import (
     follows_from,
@@ -21,10 +22,11 @@ from passbox.modelling.canaries import (
     two_worlds,
     worst_row,
 )
-from passbox.modelling.design import Design
+from passbox.modelling.design import Design, SensitivityExceeded
 from passbox.modelling.features import Category, Encoder, Number, Ordinal, Topics
 from passbox.modelling.invented import invented
 from passbox.modelling.lookalike import fit
+from passbox.modelling.strategy import Strategy
 
 MU = 0.9
 
@@ -92,11 +94,19 @@ def test_planted_leak_half_the_noise_is_caught(people) -> None:
     assert two_worlds(person_attack(people, LABEL & False, worst, noise(2.0, halved=True), steps=4), 2.0, 300).leaks
 
 
-def test_planted_leak_an_unclipped_row_is_caught(people) -> None:
-    """A table twice as long as promised, the sensitivity as before."""
-    columns = tuple(replace(block, table=2 * block.table) for block in people.columns)
-    attack = membership_attack(replace(people, columns=columns), LABEL, worst_row(people), noise(MU))
-    assert two_worlds(attack, MU, 2000).leaks
+def test_planted_leak_a_row_that_is_too_long_is_caught(people, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are cut to twice their length, and the check of integers is left out."""
+    honest, worst = Strategy.of, worst_row(people)
+
+    def longer(design: Design) -> Strategy:
+        made = honest(design)
+        return replace(made, short=2 * made.short)
+
+    monkeypatch.setattr(Strategy, "of", longer)
+    with pytest.raises(SensitivityExceeded):
+        membership_attack(people, LABEL, worst, noise(MU))
+    monkeypatch.setattr(strategy, "refuse_longer", lambda _rows: None)
+    assert two_worlds(membership_attack(people, LABEL, worst, noise(MU)), MU, 2000).leaks
 
 
 def test_canaries_have_the_longest_rows_there_can_be() -> None:
@@ -116,7 +126,7 @@ def test_canaries_have_the_longest_rows_there_can_be() -> None:
 
 def test_planted_leak_seeds_in_the_audience_are_caught(people) -> None:
     tiebreak = np.random.default_rng(3).integers(0, 2**63, 600).astype(np.uint64)
-    noisy = noise(MU)(people.moments(LABEL))
+    noisy = noise(MU)(Strategy.of(people).moments(LABEL))
 
     def honest(noisy: Noisy, _label: np.ndarray) -> np.ndarray:
         return choose(fit(people, noisy).score(people), tiebreak, 20)

@@ -16,6 +16,7 @@ from passbox.modelling.answers import Places, Ranks, counted, quality, stratum_e
 from passbox.modelling.attributes import Known, Target, l2_squared, moments
 from passbox.modelling.completion import Completed, complete_drawn, known_columns, learn
 from passbox.modelling.features import Encoder
+from passbox.modelling.strategy import Strategy
 
 LIKES = Target("likes", ("no", "yes"))
 AGE = Target("age", ("young", "middle", "old"))
@@ -295,11 +296,13 @@ def test_scores_have_intervals_that_hold_what_the_fit_without_noise_says(crowd) 
 
     encoder = crowd.encoder(np.ones(3000, dtype=bool))
     design = encoder.encode(crowd.table)
-    truth = SeedGLM(ceilings=()).fit_noisy(design, noise(1e4, [])(design.moments(crowd.label))).score(design)
+    truth = (
+        SeedGLM(ceilings=()).fit_noisy(design, noise(1e4, [])(Strategy.of(design).moments(crowd.label))).score(design)
+    )
     draw, held = noise(1.0, []), []
     for _ in range(20):
         learner = SeedGLM(ceilings=())
-        scores = learner.fit_noisy(design, draw(design.moments(crowd.label))).score(design)
+        scores = learner.fit_noisy(design, draw(Strategy.of(design).moments(crowd.label))).score(design)
         low, high = learner.doubt().interval(scores, design, "noise")
         held.append(((low < truth) & (truth < high)).mean())
     assert 0.93 < np.mean(held) < 0.99

@@ -19,6 +19,7 @@ from passbox.modelling.design import Design
 from passbox.modelling.features import Category, Encoder, Number, Topics
 from passbox.modelling.groups import MOST_GROUPS, group, how_many
 from passbox.modelling.lookalike import DesignMismatch, fit, sigmoid
+from passbox.modelling.strategy import Strategy
 from passbox.modelling.trees import Boosted, log_odds
 
 COLUMNS = (
@@ -56,8 +57,13 @@ def one_by_one(seed: int) -> tuple[Design, np.ndarray]:
     return design, np.random.default_rng(seed + 1).random(PEOPLE) < sigmoid(apart - 1.5)
 
 
+def contested(design, sums, counts, learners):
+    people = Strategy.of(design)
+    return contest(people, fit(people, sums), sums, ORDERED, counts, learners)
+
+
 def noisy_moments(design: Design, matched: np.ndarray, sigma: float, seed: int) -> Noisy:
-    exact = design.moments(matched)
+    exact = Strategy.of(design).moments(matched)
     scale = sigma * 2**exact.bits
     drawn = np.random.default_rng(seed).normal(0, scale, len(exact.values))
     return Noisy(exact.values + np.rint(drawn).astype(np.int64), scale, exact.bits, Receipt("", 0, b"", ""))
@@ -72,7 +78,7 @@ def counts_of(design: Design, matched: np.ndarray, sums: Noisy, seed: int) -> Co
 def test_trees_find_what_columns_say_together_and_win() -> None:
     design, matched = together(1)
     sums = noisy_moments(design, matched, NOISE, 2)
-    standings = contest(design, sums, ORDERED, counts_of(design, matched, sums, 3), LEARNERS)
+    standings = contested(design, sums, counts_of(design, matched, sums, 3), LEARNERS)
     auc = {each.learner: roc_auc_score(matched, each.model.score(design)) for each in standings}
     assert [each.won for each in standings] == [False, False, True]
     assert auc["boosting"] > auc["glm"] + 0.1
@@ -108,7 +114,7 @@ def test_a_level_that_nobody_had_is_scored_and_in_nobodys_way() -> None:
 def test_trees_are_not_believed_where_columns_add_up() -> None:
     design, matched = one_by_one(5)
     sums = noisy_moments(design, matched, NOISE, 6)
-    standings = contest(design, sums, ORDERED, counts_of(design, matched, sums, 7), LEARNERS)
+    standings = contested(design, sums, counts_of(design, matched, sums, 7), LEARNERS)
     glm, boosting = standings[0], standings[2]
     assert glm.gain.low > 0
     assert roc_auc_score(matched, boosting.model.score(design)) > roc_auc_score(matched, glm.model.score(design)) - 0.01
@@ -119,7 +125,7 @@ def test_a_lead_of_a_learner_over_itself_is_nothing() -> None:
     design, matched = one_by_one(5)
     sums = noisy_moments(design, matched, 1e4, 6)  # nothing is learnt
     blind = Counts(np.arange(PEOPLE) % 16, np.random.default_rng(8).normal(0, 1e4, 16), 1e8)
-    standings = contest(design, sums, ORDERED, blind, LEARNERS)
+    standings = contested(design, sums, blind, LEARNERS)
     assert sum(each.won for each in standings) == 1
     assert standings[0].lead is None
 
@@ -131,7 +137,7 @@ def test_gain_is_the_log_likelihood_of_the_counts() -> None:
     design, matched = one_by_one(9)
     sums = noisy_moments(design, matched, NOISE, 10)
     counts = counts_of(design, matched, sums, 11)
-    (alone,) = contest(design, sums, ORDERED, counts, ("glm",))
+    (alone,) = contested(design, sums, counts, ("glm",))
     p = alone.model.probability(design)
     spread = np.sqrt(counts.people * p.mean() * (1 - p.mean()) + NOISE**2)
     expected = np.bincount(counts.group, p)
@@ -229,7 +235,7 @@ def test_log_odds_of_sums_beyond_0_and_1_keep_their_order() -> None:
 
 def test_with_hardly_any_noise_factors_are_those_of_the_counts() -> None:
     design, matched = one_by_one(30)
-    model = naive_bayes(design, noisy_moments(design, matched, 1e-3, 31))
+    model = naive_bayes(Strategy.of(design), noisy_moments(design, matched, 1e-3, 31))
     region = design.codes[2].level
     for level, effect in enumerate(model.columns[2].values[:3]):
         here = region == level
@@ -241,7 +247,7 @@ def test_with_hardly_any_noise_factors_are_those_of_the_counts() -> None:
 
 def test_where_noise_drowns_all_counts_everybody_is_alike() -> None:
     design, matched = one_by_one(30)
-    model = naive_bayes(design, noisy_moments(design, matched, 1e5, 32))
+    model = naive_bayes(Strategy.of(design), noisy_moments(design, matched, 1e5, 32))
     assert np.ptp(model.score(design)) < 0.05
 
 
@@ -249,7 +255,7 @@ def test_naive_bayes_takes_moments_of_its_own_design_only() -> None:
     design, matched = one_by_one(30)
     other = design.take(np.zeros(PEOPLE, dtype=np.bool_))
     with pytest.raises(ValueError, match="nobody"):
-        naive_bayes(other, noisy_moments(design, matched, 1.0, 33))
+        naive_bayes(Strategy.of(other), noisy_moments(design, matched, 1.0, 33))
     short = noisy_moments(design, matched, 1.0, 33)
     with pytest.raises(DesignMismatch):
-        naive_bayes(design, Noisy(short.values[:-1], short.scale, short.bits, short.receipt))
+        naive_bayes(Strategy.of(design), Noisy(short.values[:-1], short.scale, short.bits, short.receipt))

@@ -17,6 +17,7 @@ from passbox.modelling.doubt import Covers, Doubt
 from passbox.modelling.features import Category, Encoder, Kind, Number, Topics
 from passbox.modelling.lookalike import SeedGLM, sigmoid
 from passbox.modelling.scorer import BEFORE, NotAModel, Scorer
+from passbox.modelling.strategy import Strategy
 
 WORLDS, PEOPLE = 40, 3_000
 LIKES = ("cars", "travel", "food", "sport")
@@ -59,7 +60,7 @@ def world(rng: np.random.Generator, mu: float) -> World:
     sizes = np.exp(rng.normal(math.log(1.2), 0.5, len(KINDS)))
     effects = [block.real @ rng.normal(0, size, block.cells) for block, size in zip(design.columns, sizes, strict=True)]
     true = -2 + design.scores(effects)
-    sums = design.moments(rng.random(PEOPLE) < sigmoid(true))
+    sums = Strategy.of(design).moments(rng.random(PEOPLE) < sigmoid(true))
     learner, exact = SeedGLM(ceilings=()), SeedGLM(ceilings=())
     scores = learner.fit_noisy(design, noisy(rng, sums, mu)).score(design)
     return World(learner, design, scores, true, exact.fit_noisy(design, noisy(rng, sums, 1e4)).score(design))
@@ -115,7 +116,9 @@ def made() -> tuple[Scorer, World]:
     table = people(np.random.default_rng(24))
     design = encoder.encode(table)
     learner = SeedGLM()
-    model = learner.fit_noisy(design, noisy(np.random.default_rng(25), design.moments(each.true > -2), 1.0))
+    model = learner.fit_noisy(
+        design, noisy(np.random.default_rng(25), Strategy.of(design).moments(each.true > -2), 1.0)
+    )
     return Scorer.of(encoder, model, learner.doubt), each._replace(learner=learner, design=design)
 
 

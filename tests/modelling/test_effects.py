@@ -16,6 +16,7 @@ from passbox.modelling.effects import ColumnEffect, Held
 from passbox.modelling.features import Category, Encoder, Kind, Number, Topics
 from passbox.modelling.lookalike import SeedGLM, sigmoid
 from passbox.modelling.person import DPGAM
+from passbox.modelling.strategy import Strategy
 
 LIKES = ("cars", "travel", "food", "sport")
 KINDS: list[Kind] = [
@@ -105,7 +106,7 @@ def test_a_planted_fit_that_forgets_half_its_noise_covers_less() -> None:
         table = people(rng, 6_000, 0.0)
         design = Encoder.from_owner(table, KINDS).encode(table)
         true = effects_of(rng, design)
-        noisy = noise(rng, 0.2)(design.moments(rng.random(6_000) < sigmoid(-2 + design.scores(true))))
+        noisy = noise(rng, 0.2)(Strategy.of(design).moments(rng.random(6_000) < sigmoid(-2 + design.scores(true))))
         learner = SeedGLM(ceilings=())
         learner.fit_noisy(design, Noisy(noisy.values, noisy.scale / 5, noisy.bits, noisy.receipt))
         levels += held(learner.explained(), design, true)[0]
@@ -128,7 +129,7 @@ def test_a_person_fit_covers_nine_in_ten_where_columns_are_independent() -> None
 def test_estimates_are_the_models_own_and_lie_in_their_intervals(crowd, draw) -> None:
     design = crowd.encoder(np.ones(3_000, dtype=bool)).encode(crowd.table)
     learner = SeedGLM()
-    model = learner.fit_noisy(design, draw(design.moments(crowd.label), 1.0, 3))
+    model = learner.fit_noisy(design, draw(Strategy.of(design).moments(crowd.label), 1.0, 3))
     found = learner.explained()
     assert [column.matters.estimate for column in found] == sorted((c.matters.estimate for c in found), reverse=True)
     assert {column.name for column in found} == {column.name for column in model.columns}
@@ -164,7 +165,7 @@ def test_without_a_signal_no_column_is_said_to_matter(crowd, draw) -> None:
     """Labels by coin: what a column matters may be next to nothing, and few levels' intervals leave 0 out."""
     design = crowd.encoder(np.ones(3_000, dtype=bool)).encode(crowd.table)
     learner = SeedGLM()
-    learner.fit_noisy(design, draw(design.moments(np.random.default_rng(5).random(3_000) < 0.2), 0.5, 4))
+    learner.fit_noisy(design, draw(Strategy.of(design).moments(np.random.default_rng(5).random(3_000) < 0.2), 0.5, 4))
     found = learner.explained()
     levels = [level for column in found for level in column.levels]
     assert np.mean([level.effect.low <= 0 <= level.effect.high for level in levels]) > 0.9

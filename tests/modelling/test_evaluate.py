@@ -29,6 +29,7 @@ from passbox.modelling.evaluate import (
     planned_auc_halfwidth,
 )
 from passbox.modelling.lookalike import fit
+from passbox.modelling.strategy import Strategy
 
 RUNS = 2_000
 # False alarms: a coverage of .95 falls below .925 in 2,000 runs with probability 2e-7, one of .94 with 3e-3; 65 such
@@ -266,7 +267,7 @@ def test_a_lookalike_is_evaluated_on_people_it_did_not_see(crowd, draw) -> None:
     train = crowd.split(0)
     design = crowd.encoder(np.ones(3000, dtype=bool)).encode(crowd.table)
     seen, unseen = design.take(train), design.take(~train)
-    scores = fit(seen, draw(seen.moments(crowd.label[train]), 0.5, 1)).score(unseen)
+    scores = fit(seen, draw(Strategy.of(seen).moments(crowd.label[train]), 0.5, 1)).score(unseen)
     bins = ScoreBins.of(scores, np.random.default_rng(0).integers(0, 2**64, unseen.rows, dtype=np.uint64))
     statistic = histogram(bins.cell, crowd.label[~train], len(bins.totals))
     found = evaluate(draw(statistic, 0.5, 2), bins.totals, bins.predicted)

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from passbox.modelling.design import COUNT_UNIT
 from passbox.modelling.features import Category, Encoder, Number, Topics
 from passbox.modelling.lookalike import DesignMismatch, Model, SeedGLM, calibrate, fit, sigmoid
+from passbox.modelling.strategy import Strategy
 
 DELTA = 1e-6
 
@@ -52,7 +53,7 @@ def auroc(people, draw, mu: float, splits: range) -> float:
         train = people.split(number)
         design = people.encoder(train).encode(people.table)
         seen = design.take(train)
-        model = fit(seen, draw(seen.moments(people.label[train]), mu, 100 + number))
+        model = fit(seen, draw(Strategy.of(seen).moments(people.label[train]), mu, 100 + number))
         found.append(roc_auc_score(people.label[~train], model.score(design)[~train]))
     return float(np.mean(found))
 
@@ -91,8 +92,8 @@ def test_rare_seeds_among_many_are_still_found(crowd, draw) -> None:
     seed = np.zeros(len(like), dtype=bool)
     seed[rng.choice(np.flatnonzero(like), 150, replace=False)] = True
     design = Encoder.from_owner(many, crowd.declared).encode(many)
-    model = fit(design, draw(design.moments(seed), mu_exact(4.0), 1))
-    unlimited = fit(design, draw(design.moments(like), 100.0, 1))
+    model = fit(design, draw(Strategy.of(design).moments(seed), mu_exact(4.0), 1))
+    unlimited = fit(design, draw(Strategy.of(design).moments(like), 100.0, 1))
     best = roc_auc_score(like, unlimited.score(design))
     assert roc_auc_score(like, model.score(design)) > 0.5 + 0.75 * (best - 0.5)
     assert model.probability(design).mean() < 0.03
@@ -112,7 +113,7 @@ def test_poor_seeds_give_a_finite_model(crowd, draw, seed: str, mu: float) -> No
     """mu 1e-3: the noisy count is thousands away from the truth, often below zero."""
     design = crowd.encoder(np.ones(3000, dtype=bool)).encode(crowd.table)
     for number in range(3):
-        model = fit(design, draw(design.moments(SEEDS[seed](3000)), mu, number))
+        model = fit(design, draw(Strategy.of(design).moments(SEEDS[seed](3000)), mu, number))
         assert np.isfinite(model.score(design)).all()
         assert ((model.probability(design) > 0) & (model.probability(design) < 1)).all()
 
@@ -130,7 +131,7 @@ def test_poor_seeds_give_a_finite_model(crowd, draw, seed: str, mu: float) -> No
 def test_columns_that_say_nothing_say_nothing(declared, table, draw) -> None:
     design = Encoder.from_owner(table, declared).encode(table)
     for matched in (np.zeros(design.rows, dtype=bool), np.ones(design.rows, dtype=bool)):
-        scores = fit(design, draw(design.moments(matched), 0.3, 0)).score(design)
+        scores = fit(design, draw(Strategy.of(design).moments(matched), 0.3, 0)).score(design)
         assert np.isfinite(scores).all()
         assert np.ptp(scores) == 0
 
@@ -138,26 +139,28 @@ def test_columns_that_say_nothing_say_nothing(declared, table, draw) -> None:
 def test_where_nothing_can_be_learnt_nobody_stands_out(crowd, draw) -> None:
     """At mu .001 the evidence keeps the columns' variances small: scores differ by little, not wildly."""
     design = crowd.encoder(np.ones(3000, dtype=bool)).encode(crowd.table)
-    spreads = [np.ptp(fit(design, draw(design.moments(crowd.label), 1e-3, i)).score(design)) for i in range(5)]
+    spreads = [
+        np.ptp(fit(design, draw(Strategy.of(design).moments(crowd.label), 1e-3, i)).score(design)) for i in range(5)
+    ]
     assert max(spreads) < 1.0
 
 
 def test_the_mean_probability_is_the_noisy_share(crowd, draw) -> None:
     design = crowd.encoder(np.ones(3000, dtype=bool)).encode(crowd.table)
-    noisy = draw(design.moments(crowd.label), 0.5, 3)
+    noisy = draw(Strategy.of(design).moments(crowd.label), 0.5, 3)
     share = noisy.values[-1] / COUNT_UNIT / 3000
     assert fit(design, noisy).probability(design).mean() == pytest.approx(share, abs=1e-8)
 
 
 def test_the_same_bytes_give_the_same_model_to_the_last_bit(crowd, draw) -> None:
     design = crowd.encoder(np.ones(3000, dtype=bool)).encode(crowd.table)
-    noisy = draw(design.moments(crowd.label), 0.5, 3)
+    noisy = draw(Strategy.of(design).moments(crowd.label), 0.5, 3)
     assert fit(design, noisy).to_json() == fit(design, noisy).to_json()
 
 
 def test_more_threads_change_no_bit_of_a_model(crowd, draw) -> None:
     design = crowd.encoder(np.ones(3000, dtype=bool)).encode(crowd.table)
-    noisy = draw(design.moments(crowd.label), 0.5, 3)
+    noisy = draw(Strategy.of(design).moments(crowd.label), 0.5, 3)
     found = []
     for threads in (1, 2):
         with threadpool_limits(limits=threads):
@@ -169,13 +172,13 @@ def test_the_order_of_people_changes_no_score_that_matters(crowd, draw) -> None:
     encoder = crowd.encoder(np.ones(3000, dtype=bool))
     order = np.random.default_rng(9).permutation(3000)
     plain, mixed = encoder.encode(crowd.table), encoder.encode(crowd.table.take(pa.array(order)))
-    noisy = draw(plain.moments(crowd.label), 0.5, 3)
+    noisy = draw(Strategy.of(plain).moments(crowd.label), 0.5, 3)
     assert np.allclose(fit(plain, noisy).score(plain)[order], fit(mixed, noisy).score(mixed), atol=1e-7)
 
 
 def test_a_model_read_back_gives_identical_scores(crowd, draw) -> None:
     design = crowd.encoder(np.ones(3000, dtype=bool)).encode(crowd.table)
-    model = fit(design, draw(design.moments(crowd.label), 0.5, 3))
+    model = fit(design, draw(Strategy.of(design).moments(crowd.label), 0.5, 3))
     again = Model.from_json(model.to_json())
     assert again.score(design).tobytes() == model.score(design).tobytes()
     assert again.to_json() == model.to_json()
@@ -187,7 +190,7 @@ def test_a_model_read_back_gives_identical_scores(crowd, draw) -> None:
 )
 def test_a_model_that_was_tampered_with_is_refused(crowd, draw, change: dict[str, object]) -> None:
     design = crowd.encoder(np.ones(3000, dtype=bool)).encode(crowd.table)
-    body = json.loads(fit(design, draw(design.moments(crowd.label), 0.5, 3)).to_json())
+    body = json.loads(fit(design, draw(Strategy.of(design).moments(crowd.label), 0.5, 3)).to_json())
     with pytest.raises(ValueError):
         Model.from_json(json.dumps(body | change))
 
@@ -201,19 +204,19 @@ def test_a_seed_that_is_a_sample_of_its_like_is_told_from_one_that_is_all_of_the
     encoder = Encoder.from_owner(people, adult.declared)
     design, unseen = encoder.encode(people), encoder.encode(adult.table.filter(pa.array(~train)))
     sample = adult.label[rows] & (rng.random(60_000) < 0.1)
-    noisy = draw(design.moments(sample), mu_exact(4.0), 1)
+    noisy = draw(Strategy.of(design).moments(sample), mu_exact(4.0), 1)
     found, free = fit(design, noisy), SeedGLM(ceilings=()).fit_noisy(design, noisy)
     assert found.ceiling < 1 == free.ceiling
     gain = [roc_auc_score(adult.label[~train], model.score(unseen)) for model in (found, free)]
     assert gain[0] > gain[1] + 0.001
     kept = ~adult.label[rows] | sample
     everyone = design.take(kept)
-    assert fit(everyone, draw(everyone.moments(sample[kept]), mu_exact(4.0), 1)).ceiling == 1
+    assert fit(everyone, draw(Strategy.of(everyone).moments(sample[kept]), mu_exact(4.0), 1)).ceiling == 1
 
 
 def test_scores_are_the_log_odds_of_the_probability_under_a_ceiling_too(crowd, draw) -> None:
     design = crowd.encoder(np.ones(3000, dtype=bool)).encode(crowd.table)
-    model = replace(fit(design, draw(design.moments(crowd.label), 2.0, 3)), ceiling=0.3)
+    model = replace(fit(design, draw(Strategy.of(design).moments(crowd.label), 2.0, 3)), ceiling=0.3)
     p = 0.3 * sigmoid(model.intercept + design.scores([column.values for column in model.columns]))
     assert np.allclose(model.probability(design), p)
     assert np.allclose(model.score(design), np.log(p / (1 - p)))
@@ -221,7 +224,7 @@ def test_scores_are_the_log_odds_of_the_probability_under_a_ceiling_too(crowd, d
 
 def test_a_score_is_the_intercept_and_the_effects_of_ones_levels(crowd, draw) -> None:
     design = crowd.encoder(np.ones(3000, dtype=bool)).encode(crowd.table)
-    model = fit(design, draw(design.moments(crowd.label), 2.0, 3))
+    model = fit(design, draw(Strategy.of(design).moments(crowd.label), 2.0, 3))
     effects = model.effects()
     row = next(i for i, region in enumerate(crowd.table["region"].to_pylist()) if region == "south")
     edges = design.columns[0].levels, design.columns[1].levels
@@ -239,7 +242,7 @@ def test_a_score_is_the_intercept_and_the_effects_of_ones_levels(crowd, draw) ->
 
 def test_a_statistic_of_another_design_is_refused(crowd, telco_like, draw) -> None:
     design = crowd.encoder(np.ones(3000, dtype=bool)).encode(crowd.table)
-    noisy = draw(design.moments(crowd.label), 0.5, 3)
+    noisy = draw(Strategy.of(design).moments(crowd.label), 0.5, 3)
     with pytest.raises(DesignMismatch):
         fit(telco_like, noisy)
     with pytest.raises(DesignMismatch):

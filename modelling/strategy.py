@@ -1,0 +1,189 @@
+"""What is measured of each person: rows in which people differ as evenly as noise allows.
+
+The noise in a sum is as wide as the longest row, in every direction alike. Plain rows waste it: they stand off their
+mean, which the count of matches says already; few are as long as the longest; and most columns lie along a few
+directions, so that the others drown. So the reader's own rows x are measured as
+
+    g = c L (x - m)
+
+where m is the mean row of the people, L = C^(-1/5) with C the people's covariance, scaled so that the mean square of
+L (x - m) is 1, and c cuts each to length 1: c = 1 / max(|L (x - m)|, .8). L lies between measuring rows as they are
+(C^0) and all directions alike (C^(-1/2)); cutting takes from the few long rows what makes all others less noisy. That
+is a strategy in the sense of the matrix mechanism (Li, Hay, Rastogi, Miklau, McGregor 2010). What is cut biases
+nothing: who fits knows every c.
+
+**Why that is private.** In `membership` everything here is known to the reader: people, features, m, L, c. Only
+whether a person is matched is secret, and the sum over matched people meets that through g alone. So g may be any
+function of the owner's table, as long as no label enters and no row is longer than 1. It is rounded to integers, and
+the length of each integer row is checked in integers before any is summed: however eigenvectors come out, on whatever
+machine, no record moves the sum by more than `MOMENTS_L2_SQUARED` says.
+
+The code ensures: rows are made of all people of the design, in the same way whoever matched; every one is checked;
+sums are int64 and exact. From the integers of `centre` and `mix` on all arithmetic is exact, or rounded one number at a
+time: a person's row does not depend on who stands beside it.
+The caller ensures: as `design`; the reader owns the features. In `person` nothing of this is allowed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
+
+from ..dp.aggregate import Statistic, vector
+from .design import BITS, COUNT_UNIT, MOMENTS_L2_SQUARED, ONE, Design, Float, Int, Mask, SensitivityExceeded, used_cells
+
+POWER = -0.2
+"""Of the people's covariance. 0 is rows as they are, -.5 all directions alike; chosen on data that was looked at."""
+SHORTEST = 0.8
+"""Rows are not lengthened beyond 1 / .8, in units of their root mean square."""
+FLAT = 1e-9
+"""Directions of less variance, as a share of the largest, are taken to hold nobody."""
+MIX_BITS = 16
+"""The lattice of `mix`."""
+NOBODYS = 2e-3
+"""Directions that `mix` turns to less, as a share of the most, hold nobody: others it lengthens by 60 at most, and
+rounding it by far less than this."""
+SLACK = 32
+"""Lattice units that rounding may lengthen a row by, and more: half the root of as many cells as are mixed."""
+CHUNK = 8_192
+MOST_CELLS = 2_500
+"""Designs of more cells are measured as they are, and fitted by steps (`wide`)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strategy:
+    """How the people of a design are measured.
+
+    used: positions of the cells that are mixed. centre: int64, their mean, on the lattice. mix: used x used, int64, in
+    units of 2^-16. short: c above, one a person.
+    """
+
+    design: Design
+    used: Int
+    centre: Int
+    mix: Int
+    short: Float
+
+    @classmethod
+    def of(cls, design: Design) -> Strategy:
+        """From the people themselves; no label is looked at."""
+        used = used_cells(design)
+        with threadpool_limits(limits=1, user_api="blas"):
+            mean, mix = _whitened(design, used)
+        centre = np.rint(np.ldexp(mean, BITS)).astype(np.int64)
+        made = cls(design, used, centre, np.rint(np.ldexp(mix, MIX_BITS)).astype(np.int64), np.zeros(0))
+        lengths = [_lengths(rows) for rows in made._mixed()]
+        whole = np.concatenate(lengths) if lengths else np.zeros(0)
+        return cls(design, used, made.centre, made.mix, (ONE - SLACK) / ONE / np.maximum(whole, SHORTEST))
+
+    @property
+    def turn(self) -> Float:
+        """L, as it is used."""
+        return np.asarray(np.ldexp(self.mix.astype(np.float64), -MIX_BITS))
+
+    @property
+    def middle(self) -> Float:
+        """m, as it is used, of the used cells."""
+        return np.asarray(np.ldexp(self.centre.astype(np.float64), -BITS))
+
+    def rows(self) -> Iterator[Int]:
+        """The integer rows of all people, in their order, some thousand at a time: people x used cells.
+
+        Errors: SensitivityExceeded, whoever matched.
+        """
+        start = 0
+        for mixed in self._mixed():
+            rows = np.rint(mixed * self.short[start : start + len(mixed), None]).astype(np.int64)
+            refuse_longer(rows)
+            start += len(mixed)
+            yield rows
+
+    def moments(self, matched: Mask) -> Statistic:
+        """The exact sum of the matched people's rows, and last the count cell: as many cells as `Design.moments` has.
+
+        Statistic.l2_squared is `MOMENTS_L2_SQUARED`, whatever the data.
+        """
+        if matched.shape != (self.design.rows,) or matched.dtype != np.bool_:
+            raise ValueError("matched must say yes or no for every row")
+        sums, start = np.zeros(self.design.cells + 1, dtype=np.int64), 0
+        for rows in self.rows():
+            sums[self.used] += rows[matched[start : start + len(rows)]].sum(axis=0)
+            start += len(rows)
+        sums[-1] = np.count_nonzero(matched) * COUNT_UNIT
+        return vector(sums, bits=BITS, l2_squared=MOMENTS_L2_SQUARED, rows=self.design.rows, bound=ONE)
+
+    def _mixed(self) -> Iterator[Float]:
+        """L (x - m) in lattice units: exact in float64 up to the one rounding, whatever the order of sums."""
+        mix = self.mix.T.astype(np.float64)
+        for real in self.design.blocks(CHUNK):
+            away = np.ldexp(real[:, self.used], BITS) - self.centre
+            yield np.rint(np.ldexp(away @ mix, -MIX_BITS))
+
+    def plain(self) -> tuple[Float, Float]:
+        """How sums of rows as they are, each person's x short, follow from these sums: cells x used cells, and what is
+        to be added for each unit of the weights' sum. What lies off the directions that people have is lost, and 0.
+        """
+        back = np.zeros((self.design.cells, len(self.used)))
+        back[self.used] = np.linalg.pinv(self.turn, rcond=NOBODYS, hermitian=True)
+        middle = self.design.project(np.ones(self.design.rows)) / max(self.design.rows, 1)
+        middle[self.used] = self.middle
+        return back, middle
+
+    # What sums of such rows are like, for weights of people: as `lookalike.Problem` needs it.
+
+    def total(self, weights: Float) -> Float:
+        """Sum of weight x row over people, in units of a row's length."""
+        return np.asarray(self.turn @ self._away(weights * self.short))
+
+    def scatter(self, weights: Float) -> Float:
+        """Sum of weight x row row^T, about the rows' weighted mean."""
+        squared = weights * self.short**2
+        about, middle = self._project(squared), self.middle
+        whole = self.design.curvature(squared)[np.ix_(self.used, self.used)]
+        aside = np.outer(middle, about)
+        whole += float(squared.sum()) * np.outer(middle, middle) - aside - aside.T
+        mean = self._away(weights * self.short)
+        whole -= np.outer(mean, mean) / max(float(weights.sum()), 1e-300)
+        return np.asarray(self.turn @ whole @ self.turn.T)
+
+    def slope(self, weights: Float) -> Float:
+        """Sum of weight x row x^T, about the weighted means of both: x are the design's rows."""
+        cut = weights * self.short
+        whole = self.design.curvature(cut)[np.ix_(self.used, self.used)] - np.outer(self.middle, self._project(cut))
+        whole -= np.outer(self._away(cut), self._project(weights)) / max(float(weights.sum()), 1e-300)
+        return np.asarray(self.turn @ whole)
+
+    def _project(self, weights: Float) -> Float:
+        return np.asarray(self.design.project(weights)[self.used])
+
+    def _away(self, weights: Float) -> Float:
+        return self._project(weights) - self.middle * float(weights.sum())
+
+
+def refuse_longer(rows: Int) -> None:
+    """Refuses integer rows of which some is longer than 1. Errors: SensitivityExceeded."""
+    longest = int((rows**2).sum(axis=1).max(initial=0))
+    if longest > ONE**2:
+        raise SensitivityExceeded(longest, ONE**2)
+
+
+def _whitened(design: Design, used: Int) -> tuple[Float, Float]:
+    """Mean of the people's rows, and the power of their covariance under which their mean square is 1."""
+    people, everyone = max(design.rows, 1), np.ones(design.rows)
+    mean = design.project(everyone)[used] / people
+    spread = design.curvature(everyone)[np.ix_(used, used)] / people - np.outer(mean, mean)
+    variance, directions = np.linalg.eigh(spread)
+    held = variance > FLAT * max(float(variance.max(initial=0.0)), 0.0)
+    power = np.where(held, np.maximum(variance, 1e-300), 1.0) ** POWER * held
+    size = math.sqrt(float((power**2 * np.maximum(variance, 0.0)).sum()))
+    return mean, np.asarray((directions * (power / max(size, 1e-300))) @ directions.T)
+
+
+def _lengths(rows: Float) -> Float:
+    """Of integer rows, in units of a row's length: the same whatever the order in which squares are added."""
+    squares = (rows.astype(np.int64) ** 2).sum(axis=1)
+    return np.asarray(np.sqrt(squares.astype(np.float64)) / ONE)
