@@ -55,7 +55,7 @@ from ..modelling.groups import MOST_GROUPS
 from ..modelling.invented import invented
 from ..policies.agreement import Agreement
 from ..policies.contract import Allowance, Contract, digest
-from ..policies.jobs.lookalike import Learner, LookalikeJob, refuse_digits
+from ..policies.jobs.lookalike import AudienceSize, Learner, LookalikeJob, refuse_digits
 from ..policies.jobs.model import ModelJob
 from ..policies.price import delta_of_job, purchases
 from ..policies.request import KINDS, Request, parse_job
@@ -209,7 +209,7 @@ def _labels_follow(crowd: lookalike.Crowd, moves: int, purchase: Purchase) -> bo
 
     def given(_noisy: Noisy, label: NDArray[np.bool_]) -> NDArray[np.int64]:
         fit = lookalike.responded_to(crowd, Labels(label, moves), purchase, pay)
-        made = lookalike.contents(fit, tokens, rows // 10)
+        made = lookalike.contents(fit, tokens, AudienceSize(size=rows // 10), 0)
         return np.frombuffer(b"".join([repr(made.values).encode(), *made.files.values()]), dtype=np.uint8).astype("i8")
 
     listed = [_coins(rows, 0.2) for _ in range(LABELS)]
@@ -266,7 +266,9 @@ def _follows(crowd: lookalike.Crowd, job: LookalikeJob, bought: tuple[Purchase, 
         return held.setdefault(purchase.key, rehearsed(purchase, statistic))
 
     def given(_noisy: Noisy, label: NDArray[np.bool_]) -> NDArray[np.int64]:
-        made = lookalike.contents(lookalike.fitted_to(crowd, label, job, bought, pay), tokens, rows // 10)
+        made = lookalike.contents(
+            lookalike.fitted_to(crowd, label, job, bought, pay), tokens, AudienceSize(size=rows // 10), 0
+        )
         return np.frombuffer(b"".join([repr(made.values).encode(), *made.files.values()]), dtype=np.uint8).astype("i8")
 
     labels = [_coins(rows, 0.2) for _ in range(LABELS)]

@@ -55,6 +55,7 @@ CLAUSES = frozenset(
         "rules.smallest_seed",
         "selection",
         "serial",
+        "strata",
         "targets",
         "tiers",
         "top",

@@ -31,6 +31,8 @@ LEARNABLE = ("number", "category", "ordinal", "set")
 """Kinds of columns that features are made of."""
 
 MOMENTS, GROUPS, SCORES = "seed-moments@2", "seed-groups@1", "score-histogram@1"
+STRATA = "score-strata@1"
+"""What `SCORES` counts, by how much is known of a person as well."""
 RESPONSES = "responses@1"
 """One label a person, whoever is held out, by randomised response."""
 
@@ -43,9 +45,10 @@ MOST_BOOSTED = 100
 
 
 class AudienceSize(Strict):
-    """How many of the people the audience holds."""
+    """How many of the people the audience holds, and of how many columns something must be known of each."""
 
     size: Annotated[int, Field(ge=1)]
+    least_known: Annotated[int, Field(ge=1)] | None = None
 
 
 class LookalikeJob(PairJob):
@@ -54,6 +57,7 @@ class LookalikeJob(PairJob):
     columns: the features used, in any order; all of the contract's where it is left out.
     learners: compared on those who train, in the order in which they are preferred; the winner makes the audience.
     labels: what is taken of the labels: noisy sums over those who are matched, or every label by randomised response.
+    strata: whether those held out are counted by how much is known of them; randomised labels always tell that.
     """
 
     kind: Literal["lookalike"]
@@ -61,6 +65,7 @@ class LookalikeJob(PairJob):
     columns: Annotated[list[Name], Field(min_length=1)] | None = None
     learners: Annotated[list[Learner], Field(min_length=1)] = Field(default_factory=lambda: [*_ALONE])
     labels: Literal["sums", "randomised"] = "sums"
+    strata: bool = False
 
     _columns_once = field_validator("columns")(each_once)
     _learners_once = field_validator("learners")(each_once)
@@ -96,6 +101,7 @@ class LookalikeJob(PairJob):
         self._refuse_sizes(contract, submitted[self.people].rows)
         self._refuse_readers(contract)
         refuse_columns(contract, self.people, self.columns)
+        self._refuse_unknown(contract)
         self._refuse_boosting(contract)
         self._refuse_responses(contract)
         if contract.dataset[self.people].id is None:
@@ -124,6 +130,13 @@ class LookalikeJob(PairJob):
                 f"{asked:,} people are asked, and {self.people} has {counted(people, 'row')}",
                 remedy if people < least else f"ask audience = {{ size = {people} }} or less",
             )
+
+    def _refuse_unknown(self, contract: Contract) -> None:
+        """More columns than there are can be known of nobody."""
+        asked, columns = self.audience.least_known, len(self.columns_of(contract))
+        if asked is not None and asked > columns:
+            rule = f"{counted(asked, 'known column')} are asked of everybody, and the job has {columns}"
+            raise Refused("audience", rule, f"ask least_known = {columns} or less")
 
     def _refuse_boosting(self, contract: Contract) -> None:
         columns = len(self.columns_of(contract))
@@ -180,8 +193,9 @@ class LookalikeJob(PairJob):
         groups = replace(base, statistic=GROUPS, part="train", columns=columns, follows=moments.key)
         compared = [with_noise(shaped(groups, shape_of(contract, self, GROUPS)), share)] if self.compares else []
         follows = compared[-1].key if compared else moments.key
-        scores = replace(base, statistic=SCORES, part="held-out", columns=columns, follows=follows)
-        scores = shaped(scores, shape_of(contract, self, SCORES))
+        evaluated = STRATA if self.strata else SCORES
+        scores = replace(base, statistic=evaluated, part="held-out", columns=columns, follows=follows)
+        scores = shaped(scores, shape_of(contract, self, evaluated))
         scores = with_noise(scores, price(moments.l2_squared, moments.scale))
         return (Draw(moments), *map(Draw, compared), Draw(scores, beside=moments.key))
 
@@ -196,6 +210,7 @@ class LookalikeJob(PairJob):
             "that they resemble its buyers: no ε covers that",
             "people on the seed list get no special treatment: the audience is a ranking, not the list",
             *self._compared(),
+            *self._left_out(contract),
         )
 
     def _responded(self, owner: str) -> tuple[str, ...]:
@@ -216,6 +231,15 @@ class LookalikeJob(PairJob):
             f"{listed} are compared; who was held out is looked at once, for the winner",
         )
 
+    def _left_out(self, contract: Contract) -> tuple[str, ...]:
+        least, smallest = self.audience.least_known, contract.rules.smallest_audience
+        if least is None:
+            return ()
+        return (
+            f"people of whom fewer than {counted(least, 'column')} are known are not chosen, so the audience may be "
+            f"smaller than {self.audience.size:,}; it is empty where fewer than {smallest:,} are left",
+        )
+
     @classmethod
     def draft(cls, contract: Contract, size: int | None) -> list[str]:
         least = contract.rules.smallest_audience
@@ -228,13 +252,16 @@ class LookalikeJob(PairJob):
             *super().draft(contract, size),
             f"audience = {{ size = {asked} }}  # another size later costs nothing",
             '# learners = ["glm", "naive-bayes", "boosting"]  # compared, the best one chooses',
+            "# strata = true  # how right scores are by how much is known; other figures are less exact",
             *(['# labels = "randomised"  # charged to what is kept for labels'] if kept else []),
         ]
 
     def made(self) -> dict[str, Json]:
         compared: dict[str, Json] = {"learners": [*self.learners]} if self.compares else {}
         used: dict[str, Json] = {"columns": [*sorted(self.columns)]} if self.randomised and self.columns else {}
-        return {**super().made(), "size": self.audience.size, **compared, **used}
+        least = self.audience.least_known
+        known: dict[str, Json] = {} if least is None else {"least_known": least}
+        return {**super().made(), "size": self.audience.size, **compared, **used, **known}
 
 
 def _ask_model(contract: Contract) -> str:

@@ -106,6 +106,7 @@ def honest() -> Iterator[tuple[str, Vector]]:
     pen.deny("rules.allow", "lookalike", recipients=["advertiser"])
     pen.deny("budget", "overlap", epsilon=3.0, recipients=["publisher", "advertiser"])
     yield vector("denials", "jobs that were refused cost nothing", pen)
+    yield vector("strata", "seeds held out by how much is known of a person, which the moments cover", by_known())
     yield vector("comparison", "learners compared on counts by group, which pay for themselves", compared())
     yield vector("up-to-the-cap", "as many jobs of about ε 1 as fit into a cap of ε 3, and one that did not", full())
     yield vector("operator-reads", "the publisher operates: it reads what the advertiser asks for", operator_reads())
@@ -317,6 +318,7 @@ def forged() -> Iterator[tuple[str, Vector]]:
     yield from tables()
     yield from comparisons()
     yield from relabelled()
+    yield from stratified()
     yield from keys()
     yield from labels()
     yield from opened()
@@ -561,6 +563,44 @@ def comparisons() -> Iterator[tuple[str, Vector]]:
     about, rule = "counts by group of other learners than the job names", "its specification is the job's"
     pen = compared(query="0" * 64)
     yield vector("comparison-of-others", about, pen, rule=rule, beyond=["page", "node"], **more)
+
+
+STRATA = 3
+"""Where the seeds by stratum of `by_known` stand, below the moments that cover them."""
+
+
+def by_known(**change: Any) -> Pen:
+    """A lookalike that counts those held out by how much is known of them. change: what these counts say instead."""
+    pen = Pen()
+    moments, strata = pen.purchases(pen.request("lookalike", strata=True))
+    pen.release(moments)
+    pen.release(strata, **change)
+    return pen
+
+
+def stratified() -> Iterator[tuple[str, Vector]]:
+    """Seeds by stratum and score stand in the place of seeds by score, at the same price, once."""
+    more: dict[str, Any] = {"accept": False, "entry": STRATA}
+    dearer = int(by_known().entries[STRATA]["specification"]["scale"]) // 2
+    pen, about = by_known(scale=Scale(dearer)), "seeds by stratum with half the noise that was paid for"
+    yield vector("strata-dearer", about, pen, rule="it is not paid for by all who must", **more)
+    pen, about = by_known(l2_squared=1), "seeds by stratum that one record is said to move less"
+    yield vector("strata-moved-less", about, pen, rule="", **more)
+    pen, about = by_known(l2_squared=2**21), "seeds by stratum that one record is said to move more than it can"
+    yield vector("strata-moved-more", about, pen, rule="its noise is none", **more)
+    pen, about = by_known(cells=31), "seeds by stratum in fewer cells than there are"
+    yield vector("strata-cells", about, pen, rule="its specification is the job's", beyond=["page", "node"], **more)
+    pen, about = by_known(statistic="score-histogram@1", cells=15), "seeds by score, where the job asks for strata"
+    yield vector(
+        "strata-not-given", about, pen, rule="its statistic is one of the job's", beyond=["page", "node"], **more
+    )
+    pen = by_known()
+    pen.entries.append(copy.deepcopy(pen.entries[STRATA]))
+    pen.entries[STRATA + 1]["specification"] |= {"statistic": "score-histogram@1", "cells": 15}
+    pen.rekey(pen.entries[STRATA + 1])
+    pen.renumber()
+    about = "seeds by stratum and by score as well, for one charge"
+    yield vector("strata-and-histogram", about, pen, accept=False, entry=STRATA + 1, rule="its cover does not fit")
 
 
 def relabelled() -> Iterator[tuple[str, Vector]]:
