@@ -6,10 +6,11 @@ the audience that a room would use. What is measured is a lower bound on the pri
 
 - `fit`: two worlds, with and without the record whose row is longest; the training part of the people.
 - `scores`: the same for the histogram by which the model is evaluated, on the other part.
+- `strata`: the same where those held out are counted by how much is known of them as well.
 - `groups`: the same for the counts by which learners are compared, at the price they have where a job compares some.
 - `one run`: thousands of canaries at once, each in or out by a coin; only where a model has enough coordinates.
 - `audience`: with the noisy bytes held, other labels may change nothing of what is handed out, whether or not learners
-  are compared.
+  are compared, and with strata.
 - `labels`: where the contract keeps ε for labels by randomised response, a lookalike of such labels at the same ε:
   how much likelier a record's labels are from a list that it is on; and its audience.
 
@@ -62,6 +63,7 @@ from ..policies.request import KINDS, Request, parse_job
 from ..policies.template import job_text
 from .measure import lookalike, model
 from .measure.kinds import shape_of
+from .measure.strata import cells_of
 from .progress import Progress, quietly
 
 BACKGROUND, PERSON_BACKGROUND = 2_000, 20_000
@@ -135,9 +137,9 @@ def audit(
     if isinstance(job, ModelJob):
         findings, left_out = _of_model(contract, job, bought, times, progress)
     else:
-        compared = job.model_copy(update={"learners": [*COMPARED]})
-        both = (job, bought), (compared, _bought(contract, data, compared))
-        findings, left_out = _of_lookalike(contract, both, times, progress)
+        others = [job.model_copy(update=change) for change in ({"learners": [*COMPARED]}, {"strata": True})]
+        compared, stratified = ((other, _bought(contract, data, other)) for other in others)
+        findings, left_out = _of_lookalike(contract, ((job, bought), compared, stratified), times, progress)
         findings += _of_labels(contract, data, job) if labels else []
     return Audit(job.kind, job.epsilon, delta, mu, bought[0].specification.cells, tuple(findings), left_out)
 
@@ -151,21 +153,23 @@ def _bought(contract: Contract, data: bytes, job: LookalikeJob | ModelJob) -> tu
 
 
 def _of_lookalike(
-    contract: Contract, priced: tuple[Priced, Priced], runs: int, progress: Progress
+    contract: Contract, priced: tuple[Priced, Priced, Priced], runs: int, progress: Progress
 ) -> tuple[list[Finding], tuple[str, ...]]:
-    """priced: the job as it is, and as one that compares learners."""
-    (job, (first, second)), (_, (_, between, _)) = priced
+    """priced: the job as it is, as one that compares learners, and as one with strata."""
+    (job, (first, second)), (_, (_, between, _)), (_, (_, by_known)) = priced
     kinds, moves = lookalike.declared_kinds(contract, job), job.rows_moved(contract)
     crowd, canaries = _crowd(kinds, moves)
     listed = _coins(len(canaries), SEEDS) & ~canaries
-    steps = _Steps(progress, 3)
+    steps = _Steps(progress, 4)
     fit = two_worlds(_on_fit(crowd, listed, canaries, first), _mu(first), runs, steps.next())
     scores = two_worlds(_on_scores(crowd, listed, canaries, second), _mu(second), runs, steps.next())
+    strata = two_worlds(_on_strata(crowd, listed, canaries, by_known), _mu(by_known), runs, steps.next())
     groups = two_worlds(_on_groups(crowd, listed, canaries, between), _mu(between), runs, steps.next())
     follows = all(_follows(crowd, *each) for each in priced)
     findings = [
         Finding("fit", "the longest row there can be, on the list or not", not fit.leaks, fit),
         Finding("scores", "one seed more in a score bin", not scores.leaks, scores),
+        Finding("strata", "one seed more among those of whom as much is known", not strata.leaks, strata),
         Finding("groups", "one seed more in a group, where learners are compared", not groups.leaks, groups),
         Finding("audience", "it follows from the noisy numbers, whoever is on the list", follows),
     ]
@@ -244,6 +248,17 @@ def _on_scores(
     bins = ScoreBins.of(_uniform(len(canaries)), crowd.tiebreak)
     cells = purchase.specification.cells
     outside, inside = (lookalike.positives(held, bins, label, cells) for label in (listed, listed | canaries))
+    return moved(lambda statistic: rehearsed(purchase, statistic), outside, inside)
+
+
+def _on_strata(
+    crowd: lookalike.Crowd, listed: NDArray[np.bool_], canaries: NDArray[np.bool_], purchase: Purchase
+) -> Callable[[bool], float]:
+    """What is known of people is what their invented rows hold; scores are as in `_on_scores`."""
+    held = lookalike.Crowd(crowd.encoder, crowd.design, np.ones_like(canaries), crowd.tiebreak)
+    cells = cells_of(crowd.design, _uniform(len(canaries)), crowd.tiebreak)
+    many = purchase.specification.cells
+    outside, inside = (lookalike.positives(held, cells, label, many) for label in (listed, listed | canaries))
     return moved(lambda statistic: rehearsed(purchase, statistic), outside, inside)
 
 

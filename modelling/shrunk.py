@@ -20,7 +20,7 @@ from scipy.special import ndtr
 from ..dp.noisy import Z95, Estimate
 from .design import Float
 
-STEPS, HALVINGS = 200, 60
+STEPS, HALVINGS = 100, 40
 LEAST = 1e-3
 """Of what is expected, from zero on."""
 WIDEST = 0.5

@@ -58,9 +58,9 @@ def test_a_lookalike_loses_about_what_is_charged_and_no_more(agreed) -> None:
     found = audited(agreed, "lookalike", 900)
     assert found.holds
     shown = {finding.test: finding.audited for finding in found.findings if finding.audited}
-    least = {"fit": 0.8, "scores": 0.8, "groups": 0.7}
+    least = {"fit": 0.8, "scores": 0.8, "strata": 0.8, "groups": 0.7}
     assert all(each.lower >= least[test] * each.charged for test, each in shown.items())
-    parts = {"fit": 1.0, "scores": 1.0, "groups": 0.5}  # a quarter of the job's ρ is half of its μ
+    parts = {"fit": 1.0, "scores": 1.0, "strata": 1.0, "groups": 0.5}  # a quarter of the job's ρ is half of its μ
     assert all(each.charged == pytest.approx(found.mu * parts[test], rel=1e-6) for test, each in shown.items())
     assert [finding.test for finding in found.findings] == [*parts, "audience"]
     assert found.left_out
@@ -101,7 +101,7 @@ def test_planted_leak_a_part_of_the_noise(
     """Half of it in 300 runs, a quarter in 120: missed once in 10^6."""
     honest = mechanisms._drawn
     monkeypatch.setattr(mechanisms, "_drawn", lambda v, l2, scale, rho: honest(v, l2, scale // part, 5 * part * rho))
-    groups = {"groups"} if kind == "lookalike" else set()
+    groups = {"groups", "strata"} if kind == "lookalike" else set()
     assert failing(audited(agreed, kind, runs)) == {"fit", "scores"} | groups
 
 
@@ -183,8 +183,8 @@ def test_planted_leak_seeds_added_to_the_audience(agreed, monkeypatch: pytest.Mo
         label[:] = [matched]
         return fit_honestly(crowd, matched, *others)
 
-    def added(fit: Any, tokens: Any, size: int) -> Any:
-        made = honest(fit, tokens, size)
+    def added(fit: Any, tokens: Any, *asked: Any) -> Any:
+        made = honest(fit, tokens, *asked)
         audience = made.files["audience.parquet"] + tokens[label[0]].tobytes()
         return replace(made, files={**made.files, "audience.parquet": audience})
 
