@@ -21,25 +21,28 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
     known: Sequence[Mapping[str, Any]] = document.get("by_known") or []
     if not known:
         return []
-    return [_quality(known), *([DRAWN] if len(known) > 1 else []), *_tops(document, known), *_chance(known)]
+    drawn = [DRAWN] if len(known) > 1 else []
+    return [_aucs(known), _rates(known), *drawn, *_tops(document, known), *_chance(known)]
 
 
-def _quality(known: Sequence[Mapping[str, Any]]) -> Table:
+def _aucs(known: Sequence[Mapping[str, Any]]) -> Table:
     rows = [
-        (
-            _columns(each),
-            f"{each['people']:,}",
-            number(_said(each)),
-            interval(each["rate"]),
-            interval(each["shrunk_rate"]) if each["shrunk_rate"] else "",
-            interval(each["auc"]),
-            interval(each["shrunk_auc"]) if each["shrunk_auc"] else "",
-        )
+        (_columns(each), f"{each['people']:,}", interval(each["auc"]), interval(each["shrunk_auc"] or each["auc"]))
         for each in known
     ]
-    header = ("columns known", "people", "model says", "rate of seeds", "shrunk", "auc by its own seeds", "shrunk")
-    title = "how right scores are by how much is known, held-out people  [95 % interval: noise and sampling]"
-    return Table(header, rows, title, right=(1, 2, 3, 4, 5, 6), whole=(3, 4, 5, 6), keys=2)
+    header = ("columns known", "people", "auc by its own seeds", "auc, shrunk")
+    title = "how right, by how much is known of people held out  [95 % interval]"
+    return Table(header, rows, title, right=(1, 2, 3), whole=(2, 3), keys=2)
+
+
+def _rates(known: Sequence[Mapping[str, Any]]) -> Table:
+    rows = [
+        (_columns(each), number(_said(each)), interval(each["rate"]), interval(each["shrunk_rate"] or each["rate"]))
+        for each in known
+    ]
+    header = ("columns known", "model says", "rate of seeds", "rate, shrunk")
+    title = "what the model says, and what came true  [95 % interval]"
+    return Table(header, rows, title, right=(1, 2, 3), whole=(2, 3), keys=2)
 
 
 def _columns(each: Mapping[str, Any]) -> str:
@@ -63,8 +66,8 @@ def _tops(document: Mapping[str, Any], known: Sequence[Mapping[str, Any]]) -> li
     rows = [
         (_columns(each), f"{top['people']:,}", interval(top["rate"]), interval(top["lift"], 2)) for each, top in found
     ]
-    header = ("columns known", "of them", "rate of seeds among these", "lift over their own rate")
-    title = f"among the best {nearest:.1%} of all people held out"
+    header = ("columns known", "of them", "rate of seeds", "lift over their own rate")
+    title = f"among the best {nearest:.1%} of all people held out  [95 % interval]"
     return [Table(header, rows, title, right=(1, 2, 3), whole=(2, 3), keys=1)]
 
 
@@ -75,7 +78,11 @@ def _chance(known: Sequence[Mapping[str, Any]]) -> list[Part]:
         if not each["auc"]["low"] <= COIN <= each["auc"]["high"]:
             continue
         above = known[at + 1 :]
-        out = f", or leave them out: `audience` with `least_known = {above[0]['fewest']}`, at no cost" if above else ""
+        out = (
+            f", or leave them out: `audience` with `least_known = {above[0]['fewest']}`, which costs nothing more"
+            if above
+            else ""
+        )
         found.append(
             f"where {_columns(each)} columns are known the scores cannot be told from chance: ask for more columns of "
             f"these people{out}"

@@ -200,7 +200,7 @@ def test_the_report_shows_each_stratum_and_says_where_chance_would_do(world: Wor
     (table,) = (
         part
         for part in report(document)
-        if isinstance(part, Table) and part.header[0] == "columns known" and "model says" in part.header
+        if isinstance(part, Table) and part.header[0] == "columns known" and "people" in part.header
     )
     assert [row[1] for row in table.rows] == [f"{each['people']:,}" for each in document["by_known"]]
     lost = {"estimate": 0.5, "low": 0.4, "high": 0.6, "covers": "noise and sampling"}
