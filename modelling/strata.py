@@ -41,8 +41,9 @@ FEWEST_CELLS = 5
 MOST_CELLS = STRATA * len(ZONES)
 SMALLEST_CELL = 10
 """A part of a zone is not cut into parts of fewer people."""
-FEWEST_PEOPLE, SMALLEST_SHARE = 100, 0.05
-"""A stratum of fewer people held out, or of a smaller share of them, is joined to the next."""
+FEWEST_PEOPLE, SMALLEST_SHARE = 100, 0.1
+"""A stratum of fewer people held out, or of a smaller share of them, is joined to the next: it would say little of
+itself, and its noise would be in every figure of all people."""
 OFF = 0.1
 """By how much the AUC of a stratum may be off what is expected of it (`shrunk`)."""
 

@@ -20,7 +20,7 @@ from passbox.modelling.strata import MOST_CELLS, ZONES, StratumCells, evaluate_s
 
 COLUMNS = 11
 PEOPLE, SEEDS, SIGMA, RUNS = 10_000, 500, 4.3, 400
-SHARES = np.array([0.1, 0.25, 0.25, 0.4])
+SHARES = np.array([0.13, 0.24, 0.24, 0.39])
 TELLING = np.array([0.0, 0.5, 0.9, 1.2])
 """How far apart seeds and others score in each quarter, in standard deviations: of whom little is known, not at all."""
 # False alarms: over the 1,600 figures of four strata in 400 runs a coverage of .95 falls below .925 with probability
@@ -190,14 +190,15 @@ def test_everybody_is_in_one_cell_and_none_is_empty_and_there_are_few(people: in
     [
         ([500, 500, 500, 500], [[0], [1], [2], [3]]),
         ([0, 0, 0, 2_000], [[0, 1, 2, 3]]),
-        ([30, 60, 50, 2_000], [[0, 1, 2], [3]]),
+        ([130, 60, 50, 2_000], [[0, 1, 2], [3]]),
         ([2_000, 0, 0, 40], [[0, 1, 2, 3]]),
-        ([400, 9_000, 0, 700], [[0, 1], [2, 3]]),
+        ([400, 9_000, 0, 1_200], [[0, 1], [2, 3]]),
+        ([400, 9_000, 0, 700], [[0, 1, 2, 3]]),
         ([10, 10, 10, 10], [[0, 1, 2, 3]]),
     ],
 )
 def test_strata_that_few_people_fill_are_joined(people: list[int], found: list[list[int]]) -> None:
-    """A hundred people held out, and a twentieth of them, make a stratum."""
+    """A hundred people held out, and a tenth of them, make a stratum."""
     assert joined(np.array(people)) == found
 
 
