@@ -613,7 +613,8 @@ class Books {
     if (!this.terms.parties || !this.terms.delta) return;
     const asked = this.jobAsked(job, names);
     require(same(asked.readers, recipients), "its job is for other readers");
-    const { compares, deltas, epsilon, randomised } = asked;
+    const { compares, deltas, epsilon, randomised, strata } = asked;
+    require(statistic !== (strata ? "score-histogram@1" : "score-strata@1"), "its job asks for another evaluation");
     const begun = new Date(Date.parse(time.replace("Z", ":00Z")) - 3_600_000).toISOString().slice(0, 10);
     require(begun <= (this.terms.expires ?? begun), "the contract had expired");
     const rule = "the noise is not what its job's ε gives";
@@ -644,8 +645,9 @@ class Books {
       const deltas = (by ?? [""]).map((name) => this.terms.delta[name] * (1 - 1e-9));
       require(deltas.every(Number.isFinite) && epsilon !== "", "its job is not one");
       const randomised = kind === "lookalike" && (said.get("labels") ?? [])[0] === "randomised";
+      const strata = (said.get("strata") ?? [])[0] === "true";
       const compares = learners.length > 0 && !same(learners, ["glm"]);
-      this.asked.set(copied(job), { readers: readers.sort(), epsilon: Number(epsilon.replaceAll("_", "")), deltas, compares, randomised });
+      this.asked.set(copied(job), { readers: readers.sort(), epsilon: Number(epsilon.replaceAll("_", "")), deltas, compares, randomised, strata });
     }
     return this.asked.get(job);
   }

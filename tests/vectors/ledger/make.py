@@ -590,10 +590,14 @@ def stratified() -> Iterator[tuple[str, Vector]]:
     yield vector("strata-moved-more", about, pen, rule="its noise is none", **more)
     pen, about = by_known(cells=31), "seeds by stratum in fewer cells than there are"
     yield vector("strata-cells", about, pen, rule="its specification is the job's", beyond=["page", "node"], **more)
+    more |= {"rule": "its job asks for another evaluation", "beyond": ["page"]}
     pen, about = by_known(statistic="score-histogram@1", cells=15), "seeds by score, where the job asks for strata"
-    yield vector(
-        "strata-not-given", about, pen, rule="its statistic is one of the job's", beyond=["page", "node"], **more
-    )
+    yield vector("strata-not-given", about, pen, **more)
+    pen, about = Pen(), "seeds by stratum, which the job does not ask for"
+    moments, scores = pen.purchases(pen.request("lookalike"))
+    pen.release(moments)
+    pen.release(scores, statistic="score-strata@1", cells=32)
+    yield vector("strata-not-asked", about, pen, **more)
     pen = by_known()
     pen.entries.append(copy.deepcopy(pen.entries[STRATA]))
     pen.entries[STRATA + 1]["specification"] |= {"statistic": "score-histogram@1", "cells": 15}
