@@ -206,6 +206,28 @@ def test_planted_leak_a_person_counted_twice_in_a_models_scores(agreed, monkeypa
     assert "scores" in failing(audited(agreed, "model", 300))
 
 
+def test_planted_leak_a_seed_in_all_four_strata(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four cells by one are twice the move: 900 runs find some five errors, and it takes 47 to miss that."""
+    contract, data = agreed
+    rule = next(rule for rule in contract.rules.allow if rule.job == "lookalike")
+    job = job_to_audit(contract, data, rule, EPSILON).model_copy(update={"strata": True})
+    assert isinstance(job, LookalikeJob)
+    _, purchase = canary._bought(contract, data, job)
+    crowd, longest = canary._crowd(lookalike.declared_kinds(contract, job), 1)
+    listed = np.zeros_like(longest)
+    honest = lookalike.positives
+
+    def four_times(crowd: Any, cells: Any, matched: Any, many: int) -> Any:
+        once = honest(crowd, cells, matched, many)
+        return replace(once, values=sum(np.roll(once.values, 8 * at) for at in range(4)))
+
+    for planted in (False, True):
+        monkeypatch.setattr(lookalike, "positives", four_times if planted else honest)
+        attack = canary._on_strata(crowd, listed, longest, purchase)
+        found = canary.two_worlds(attack, canary._mu(purchase), 900, lambda *_: None)
+        assert found.leaks is planted
+
+
 # -- labels ----------------------------------------------------------------------------------------------------------
 
 
