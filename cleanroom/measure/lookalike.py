@@ -2,7 +2,8 @@
 
 Two noisy statistics are paid for: feature sums over the seeds among the training people, and a histogram of scores
 over the seeds among the held-out people. A person is in one part or the other by a keyed hash of the handle, which
-knows nothing of seeds, so that one seed moves one of the two: the job costs the larger, not the sum. Where learners are
+knows nothing of seeds, so that one seed moves one of the two: the job costs the larger, not the sum. Where the job says
+so, the histogram tells people apart by how much is known of them as well (`measure.strata`). Where learners are
 compared, counts of training seeds by groups of like people are a third, with a price of its own (`modelling.contest`).
 Everything else, the models, the choice among them, the curves, the audience of any size, is computed from those noisy
 integers and the publisher's own table.

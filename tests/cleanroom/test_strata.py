@@ -124,7 +124,7 @@ def test_three_verifiers_accept_it(world: World) -> None:
 
 
 def test_the_release_tells_each_stratum_by_how_much_is_known(world: World) -> None:
-    """Sizes and columns are the owner's own, and exact; the seeds of all strata are those of all people."""
+    """Sizes and columns are the owner's own, and exact. Two quarters at least are filled, but once in 10^10 splits."""
     document, crowd = document_of(world), crowd_of(world)
     known, told = crowd.known[crowd.held_out], document["by_known"]
     assert len(told) >= 2
@@ -132,10 +132,7 @@ def test_the_release_tells_each_stratum_by_how_much_is_known(world: World) -> No
         mine = (known >= each["fewest"]) & (known <= each["most"])
         assert each["people"] == mine.sum() == sum(cell["people"] for cell in each["cells"])
         assert each["auc"]["low"] <= each["auc"]["estimate"] <= each["auc"]["high"]
-        assert each["shrunk_auc"]["high"] - each["shrunk_auc"]["low"] < 1
     assert sum(each["people"] for each in told) == document["held_out"] == crowd.held_out.sum()
-    seeds = sum(each["rate"]["estimate"] * each["people"] for each in told)
-    assert seeds == pytest.approx(document["positives"]["estimate"], rel=0.2)
 
 
 def test_the_same_job_costs_nothing_more_and_another_audience_neither(world: World) -> None:
@@ -178,7 +175,7 @@ def test_strata_are_asked_for_by_true_or_false(world: World, strata: Any) -> Non
 # -- its reader --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("place", ["auc", "rate", "shrunk_auc"])
+@pytest.mark.parametrize("place", ["auc", "rate", "seeds"])
 def test_a_reader_computes_every_figure_again(world: World, place: str) -> None:
     document = document_of(world)
     check_receipt(Path("x"), document)
@@ -230,24 +227,25 @@ def test_of_whom_too_little_is_known_is_not_chosen(world: World) -> None:
     assert (chosen | ~before | (crowd.known < 3)).all()
 
 
-def test_where_too_few_are_left_there_is_no_audience_and_no_word_of_it_but_in_the_release(world: World) -> None:
-    """How many are left follows from its reader's own rows: neither a refusal nor the log may tell."""
-    crowd = crowd_of(world)
-    enough = int((crowd.known >= 4).sum())
-    smaller = {"size": enough + 1, "least_known": 4}
-    opened = world.open(world.run("lookalike", audience=smaller).release)
+def test_where_fewer_are_left_than_asked_the_audience_is_smaller(world: World) -> None:
+    enough = int((crowd_of(world).known >= 4).sum())
+    opened = world.open(world.run("lookalike", audience={"size": enough + 1, "least_known": 4}).release)
     audience: Any = opened.document["audience"]
     assert (audience["size"], audience["asked"]) == (enough, enough + 1)
     assert f"of {enough + 1:,} asked" in str(report(dict(opened.document)))
-    spent = world.spent()
-    contract = world.agreement.contract
-    least = contract.rules.smallest_audience
-    rows, said = lookalike.chosen(
-        np.zeros(50), np.arange(50, dtype=np.uint64), np.arange(50), asked.AudienceSize(size=40, least_known=45), least
-    )
-    assert (len(rows), said["size"], said["left_out"], said["reach"]) == (0, 0, 45, 0.0)
-    assert "nobody" in str(report(dict(opened.document) | {"audience": said}))
-    assert world.spent() == spent
+
+
+def test_where_too_few_are_left_there_is_no_audience_and_no_word_of_it_but_in_the_release(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many are left follows from its reader's own rows: neither a refusal nor the log may tell."""
+    honest = lookalike.chosen
+    monkeypatch.setattr(lookalike, "chosen", lambda *given: honest(*given[:-1], PEOPLE))
+    opened = world.open(world.run("lookalike", audience={"size": 300, "least_known": 4}).release)
+    audience: Any = opened.document["audience"]
+    assert (audience["size"], audience["reach"], opened.audience.num_rows) == (0, 0.0, 0)
+    assert audience["left_out"] == (crowd_of(world).known < 4).sum()
+    assert "nobody" in str(report(dict(opened.document)))
     assert not any(json.loads(leaf)["kind"] == "denial" for leaf in world.log().entries)
 
 
