@@ -180,14 +180,16 @@ def planned_auc_halfwidth(
         raise ValueError("sizes and AUC must lie within their ranges")
     totals = np.diff(bin_ends(held_out, cuts), prepend=0)
     noise = sigma**2 + totals * (flip * (1 - flip) / (1 - 2 * flip) ** 2)
-    expected = _auc(_binormal(positives, totals, auc), totals, noise)
+    expected = _auc(_binormal(positives, totals, auc), totals, noise, people_below(totals))
     return (expected.high - expected.low) / 2
 
 
-def evaluate_counts(counts: Float, totals: Int, noise: Float, predicted: Float | None) -> Evaluation:
+def evaluate_counts(
+    counts: Float, totals: Int, noise: Float, predicted: Float | None, below: Float | None = None
+) -> Evaluation:
     """Read counts of positives of any make, best bin first. noise: (bins,), the known variance of each.
 
-    Errors: ValueError when bins do not fit together.
+    below: as of `people_below`, where more is known of it. Errors: ValueError when bins do not fit together.
     """
     bins = len(totals)
     if not 0 < bins <= len(counts) or (totals <= 0).any():
@@ -199,7 +201,7 @@ def evaluate_counts(counts: Float, totals: Int, noise: Float, predicted: Float |
     return Evaluation(
         people,
         ends,
-        _auc(seen, totals, noise),
+        _auc(seen, totals, noise, people_below(totals) if below is None else below),
         tuple(_cut(seen, totals, noise, k) for k in range(1, bins)),
         _calibration(seen, totals, noise, predicted),
     )
@@ -217,13 +219,12 @@ Variance = tuple[float, float, float]
 """(v0, v1, v2) of var T(q) = v0 - 2 v1 q + v2 q^2."""
 
 
-def _auc(seen: Float, totals: Int, noise: Float) -> Estimate:
+def _auc(seen: Float, totals: Int, noise: Float, below: Float) -> Estimate:
     """Probability that a positive outranks one of the rest, ties half.
 
     U = sum g_b m_b counts, over positives, the people ranked below; P^2 / 2 of those pairs are among positives.
     So AUC P (n - P) = U - P^2 / 2, and P^2 is estimated without bias by (sum g)^2 - sum sigma_b^2.
     """
-    below = people_below(totals)
     n, positives, spare = float(totals.sum()), float(seen.sum()), float(noise.sum())
     square = positives**2 - spare
     top, bottom = float(seen @ below) - square / 2, n * positives - square

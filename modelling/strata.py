@@ -53,7 +53,8 @@ class Stratum:
     """People of whom `fewest` to `most` columns are known, in cells by score, best first.
 
     zone, totals: (cells,) int64: in which zone each cell lies, and how many people are in it. predicted: (cells,), mean
-    modelled probability.
+    modelled probability. below: (cells,), how many of the stratum's people a seed in each cell scores above, ties half,
+    were seeds spread in it as the model says: scores of people of whom nothing is known are all one.
     """
 
     fewest: int
@@ -61,6 +62,7 @@ class Stratum:
     zone: Int
     totals: Int
     predicted: Float
+    below: Float
 
     @property
     def people(self) -> int:
@@ -94,9 +96,11 @@ class StratumCells:
             cell[rows] = first + np.repeat(np.arange(len(parts)), parts)
             first += len(parts)
             starts = np.cumsum(parts) - parts
-            predicted = np.add.reduceat(sigmoid(scores[rows]), starts) / parts
+            likely = np.maximum(sigmoid(scores[rows]), 1e-300)
+            outdone = np.add.reduceat(likely * _below(scores[rows]), starts)
+            predicted = np.add.reduceat(likely, starts)
             between = int(known[rows].min()), int(known[rows].max())
-            strata.append(Stratum(*between, zone[rows][starts], parts, predicted))
+            strata.append(Stratum(*between, zone[rows][starts], parts, predicted / parts, outdone / predicted))
         return cls(cell, tuple(strata))
 
 
@@ -112,6 +116,13 @@ def joined(people: Int) -> list[list[int]]:
         return [held]
     found[-1] += held
     return found
+
+
+def _below(scores: Float) -> Float:
+    """How many score lower than each, ties half."""
+    ascending = np.sort(scores)
+    lower, upper = (np.searchsorted(ascending, scores, side) for side in ("left", "right"))
+    return np.asarray((lower + upper) / 2)
 
 
 def _parts(zone: Int) -> Int:
@@ -167,7 +178,7 @@ def evaluate_strata(counts: Float, noise: Float, strata: Sequence[Stratum]) -> t
 
 
 def _quality(counts: Float, noise: Float, stratum: Stratum, shares: Float) -> Quality:
-    alone = evaluate_counts(counts, stratum.totals, noise, stratum.predicted)
+    alone = evaluate_counts(counts, stratum.totals, noise, stratum.predicted, stratum.below)
     rate = rate_of(float(counts.sum()), stratum.people, float(noise.sum()))
     ends = [(zone, int(np.searchsorted(stratum.zone, zone, side="right"))) for zone in range(len(shares) - 1)]
     tops = [
@@ -182,9 +193,17 @@ def _quality(counts: Float, noise: Float, stratum: Stratum, shares: Float) -> Qu
 def _shrunk(each: Sequence[Quality], whole: Evaluation, strata: Sequence[Stratum]) -> tuple[Quality, ...]:
     """The same with what each is once it is drawn to what the model expects, as far as that holds for all strata."""
     usual = max(whole.positives.estimate, 1.0) / whole.people
-    said = [(one.predicted * one.totals, one.totals) for one in strata]
-    rates = shrunk([one.rate for one in each], [float(p.sum() / n.sum()) for p, n in said], usual / 2, 0.0)
-    alone = [evaluate_counts(p, n, np.zeros(len(n)), None).auc.estimate for p, n in said]
+    said = [one.predicted * one.totals for one in strata]
+    rates = shrunk(
+        [one.rate for one in each],
+        [float(p.sum()) / s.people for p, s in zip(said, strata, strict=True)],
+        usual / 2,
+        0.0,
+    )
+    alone = [
+        evaluate_counts(p, s.totals, np.zeros(len(p)), None, s.below).auc.estimate
+        for p, s in zip(said, strata, strict=True)
+    ]
     aucs = shrunk([one.auc for one in each], alone, OFF, 0.5)
     return tuple(
         replace(one, shrunk_rate=rate, shrunk_auc=auc) for one, rate, auc in zip(each, rates, aucs, strict=True)

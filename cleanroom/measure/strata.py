@@ -29,11 +29,15 @@ LETTERS = string.ascii_letters[:MOST_CELLS]
 
 
 class Cell(Strict):
-    """People of a stratum by score: in which zone of all people's scores, what the model said, what came true."""
+    """People of a stratum by score: in which zone of all people's scores, what the model said, what came true.
+
+    below: how many of the stratum's people a seed among them scores above (`modelling.strata.Stratum`).
+    """
 
     zone: Annotated[int, Field(ge=0, lt=len(ZONES))]
     people: Annotated[Count, Field(gt=0)]
     predicted: Share
+    below: Annotated[float, Field(ge=0)]
     rate: Figure
 
 
@@ -114,7 +118,7 @@ def strata_in(known: Sequence[Mapping[str, Any]]) -> tuple[Stratum, ...]:
             one["most"],
             np.array([cell["zone"] for cell in one["cells"]], dtype=np.int64),
             np.array([cell["people"] for cell in one["cells"]], dtype=np.int64),
-            np.array([cell["predicted"] for cell in one["cells"]], dtype=np.float64),
+            *(np.array([cell[name] for cell in one["cells"]], dtype=np.float64) for name in ("predicted", "below")),
         )
         for one in known
     )
@@ -125,7 +129,8 @@ def _listed(strata: Sequence[Stratum], each: Sequence[Quality]) -> list[dict[str
 
 
 def _told(stratum: Stratum, quality: Quality) -> dict[str, object]:
-    cells = zip(stratum.zone.tolist(), stratum.totals.tolist(), stratum.predicted.tolist(), quality.rates, strict=True)
+    exact = (each.tolist() for each in (stratum.zone, stratum.totals, stratum.predicted, stratum.below))
+    cells = zip(*exact, quality.rates, strict=True)
     return {
         "fewest": stratum.fewest,
         "most": stratum.most,
@@ -140,8 +145,8 @@ def _told(stratum: Stratum, quality: Quality) -> dict[str, object]:
             for top in quality.tops
         ],
         "cells": [
-            {"zone": zone, "people": people, "predicted": said, "rate": rate.as_json()}
-            for zone, people, said, rate in cells
+            {"zone": zone, "people": people, "predicted": said, "below": below, "rate": rate.as_json()}
+            for zone, people, said, below, rate in cells
         ],
     }
 
