@@ -7,7 +7,8 @@ until it has `FEWEST_CELLS`: scores of people of whom little is known lie close 
 in one zone. So every person held out is in one cell, every cell lies in one stratum and one zone, and none is empty.
 
 Figures of all people are those of `evaluate` over zones: a zone's count is the sum of its cells', with the noise of
-each. Figures of a stratum are those of `evaluate` over its cells. Both are post-processing.
+each. Figures of a stratum are those of `evaluate` over its cells, in each of which seeds are taken to be spread as the
+model says. Both are post-processing.
 
 **Shrunk.** A stratum's AUC and rate are drawn, as far as they are lost in noise, to what the model's own probabilities
 make expect there, times how much more or less than expected all strata have together (`shrunk`). Not to the AUC of all

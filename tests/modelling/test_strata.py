@@ -131,7 +131,9 @@ def test_scores_that_are_all_one_tell_nobody_apart() -> None:
 
 
 def test_planted_fault_equals_that_are_taken_for_unequal_bias_the_auc() -> None:
-    """Of whom little is known nine in ten have one score: a straight line through a cell puts seeds above others of it."""
+    """Nine in ten of whom little is known have one score: a straight line through a cell puts seeds above others.
+
+    One draw of 400,000 people from a fixed seed."""
     rng, many = np.random.default_rng(4), 400_000
     quarter = rng.choice([0, 3], many)
     unlike = np.where(quarter == 0, 1.2 * (rng.random(many) < 0.1), 1.3 * rng.standard_normal(many))
