@@ -93,6 +93,11 @@ def explained(
     return tuple(sorted(found, key=lambda column: -column.matters.estimate))
 
 
+def beliefs_of(block: Block, known: Known) -> _Beliefs:
+    """What is believed of a block's weights; known: in any orthonormal directions of them."""
+    return _Beliefs.of(block, known)
+
+
 def held_by(design: Design) -> list[Held]:
     return [Held.of(block, codes, design.rows) for block, codes in zip(design.columns, design.codes, strict=True)]
 

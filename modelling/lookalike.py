@@ -168,6 +168,11 @@ class SeedGLM(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
             self._solved = problems[best], solutions[best]
         return self.model_
 
+    @property
+    def solved(self) -> tuple[Problem, Solution]:
+        """The last fit: the problem that was most plausible, and its solution."""
+        return self._solved
+
     def doubt(self) -> Doubt:
         """How far the last model's scores may be off, a person: from the noise's known covariance, and from luck."""
         problem, solution = self._solved
@@ -376,6 +381,11 @@ class Problem:
         what is believed is taken out again."""
         found = self._anew(solution)
         return [self._alone(j, *found) for j in range(len(self.design.columns))]
+
+    def anew(self, solution: Solution) -> Solution:
+        """The same with sizes of effects found once more, as intervals have them (`_anew`)."""
+        _, weights, variance = self._anew(solution)
+        return replace(solution, weights=weights, prior=np.diag(1 / variance[self.column]))
 
     def _anew(self, solution: Solution) -> tuple[Float, Float, Float]:
         """The posterior's covariance, the weights, and the columns' variances.
