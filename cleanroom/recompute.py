@@ -38,6 +38,7 @@ CLAUSES = frozenset(
         "budget",
         "by",
         "columns",
+        "consider",
         "dataset",
         "epsilon",
         "expires",

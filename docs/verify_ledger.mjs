@@ -52,7 +52,7 @@ const FORMS = expand({
     `"statement":"(?<statement>(?:HEX)?)",TIME,"v":1}`,
   closed: `{"contract":"(?<contract>HEX)","kind":"closed","next":"(?<next>HEX)",PLACE,TIME,"v":1}`,
   SPECIFICATION:
-    String.raw`{"cells":COUNT,"columns":LIST<"NAME\.NAME">,"datasets":(?<datasets>{"NAME":"HEX"(?:,"NAME":"HEX"){0,7}}),` +
+    String.raw`{"cells":COUNT,"columns":LIST<"NAME\.NAME(?:(?: x NAME)? considered)?">,"datasets":(?<datasets>{"NAME":"HEX"(?:,"NAME":"HEX"){0,7}}),` +
     String.raw`"follows":"(?:HEX)?","l2_squared":(?<l2>COUNT),"lattice":"(?<lattice>2\^-[0-9]{1,2})",` +
     `"mechanism":"(?<mechanism>discrete-gaussian|randomised-response)","neighbours":"one record replaced by a dummy that matches nobody",` +
     `"part":"(?<part>[a-z-]+)",(?:"query":"(?<query>HEX)",)?"rule":"(?<rule>own-best|fall-through|any)",` +

@@ -54,15 +54,15 @@ RIDGE, LEAST = 1e-9, 1e-6
 class Adds:
     """What a block adds to a model's scores that its other columns do not say.
 
-    adds: standard deviation over people, log-odds. told: whether it can be told from nothing. none: the other columns
-    already say all of it, whatever the labels are. used: whether the model has it.
+    adds: standard deviation over people, log-odds. told: whether it can be told from nothing. already_said: the other
+    columns say all of it, whatever the labels are. used: whether the model has it.
     """
 
     name: str
     used: bool
     adds: Estimate
     told: bool
-    none: bool = False
+    already_said: bool = False
 
 
 def lengths(used: int, considered: int) -> tuple[float, float]:
@@ -208,7 +208,7 @@ def _adds(block: Block, known: Known, left: Float, rate: float) -> Adds:
     values, axes = np.linalg.eigh((left + left.T) / 2)
     kept = values > LEAST * _length(block) ** 2
     if not kept.any():
-        return Adds(block.name, False, Estimate(0.0, 0.0, 0.0, COVERS), told=False, none=True)
+        return Adds(block.name, False, Estimate(0.0, 0.0, 0.0, COVERS), told=False, already_said=True)
     open_ = _open(known, axes[:, kept], axes[:, ~kept], (_length(block) / SIZES[-1]) ** 2)
     least, middle, most = beliefs_of(block, open_).root(np.diag(values[kept]))
     told = chance_above(float(open_.pull @ open_.pull), np.maximum(np.linalg.eigvalsh(open_.precision), 0)) < rate

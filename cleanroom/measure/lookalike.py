@@ -40,6 +40,7 @@ from ...dp.noisy import Z95, Noisy
 from ...dp.scale import SCALE_UNIT
 from ...modelling.audience import choose
 from ...modelling.boosting import Counts
+from ...modelling.considered import Adds, lengths, ranked, summed
 from ...modelling.contest import Learnt, Standing, contest
 from ...modelling.design import BITS, MOMENTS_L2_SQUARED, Design
 from ...modelling.effects import ColumnEffect
@@ -69,10 +70,12 @@ from ...policies.jobs.lookalike import (
     SCORES,
     Learner,
     LookalikeJob,
+    learnable,
 )
 from ..document import Count, Document, Figure, Share, Strict
 from ..matched import read_match
 from ..room import Dataset, Room
+from .considered import Consideration, cells_of, considered_json, encoded, share_said
 from .effects import Effect, effects_json
 from .measure import Contents, Made, Planned
 from .responses import LABELS, better_said, evaluated, labelled, placed, wrong_said
@@ -139,6 +142,7 @@ class Lookalike(Document):
     cuts: list[Cut]
     calibration: list[Bin]
     effects: Annotated[list[Effect], Field(default_factory=list)]
+    considered: Annotated[list[Consideration], Field(default_factory=list, exclude_if=lambda value: not value)]
     strata: Annotated[list[Stratum], Field(default_factory=list)]
     wide: bool = Field(default=False, exclude_if=lambda value: not value)
     places: Letters | None = Field(default=None, exclude_if=lambda value: value is None)
@@ -163,7 +167,8 @@ class LookalikeMeasure:
         if statistic == GROUPS:
             asked = digest({"groups": MOST_GROUPS, "dealt": "halved@1", "learners": [*_asked(job).learners]})
             return Shape(MOST_GROUPS, COUNT_BITS, COUNT_L2_SQUARED, asked)
-        return Shape(most_cells(declared_kinds(contract, _asked(job))) + 1, BITS, MOMENTS_L2_SQUARED)
+        considered = cells_of(all_kinds(contract, _asked(job)), _asked(job).considered_of(contract))
+        return Shape(most_cells(declared_kinds(contract, _asked(job))) + considered + 1, BITS, MOMENTS_L2_SQUARED)
 
     def make(self, room: Room, allowed: Allowed, ledger: Ledger) -> Made:
         """`matched` goes no further than `Ledger.pay`."""
@@ -186,12 +191,14 @@ class LookalikeMeasure:
         better = better_said(room.contract, job, {name: held.rows for name, held in room.submitted().items()})
         if job.randomised:
             return (wrong_said(allowed.purchases[0].specification.flip / FLIP_UNIT), *better)
+        shared = share_said(len(job.columns_of(room.contract)), job.considered_of(room.contract))
         if not job.compares:
-            return better
+            return (*shared, *better)
         people = round((1 - HELD_OUT) * room.submitted()[job.people].rows)
         variance = variance_of(allowed.purchases[1])
         many = how_many(people, variance)
         return (
+            *shared,
             f"learners are compared on about {many:,} groups of {people // many:,} people; noise in a group's count is "
             f"within ±{Z95 * variance**0.5:,.1f} nineteen times in twenty",
         )
@@ -240,12 +247,20 @@ class Fitted:
     strata: Sequence[Mapping[str, float]] = ()
     wide: bool = False
     places: str | None = None
+    considered: tuple[Adds, ...] = ()
 
 
 def declared_kinds(contract: Contract, job: LookalikeJob) -> list[Kind]:
     """The job's columns as features, in the contract's order: another order would be another model."""
+    kinds = all_kinds(contract, job)
+    return [kinds[name] for name in job.columns_of(contract)]
+
+
+def all_kinds(contract: Contract, job: LookalikeJob) -> dict[str, Kind]:
+    """All columns that can be learnt from as features, by name, in the contract's order."""
     declared = contract.dataset[job.people].columns
-    return kinds_of({name: declared[name] for name in job.columns_of(contract)})
+    names = learnable(contract, job.people)
+    return dict(zip(names, kinds_of({name: declared[name] for name in names}), strict=True))
 
 
 def kinds_of(declared: Mapping[str, Column]) -> list[Kind]:
@@ -268,13 +283,15 @@ def _kind(name: str, column: Column) -> Kind:
 class Crowd:
     """The people of a job as the room sees them, before any label: rows in the room's order.
 
-    held_out: (rows,) bool, one in five by a keyed hash; the others train. tiebreak: a keyed hash.
+    held_out: (rows,) bool, one in five by a keyed hash; the others train. tiebreak: a keyed hash. considered: blocks of
+    the same rows that no model uses, None where nothing is considered.
     """
 
     encoder: Encoder
     design: Design
     held_out: NDArray[np.bool_]
     tiebreak: NDArray[np.uint64]
+    considered: Design | None = None
 
     @property
     def ordered(self) -> list[bool]:
@@ -289,9 +306,24 @@ class Crowd:
 def crowd_of(room: Room, job: LookalikeJob, people: Dataset) -> Crowd:
     """Read the people's table, and split it without looking at who matched."""
     table = room.read(people)
-    encoder, keys = Encoder.from_owner(table, declared_kinds(room.contract, job)), table.column("k").to_numpy()
+    keys = table.column("k").to_numpy()
     parts = held_out(keys, room.store.derive("split")), keyed_hash(keys, room.store.derive("ties"))
-    return Crowd(encoder, encoder.encode(table), *parts)
+    return crowd_in(table, room.contract, job, *parts)
+
+
+def crowd_in(
+    table: pa.Table,
+    contract: Contract,
+    job: LookalikeJob,
+    held_out: NDArray[np.bool_],
+    tiebreak: NDArray[np.uint64],
+) -> Crowd:
+    """People in a table of the job's columns. The part of a row that used columns have is the shorter the more blocks
+    are considered."""
+    kinds, asked = declared_kinds(contract, job), job.considered_of(contract)
+    encoder = Encoder.from_owner(table, kinds, lengths(len(kinds), len(asked.named))[0])
+    considered = encoded(table, all_kinds(contract, job), len(kinds), asked)
+    return Crowd(encoder, encoder.encode(table), held_out, tiebreak, considered)
 
 
 def held_out(handles: NDArray[np.uint64], key: bytes) -> NDArray[np.bool_]:
@@ -300,8 +332,11 @@ def held_out(handles: NDArray[np.uint64], key: bytes) -> NDArray[np.bool_]:
 
 
 def moments(crowd: Crowd, matched: NDArray[np.bool_], cells: int) -> Statistic:
-    """Exact feature sums over the seeds that train."""
-    return _padded(crowd.training.moments(matched[~crowd.held_out]), cells)
+    """Exact feature sums over the seeds that train, those of what is considered last."""
+    trains = matched[~crowd.held_out]
+    if crowd.considered is None:
+        return _padded(crowd.training.moments(trains), cells)
+    return _padded(summed(crowd.training, crowd.considered.take(~crowd.held_out), trains), cells)
 
 
 def positives(crowd: Crowd, bins: ScoreBins, matched: NDArray[np.bool_], cells: int) -> Statistic:
@@ -351,8 +386,16 @@ def fitted_to(
     made = scorer, sure.explained() if sure else ()
     strata = strata_of(scorer, crowd.design.take(crowd.held_out))
     wide = additive and isinstance(learner, WideGLM)
-    people = crowd.tiebreak, crowd.held_out
-    return Fitted(*made, scores, *people, bins, evaluation, *kept, strata=strata, wide=wide)
+    people, adds = (crowd.tiebreak, crowd.held_out), would_add(crowd, learner, sums)
+    return Fitted(*made, scores, *people, bins, evaluation, *kept, strata=strata, wide=wide, considered=adds)
+
+
+def would_add(crowd: Crowd, learner: SeedGLM | WideGLM, sums: Noisy) -> tuple[Adds, ...]:
+    """How much what is considered would add to the additive model, whoever made the audience."""
+    if crowd.considered is None or not isinstance(learner, SeedGLM):
+        return ()
+    cells = crowd.design.cells
+    return ranked(learner, crowd.considered.take(~crowd.held_out), sums.real[cells : cells + crowd.considered.cells])
 
 
 def responded(room: Room, allowed: Allowed, ledger: Ledger, people: Dataset, matched: NDArray[np.bool_]) -> Fitted:
@@ -439,6 +482,7 @@ def contents(fit: Fitted, tokens: NDArray[np.uint64], size: int) -> Contents:
     values = {"people": len(fit.scores), "audience": {"size": len(chosen)}, **compared, **_figures(fit.evaluation)}
     values["effects"] = effects_json(fit.effects, fit.scorer.encoder)
     values["strata"] = fit.strata
+    values |= {"considered": considered_json(fit.considered)} if fit.considered else {}
     values |= {"wide": True} if fit.wide else {}
     values |= {} if fit.places is None else {"places": fit.places}
     files = {"audience.parquet": audience.getvalue(), "model.json": fit.scorer.to_json().encode()}

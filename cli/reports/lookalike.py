@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..show import Bars, Part, Table, interval, number
-from . import curves, effects
+from . import considered, curves, effects
 
 STRATA = (
     "this is what the model says of its own scores; how right they were was counted for all of these groups together. "
@@ -66,6 +66,7 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
         *_strata(document.get("strata") or []),
         *_compared(document["learners"]),
         *effects.parts(document),
+        *considered.parts(document),
     ]
 
 

@@ -107,6 +107,7 @@ def honest() -> Iterator[tuple[str, Vector]]:
     pen.deny("budget", "overlap", epsilon=3.0, recipients=["publisher", "advertiser"])
     yield vector("denials", "jobs that were refused cost nothing", pen)
     yield vector("comparison", "learners compared on counts by group, which pay for themselves", compared())
+    yield vector("considered", "columns and pairs that are considered beside those used, in the same draw", considered())
     yield vector("up-to-the-cap", "as many jobs of about ε 1 as fit into a cap of ε 3, and one that did not", full())
     yield vector("operator-reads", "the publisher operates: it reads what the advertiser asks for", operator_reads())
     for rule in ("own-best", "fall-through", "any"):
@@ -316,6 +317,7 @@ def forged() -> Iterator[tuple[str, Vector]]:
     yield from what_was_asked()
     yield from tables()
     yield from comparisons()
+    yield from considerations()
     yield from relabelled()
     yield from keys()
     yield from labels()
@@ -534,6 +536,26 @@ def compared(**change: Any) -> Pen:
     pen.release(groups, **change)
     pen.release(scores)
     return pen
+
+
+def considered(**change: Any) -> Pen:
+    """Lookalikes that consider a column, and a pair. change: what the moments of the first say instead."""
+    pen = Pen()
+    moments, scores = pen.purchases(pen.request("lookalike", columns=["age"], consider=["region"]))
+    pen.release(moments, **change)
+    pen.release(scores)
+    pen.run("lookalike", consider=["region x age"], epsilon=0.5)
+    return pen
+
+
+def considerations() -> Iterator[tuple[str, Vector]]:
+    """What is measured is named, whether the model uses it or not."""
+    more: dict[str, Any] = {"accept": False, "entry": 2}
+    pen, about = considered(columns=["visitors.age"]), "a column that is considered, and not named"
+    rule = "its specification is the job's"
+    yield vector("considered-in-silence", about, pen, rule=rule, beyond=["page", "node"], **more)
+    pen, about = considered(columns=["visitors.age", "visitors.region ignored"]), "a column that is nothing known"
+    yield vector("considered-otherwise", about, pen, rule="", beyond=["page"], **more)
 
 
 def comparisons() -> Iterator[tuple[str, Vector]]:
