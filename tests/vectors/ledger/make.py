@@ -107,7 +107,9 @@ def honest() -> Iterator[tuple[str, Vector]]:
     pen.deny("budget", "overlap", epsilon=3.0, recipients=["publisher", "advertiser"])
     yield vector("denials", "jobs that were refused cost nothing", pen)
     yield vector("comparison", "learners compared on counts by group, which pay for themselves", compared())
-    yield vector("considered", "columns and pairs that are considered beside those used, in the same draw", considered())
+    yield vector(
+        "considered", "columns and pairs that are considered beside those used, in the same draw", considered()
+    )
     yield vector("up-to-the-cap", "as many jobs of about ε 1 as fit into a cap of ε 3, and one that did not", full())
     yield vector("operator-reads", "the publisher operates: it reads what the advertiser asks for", operator_reads())
     for rule in ("own-best", "fall-through", "any"):
@@ -543,6 +545,8 @@ def considered(**change: Any) -> Pen:
     pen = Pen()
     moments, scores = pen.purchases(pen.request("lookalike", columns=["age"], consider=["region"]))
     pen.release(moments, **change)
+    if change:
+        return pen
     pen.release(scores)
     pen.run("lookalike", consider=["region x age"], epsilon=0.5)
     return pen
