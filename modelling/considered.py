@@ -34,10 +34,10 @@ from ..dp.aggregate import Statistic
 from ..dp.noisy import Estimate
 from .chi_squares import chance_above
 from .crosses import Cross, crossed
-from .design import ONE, Block, Design, Float, Int, Mask, co_occurrence, largest_norm_squared, verify
+from .design import ONE, Block, Design, Float, Int, Mask, across, largest_norm_squared, verify
 from .effects import COVERS, SIZES, Known, beliefs_of
 from .features import Encoder, Kind
-from .lookalike import Problem, SeedGLM, Solution, used_cells
+from .lookalike import Problem, SeedGLM, Solution, seen, used_cells
 from .prior import LARGEST_T, SMALLEST_T
 
 LENGTH = 0.5
@@ -46,6 +46,8 @@ SURE = 0.05
 """Of releases in which no considered block adds anything, how many say of some that it does."""
 ROUNDS, INNER = 3, 8
 """Steps towards a considered block's weights, and of finding how large they are at each."""
+UNLIKELY = 0.2
+"""A block whose pull is no rarer than that adds nothing or little, and the first step says what there is to say."""
 RIDGE, LEAST = 1e-9, 1e-6
 """Where other columns leave over so small a part of a row's squared length, they say all of it."""
 
@@ -101,13 +103,14 @@ def ranked(learner: SeedGLM, considered: Design, sums: Float) -> tuple[Adds, ...
         problem, solution = learner.solved
         spread, blocks = _Spread.of(problem.design), _apart(considered)
         parts = np.split(sums, np.cumsum([block.cells for block in blocks])[:-1])
-        refined = problem.anew(solution)
-        own = zip(problem.design.columns, problem.known(solution), spread.left(), strict=True)
-        found = [_adds(column, known, left, SURE / len(problem.design.columns)) for column, known, left in own]
-        used = [replace(each, used=True) for each in found]
-        beside = ((one, _beside(problem, refined, one, part)) for one, part in zip(blocks, parts, strict=True))
-        others = [_adds(one.columns[0], known, spread.left_of(one), SURE / len(blocks)) for one, known in beside]
-    return tuple(sorted([*used, *others], key=lambda each: (not each.told and not each.used, -each.adds.estimate)))
+        fit = _Fit.at(problem, problem.anew(solution))
+        own = [_Left.of(*each) for each in zip(problem.design.columns, spread.left(), strict=True)]
+        left = [_Left.of(one.columns[0], spread.left_of(one)) for one in blocks]
+        each = zip(own, problem.known(solution), strict=True)
+        found = [_adds(mine, mine.of_known(known), True, SURE / len(own)) for mine, known in each]
+        beside = zip(left, blocks, parts, strict=True)
+        found += [_adds(mine, _beside(fit, one, part, mine), False, SURE / len(blocks)) for mine, one, part in beside]
+    return tuple(sorted(found, key=lambda each: (not each.told and not each.used, -each.adds.estimate)))
 
 
 def _apart(design: Design) -> list[Design]:
@@ -148,11 +151,8 @@ class _Spread:
     def left_of(self, one: Design) -> Float:
         """The same of a considered block."""
         everyone, rows = np.ones(one.rows), max(1, one.rows)
-        (block,), (codes,), mean = one.columns, one.codes, one.project(everyone) / rows
-        pairs = zip(self.design.columns, self.design.codes, strict=True)
-        levels = len(block.table)
-        across = [a.real.T @ co_occurrence(code, codes, everyone, (len(a.table), levels)) for a, code in pairs]
-        both = np.vstack(across) @ block.real / rows - np.outer(self.design.project(everyone) / rows, mean)
+        mean = one.project(everyone) / rows
+        both = across(self.design, one, everyone) / rows - np.outer(self.design.project(everyone) / rows, mean)
         own = one.curvature(everyone) / rows - np.outer(mean, mean)
         return np.asarray(own - both.T @ self.inverse @ both)
 
@@ -160,29 +160,73 @@ class _Spread:
 # -- what the sums say of a block ------------------------------------------------------------------------------------
 
 
-def _beside(problem: Problem, solution: Solution, one: Design, sums: Float) -> Known:
-    """What the sums say of a considered block's weights, with those of the used columns left open.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    """The model as it was fitted: where steps towards a considered block's weights start.
 
-    Steps start at the model as it was fitted, where the block adds nothing.
+    expected, scattered, moving: `Problem.people` there. spread, slope: `Problem.moved`.
     """
-    used, telling, own = problem.design, used_cells(one), len(problem.used)
-    both = replace(
-        problem,
-        design=Design(used.rows, (*used.columns, *one.columns), (*used.codes, *one.codes), ""),
-        used=np.concatenate([problem.used, used.cells + telling]),
-        column=np.concatenate([problem.column, np.full(len(telling), len(used.columns))]),
-        sums=np.concatenate([problem.sums, sums[telling]]),
+
+    problem: Problem
+    solution: Solution
+    expected: Float
+    scattered: Float
+    moving: Float
+    spread: Float
+    slope: Float
+
+    @classmethod
+    def at(cls, problem: Problem, solution: Solution, more: Float | None = None) -> _Fit:
+        """more: what is added to each person's score."""
+        scores = problem.design.scores(problem.levels(solution.weights))
+        people = problem.people(scores if more is None else scores + more)
+        return cls(problem, solution, *people, *problem.moved(*people[1:]))
+
+
+def _beside(fit: _Fit, one: Design, sums: Float, left: _Left) -> Known:
+    """What the sums say of a considered block's weights where others leave it some, with all other weights open.
+
+    At the model as it was fitted the block adds nothing; where it may well add something, further steps follow.
+    """
+    telling, block = used_cells(one), one.columns[0]
+    mine, variance, found = np.zeros(len(telling)), _length(block) ** -2, Known(np.zeros((0, 0)), np.zeros(0))
+    for step in range(ROUNDS):
+        precision, pull = _joint(fit, one, telling, sums[telling], mine)
+        own = len(fit.solution.weights)
+        beside = precision[:own, own:]
+        solved = np.linalg.solve(precision[:own, :own] + fit.solution.prior, np.column_stack([beside, pull[:own]]))
+        known = Known(precision[own:, own:] - beside.T @ solved[:, :-1], pull[own:] - beside.T @ solved[:, -1])
+        found = left.of_known(_whole(known, telling, one.cells))
+        if step == 0 and _chance(found) > UNLIKELY:
+            break
+        mine, variance = _sized(known, variance, block)
+        moved = replace(fit.solution, weights=solved[:, -1] - solved[:, :-1] @ mine)
+        more = np.zeros(one.cells)
+        more[telling] = mine
+        fit = _Fit.at(fit.problem, moved, one.scores([block.real @ more]))
+    return found
+
+
+def _joint(fit: _Fit, one: Design, telling: Int, sums: Float, mine: Float) -> tuple[Float, Float]:
+    """Precision and pull of the used weights and a block's own, around where they are."""
+    spread, slope = (
+        np.block([[own, across], [back.T, inner]])
+        for own, across, back, inner in (
+            (fit.spread, *_parts(fit.problem, one, telling, fit.scattered)),
+            (fit.slope, *_parts(fit.problem, one, telling, fit.moving)),
+        )
     )
-    weights, variance = np.concatenate([solution.weights, np.zeros(len(telling))]), _length(one.columns[0]) ** -2
-    for _ in range(ROUNDS):
-        view = both.view(weights)
-        pull = view.pull + view.precision @ weights
-        across = view.precision[:own, own:]
-        solved = np.linalg.solve(view.precision[:own, :own] + solution.prior, np.column_stack([across, pull[:own]]))
-        known = Known(view.precision[own:, own:] - across.T @ solved[:, :-1], pull[own:] - across.T @ solved[:, -1])
-        mine, variance = _sized(known, variance, one.columns[0])
-        weights = np.concatenate([solved[:, -1] - solved[:, :-1] @ mine, mine])
-    return _whole(known, telling, one.cells)
+    problem = fit.problem
+    residual = np.concatenate([problem.sums - problem.total(fit.expected), sums - one.project(fit.expected)[telling]])
+    view = seen(spread, slope, residual, problem.sigma)
+    return view.precision, view.pull + view.precision @ np.concatenate([fit.solution.weights, mine])
+
+
+def _parts(problem: Problem, one: Design, telling: Int, weights: Float) -> tuple[Float, Float, Float]:
+    """How the used sums go together with a block's rows, how its sums do with the used rows, and its own scatter."""
+    beside, mean = problem.across(one, weights)[:, telling], one.project(weights)[telling]
+    own = one.curvature(weights)[np.ix_(telling, telling)]
+    return beside, beside, own - np.outer(mean, mean) / max(float(weights.sum()), 1e-300)
 
 
 def _sized(known: Known, variance: float, block: Block) -> tuple[Float, float]:
@@ -203,26 +247,52 @@ def _whole(known: Known, telling: Int, cells: int) -> Known:
     return Known(precision, pull)
 
 
-def _adds(block: Block, known: Known, left: Float, rate: float) -> Adds:
-    """left: covariance of the block's cells that others leave over. rate: of false alarms."""
-    values, axes = np.linalg.eigh((left + left.T) / 2)
-    kept = values > LEAST * _length(block) ** 2
-    if not kept.any():
-        return Adds(block.name, False, Estimate(0.0, 0.0, 0.0, COVERS), told=False, already_said=True)
-    open_ = _open(known, axes[:, kept], axes[:, ~kept], (_length(block) / SIZES[-1]) ** 2)
-    least, middle, most = beliefs_of(block, open_).root(np.diag(values[kept]))
-    told = chance_above(float(open_.pull @ open_.pull), np.maximum(np.linalg.eigvalsh(open_.precision), 0)) < rate
-    return Adds(block.name, False, Estimate(middle, least if told else 0.0, most, COVERS), told)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Left:
+    """Directions of a block's weights in which other columns leave it something to say.
+
+    variance: how much, of each. axes: those directions, cells x directions. others: the other directions.
+    """
+
+    block: Block
+    variance: Float
+    axes: Float
+    others: Float
+
+    @classmethod
+    def of(cls, block: Block, covariance: Float) -> _Left:
+        """covariance: of the block's cells, once other columns have said of them what they can."""
+        values, axes = np.linalg.eigh((covariance + covariance.T) / 2)
+        kept = values > LEAST * _length(block) ** 2
+        return cls(block, values[kept], axes[:, kept], axes[:, ~kept])
+
+    def of_known(self, known: Known) -> Known:
+        """What is known along them, with weights along the others left open, as far as effects can be large."""
+        inner = self.axes.T @ known.precision @ self.axes
+        beside, beyond = self.axes.T @ known.precision @ self.others, self.others.T @ known.precision @ self.others
+        values, axes = np.linalg.eigh((beyond + beyond.T) / 2)
+        least = (_length(self.block) / SIZES[-1]) ** 2
+        through = beside @ (axes / (np.maximum(values, 0.0) + least)) @ axes.T
+        precision = inner - through @ beside.T
+        return Known((precision + precision.T) / 2, self.axes.T @ known.pull - through @ (self.others.T @ known.pull))
 
 
-def _open(known: Known, kept: Float, others: Float, least: float) -> Known:
-    """What is known along some directions, with weights along the others left open. least: precision they have."""
-    inner = kept.T @ known.precision @ kept
-    across, beyond = kept.T @ known.precision @ others, others.T @ known.precision @ others
-    values, axes = np.linalg.eigh((beyond + beyond.T) / 2)
-    through = across @ (axes / (np.maximum(values, 0.0) + least)) @ axes.T
-    precision = inner - through @ across.T
-    return Known((precision + precision.T) / 2, kept.T @ known.pull - through @ (others.T @ known.pull))
+def _adds(left: _Left, known: Known, used: bool, rate: float) -> Adds:
+    """known: in the directions of `left`. rate: of false alarms."""
+    name = left.block.name
+    if not len(left.variance):
+        return Adds(name, used, Estimate(0.0, 0.0, 0.0, COVERS), told=False, already_said=True)
+    least, middle, most = beliefs_of(left.block, known).root(np.diag(left.variance))
+    told = _chance(known) < rate
+    return Adds(name, used, Estimate(middle, least if told else 0.0, most, COVERS), told)
+
+
+def _chance(known: Known) -> float:
+    """Of a pull as strong as this one, were the weights 0."""
+    if not len(known.pull):
+        return 1.0
+    scattered = np.linalg.eigvalsh((known.precision + known.precision.T) / 2)
+    return chance_above(float(known.pull @ known.pull), np.maximum(scattered, 0))
 
 
 def _length(block: Block) -> float:

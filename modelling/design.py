@@ -212,6 +212,18 @@ class Design:
         return np.hstack(parts)
 
 
+def across(first: Design, second: Design, weights: Float) -> Float:
+    """Sum of weight x row x other row^T over people who stand in two designs: cells x cells."""
+    parts = [
+        [
+            a.real.T @ co_occurrence(one, other, weights, (len(a.table), len(b.table))) @ b.real
+            for b, other in zip(second.columns, second.codes, strict=True)
+        ]
+        for a, one in zip(first.columns, first.codes, strict=True)
+    ]
+    return np.block(parts)
+
+
 def co_occurrence(first: Codes, second: Codes, weights: Float, shape: tuple[int, int]) -> Float:
     """Summed weights of the people who have both levels, for each pair of levels of two columns."""
     if first.row is not None and second.row is not None:

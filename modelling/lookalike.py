@@ -40,7 +40,7 @@ from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from ..dp.noisy import Noisy
-from .design import BITS, COUNT_UNIT, Design, Float, Int, Mask
+from .design import BITS, COUNT_UNIT, Design, Float, Int, Mask, across
 from .doubt import Doubt
 from .draw import Draw
 from .effects import ColumnEffect, Known, explained, held_by
@@ -229,6 +229,15 @@ class View:
     misfit: float
 
 
+def seen(spread: Float, slope: Float, residual: Float, sigma: float) -> View:
+    """Sums that scatter with `spread` and noise, move with the weights as `slope` says, and are off by `residual`."""
+    ridge = sigma**2 + 1e-4 * (1 + np.trace(spread) / len(spread))
+    scatter = cho_factor(spread + ridge * np.eye(len(spread)))
+    weighed = cho_solve(scatter, residual)
+    misfit = float(residual @ weighed) + 2 * float(np.log(np.diag(scatter[0])).sum())
+    return View(slope.T @ cho_solve(scatter, slope), slope.T @ weighed, misfit)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Solution:
     """weights: of the used cells. plausibility: log evidence, up to a constant that is the same for every ceiling.
@@ -294,14 +303,21 @@ class Problem:
     def view(self, weights: Float) -> View:
         """The problem around `weights`: sums move by S dw and scatter with V + sigma^2 I, so they weigh S V^-1 S."""
         expected, scattered, moving = self.people(self.design.scores(self.levels(weights)))
+        return seen(*self.moved(scattered, moving), self.sums - self.total(expected), self.sigma)
+
+    def total(self, expected: Float) -> Float:
+        """What the sums would be, were these the people's labels."""
+        return np.asarray(self.design.project(expected)[self.used])
+
+    def moved(self, scattered: Float, moving: Float) -> tuple[Float, Float]:
+        """V, and S: how much the sums scatter, and how they move with the weights."""
         spread = self._curvature(scattered)
-        slope = spread if moving is scattered else self._curvature(moving)
-        ridge = self.sigma**2 + 1e-4 * (1 + np.trace(spread) / len(spread))
-        scatter = cho_factor(spread + ridge * np.eye(len(spread)))
-        residual = self.sums - self.design.project(expected)[self.used]
-        weighed = cho_solve(scatter, residual)
-        misfit = float(residual @ weighed) + 2 * float(np.log(np.diag(scatter[0])).sum())
-        return View(slope @ cho_solve(scatter, slope), slope @ weighed, misfit)
+        return spread, spread if moving is scattered else self._curvature(moving)
+
+    def across(self, other: Design, weights: Float) -> Float:
+        """How the sums go together with those of other rows of the same people, about the rows' weighted means."""
+        means = np.outer(self.total(weights), other.project(weights)) / max(float(weights.sum()), 1e-300)
+        return np.asarray(across(self.design, other, weights)[self.used] - means)
 
     def people(self, scores: Float) -> tuple[Float, Float, Float]:
         """What each person adds to the sums, a row's length each: expected, its variance, and how it moves with z."""
