@@ -208,25 +208,27 @@ def _beside(fit: _Fit, one: Design, sums: Float, left: _Left) -> Known:
 
 
 def _joint(fit: _Fit, one: Design, telling: Int, sums: Float, mine: Float) -> tuple[Float, Float]:
-    """Precision and pull of the used weights and a block's own, around where they are."""
-    spread, slope = (
-        np.block([[own, across], [back.T, inner]])
-        for own, across, back, inner in (
-            (fit.spread, *_parts(fit.problem, one, telling, fit.scattered)),
-            (fit.slope, *_parts(fit.problem, one, telling, fit.moving)),
-        )
+    """Precision and pull of the used weights and a block's own, around where they are.
+
+    The used sums move with a block's weights as they go together with its rows; a block's sums move with the used
+    weights as its rows go together with the used columns' rows.
+    """
+    problem, scattered, moving = fit.problem, fit.scattered, fit.moving
+    beside, moved = (problem.across(one, weights)[:, telling] for weights in (scattered, moving))
+    back = _about(across(problem.design, one, moving), problem.design, one, moving)[np.ix_(problem.used, telling)]
+    inner, steep = (
+        _about(one.curvature(each), one, one, each)[np.ix_(telling, telling)] for each in (scattered, moving)
     )
-    problem = fit.problem
+    spread = np.block([[fit.spread, beside], [beside.T, inner]])
+    slope = np.block([[fit.slope, moved], [back.T, steep]])
     residual = np.concatenate([problem.sums - problem.total(fit.expected), sums - one.project(fit.expected)[telling]])
     view = seen(spread, slope, residual, problem.sigma)
     return view.precision, view.pull + view.precision @ np.concatenate([fit.solution.weights, mine])
 
 
-def _parts(problem: Problem, one: Design, telling: Int, weights: Float) -> tuple[Float, Float, Float]:
-    """How the used sums go together with a block's rows, how its sums do with the used rows, and its own scatter."""
-    beside, mean = problem.across(one, weights)[:, telling], one.project(weights)[telling]
-    own = one.curvature(weights)[np.ix_(telling, telling)]
-    return beside, beside, own - np.outer(mean, mean) / max(float(weights.sum()), 1e-300)
+def _about(sums: Float, first: Design, second: Design, weights: Float) -> Float:
+    """Sums of weight x row x other row^T about the weighted means of both."""
+    return np.asarray(sums - np.outer(first.project(weights), second.project(weights)) / max(weights.sum(), 1e-300))
 
 
 def _sized(known: Known, variance: float, block: Block) -> tuple[Float, float]:

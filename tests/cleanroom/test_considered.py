@@ -15,7 +15,9 @@ from passbox.cli.show import Table
 from passbox.modelling.design import MOMENTS_L2_SQUARED, largest_norm_squared
 from passbox.modelling.scorer import Scorer
 from passbox.policies.check import Refused
+from passbox.policies.contract import CategoryColumn, Column, NumberColumn
 from passbox.policies.document import InvalidContract
+from passbox.policies.jobs.considered import refuse_considered
 
 if TYPE_CHECKING:
     from conftest import World
@@ -169,6 +171,26 @@ def test_what_cannot_be_considered_is_refused_before_anything_is_paid(world: Wor
     assert refused.value.clause == "consider"
     assert rule in str(refused.value)
     assert world.spent() == spent
+
+
+def test_pairs_of_too_many_values_and_tables_too_wide_to_rank_beside_are_refused() -> None:
+    number = NumberColumn(kind="number", bounds=[0.0, 1.0])
+    town = CategoryColumn(kind="category", values=[f"t{at}" for at in range(65)])
+    declared: dict[str, Column] = {"town": town, "other": town} | {f"n{at}": number for at in range(16)}
+    fewer = ["town", *(f"n{at}" for at in range(15))]
+    refuse_considered(declared, fewer[:14], None, ["other", "n0 x n1"])
+    refuse_considered(
+        {"town": CategoryColumn(kind="category", values=town.values[:64]), "n0": number},
+        ["town", "n0"],
+        None,
+        ["town x n0"],
+    )
+    with pytest.raises(Refused, match="260 pairs of values, at most 256"):
+        refuse_considered(declared, fewer[:14], None, ["town x n0"])
+    with pytest.raises(Refused, match="beside at most 2,500"):
+        refuse_considered(declared, [*fewer[1:], "n15"], None, ["other"])
+    with pytest.raises(Refused, match="more than 500"):
+        refuse_considered({f"n{at}": number for at in range(600)}, [f"n{at}" for at in range(500)], None, ["n501"])
 
 
 MISSPELLED: dict[str, tuple[list[str], str]] = {
