@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from .bins import BINS, adaptive_edges, declared_bins, declared_edges
 from .design import BITS, Block, Codes, Design, Float, Int, Mask, verify
-from .tables import EVEN, OWNED, Likeness, Rows, on_lattice, plain, several, smooth
+from .tables import OWNED, Likeness, Rows, even_at, on_lattice, plain, several, smooth
 
 MISSING = "(missing)"
 
@@ -127,10 +127,13 @@ class Encoder:
         return _laid_out(declared, [_own_edges(kind, table) for kind in declared], OWNED)
 
     @classmethod
-    def from_declared(cls, declared: Sequence[Kind]) -> Encoder:
-        """Bins that follow from the declarations alone: no row is looked at, so anybody may read what is learnt."""
+    def from_declared(cls, declared: Sequence[Kind], epsilon: float | None = None) -> Encoder:
+        """Bins that follow from the declarations alone: no row is looked at, so anybody may read what is learnt.
+
+        epsilon: of the job whose sums these rows are for, where it is known: public as the declarations are.
+        """
         bins = declared_bins(sum(isinstance(kind, Number) for kind in declared))
-        return _laid_out(declared, [_public_edges(kind, bins) for kind in declared], EVEN)
+        return _laid_out(declared, [_public_edges(kind, bins) for kind in declared], even_at(epsilon))
 
     def encode(self, table: pa.Table) -> Design:
         """One row a person, in the table's order. Nulls and undeclared values are the missing level.

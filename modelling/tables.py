@@ -37,6 +37,14 @@ OWNED = Likeness(0.2, 0.15)
 """Of bins that fit their owner's rows: many are single values, frequent ones, each with a meaning of its own."""
 EVEN = Likeness(0.1, 0.3)
 """Of bins cut from declared bounds: their ends mean nothing, and many of them are needed to follow any effect."""
+OWN_AT_ONE, MOST_OWN = 0.05, 0.2
+"""What such a bin shares with no other, for each unit of ε, and at most: the less noise, the better bins are told."""
+
+
+def even_at(epsilon: float | None) -> Likeness:
+    """`EVEN`, as far as what is paid tells how large noise will be."""
+    own = 0.0 if epsilon is None else OWN_AT_ONE * epsilon
+    return Likeness(min(max(own, EVEN.own), MOST_OWN), EVEN.reach)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -169,7 +169,7 @@ def _figures(noisy: Noisy) -> dict[str, object]:
 
 def encoder_of(contract: Contract, job: ModelJob) -> Encoder:
     declared = contract.dataset[job.people].columns
-    return Encoder.from_declared(kinds_of({name: declared[name] for name in job.columns_of(contract)}))
+    return Encoder.from_declared(kinds_of({name: declared[name] for name in job.columns_of(contract)}), job.epsilon)
 
 
 def _blocks(encoder: Encoder) -> tuple[Block, ...]:
