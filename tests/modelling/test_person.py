@@ -159,7 +159,7 @@ def test_with_the_noise_fixed_the_model_follows_from_the_noisy_sums_alone(people
 
 @pytest.mark.parametrize(
     ("name", "epsilon", "floor"),
-    [("adult", 0.5, 0.900), ("adult", 1.0, 0.906), ("adult", 4.0, 0.913), ("telco", 1.0, 0.837), ("telco", 4.0, 0.842)],
+    [("adult", 0.5, 0.902), ("adult", 1.0, 0.908), ("adult", 4.0, 0.914), ("telco", 1.0, 0.837), ("telco", 4.0, 0.842)],
 )
 def test_real_people_are_ranked_as_well_as_was_measured(request, name: str, epsilon: float, floor: float) -> None:
     """Means over 20 splits are .908, .912, .918 and .847, .850; one split lies within .004 of them, mostly."""
