@@ -89,7 +89,7 @@ def compared(people: People, train: Mask, epsilon: float, _seed: int, _settings:
 
 
 def person(people: People, train: Mask, epsilon: float, _seed: int, _settings: Settings) -> Scores:
-    design = Encoder.from_declared(people.declared).encode(people.table)
+    design = Encoder.from_declared(people.declared, epsilon).encode(people.table)
     return DPGAM().fit_drawn(design.take(train), people.label[train], drawing(epsilon)).score(design)
 
 

@@ -150,20 +150,28 @@ def _bounds(kind: object) -> tuple[float, float]:
 
 
 def opacus_sgd(people: People, train: Mask, epsilon: float, seed: int, settings: Settings) -> Scores:
-    """DP-SGD on a logistic layer, Poisson sampling, PRV accounting: Opacus as its tutorial uses it."""
+    """DP-SGD on a logistic layer, Poisson sampling, PRV accounting: Opacus as its tutorial uses it.
+
+    Its neighbours are people who are there or not; a label that turns is two of its steps away.
+    settings: `step` is the learning rate times the clipping bound; `mean`, of the later half of the weights.
+    """
     import torch
     from opacus import PrivacyEngine
 
     torch.manual_seed(seed)
     torch.set_num_threads(1)
-    rows = torch.tensor(unit_rows(people, settings["bins"]).toarray(), dtype=torch.float32)
+    rows = torch.tensor(opacus_rows(people, settings["bins"], settings["scaled"]), dtype=torch.float32)
     label = torch.tensor(people.label, dtype=torch.float32)
     chosen = torch.tensor(np.flatnonzero(train))
     data = torch.utils.data.TensorDataset(rows[chosen], label[chosen])
     model = torch.nn.Linear(rows.shape[1], 1)
     torch.nn.init.zeros_(model.weight)
-    optimizer = torch.optim.SGD(model.parameters(), lr=settings["rate"], momentum=settings["momentum"])
-    loader = torch.utils.data.DataLoader(data, batch_size=settings["batch"])
+    torch.nn.init.zeros_(model.bias)
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=settings["step"] / settings["clip"], momentum=settings.get("momentum", 0.0)
+    )
+    loader = torch.utils.data.DataLoader(data, batch_size=min(settings["batch"], len(chosen) // 2))
+    kept: list[Scores] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         engine = PrivacyEngine(accountant="prv")
@@ -182,8 +190,23 @@ def opacus_sgd(people: People, train: Mask, epsilon: float, seed: int, settings:
                     optimizer.zero_grad()
                     torch.nn.functional.binary_cross_entropy_with_logits(model(x)[:, 0], y).backward()
                     optimizer.step()
-    with torch.no_grad():
-        return model(rows)[:, 0].numpy().astype(float)
+                kept.append(model._module.weight.detach().numpy()[0].astype(float))
+    late = kept[len(kept) // 2 :] if settings["mean"] else kept[-1:]
+    return rows.numpy().astype(float) @ np.mean(late, axis=0)
+
+
+def opacus_rows(people: People, bins: int, scaled: bool) -> Scores:
+    """One-hot entries of 1 over public bins and, if asked, numbers from -1 to 1 by their declared bounds, long ranges
+    in log too."""
+    parts = [unit_rows(people, bins).toarray() * math.sqrt(len(people.declared))]
+    for kind in people.declared if scaled else []:
+        if isinstance(kind, Number):
+            values = np.asarray(people.table.column(kind.name).to_numpy(zero_copy_only=False), dtype=float)
+            up, length = np.clip(values, kind.low, kind.high) - kind.low, max(kind.high - kind.low, 1e-9)
+            parts.append(np.nan_to_num(2 * up[:, None] / length - 1))
+            if kind.low >= 0 and length > 1_000:
+                parts.append(np.nan_to_num(2 * np.log1p(up[:, None]) / math.log1p(length) - 1))
+    return np.hstack(parts)
 
 
 def objective(people: People, train: Mask, epsilon: float, seed: int, settings: Settings) -> Scores:
@@ -264,8 +287,36 @@ PEERS = (
         "opacus",
         opacus_sgd,
         (
-            *_grid(bins=(16, 64), rate=(4.0, 16.0), batch=(2048,), epochs=(30,), clip=(1.0,), momentum=(0.9,)),
-            *_grid(bins=(16,), rate=(16.0, 64.0), batch=(2048,), epochs=(30,), clip=(1.0,), momentum=(0.0,)),
+            *_grid(
+                bins=(16,),
+                scaled=(False, True),
+                clip=(0.1, 1.0),
+                step=(1.0, 4.0),
+                epochs=(10,),
+                batch=(512,),
+                mean=(True,),
+            ),
+            *_grid(
+                bins=(16,),
+                scaled=(False, True),
+                clip=(0.1, 1.0),
+                step=(1.0, 4.0),
+                epochs=(30,),
+                batch=(2048,),
+                mean=(True,),
+            ),
+            *_grid(bins=(16,), scaled=(True,), clip=(0.1,), step=(2.0,), epochs=(10,), batch=(512,), mean=(False,)),
+            *_grid(bins=(16,), scaled=(True,), clip=(1.0,), step=(8.0,), epochs=(90,), batch=(2048,), mean=(True,)),
+            *_grid(
+                bins=(64,),
+                scaled=(False,),
+                clip=(1.0,),
+                step=(0.4,),
+                epochs=(30,),
+                batch=(2048,),
+                mean=(True,),
+                momentum=(0.9,),
+            ),
         ),
     ),
     Peer("objective perturbation", "person", "scipy", objective, _grid(bins=(16, 64), ridge=(1.0, 3.0, 10.0))),

@@ -6,10 +6,12 @@ the audience that a room would use. What is measured is a lower bound on the pri
 
 - `fit`: two worlds, with and without the record whose row is longest; the training part of the people.
 - `scores`: the same for the histogram by which the model is evaluated, on the other part.
+- `strata`: the same where those held out are counted by how much is known of them as well.
+- `considered`: as `fit`, of a job that uses half of the columns and considers the others, and a pair of those used.
 - `groups`: the same for the counts by which learners are compared, at the price they have where a job compares some.
 - `one run`: thousands of canaries at once, each in or out by a coin; only where a model has enough coordinates.
 - `audience`: with the noisy bytes held, other labels may change nothing of what is handed out, whether or not learners
-  are compared.
+  are compared, or columns considered, and with strata.
 - `labels`: where the contract keeps ε for labels by randomised response, a lookalike of such labels at the same ε:
   how much likelier a record's labels are from a list that it is on; and its audience.
 
@@ -23,7 +25,8 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,13 +60,16 @@ from ..modelling.invented import invented
 from ..modelling.wide import measured
 from ..policies.agreement import Agreement
 from ..policies.contract import Allowance, Contract, digest
-from ..policies.jobs.lookalike import Learner, LookalikeJob, refuse_digits
+from ..policies.jobs.considered import CROSS, MOST_CONSIDERED
+from ..policies.jobs.lookalike import AudienceSize, Learner, LookalikeJob, refuse_digits
 from ..policies.jobs.model import ModelJob
 from ..policies.price import delta_of_job, purchases
+from ..policies.refused import Refused
 from ..policies.request import KINDS, Request, parse_job
 from ..policies.template import job_text
 from .measure import lookalike, model
 from .measure.kinds import shape_of
+from .measure.strata import cells_of
 from .progress import Progress, quietly
 
 BACKGROUND, PERSON_BACKGROUND = 2_000, 20_000
@@ -137,9 +143,10 @@ def audit(
     if isinstance(job, ModelJob):
         findings, left_out = _of_model(contract, job, bought, times, progress)
     else:
-        compared = job.model_copy(update={"learners": [*COMPARED]})
-        both = (job, bought), (compared, _bought(contract, data, compared))
-        findings, left_out = _of_lookalike(contract, both, times, progress)
+        others = [job.model_copy(update=change) for change in ({"learners": [*COMPARED]}, {"strata": True})]
+        jobs = [job, *others, *_considering(contract, job)]
+        priced = [(each, _bought(contract, data, each)) for each in jobs]
+        findings, left_out = _of_lookalike(contract, priced, times, progress)
         findings += _of_labels(contract, data, job) if labels else []
     return Audit(job.kind, job.epsilon, delta, mu, bought[0].specification.cells, tuple(findings), left_out)
 
@@ -152,23 +159,42 @@ def _bought(contract: Contract, data: bytes, job: LookalikeJob | ModelJob) -> tu
 # -- a lookalike -----------------------------------------------------------------------------------------------------
 
 
+def _considering(contract: Contract, job: LookalikeJob) -> list[LookalikeJob]:
+    """The job with half of its columns considered, and a pair of those it uses; none where it has too few for that, or
+    too many cells to rank beside."""
+    columns = job.columns_of(contract)
+    used, others = columns[: (len(columns) + 1) // 2], columns[(len(columns) + 1) // 2 :][:MOST_CONSIDERED]
+    pair = [CROSS.join(used[:2])] if len(used) > 1 else []
+    for consider in ([*others, *pair], [*others]):
+        asked = job.model_copy(update={"columns": [*used], "consider": consider})
+        with suppress(Refused):
+            asked.refuse_considered(contract)
+            return [asked] if consider else []
+    return []
+
+
 def _of_lookalike(
-    contract: Contract, priced: tuple[Priced, Priced], runs: int, progress: Progress
+    contract: Contract, priced: Sequence[Priced], runs: int, progress: Progress
 ) -> tuple[list[Finding], tuple[str, ...]]:
-    """priced: the job as it is, and as one that compares learners."""
-    (job, (first, second)), (_, (_, between, _)) = priced
-    kinds, moves = lookalike.declared_kinds(contract, job), job.rows_moved(contract)
-    crowd, canaries = _crowd(kinds, moves)
+    """priced: the job as it is, as one that compares learners, as one with strata, and as one that considers columns,
+    if there is one."""
+    (job, (first, second)), (_, (_, between, _)), (_, (_, by_known)), *considering = priced
+    kinds = lookalike.declared_kinds(contract, job)
+    crowd, canaries = _crowd(contract, job)
     listed = _coins(len(canaries), SEEDS) & ~canaries
-    steps = _Steps(progress, 3)
+    steps = _Steps(progress, 4 + len(considering))
     fit = two_worlds(_on_fit(crowd, listed, canaries, first), _mu(first), runs, steps.next())
     scores = two_worlds(_on_scores(crowd, listed, canaries, second), _mu(second), runs, steps.next())
+    strata = two_worlds(_on_strata(crowd, listed, canaries, by_known), _mu(by_known), runs, steps.next())
     groups = two_worlds(_on_groups(crowd, listed, canaries, between), _mu(between), runs, steps.next())
-    follows = all(_follows(crowd, *each) for each in priced)
+    considered = [_considered(contract, *each, runs, steps.next()) for each in considering]
+    follows = all(_follows(_crowd(contract, each)[0], each, bought) for each, bought in priced)
     findings = [
         Finding("fit", "the longest row there can be, on the list or not", not fit.leaks, fit),
         Finding("scores", "one seed more in a score bin", not scores.leaks, scores),
+        Finding("strata", "one seed more among those of whom as much is known", not strata.leaks, strata),
         Finding("groups", "one seed more in a group, where learners are compared", not groups.leaks, groups),
+        *considered,
         Finding("audience", "it follows from the noisy numbers, whoever is on the list", follows),
     ]
     cells = first.specification.cells
@@ -180,12 +206,21 @@ def _of_lookalike(
     return findings, ()
 
 
+def _considered(
+    contract: Contract, job: LookalikeJob, bought: tuple[Purchase, ...], runs: int, progress: Progress
+) -> Finding:
+    crowd, canaries = _crowd(contract, job)
+    listed = _coins(len(canaries), SEEDS) & ~canaries
+    found = two_worlds(_on_fit(crowd, listed, canaries, bought[0]), _mu(bought[0]), runs, progress)
+    return Finding("considered", "the longest row there can be, where columns are considered", not found.leaks, found)
+
+
 def _of_labels(contract: Contract, data: bytes, asked: LookalikeJob) -> list[Finding]:
     """The same lookalike, of randomised labels, at the same ε."""
     job = asked.model_copy(update={"labels": "randomised"})
     (purchase,) = _bought(contract, data, job)
     moves = job.rows_moved(contract)
-    crowd, _ = _crowd(lookalike.declared_kinds(contract, job), moves)
+    crowd, _ = _crowd(contract, job)
 
     def drawn(labels: NDArray[np.bool_]) -> NDArray[np.bool_]:
         return unpacked(rehearsed(purchase, Labels(labels, moves)).values, len(labels))
@@ -211,30 +246,30 @@ def _labels_follow(crowd: lookalike.Crowd, moves: int, purchase: Purchase) -> bo
 
     def given(_noisy: Noisy, label: NDArray[np.bool_]) -> NDArray[np.int64]:
         fit = lookalike.responded_to(crowd, Labels(label, moves), purchase, pay)
-        made = lookalike.contents(fit, tokens, rows // 10)
+        made = lookalike.contents(fit, tokens, AudienceSize(size=rows // 10), 0)
         return np.frombuffer(b"".join([repr(made.values).encode(), *made.files.values()]), dtype=np.uint8).astype("i8")
 
     listed = [_coins(rows, 0.2) for _ in range(LABELS)]
     return follows_from(given, pay(purchase, lambda: Labels(listed[0], moves)), listed)
 
 
-def _crowd(kinds: list[Kind], canaries: int) -> tuple[lookalike.Crowd, NDArray[np.bool_]]:
-    """Invented people, canaries first and all in training."""
+def _crowd(contract: Contract, job: LookalikeJob) -> tuple[lookalike.Crowd, NDArray[np.bool_]]:
+    """Invented people, canaries first and all in training: as many as one record moves rows."""
+    canaries = job.rows_moved(contract)
     rows = BACKGROUND + canaries
     chosen = np.arange(rows) < canaries
-    table = invented(kinds, rows, chosen, _uniform)
-    encoder = Encoder.from_owner(table, kinds)
+    table = invented(list(lookalike.all_kinds(contract, job).values()), rows, chosen, _uniform)
     handles = np.frombuffer(secrets.token_bytes(8 * rows), dtype="<u8").astype(np.uint64)
     out = lookalike.held_out(handles, secrets.token_bytes(32)) & ~chosen
     ties = lookalike.keyed_hash(handles, secrets.token_bytes(32))
-    return lookalike.Crowd(encoder, encoder.encode(table), out, ties), chosen
+    return lookalike.crowd_in(table, contract, job, out, ties), chosen
 
 
 def _on_fit(
     crowd: lookalike.Crowd, listed: NDArray[np.bool_], canaries: NDArray[np.bool_], purchase: Purchase
 ) -> Callable[[bool], float]:
     cells = purchase.specification.cells
-    people = measured(crowd.training)
+    people = crowd.measured()
     outside, inside = (lookalike.moments(crowd, people, label, cells) for label in (listed, listed | canaries))
     return moved(lambda statistic: rehearsed(purchase, statistic), outside, inside)
 
@@ -247,6 +282,17 @@ def _on_scores(
     bins = ScoreBins.of(_uniform(len(canaries)), crowd.tiebreak)
     cells = purchase.specification.cells
     outside, inside = (lookalike.positives(held, bins, label, cells) for label in (listed, listed | canaries))
+    return moved(lambda statistic: rehearsed(purchase, statistic), outside, inside)
+
+
+def _on_strata(
+    crowd: lookalike.Crowd, listed: NDArray[np.bool_], canaries: NDArray[np.bool_], purchase: Purchase
+) -> Callable[[bool], float]:
+    """What is known of people is what their invented rows hold; scores are as in `_on_scores`."""
+    held = lookalike.Crowd(crowd.encoder, crowd.design, np.ones_like(canaries), crowd.tiebreak)
+    cells = cells_of(crowd.design, _uniform(len(canaries)), crowd.tiebreak)
+    many = purchase.specification.cells
+    outside, inside = (lookalike.positives(held, cells, label, many) for label in (listed, listed | canaries))
     return moved(lambda statistic: rehearsed(purchase, statistic), outside, inside)
 
 
@@ -269,11 +315,13 @@ def _follows(crowd: lookalike.Crowd, job: LookalikeJob, bought: tuple[Purchase, 
         return held.setdefault(purchase.key, rehearsed(purchase, statistic))
 
     def given(_noisy: Noisy, label: NDArray[np.bool_]) -> NDArray[np.int64]:
-        made = lookalike.contents(lookalike.fitted_to(crowd, label, job, bought, pay), tokens, rows // 10)
+        made = lookalike.contents(
+            lookalike.fitted_to(crowd, label, job, bought, pay), tokens, AudienceSize(size=rows // 10), 0
+        )
         return np.frombuffer(b"".join([repr(made.values).encode(), *made.files.values()]), dtype=np.uint8).astype("i8")
 
     labels = [_coins(rows, 0.2) for _ in range(LABELS)]
-    people, cells = measured(crowd.training), bought[0].specification.cells
+    people, cells = crowd.measured(), bought[0].specification.cells
     first = pay(bought[0], lambda: lookalike.moments(crowd, people, labels[0], cells))
     return follows_from(given, first, labels)
 

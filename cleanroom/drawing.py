@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from ..dp.ledger import Ledger
 from ..modelling.draw import Drawn
-from ..modelling.wide import measured
 from ..policies.check import Allowed, Refused
 from ..policies.jobs.lookalike import MOMENTS, LookalikeJob
 from ..policies.jobs.model import ModelJob
@@ -63,10 +62,11 @@ def _of_lookalike(room: Room, allowed: Allowed, ledger: Ledger) -> Drawn:
     job, held, purchase = allowed.request.job, room.datasets(), allowed.purchases[0]
     assert isinstance(job, LookalikeJob)  # noqa: S101 - dispatched on it
     matched, crowd = read_match(room, held[job.people], held[job.seed]), lookalike.crowd_of(room, job, held[job.people])
+    people = crowd.measured()
     paid = ledger.paid(purchase) or ledger.pay(
-        purchase, lookalike.moments(crowd, measured(crowd.training), matched, purchase.specification.cells)
+        purchase, lookalike.moments(crowd, people, matched, purchase.specification.cells)
     )
-    return Drawn("membership", crowd.encoder, crowd.training, lookalike.used(crowd.training, paid))
+    return Drawn("membership", crowd.encoder, people, lookalike.used(crowd.training, paid))
 
 
 def _of_model(room: Room, allowed: Allowed, ledger: Ledger) -> Drawn:

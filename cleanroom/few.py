@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from ..dp.flip import FLIP_UNIT
 from ..dp.scale import SCALE_UNIT
+from ..modelling.considered import lengths
 from ..modelling.person import STEPS
 from ..modelling.reliable import TRAINS, as_sums, fewest_seeds
 from ..policies.check import Allowed
@@ -41,6 +42,8 @@ def too_few(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) -> tu
     sigma = spec.scale / SCALE_UNIT / 2**spec.bits
     if isinstance(job, ModelJob):
         sigma /= math.sqrt(STEPS)
+    elif job.consider:
+        sigma /= lengths(columns, len(job.consider))[0]
     if spec.flip:
         sigma = as_sums(spec.flip / FLIP_UNIT, round(TRAINS * rows[job.people]), columns)
     least = fewest_seeds(sigma, columns)

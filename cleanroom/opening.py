@@ -5,8 +5,9 @@ receipt's checkpoint; the figures that `figures` of its kind names follow from t
 contract at hand (`check_signer`): the checkpoint is signed by that contract's room, and the entries were written under
 it; the room signed every file of the release.
 Not made once more here, and so the room's word, which it signed:
-- of a lookalike, `learners`, `effects`, `strata`, sizes and predictions in `calibration`, the audience and the model;
-  of randomised labels, `places`, and whose label is which in labels.parquet;
+- of a lookalike, `learners`, `effects`, `considered`, `strata`, sizes and predictions in `calibration` and `by_known`,
+  of the latter `fewest`, `most`, `zone` and `below` as well; the audience and the model; of randomised labels, `places`
+  and `cells`, and whose label is which in labels.parquet;
 - of a model, `effects` and the model itself;
 - of a completion, `questions` with their strata and how many were answered, and the answers in completed.parquet.
 The caller ensures: the contract is its own copy, and the ledger was verified (`passbox ledger verify`).

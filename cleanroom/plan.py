@@ -15,6 +15,7 @@ from ..dp.entry import Charge
 from ..dp.ledger import Ledger
 from ..dp.scale import smallest_scale
 from ..policies.check import Allowed, Refused, check
+from ..policies.jobs.lookalike import GROUPS
 from ..policies.price import counts_epsilon, delta_of_job
 from ..policies.request import Request
 from ..policies.sentences import names
@@ -216,11 +217,19 @@ def _refuse_other_learners(ledger: Ledger, allowed: Allowed) -> None:
     for purchase in allowed.purchases:
         looked = ledger.covered_by(purchase.beside) if purchase.beside else None
         if looked not in (None, purchase.key):
-            raise Refused(
-                "learners",
-                "other learners were compared at this epsilon before, and one charge pays for one look at the held out",
-                "name the same learners in the same order, or ask another epsilon",
-            )
+            raise _looked_at(allowed)
+
+
+def _looked_at(allowed: Allowed) -> Refused:
+    """Learners share their sums with others that are compared; one that is not, with its own other evaluation."""
+    once = "and one charge pays for one look at the held out"
+    if any(purchase.specification.statistic == GROUPS for purchase in allowed.purchases):
+        rule = f"other learners were compared, or others evaluated, at this epsilon before, {once}"
+        return Refused(
+            "learners", rule, "name the same learners in the same order, strata as then, or ask another epsilon"
+        )
+    rule = f"this was evaluated at this epsilon before, with strata or without them, {once}"
+    return Refused("strata", rule, "leave strata as it was then, or ask another epsilon")
 
 
 def _due(ledger: Ledger, allowed: Allowed) -> list[tuple[Charge, Rho]]:

@@ -49,6 +49,7 @@ ACTIVITIES = {
     "answer-counts@1": "counts of right and wrong guesses, with noise (completion)",
     "responses@1": "a label of each person by randomised response: on the seed or not (lookalike)",
     "score-histogram@1": "histogram of scores over the seed, with noise (lookalike)",
+    "score-strata@1": "histogram of scores over the seed by how much is known, with noise (lookalike)",
 }
 
 

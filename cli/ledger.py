@@ -146,6 +146,7 @@ STATISTICS = {
     "keys@1": "numbers of keys that nobody listed",
     "seed-moments@3": "lookalike fit",
     "score-histogram@1": "lookalike evaluation",
+    "score-strata@1": "lookalike evaluation by known columns",
     "attribute-moments@1": "completion",
     "answer-counts@1": "completion evaluation",
     "seed-groups@1": "comparison of learners",

@@ -52,7 +52,7 @@ const FORMS = expand({
     `"statement":"(?<statement>(?:HEX)?)",TIME,"v":1}`,
   closed: `{"contract":"(?<contract>HEX)","kind":"closed","next":"(?<next>HEX)",PLACE,TIME,"v":1}`,
   SPECIFICATION:
-    String.raw`{"cells":COUNT,"columns":LIST<"NAME\.NAME">,"datasets":(?<datasets>{"NAME":"HEX"(?:,"NAME":"HEX"){0,7}}),` +
+    String.raw`{"cells":COUNT,"columns":LIST<"NAME\.NAME(?:(?: x NAME)? considered)?">,"datasets":(?<datasets>{"NAME":"HEX"(?:,"NAME":"HEX"){0,7}}),` +
     String.raw`"follows":"(?:HEX)?","l2_squared":(?<l2>COUNT),"lattice":"(?<lattice>2\^-[0-9]{1,2})",` +
     `"mechanism":"(?<mechanism>discrete-gaussian|randomised-response)","neighbours":"one record replaced by a dummy that matches nobody",` +
     `"part":"(?<part>[a-z-]+)",(?:"query":"(?<query>HEX)",)?"rule":"(?<rule>own-best|fall-through|any)",` +
@@ -86,6 +86,7 @@ const NOISE = {
   "matched-by-tier@1": { lattice: "2^-10", l2: 2n ** 20n, tiers: true },
   "seed-moments@3": { lattice: "2^-20", l2: SUMS },
   "score-histogram@1": { lattice: "2^-10", l2: 2n ** 20n },
+  "score-strata@1": { lattice: "2^-10", l2: 2n ** 20n }, // the same, by how much is known of a person
   "person-fit@1": { lattice: "2^-20", query: true, least: 29_961_829_587_600n, opens: true }, // 25 sums, rounded down
   "person-scores@1": { lattice: "2^-10", query: true, l2: 2n ** 21n }, // out of one histogram, into the other
   "attribute-moments@1": { lattice: "2^-20", query: true, least: SUMS }, // of one attribute
@@ -102,6 +103,7 @@ const PRICED_BY = { lookalike: "seed", completion: "attributes" };
 /** What looks at the people who train, and what at those held out, for one charge. */
 const PAIRS = [
   ["seed-moments@3", "score-histogram@1"],
+  ["seed-moments@3", "score-strata@1"],
   ["person-fit@1", "person-scores@1"],
   ["attribute-moments@1", "answer-counts@1"],
 ];
@@ -611,7 +613,8 @@ class Books {
     if (!this.terms.parties || !this.terms.delta) return;
     const asked = this.jobAsked(job, names);
     require(same(asked.readers, recipients), "its job is for other readers");
-    const { compares, deltas, epsilon, randomised } = asked;
+    const { compares, deltas, epsilon, randomised, strata } = asked;
+    require(statistic !== (strata ? "score-histogram@1" : "score-strata@1"), "its job asks for another evaluation");
     const begun = new Date(Date.parse(time.replace("Z", ":00Z")) - 3_600_000).toISOString().slice(0, 10);
     require(begun <= (this.terms.expires ?? begun), "the contract had expired");
     const rule = "the noise is not what its job's ε gives";
@@ -642,8 +645,9 @@ class Books {
       const deltas = (by ?? [""]).map((name) => this.terms.delta[name] * (1 - 1e-9));
       require(deltas.every(Number.isFinite) && epsilon !== "", "its job is not one");
       const randomised = kind === "lookalike" && (said.get("labels") ?? [])[0] === "randomised";
+      const strata = (said.get("strata") ?? [])[0] === "true";
       const compares = learners.length > 0 && !same(learners, ["glm"]);
-      this.asked.set(copied(job), { readers: readers.sort(), epsilon: Number(epsilon.replaceAll("_", "")), deltas, compares, randomised });
+      this.asked.set(copied(job), { readers: readers.sort(), epsilon: Number(epsilon.replaceAll("_", "")), deltas, compares, randomised, strata });
     }
     return this.asked.get(job);
   }

@@ -19,7 +19,7 @@ import numpy as np
 from ..dp.noisy import Noisy
 from .design import BITS, COUNT_UNIT, Block, Design, Float
 from .lookalike import FEWEST, LARGEST_SHARE, DesignMismatch, Effects, Model, calibrate
-from .wide import Rows, design_of
+from .strategy import Rows, design_of
 
 USUAL = 0.7
 """How far from 1 factors usually are."""

@@ -74,6 +74,16 @@ def adaptive_edges(values: Float) -> Float:
     return np.unique(middles[_last_of_bins(counts, np.flatnonzero(alone), per_bin)])
 
 
+def few_edges(values: Float, bins: int) -> Float:
+    """Edges between at most `bins` bins, each but the last of one `bins`-th of the values at least.
+
+    values: without NaN.
+    """
+    distinct, counts = np.unique(values, return_counts=True)
+    nowhere = np.zeros(0, dtype=np.int64)
+    return np.unique((distinct[1:] / 2 + distinct[:-1] / 2)[_last_of_bins(counts, nowhere, counts.sum() / bins)])
+
+
 def _last_of_bins(counts: Int, alone: Int, per_bin: float) -> list[int]:
     """Where bins end, the last bin apart: after a value that stands alone, before the next, or when full."""
     filled, ends, start = np.cumsum(counts), [], 0

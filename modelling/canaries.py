@@ -37,7 +37,8 @@ from .draw import Draw
 from .packed import Packed
 from .person import DPGAM, STEPS
 from .progress import Progress, quietly
-from .wide import Rows, measured
+from .strategy import Rows
+from .wide import measured
 
 CONFIDENCE, SURE = 0.95, 0.9999
 AIMED = 0.05

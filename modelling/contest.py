@@ -27,8 +27,8 @@ from .bayes import naive_bayes
 from .boosting import Counts, boost
 from .design import Float
 from .lookalike import Model
+from .strategy import Rows, design_of
 from .trees import Boosted
-from .wide import Rows, design_of
 
 Learner: TypeAlias = Literal["glm", "naive-bayes", "boosting"]
 LEARNERS: tuple[Learner, ...] = ("glm", "naive-bayes", "boosting")

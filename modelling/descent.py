@@ -34,6 +34,9 @@ CAUTION = 1.5
 USUAL, APART = 0.2, 1.0
 """Where columns' effect sizes lie before anything is known of them, and how far apart in log."""
 FLOOR = 0.3
+FEWEST_LEVELS, NULL = 4, 1e-9
+"""Levels an ordered column must have for its effects to be taken as smoother than its rows; what counts as none of the
+rows' own spread."""
 FEWEST_PEOPLE, FEWEST_POSITIVES, LARGEST_SHARE = 50.0, 5.0, 0.95
 
 
@@ -44,7 +47,8 @@ Pull = Callable[[int, float, list[Float]], Float]
 class Descent:
     """Steps on one problem. variance: of the noise in the mean of all pulls. late: share of steps averaged.
 
-    fresh: whether every pull has noise of its own, or all the same.
+    fresh: whether every pull has noise of its own, or all the same. smoother: how much smoother effects of ordered
+    columns are taken to be than their rows are alike (`_Taken`).
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Descent:
         damping: float,
         late: float = LATE,
         fresh: bool = True,
+        smoother: float = 0.0,
     ) -> None:
         self.columns, self.margins, self.variance = columns, margins, variance
         self.steps, self.damping, self.late, self.fresh = steps, damping, late, fresh
@@ -64,6 +69,7 @@ class Descent:
         self.parts = [slice(a, b) for a, b in pairwise([*ends.tolist(), self.cells + 1])]
         self.curvature = margins.curvature(columns)
         self.lengths = [max(math.sqrt(largest_norm_squared(b)) / ONE, 1e-6) for b in columns]
+        self.taken = [_Taken.of(block, smoother) for block in columns]
 
     def intercept(self, weights: Float) -> float:
         return float(self.margins.intercept + weights[-1] * COUNT_UNIT / ONE)
@@ -108,6 +114,10 @@ class Descent:
             for (bent, along), part in zip(bends, self.parts[:-1], strict=True)
         ]
 
+    def near(self) -> list[Float]:
+        """The effects that `known` was seen at."""
+        return self.effects(self._near[0])
+
     def centred(self, mean: Float, move: Float, pull: Float) -> Float:
         """The weights after the last move, and an intercept that takes up all that is left of its own pull."""
         left = pull - self.curvature.times(move, self.parts)
@@ -122,8 +132,11 @@ class Descent:
         noise = CAUTION * self.variance
         penalties: list[Float] = []
         inverses: list[Float] = []
-        for own, centred, variance in zip(self.curvature.own, self.curvature.centred, variances, strict=True):
-            penalty = (np.eye(len(own)) + noise * np.linalg.inv(own)) / variance
+        taken = [*self.taken, _Taken(None, None)]
+        for own, centred, prior, variance in zip(
+            self.curvature.own, self.curvature.centred, taken, variances, strict=True
+        ):
+            penalty = prior.penalised(np.eye(len(own)) + noise * np.linalg.inv(own)) / variance
             penalties.append(penalty)
             inverses.append(np.asarray(np.linalg.inv(centred + penalty), dtype=np.float64))
         return _Shrunk(tuple(penalties), tuple(inverses))
@@ -133,11 +146,40 @@ class Descent:
         noise = self.variance * (self.steps / max(1, len(at)) if self.fresh else 1.0)
         seen = self.curvature.times(at.mean(axis=0), self.parts) + pulls.mean(axis=0)
         spectra = []
-        for centred, part, length in zip(self.curvature.centred[:-1], self.parts[:-1], self.lengths, strict=True):
-            precision, pull = _spectrum(centred, self.curvature.mean[part], seen[part], noise)
+        each = zip(self.curvature.centred[:-1], self.parts[:-1], self.lengths, self.taken, strict=True)
+        for centred, part, length, prior in each:
+            precision, pull = _spectrum(centred, self.curvature.mean[part], seen[part], noise, prior)
             spectra.append((precision / length**2, pull / length))
         sizes = zip(_evidence(spectra), self.lengths, strict=True)
         return [*(size / length**2 for size, length in sizes), INTERCEPT_T**2]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Taken:
+    """What a column's weights are taken to be like, but for their size. root, inverse: of their covariance and its
+    inverse; None where they are taken to be independent, all alike."""
+
+    root: Float | None
+    inverse: Float | None
+
+    @classmethod
+    def of(cls, block: Block, smoother: float) -> _Taken:
+        """Of an ordered column: a direction that is a share of the rows' own spread has that share to the power of
+        `smoother` as its variance; effects are as large on average as they would be without."""
+        if smoother == 0 or not block.ordered or len(block.levels) < FEWEST_LEVELS:
+            return cls(None, None)
+        levels = block.real[:-1, :-1]
+        values, vectors = np.linalg.eigh(levels.T @ levels)
+        spread = values > NULL * values.max()
+        variance = np.where(spread, values, values[spread].min()) ** smoother
+        variance *= values[spread].sum() / (values[spread] * variance[spread]).sum()
+        root, inverse = np.eye(block.cells), np.eye(block.cells)
+        root[:-1, :-1] = (vectors * np.sqrt(variance)) @ vectors.T
+        inverse[:-1, :-1] = (vectors / variance) @ vectors.T
+        return cls(root, inverse)
+
+    def penalised(self, noisy: Float) -> Float:
+        return noisy if self.inverse is None else noisy @ self.inverse
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -265,7 +307,7 @@ def _known(bent: Float, along: Float, weights: Float, pulls: Float, noise: float
     return Known(bent @ through[:, :-1], bent @ through[:, -1])
 
 
-def _spectrum(centred: Float, mean: Float, seen: Float, noise: float) -> tuple[Float, Float]:
+def _spectrum(centred: Float, mean: Float, seen: Float, noise: float, prior: _Taken) -> tuple[Float, Float]:
     """A column's problem in its own directions: how precisely each is seen, and how far it pulls.
 
     What lies along the column's mean belongs to the intercept and is left out.
@@ -274,7 +316,15 @@ def _spectrum(centred: Float, mean: Float, seen: Float, noise: float) -> tuple[F
     values, vectors = np.linalg.eigh(centred)
     values = np.maximum(values, 0)
     pulls = vectors.T @ (seen - unit * float(unit @ seen))
-    return values**2 / (values + noise), pulls * values / (values + noise)
+    precision, pull = values**2 / (values + noise), pulls * values / (values + noise)
+    return (precision, pull) if prior.root is None else _turned(prior.root, vectors, precision, pull)
+
+
+def _turned(root: Float, vectors: Float, precision: Float, pull: Float) -> tuple[Float, Float]:
+    """The same in the directions in which weights / root are seen."""
+    both = root @ vectors
+    values, turned = np.linalg.eigh((both * precision) @ both.T)
+    return np.maximum(values, 0), turned.T @ both @ pull
 
 
 def _evidence(spectra: Sequence[tuple[Float, Float]]) -> list[float]:

@@ -82,12 +82,12 @@ def largest_norm_squared(block: Block) -> int:
     return max(sum(together), norms[-1])
 
 
-def verify(blocks: Sequence[Block]) -> None:
+def verify(blocks: Sequence[Block], beside: int = 0) -> None:
     """Refuses tables under which some row could move the moments by more than `MOMENTS_L2_SQUARED`.
 
-    Errors: SensitivityExceeded.
+    beside: squared length, in lattice units, of what stands beside them in the same row. Errors: SensitivityExceeded.
     """
-    largest = sum(largest_norm_squared(block) for block in blocks)
+    largest = beside + sum(largest_norm_squared(block) for block in blocks)
     if largest > ONE**2:
         raise SensitivityExceeded(largest, ONE**2)
 
@@ -118,6 +118,13 @@ class Codes:
         if self.row is None:
             return np.asarray(values[self.level])
         return np.bincount(self.row, weights=values[self.level], minlength=rows).astype(np.float64)
+
+    def part(self, start: int, stop: int) -> Codes:
+        """Of the people from `start` to before `stop`."""
+        if self.row is None:
+            return Codes(self.level[start:stop])
+        first, last = np.searchsorted(self.row, [start, stop])
+        return Codes(self.level[first:last], self.row[first:last] - np.int32(start))
 
     def take(self, kept: Mask) -> Codes:
         if self.row is None:
@@ -197,9 +204,9 @@ class Design:
     def blocks(self, size: int = 32_768) -> Iterator[Float]:
         """Dense rows, float64, `size` people at a time: for learners that cannot read codes."""
         for start in range(0, self.rows, size):
-            kept = np.zeros(self.rows, dtype=np.bool_)
-            kept[start : start + size] = True
-            yield self.take(kept)._dense()
+            stop = min(start + size, self.rows)
+            codes = tuple(code.part(start, stop) for code in self.codes)
+            yield Design(stop - start, self.columns, codes, self.digest)._dense()
 
     def _dense(self) -> Float:
         parts = []
@@ -210,6 +217,18 @@ class Design:
                 parts.append(np.zeros((self.rows, block.cells)))
                 np.add.at(parts[-1], code.row, block.real[code.level])
         return np.hstack(parts)
+
+
+def across(first: Design, second: Design, weights: Float) -> Float:
+    """Sum of weight x row x other row^T over people who stand in two designs: cells x cells."""
+    parts = [
+        [
+            a.real.T @ co_occurrence(one, other, weights, (len(a.table), len(b.table))) @ b.real
+            for b, other in zip(second.columns, second.codes, strict=True)
+        ]
+        for a, one in zip(first.columns, first.codes, strict=True)
+    ]
+    return np.block(parts)
 
 
 def co_occurrence(first: Codes, second: Codes, weights: Float, shape: tuple[int, int]) -> Float:

@@ -13,8 +13,8 @@ from typing import Literal, Protocol
 
 from ..dp.aggregate import Statistic
 from ..dp.noisy import Noisy
-from .design import Design
 from .features import Encoder
+from .strategy import Rows
 
 Unit = Literal["membership", "person"]
 """The threat model: `lookalike` and `person` say what it protects."""
@@ -30,11 +30,12 @@ class Draw(Protocol):
 class Drawn:
     """Noisy sums that a ledger was paid for: all that a learner needs, and no label.
 
-    people: those they are sums over, where their reader owns them; None in `person`, where a fit needs nobody.
+    people: those they are sums over, as they were measured, where their reader owns them; None in `person`, where a fit
+    needs nobody.
     sums: with the receipt that says where in the ledger they stand.
     """
 
     unit: Unit
     encoder: Encoder
-    people: Design | None
+    people: Rows | None
     sums: Noisy

@@ -93,6 +93,16 @@ def explained(
     return tuple(sorted(found, key=lambda column: -column.matters.estimate))
 
 
+def beliefs_of(block: Block, known: Known) -> _Beliefs:
+    """What is believed of a block's weights; known: in any orthonormal directions of them."""
+    return _Beliefs.of(block, known)
+
+
+def variance_of(block: Block, held: Held, known: Known) -> float:
+    """Variance over people of what a column adds to the log-odds, on average over what is believed."""
+    return _Beliefs.of(block, known).mean(block.real.T @ held.spread @ block.real)
+
+
 def held_by(design: Design) -> list[Held]:
     return [Held.of(block, codes, design.rows) for block, codes in zip(design.columns, design.codes, strict=True)]
 
@@ -149,6 +159,12 @@ class _Beliefs:
             for side in (SIDE, 1 - SIDE)
         )
         return low.tolist(), high.tolist()
+
+    def mean(self, form: Float) -> float:
+        """Of a quadratic form of the weights."""
+        turned = self.axes.T @ form @ self.axes
+        each = np.einsum("gi,ij,gj->g", self.means, turned, self.means) + self.variances @ np.diag(turned)
+        return float(self.weights @ each)
 
     def root(self, form: Float) -> tuple[float, float, float]:
         """The middle of the root of a quadratic form of the weights, between the ends of its 95 % interval: gamma

@@ -36,7 +36,7 @@ from .draw import Draw, Drawn, Unit
 from .features import Encoder, Kind, Number
 from .lookalike import SeedGLM
 from .person import DPGAM
-from .wide import learnt, measured
+from .wide import learnt
 
 
 class LookalikeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -101,7 +101,7 @@ class LookalikeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             blocks = [column.block for column in drawn.encoder.columns]
             self.model_ = DPGAM().refit(blocks, drawn.encoder.digest, drawn.sums)
         else:
-            self.model_ = learnt(measured(drawn.people), drawn.sums).model_
+            self.model_ = learnt(drawn.people, drawn.sums).model_
         return self
 
     def _paid(self, statistic: Statistic) -> Noisy:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,10 +74,13 @@ class ScoreBins:
         return cls(cell, totals, predicted)
 
 
-def bin_ends(people: int) -> Int:
-    """How many of the best lie in bin 0, in bins 0 and 1, and so on: from the number of people alone."""
+def bin_ends(people: int, cuts: Sequence[float] = CUTS) -> Int:
+    """How many of the best lie in bin 0, in bins 0 and 1, and so on: from the number of people alone.
+
+    cuts: shares of the people at which bins end, the last of them 1.
+    """
     ends: list[int] = []
-    for cut in CUTS[:-1]:
+    for cut in cuts[:-1]:
         end = math.ceil(cut * people)
         if end - (ends[-1] if ends else 0) >= SMALLEST_BIN and people - end >= SMALLEST_BIN:
             ends.append(end)
@@ -138,7 +142,7 @@ def evaluate(noisy: Noisy, totals: Int, predicted: Float | None = None) -> Evalu
     noisy: counts for each of `totals`' bins; further cells, declared but not used, are passed over.
     predicted: `ScoreBins.predicted`, for the calibration. Errors: ValueError when bins do not fit together.
     """
-    return _evaluate(noisy.real, totals, np.full(len(totals), noisy.sigma**2), predicted)
+    return evaluate_counts(noisy.real, totals, np.full(len(totals), noisy.sigma**2), predicted)
 
 
 def evaluate_flipped(yes: Int, totals: Int, flip: float, predicted: Float | None = None) -> Evaluation:
@@ -147,32 +151,46 @@ def evaluate_flipped(yes: Int, totals: Int, flip: float, predicted: Float | None
     Of n people with g positives about g (1 - flip) + (n - g) flip have one, and that varies by n flip (1 - flip)
     whoever is positive: the count that follows for g is unbiased, and its variance known. flip: below a half.
     """
+    counts, variance = unflipped(yes, totals, flip)
+    return evaluate_counts(counts, totals, variance, predicted)
+
+
+def unflipped(yes: Int, totals: Int, flip: float) -> tuple[Float, Float]:
+    """Of people whose labels are flipped, so many with a yes: how many positives, and the variance of that, each."""
     less, people = 1 - 2 * flip, totals.astype(np.float64)
     variance: Float = people * (flip * (1 - flip) / less**2)
-    return _evaluate((yes - people * flip) / less, totals, variance, predicted)
+    return (yes - people * flip) / less, variance
 
 
 def exact(histogram: Int, totals: Int, predicted: Float | None = None) -> Evaluation:
     """The same from a histogram without noise: for truth that was generated, and is no one's secret."""
-    return _evaluate(histogram.astype(np.float64), totals, np.zeros(len(totals)), predicted)
+    return evaluate_counts(histogram.astype(np.float64), totals, np.zeros(len(totals)), predicted)
 
 
-def planned_auc_halfwidth(positives: int, held_out: int, sigma: float, auc: float, flip: float = 0.0) -> float:
+def planned_auc_halfwidth(
+    positives: int, held_out: int, sigma: float, auc: float, flip: float = 0.0, cuts: Sequence[float] = CUTS
+) -> float:
     """Half the width the AUC's interval should have, from assumed sizes only.
 
     positives: among the `held_out` people. sigma: of the noise in one bin, in people. auc: assumed, more than 0
     and less than 1; scores are taken to be normal in both groups (binormal). flip: of labels by randomised response.
+    cuts: shares at which bins end.
     """
     if not (0 < positives < held_out and 0 < auc < 1 and sigma >= 0):
         raise ValueError("sizes and AUC must lie within their ranges")
-    totals = np.diff(bin_ends(held_out), prepend=0)
+    totals = np.diff(bin_ends(held_out, cuts), prepend=0)
     noise = sigma**2 + totals * (flip * (1 - flip) / (1 - 2 * flip) ** 2)
-    expected = _auc(_binormal(positives, totals, auc), totals, noise)
+    expected = _auc(_binormal(positives, totals, auc), totals, noise, people_below(totals))
     return (expected.high - expected.low) / 2
 
 
-def _evaluate(counts: Float, totals: Int, noise: Float, predicted: Float | None) -> Evaluation:
-    """noise: variance of each bin's count."""
+def evaluate_counts(
+    counts: Float, totals: Int, noise: Float, predicted: Float | None, below: Float | None = None
+) -> Evaluation:
+    """Read counts of positives of any make, best bin first. noise: (bins,), the known variance of each.
+
+    below: as of `people_below`, where more is known of it. Errors: ValueError when bins do not fit together.
+    """
     bins = len(totals)
     if not 0 < bins <= len(counts) or (totals <= 0).any():
         raise ValueError("every bin needs its people and its count")
@@ -183,7 +201,7 @@ def _evaluate(counts: Float, totals: Int, noise: Float, predicted: Float | None)
     return Evaluation(
         people,
         ends,
-        _auc(seen, totals, noise),
+        _auc(seen, totals, noise, people_below(totals) if below is None else below),
         tuple(_cut(seen, totals, noise, k) for k in range(1, bins)),
         _calibration(seen, totals, noise, predicted),
     )
@@ -191,7 +209,7 @@ def _evaluate(counts: Float, totals: Int, noise: Float, predicted: Float | None)
 
 def _calibration(seen: Float, totals: Int, noise: Float, predicted: Float | None) -> tuple[Calibration, ...]:
     said = [None] * len(totals) if predicted is None else predicted.tolist()
-    rates = [_rate(float(g), int(n), float(v)) for g, n, v in zip(seen, totals, noise, strict=True)]
+    rates = [rate_of(float(g), int(n), float(v)) for g, n, v in zip(seen, totals, noise, strict=True)]
     return tuple(Calibration(int(n), p, rate) for n, p, rate in zip(totals, said, rates, strict=True))
 
 
@@ -201,13 +219,12 @@ Variance = tuple[float, float, float]
 """(v0, v1, v2) of var T(q) = v0 - 2 v1 q + v2 q^2."""
 
 
-def _auc(seen: Float, totals: Int, noise: Float) -> Estimate:
+def _auc(seen: Float, totals: Int, noise: Float, below: Float) -> Estimate:
     """Probability that a positive outranks one of the rest, ties half.
 
     U = sum g_b m_b counts, over positives, the people ranked below; P^2 / 2 of those pairs are among positives.
     So AUC P (n - P) = U - P^2 / 2, and P^2 is estimated without bias by (sum g)^2 - sum sigma_b^2.
     """
-    below = people_below(totals)
     n, positives, spare = float(totals.sum()), float(seen.sum()), float(noise.sum())
     square = positives**2 - spare
     top, bottom = float(seen @ below) - square / 2, n * positives - square
@@ -257,7 +274,7 @@ def _cut(seen: Float, totals: Int, each: Float, bins: int) -> Cut:
     lift = Estimate(gain.estimate * times, gain.low * times, gain.high * times, gain.covers)
     kept = min(max(top / inside, 0.0), 1.0)
     moving = inside * (1 - inside / people) * (kept - edge) ** 2
-    precision = _rate(top, inside, noise[0], moving)
+    precision = rate_of(top, inside, noise[0], moving)
     return Cut(inside / people, inside, gain, lift, precision, others)
 
 
@@ -293,7 +310,7 @@ def _luck(count: float, people: int) -> float:
     return people * rate * (1 - rate)
 
 
-def _rate(count: float, people: int, noise: float, moving: float = 0.0) -> Estimate:
+def rate_of(count: float, people: int, noise: float, moving: float = 0.0) -> Estimate:
     """Which share of these people is positive: T(q) = count - q people, Wilson's interval with noise.
 
     noise: variance of the count. moving: more variance, where a cut by rank decides who these people are.

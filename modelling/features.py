@@ -25,9 +25,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from .bins import BINS, adaptive_edges, declared_bins, declared_edges
+from .bins import BINS, adaptive_edges, declared_bins, declared_edges, few_edges
 from .design import BITS, Block, Codes, Design, Float, Int, Mask, verify
-from .tables import EVEN, OWNED, Likeness, Rows, on_lattice, plain, several, smooth
+from .tables import OWNED, Likeness, Rows, even_at, on_lattice, plain, several, smooth
 
 MISSING = "(missing)"
 
@@ -117,20 +117,33 @@ class Encoder:
         verify([column.block for column in self.columns])
 
     @classmethod
-    def from_owner(cls, table: pa.Table, declared: Sequence[Kind]) -> Encoder:
+    def from_owner(cls, table: pa.Table, declared: Sequence[Kind], length: float = 1.0) -> Encoder:
         """Bins that fit the owner's own people.
+
+        length: of the longest row; less than 1 where other blocks of the same row take the rest (`considered`).
 
         Quantiles of the rows may place the bins here, and only here: in membership mode the reader of all
         that follows owns these rows, so their values are no secret from it, and no label is looked at. The same
         rows give the same bins whoever is matched; the sensitivity does not depend on where bins lie.
         """
-        return _laid_out(declared, [_own_edges(kind, table) for kind in declared], OWNED)
+        return _laid_out(declared, [_own_edges(kind, table) for kind in declared], OWNED, length)
 
     @classmethod
-    def from_declared(cls, declared: Sequence[Kind]) -> Encoder:
-        """Bins that follow from the declarations alone: no row is looked at, so anybody may read what is learnt."""
+    def in_few_bins(cls, table: pa.Table, declared: Sequence[Kind], bins: int) -> Encoder:
+        """The same with at most so many bins a number."""
+        numbers = [isinstance(kind, Number) for kind in declared]
+        values = [_known_numbers(kind, table) for kind in declared if isinstance(kind, Number)]
+        cut = iter([few_edges(each, bins) for each in values])
+        return _laid_out(declared, [next(cut) if number else np.zeros(0) for number in numbers], OWNED)
+
+    @classmethod
+    def from_declared(cls, declared: Sequence[Kind], epsilon: float | None = None) -> Encoder:
+        """Bins that follow from the declarations alone: no row is looked at, so anybody may read what is learnt.
+
+        epsilon: of the job whose sums these rows are for, where it is known: public as the declarations are.
+        """
         bins = declared_bins(sum(isinstance(kind, Number) for kind in declared))
-        return _laid_out(declared, [_public_edges(kind, bins) for kind in declared], EVEN)
+        return _laid_out(declared, [_public_edges(kind, bins) for kind in declared], even_at(epsilon))
 
     def encode(self, table: pa.Table) -> Design:
         """One row a person, in the table's order. Nulls and undeclared values are the missing level.
@@ -183,18 +196,17 @@ def most_cells(declared: Sequence[Kind]) -> int:
 def _own_edges(kind: Kind, table: pa.Table) -> Float:
     if not isinstance(kind, Number):
         return np.zeros(0)
-    values = _numbers(kind, table)
-    return adaptive_edges(values[~np.isnan(values)])
+    return adaptive_edges(_known_numbers(kind, table))
 
 
 def _public_edges(kind: Kind, bins: int) -> Float:
     return declared_edges(kind.low, kind.high, bins) if isinstance(kind, Number) else np.zeros(0)
 
 
-def _laid_out(declared: Sequence[Kind], edges: Sequence[Float], likeness: Likeness) -> Encoder:
+def _laid_out(declared: Sequence[Kind], edges: Sequence[Float], likeness: Likeness, length: float = 1.0) -> Encoder:
     """One lattice for all columns: none is longer than its share of a row."""
     rows = [_rows(kind, len(ends) + 1, likeness) for kind, ends in zip(declared, edges, strict=True)]
-    parts = zip(declared, edges, on_lattice(rows) if rows else [], strict=True)
+    parts = zip(declared, edges, on_lattice(rows, length) if rows else [], strict=True)
     return Encoder(tuple(Column(kind, ends, _block(kind, ends, table)) for kind, ends, table in parts))
 
 
@@ -273,6 +285,12 @@ def _odd(kind: Kind, table: pa.Table) -> Mask:
     undeclared = np.bincount(row[code == len(kind.values)], minlength=len(column)) > 0
     several = np.unique(row * (len(kind.values) + 1) + code) // (len(kind.values) + 1)
     return np.asarray(undeclared | (np.bincount(several, minlength=len(column)) > kind.at_most))
+
+
+def _known_numbers(kind: Number, table: pa.Table) -> Float:
+    """Of those who have one."""
+    values = _numbers(kind, table)
+    return values[~np.isnan(values)]
 
 
 def _numbers(kind: Number, table: pa.Table) -> Float:

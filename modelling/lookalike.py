@@ -5,9 +5,9 @@ people and their features, for the reader owns them. Neighbouring seeds differ i
 by a dummy that matches nobody. With labels y (one where a person is matched) and rows phi, a generalised linear model
 meets y only through sum y phi. So a sum of such rows, each turned and cut to a length of at most 1 as the reader's own
 people spread (`strategy`), and the number of matches are all that is taken from it: `Strategy.moments`, one release.
-One record moves it by at most sqrt(1 + .3^2) (L2). All that
-happens here - variances, weights, intercept, scores, every audience size - is post-processing of those noisy
-integers: it composes to nothing, and may be repeated with other settings free of charge.
+One record moves it by at most sqrt(1 + .3^2) (L2). All that happens here - variances, weights, intercept, scores,
+every audience size - is post-processing of those noisy integers: it composes to nothing, and may be repeated with other
+settings free of charge.
 
 The code ensures: `fit` is handed no label and draws no randomness; a row is no longer than 1, checked in integers
 where the sum is made; nothing but `Noisy.values`, its scale and the owner's rows enters a model.
@@ -17,8 +17,8 @@ key, or the histogram that evaluates the model costs extra.
 
 The model. A person matches with probability p = c / (1 + exp(-z)), z = b + F w, F the rows as they are. Given the
 people, s = sum y g, with measured rows G, has mean G'p and variance close to G' diag(p (1 - p)) G; the noise adds
-sigma^2 I. So w is the posterior mode under s ~ N(G'p(w), G' diag(p (1 - p)) G + sigma^2 I) and w ~ N(0, t_j^2) in column
-j, found by damped Gauss-Newton steps.
+sigma^2 I. So w is the posterior mode under s ~ N(G'p(w), G' diag(p (1 - p)) G + sigma^2 I) and w ~ N(0, t_j^2) in
+column j, found by damped Gauss-Newton steps.
 The t_j come from the noisy sum itself, by expectation maximisation of the evidence at w = 0; ordered columns have a
 second one, for a trend (`prior`). Last, b is moved until the mean probability is the noisy share of matches.
 
@@ -43,12 +43,12 @@ from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from ..dp.noisy import Noisy
-from .design import BITS, COUNT_UNIT, Design, Float, Int, Mask, used_cells
+from .design import BITS, COUNT_UNIT, Design, Float, Int, Mask, across, used_cells
 from .doubt import Doubt
 from .draw import Draw
 from .effects import ColumnEffect, Known, explained, held_by
 from .prior import LARGEST_T, SMALLEST_T, Prior
-from .strategy import Strategy
+from .strategy import Rows, Strategy
 
 FEWEST, LARGEST_SHARE = 5.0, 0.95
 """The share of matches is taken to be no less than this many people, and no more than this share."""
@@ -160,14 +160,15 @@ class SeedGLM(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         if noisy.bits != BITS:
             raise DesignMismatch(noisy.bits, BITS)
         measured = Strategy.of(people) if isinstance(people, Design) else people
-        return self.fit_best(Measured.by(measured, noisy.real, noisy.sigma, self.ceilings))
+        return self.fit_sums(measured, noisy.real, noisy.sigma)
 
-    def fit_sums(self, design: Design, sums: Float, sigma: float) -> Model:
-        """The same from sums of the design's rows as they are, in units of a row's length, with the noise they carry.
-
-        Errors: as `fit_noisy`.
+    def fit_sums(self, people: Rows, sums: Float, sigma: float) -> Model:
+        """The same from sums in units of a row's length, with the noise they carry. A design stands for its rows as
+        they are. Errors: as `fit_noisy`.
         """
-        return self.fit_best(Problem.each(design, sums, sigma, self.ceilings))
+        if isinstance(people, Design):
+            return self.fit_best(Problem.each(people, sums, sigma, self.ceilings))
+        return self.fit_best(Measured.by(people, sums, sigma, self.ceilings))
 
     def fit_best(self, problems: Sequence[Problem]) -> Model:
         """The model of the problem whose solution is most plausible."""
@@ -177,6 +178,11 @@ class SeedGLM(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
             self.model_ = problems[best].model(solutions[best].weights)
             self._solved = problems[best], solutions[best]
         return self.model_
+
+    @property
+    def solved(self) -> tuple[Problem, Solution]:
+        """The last fit: the problem that was most plausible, and its solution."""
+        return self._solved
 
     def doubt(self) -> Doubt:
         """How far the last model's scores may be off, a person: from the noise's known covariance, and from luck."""
@@ -232,6 +238,15 @@ class View:
     precision: Float
     pull: Float
     misfit: float
+
+
+def seen(spread: Float, slope: Float, residual: Float, sigma: float) -> View:
+    """Sums that scatter with `spread` and noise, move with the weights as `slope` says, and are off by `residual`."""
+    ridge = sigma**2 + 1e-4 * (1 + np.trace(spread) / len(spread))
+    scatter = cho_factor(spread + ridge * np.eye(len(spread)))
+    weighed = cho_solve(scatter, residual)
+    misfit = float(residual @ weighed) + 2 * float(np.log(np.diag(scatter[0])).sum())
+    return View(slope.T @ cho_solve(scatter, slope), slope.T @ weighed, misfit)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -291,22 +306,21 @@ class Problem:
     def view(self, weights: Float) -> View:
         """The problem around `weights`: sums move by S dw and scatter with V + sigma^2 I, so they weigh S V^-1 S."""
         expected, scattered, moving = self.people(self.design.scores(self.levels(weights)))
-        spread, slope = self.moved(scattered, moving)
-        ridge = self.sigma**2 + 1e-4 * (1 + np.trace(spread) / len(spread))
-        scatter = cho_factor(spread + ridge * np.eye(len(spread)))
-        residual = self.sums - self.total(expected)
-        weighed = cho_solve(scatter, residual)
-        misfit = float(residual @ weighed) + 2 * float(np.log(np.diag(scatter[0])).sum())
-        return View(slope.T @ cho_solve(scatter, slope), slope.T @ weighed, misfit)
+        return seen(*self.moved(scattered, moving), self.sums - self.total(expected), self.sigma)
 
     def total(self, expected: Float) -> Float:
         """What the sums would be, were these the people's labels."""
-        return self.design.project(expected)[self.used]
+        return np.asarray(self.design.project(expected)[self.used])
 
     def moved(self, scattered: Float, moving: Float) -> tuple[Float, Float]:
         """V, and S: how much the sums scatter, and how they move with the weights."""
         spread = self._curvature(scattered)
         return spread, spread if moving is scattered else self._curvature(moving)
+
+    def across(self, other: Design, weights: Float) -> Float:
+        """How the sums go together with those of other rows of the same people, about the rows' weighted means."""
+        means = np.outer(self.total(weights), other.project(weights)) / max(float(weights.sum()), 1e-300)
+        return np.asarray(across(self.design, other, weights)[self.used] - means)
 
     def people(self, scores: Float) -> tuple[Float, Float, Float]:
         """What each person adds to the sums, a row's length each: expected, its variance, and how it moves with z."""
@@ -387,6 +401,11 @@ class Problem:
         found = self._anew(solution)
         return [self._alone(j, *found) for j in range(len(self.design.columns))]
 
+    def anew(self, solution: Solution) -> Solution:
+        """The same with sizes of effects found once more, as intervals have them (`_anew`)."""
+        _, weights, variance = self._anew(solution)
+        return replace(solution, weights=weights, prior=np.diag(1 / variance[self.column]))
+
     def _anew(self, solution: Solution) -> tuple[Float, Float, Float]:
         """The posterior's covariance, the weights, and the columns' variances.
 
@@ -437,6 +456,9 @@ class Measured(Problem):
 
     def moved(self, scattered: Float, moving: Float) -> tuple[Float, Float]:
         return self.strategy.scatter(scattered), self.strategy.slope(moving)
+
+    def across(self, other: Design, weights: Float) -> Float:
+        return self.strategy.across(other, weights)
 
 
 Said: TypeAlias = tuple[Design, Int, Int, Float, float, float, float]

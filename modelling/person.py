@@ -26,6 +26,7 @@ the end from the noisy sums (evidence; pooled between columns), which is post-pr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -35,6 +36,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 
 from ..dp.aggregate import Statistic
 from ..dp.noisy import Noise, Noisy
+from .attenuation import restored
 from .descent import DAMPING, Descent, Margins, Pull
 from .design import BITS, Block, Design, Float, Int, Mask
 from .draw import Draw
@@ -44,6 +46,11 @@ from .packed import PEOPLE_UNIT, POSITIVES_UNIT, Packed, level_unit, step_l2_squ
 from .progress import Progress, quietly
 
 STEPS = 24
+PRIOR = 2
+"""Which priors a fit has: of the same sums another makes another model, so that it is another question."""
+SMOOTHER, ROUGH_MU, SMOOTH_MU = 0.2, 0.125, 0.235
+"""How much smoother effects of ordered columns are taken to be than their rows are alike: not at all up to the first μ
+(ε .5), in full from the second on (ε 1)."""
 
 
 def blank(columns: Sequence[Block], steps: int = STEPS) -> Statistic:
@@ -98,13 +105,16 @@ class DPGAM(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     def _fit(
         self, columns: Sequence[Block], digest: str, noise: Noisy | Noise, sums: _Sums, progress: Progress = quietly
     ) -> Model:
-        wanted = blank(columns, self.steps).values
-        if noise.values.shape != wanted.shape or noise.bits != BITS:
-            raise DesignMismatch(noise.values.size, wanted.size)
+        wanted = blank(columns, self.steps)
+        if noise.values.shape != wanted.values.shape or noise.bits != BITS:
+            raise DesignMismatch(noise.values.size, wanted.values.size)
         sigma = float(np.ldexp(noise.scale, -noise.bits))
         with threadpool_limits(limits=1, user_api="blas"):
             margins = margins_of(columns, sums.margins(slice(0, _first(columns))), noise.scale)
-            self._descent = Descent(columns, margins, sigma**2 / self.steps, self.steps, self.damping)
+            smoother = smoother_at(math.sqrt(wanted.l2_squared) / noise.scale)
+            self._descent = Descent(
+                columns, margins, sigma**2 / self.steps, self.steps, self.damping, smoother=smoother
+            )
             self.model_ = self._descent.model(_pull(columns, sums, self.steps, progress), digest)
         return self.model_
 
@@ -113,7 +123,13 @@ class DPGAM(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
         descent, model = self._descent, self.model_
         pairs = zip(descent.columns, descent.margins.counts, strict=True)
         held = [Held.alone(block, counts, descent.margins.people) for block, counts in pairs]
-        return explained(descent.columns, held, [effects.values for effects in model.columns], descent.known(model))
+        known = restored(descent.columns, held, descent.known(model), descent.near())
+        return explained(descent.columns, held, [effects.values for effects in model.columns], known)
+
+
+def smoother_at(mu: float) -> float:
+    """Where noise is large, what little it leaves of an effect is not smoothed further."""
+    return SMOOTHER * min(max((mu - ROUGH_MU) / (SMOOTH_MU - ROUGH_MU), 0.0), 1.0)
 
 
 def _first(columns: Sequence[Block]) -> int:

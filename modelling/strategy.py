@@ -19,8 +19,7 @@ the length of each integer row is checked in integers before any is summed: howe
 machine, no record moves the sum by more than `MOMENTS_L2_SQUARED` says.
 
 The code ensures: rows are made of all people of the design, in the same way whoever matched; every one is checked;
-sums are int64 and exact. From the integers of `centre` and `mix` on all arithmetic is exact, or rounded one number at a
-time: a person's row does not depend on who stands beside it.
+sums are int64 and exact.
 The caller ensures: as `design`; the reader owns the features. In `person` nothing of this is allowed.
 """
 
@@ -29,12 +28,25 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from ..dp.aggregate import Statistic, vector
-from .design import BITS, COUNT_UNIT, MOMENTS_L2_SQUARED, ONE, Design, Float, Int, Mask, SensitivityExceeded, used_cells
+from .design import (
+    BITS,
+    COUNT_UNIT,
+    MOMENTS_L2_SQUARED,
+    ONE,
+    Design,
+    Float,
+    Int,
+    Mask,
+    SensitivityExceeded,
+    across,
+    used_cells,
+)
 
 POWER = -0.2
 """Of the people's covariance. 0 is rows as they are, -.5 all directions alike; chosen on data that was looked at."""
@@ -59,7 +71,8 @@ class Strategy:
     """How the people of a design are measured.
 
     used: positions of the cells that are mixed. centre: int64, their mean, on the lattice. mix: used x used, int64, in
-    units of 2^-16. short: c above, one a person.
+    units of 2^-16. short: c above, one a person. reach: lattice units that no row is longer than, `ONE` where it has
+    the whole row to itself.
     """
 
     design: Design
@@ -67,9 +80,10 @@ class Strategy:
     centre: Int
     mix: Int
     short: Float
+    reach: int = ONE
 
     @classmethod
-    def of(cls, design: Design) -> Strategy:
+    def of(cls, design: Design, reach: int = ONE) -> Strategy:
         """From the people themselves; no label is looked at."""
         used = used_cells(design)
         with threadpool_limits(limits=1, user_api="blas"):
@@ -78,7 +92,8 @@ class Strategy:
         made = cls(design, used, centre, np.rint(np.ldexp(mix, MIX_BITS)).astype(np.int64), np.zeros(0))
         lengths = [_lengths(rows) for rows in made._mixed()]
         whole = np.concatenate(lengths) if lengths else np.zeros(0)
-        return cls(design, used, made.centre, made.mix, (ONE - SLACK) / ONE / np.maximum(whole, SHORTEST))
+        short = max(reach - SLACK, 0) / ONE / np.maximum(whole, SHORTEST)
+        return cls(design, used, made.centre, made.mix, short, reach)
 
     @property
     def turn(self) -> Float:
@@ -97,10 +112,10 @@ class Strategy:
         """
         start = 0
         for mixed in self._mixed():
-            rows = np.rint(mixed * self.short[start : start + len(mixed), None]).astype(np.int64)
-            refuse_longer(rows)
+            rows = np.rint(mixed * self.short[start : start + len(mixed), None])
+            refuse_longer(rows, self.reach)
             start += len(mixed)
-            yield rows
+            yield rows.astype(np.int64)
 
     def moments(self, matched: Mask) -> Statistic:
         """The exact sum of the matched people's rows, and last the count cell: as many cells as `Design.moments` has.
@@ -117,7 +132,7 @@ class Strategy:
         return vector(sums, bits=BITS, l2_squared=MOMENTS_L2_SQUARED, rows=self.design.rows, bound=ONE)
 
     def _mixed(self) -> Iterator[Float]:
-        """L (x - m) in lattice units: exact in float64 up to the one rounding, whatever the order of sums."""
+        """L (x - m) in lattice units: but for the one rounding exact in float64 while L is no longer than thousands."""
         mix = self.mix.T.astype(np.float64)
         for real in self.design.blocks(CHUNK):
             away = np.ldexp(real[:, self.used], BITS) - self.centre
@@ -157,6 +172,13 @@ class Strategy:
         whole -= np.outer(self._away(cut), self._project(weights)) / max(float(weights.sum()), 1e-300)
         return np.asarray(self.turn @ whole)
 
+    def across(self, other: Design, weights: Float) -> Float:
+        """Sum of weight x row x other row^T, about the weighted means of both. other: more of the same people."""
+        cut = weights * self.short
+        whole = across(self.design, other, cut)[self.used] - np.outer(self.middle, other.project(cut))
+        whole -= np.outer(self._away(cut), other.project(weights)) / max(float(weights.sum()), 1e-300)
+        return np.asarray(self.turn @ whole)
+
     def _project(self, weights: Float) -> Float:
         return np.asarray(self.design.project(weights)[self.used])
 
@@ -164,11 +186,24 @@ class Strategy:
         return self._project(weights) - self.middle * float(weights.sum())
 
 
-def refuse_longer(rows: Int) -> None:
-    """Refuses integer rows of which some is longer than 1. Errors: SensitivityExceeded."""
-    longest = int((rows**2).sum(axis=1).max(initial=0))
-    if longest > ONE**2:
-        raise SensitivityExceeded(longest, ONE**2)
+Rows: TypeAlias = Design | Strategy
+"""People as they are measured: a design, by its rows as they are; or by a strategy."""
+
+
+def design_of(people: Rows) -> Design:
+    return people if isinstance(people, Design) else people.design
+
+
+def refuse_longer(rows: Float, reach: int) -> None:
+    """Refuses whole numbers of which some row is longer than that, or no number. Errors: SensitivityExceeded.
+
+    No entry leaves `reach` before any is squared: so squares, and sums of as many as there are cells, stay in int64.
+    """
+    if not bool((np.abs(rows) <= reach).all()):
+        raise SensitivityExceeded(reach**2 + 1, reach**2)
+    longest = int((rows.astype(np.int64) ** 2).sum(axis=1).max(initial=0))
+    if longest > reach**2:
+        raise SensitivityExceeded(longest, reach**2)
 
 
 def _whitened(design: Design, used: Int) -> tuple[Float, Float]:
@@ -184,6 +219,5 @@ def _whitened(design: Design, used: Int) -> tuple[Float, Float]:
 
 
 def _lengths(rows: Float) -> Float:
-    """Of integer rows, in units of a row's length: the same whatever the order in which squares are added."""
-    squares = (rows.astype(np.int64) ** 2).sum(axis=1)
-    return np.asarray(np.sqrt(squares.astype(np.float64)) / ONE)
+    """In units of a row's length. In float64: one among millions, unlike all others, is thousands of them long."""
+    return np.asarray(np.sqrt(((rows / ONE) ** 2).sum(axis=1)))

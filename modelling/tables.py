@@ -37,6 +37,14 @@ OWNED = Likeness(0.2, 0.15)
 """Of bins that fit their owner's rows: many are single values, frequent ones, each with a meaning of its own."""
 EVEN = Likeness(0.1, 0.3)
 """Of bins cut from declared bounds: their ends mean nothing, and many of them are needed to follow any effect."""
+OWN_AT_ONE, MOST_OWN = 0.05, 0.2
+"""What such a bin shares with no other, for each unit of ε, and at most: the less noise, the better bins are told."""
+
+
+def even_at(epsilon: float | None) -> Likeness:
+    """`EVEN`, as far as what is paid tells how large noise will be."""
+    own = 0.0 if epsilon is None else OWN_AT_ONE * epsilon
+    return Likeness(min(max(own, EVEN.own), MOST_OWN), EVEN.reach)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,9 +79,19 @@ def several(levels: int, at_most: int) -> Rows:
     return Rows(rows, 1.0)
 
 
-def on_lattice(columns: Sequence[Rows]) -> list[Int]:
-    """All columns' tables: scaled so that a whole row is at most 1 long, then rounded towards zero."""
-    scale = 1 / math.sqrt(sum(column.reach for column in columns))
+def together(first: Rows, second: Rows) -> Rows:
+    """Pairs of levels of two columns, the first column's levels in the outer order: products of the two columns' rows.
+
+    Rows are centred, so a pair's row says only what the two levels say together, and not what either says alone.
+    Whoever lacks one of the two has zeros.
+    """
+    pairs = np.kron(first.rows[:-1, :-1], second.rows[:-1, :-1])
+    return Rows(np.vstack([pairs, np.zeros_like(pairs[:1])]), first.reach * second.reach)
+
+
+def on_lattice(columns: Sequence[Rows], length: float = 1.0) -> list[Int]:
+    """All columns' tables: scaled so that a whole row is at most `length` long, then rounded towards zero."""
+    scale = length / math.sqrt(sum(column.reach for column in columns))
     return [towards_zero(column.rows * scale) for column in columns]
 
 

@@ -15,18 +15,16 @@ design is follows from declarations and the owner's own rows.
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from ..dp.noisy import Noisy
 from .descent import Descent, Margins
-from .design import BITS, COUNT_UNIT, Design, Float, Mask
+from .design import BITS, COUNT_UNIT, ONE, Design, Float, Mask
 from .draw import Draw
 from .lookalike import DesignMismatch, Model, SeedGLM
 from .packed import Packed
-from .strategy import MOST_CELLS, Strategy
+from .strategy import MOST_CELLS, Rows, Strategy
 
 STEPS, DAMPING, LATE = 10, 0.5, 0.4
 
@@ -63,17 +61,9 @@ class WideGLM:
         return self.model_
 
 
-Rows: TypeAlias = Design | Strategy
-"""People as they are measured: a design, by its rows as they are; or by a strategy."""
-
-
-def measured(design: Design) -> Rows:
-    """How the people of a design are measured: no label is looked at."""
-    return design if design.cells > MOST_CELLS else Strategy.of(design)
-
-
-def design_of(people: Rows) -> Design:
-    return people if isinstance(people, Design) else people.design
+def measured(design: Design, reach: int = ONE) -> Rows:
+    """How the people of a design are measured: no label is looked at. reach: as of `Strategy`."""
+    return design if design.cells > MOST_CELLS else Strategy.of(design, reach)
 
 
 def learnt(people: Rows, noisy: Noisy) -> SeedGLM | WideGLM:

@@ -20,6 +20,7 @@ _OF: dict[str, ThreatModel] = {
     "seed-moments@3": "membership",
     "seed-groups@1": "membership",
     "score-histogram@1": "membership",
+    "score-strata@1": "membership",
     "responses@1": "membership",
     "person-fit@1": "person",
     "person-scores@1": "person",

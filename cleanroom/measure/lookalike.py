@@ -2,7 +2,8 @@
 
 Two noisy statistics are paid for: feature sums over the seeds among the training people, and a histogram of scores
 over the seeds among the held-out people. A person is in one part or the other by a keyed hash of the handle, which
-knows nothing of seeds, so that one seed moves one of the two: the job costs the larger, not the sum. Where learners are
+knows nothing of seeds, so that one seed moves one of the two: the job costs the larger, not the sum. Where the job says
+so, the histogram tells people apart by how much is known of them as well (`measure.strata`). Where learners are
 compared, counts of training seeds by groups of like people are a third, with a price of its own (`modelling.contest`).
 Everything else, the models, the choice among them, the curves, the audience of any size, is computed from those noisy
 integers and the publisher's own table.
@@ -19,8 +20,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -28,7 +30,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ...dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED, Statistic, histogram
 from ...dp.canonical import digest
@@ -38,12 +40,15 @@ from ...dp.labels import Labels, unpacked
 from ...dp.ledger import Ledger
 from ...dp.noisy import Z95, Noisy
 from ...dp.scale import SCALE_UNIT
-from ...modelling.audience import choose
+from ...modelling.answers import STRATA as QUARTERS
 from ...modelling.boosting import Counts
+from ...modelling.completion import known_columns
+from ...modelling.considered import Adds, lengths, ranked, reach_beside, summed
 from ...modelling.contest import Learnt, Standing, contest
-from ...modelling.design import BITS, MOMENTS_L2_SQUARED, Design
+from ...modelling.design import BITS, MOMENTS_L2_SQUARED, ONE, Design
 from ...modelling.effects import ColumnEffect
 from ...modelling.evaluate import (
+    CUTS,
     MOST_BINS,
     Evaluation,
     ScoreBins,
@@ -55,8 +60,10 @@ from ...modelling.groups import MOST_GROUPS, group, how_many
 from ...modelling.lookalike import SeedGLM
 from ...modelling.responses import Responses, additive, learn
 from ...modelling.scorer import Scorer
+from ...modelling.strata import MOST_CELLS, ZONES, StratumCells
+from ...modelling.strategy import Rows
 from ...modelling.trees import Boosted
-from ...modelling.wide import Rows, WideGLM, learnt, measured
+from ...modelling.wide import WideGLM, learnt, measured
 from ...policies.check import Allowed
 from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn, OrdinalColumn, SetColumn
 from ...policies.jobs.draw import Shape
@@ -67,15 +74,22 @@ from ...policies.jobs.lookalike import (
     MOST_BOOSTED,
     RESPONSES,
     SCORES,
+    STRATA,
+    AudienceSize,
     Learner,
     LookalikeJob,
+    learnable,
 )
 from ..document import Count, Document, Figure, Share, Strict
 from ..matched import read_match
 from ..room import Dataset, Room
+from .audience import Audience, chosen
+from .considered import Consideration, considered_json, encoded, share_said
+from .considered import cells_of as considered_cells
 from .effects import Effect, effects_json
 from .measure import Contents, Made, Planned
 from .responses import LABELS, better_said, evaluated, labelled, placed, wrong_said
+from .strata import CellLetters, Known, by_known_said, cells_of, lettered, of_counts, of_labels, strata_in
 from .unsure import Stratum, strata_of
 
 HELD_OUT = 0.2
@@ -84,10 +98,6 @@ HELD_OUT = 0.2
 ASSUMED_RATES = (0.25, 0.5, 0.75, 1.0)
 """Match rates for which a plan says how exact a number would be: the real one is secret."""
 ASSUMED_AUC = 0.75
-
-
-class Size(Strict):
-    size: Count
 
 
 class Cut(Strict):
@@ -127,11 +137,12 @@ class Lookalike(Document):
     wide: fitted by the learner for wide tables, which says nothing of effects (`modelling.wide`).
     places: of a model of randomised labels, where each person stands, by letter, in the order of the labels: "." for
     who trains, "a" for the best score bin of those held out, "b" for the next.
+    by_known: of a job with strata, or of randomised labels. cells: of the latter, in which of its cells each person is.
     """
 
     kind: Literal["lookalike"]
     people: Count
-    audience: Size
+    audience: Audience
     learners: list[Learned]
     held_out: Count
     positives: Figure
@@ -139,9 +150,20 @@ class Lookalike(Document):
     cuts: list[Cut]
     calibration: list[Bin]
     effects: Annotated[list[Effect], Field(default_factory=list)]
+    considered: Annotated[list[Consideration], Field(default_factory=list, exclude_if=lambda value: not value)]
     strata: Annotated[list[Stratum], Field(default_factory=list)]
     wide: bool = Field(default=False, exclude_if=lambda value: not value)
     places: Letters | None = Field(default=None, exclude_if=lambda value: value is None)
+    by_known: Annotated[list[Known], Field(default_factory=list, exclude_if=lambda value: not value)]
+    cells: CellLetters | None = Field(default=None, exclude_if=lambda value: value is None)
+
+    @model_validator(mode="after")
+    def _letters_go_together(self) -> Lookalike:
+        """Randomised labels tell strata always, and say twice of everybody where it is held out."""
+        held = [None if said is None else [letter == "." for letter in said] for said in (self.places, self.cells)]
+        if held[0] != held[1] or (self.places is not None and not self.by_known):
+            raise ValueError("places, cells and by_known do not go together")
+        return self
 
 
 class LookalikeMeasure:
@@ -153,17 +175,21 @@ class LookalikeMeasure:
     def statistics(self, document: Mapping[str, Any]) -> tuple[str, ...]:
         if document.get("places") is not None:
             return (RESPONSES,)
-        return (MOMENTS, GROUPS, SCORES) if document["learners"] else (MOMENTS, SCORES)
+        scores = STRATA if document.get("by_known") else SCORES
+        return (MOMENTS, GROUPS, scores) if document["learners"] else (MOMENTS, scores)
 
     def shape(self, contract: Contract, job: Job, statistic: str) -> Shape:
         if statistic == RESPONSES:
             return Shape(1, 0, 1)
         if statistic == SCORES:
             return Shape(MOST_BINS, COUNT_BITS, COUNT_L2_SQUARED)
+        if statistic == STRATA:
+            return Shape(MOST_CELLS, COUNT_BITS, COUNT_L2_SQUARED)
         if statistic == GROUPS:
             asked = digest({"groups": MOST_GROUPS, "dealt": "halved@1", "learners": [*_asked(job).learners]})
             return Shape(MOST_GROUPS, COUNT_BITS, COUNT_L2_SQUARED, asked)
-        return Shape(most_cells(declared_kinds(contract, _asked(job))) + 1, BITS, MOMENTS_L2_SQUARED)
+        considered = considered_cells(all_kinds(contract, _asked(job)), _asked(job).considered_of(contract))
+        return Shape(most_cells(declared_kinds(contract, _asked(job))) + considered + 1, BITS, MOMENTS_L2_SQUARED)
 
     def make(self, room: Room, allowed: Allowed, ledger: Ledger) -> Made:
         """`matched` goes no further than `Ledger.pay`."""
@@ -172,12 +198,17 @@ class LookalikeMeasure:
         make = responded if job.randomised else fitted
         fit = make(room, allowed, ledger, held[job.people], matched)
         tokens = room.read(held[job.people], ["token"]).column("token").to_numpy()
-        return Made(fit.noisy, contents(fit, tokens, job.audience.size))
+        return Made(fit.noisy, contents(fit, tokens, job.audience, room.contract.rules.smallest_audience))
 
     def figures(self, document: Mapping[str, Any], noisy: Sequence[Noisy]) -> dict[str, object]:
         if document.get("places") is not None:
             places, bins = document["places"], document["calibration"]
-            return {"people": len(places), **_figures(evaluated(noisy[0], places, _predicted(bins), len(bins)))}
+            figures = _figures(evaluated(noisy[0], places, _predicted(bins), len(bins)))
+            known = of_labels(noisy[0], document["cells"], strata_in(document["by_known"]))
+            return {"people": len(places), **figures, **({"by_known": known} if known else {})}
+        if document.get("by_known"):
+            whole, each = of_counts(noisy[-1], strata_in(document["by_known"]))
+            return {**_figures(whole), "by_known": each}
         return reread(noisy[-1], document["calibration"])
 
     def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
@@ -186,12 +217,16 @@ class LookalikeMeasure:
         better = better_said(room.contract, job, {name: held.rows for name, held in room.submitted().items()})
         if job.randomised:
             return (wrong_said(allowed.purchases[0].specification.flip / FLIP_UNIT), *better)
+        strata = by_known_said(job.strata)
+        shared = share_said(len(job.columns_of(room.contract)), job.considered_of(room.contract))
         if not job.compares:
-            return better
+            return (*shared, *better, *strata)
         people = round((1 - HELD_OUT) * room.submitted()[job.people].rows)
         variance = variance_of(allowed.purchases[1])
         many = how_many(people, variance)
         return (
+            *shared,
+            *strata,
             f"learners are compared on about {many:,} groups of {people // many:,} people; noise in a group's count is "
             f"within ±{Z95 * variance**0.5:,.1f} nineteen times in twenty",
         )
@@ -200,14 +235,17 @@ class LookalikeMeasure:
         """Half widths of the AUC for some match rates: the real one is secret."""
         job, spec = _asked(allowed.request.job), allowed.purchases[-1].specification
         flip = spec.flip / FLIP_UNIT
-        sigma = 0.0 if flip else spec.scale / SCALE_UNIT / 2**spec.bits
+        sigma, counted = 0.0 if flip else spec.scale / SCALE_UNIT / 2**spec.bits, spec.statistic == STRATA
         rows = {name: held.rows for name, held in room.submitted().items()}
         people, seeds = round(HELD_OUT * rows[job.people]), rows[job.seed]
+        cuts, many, words = (ZONES, QUARTERS, ", all strata filled") if counted else (CUTS, 1, "")
         return tuple(
             Planned(
                 "auc",
-                f"{rate:.0%} of {job.seed} are among {job.people}, auc {ASSUMED_AUC}",
-                planned_auc_halfwidth(round(HELD_OUT * seeds * rate), people, sigma, ASSUMED_AUC, flip),
+                f"{rate:.0%} of {job.seed} are among {job.people}, auc {ASSUMED_AUC}{words}",
+                planned_auc_halfwidth(
+                    round(HELD_OUT * seeds * rate), people, sigma * math.sqrt(many), ASSUMED_AUC, flip, cuts
+                ),
             )
             for rate in ASSUMED_RATES
             if 1 <= round(HELD_OUT * seeds * rate) < people
@@ -225,7 +263,7 @@ class Fitted:
 
     scores: log-odds. held_out: (rows,) bool. bins: of the held-out people by score. noisy: the paid statistics.
     standings: of the learners that were compared. effects: of the additive model, where that is the one and
-    the table not wide. strata, places: as of `Lookalike`.
+    the table not wide. strata, places, by_known, cells: as of `Lookalike`. known: columns that are known of each.
     """
 
     scorer: Scorer
@@ -233,6 +271,7 @@ class Fitted:
     scores: NDArray[np.float64]
     tiebreak: NDArray[np.uint64]
     held_out: NDArray[np.bool_]
+    known: NDArray[np.int64]
     bins: ScoreBins
     evaluation: Evaluation
     noisy: tuple[Noisy, ...]
@@ -240,12 +279,22 @@ class Fitted:
     strata: Sequence[Mapping[str, float]] = ()
     wide: bool = False
     places: str | None = None
+    by_known: Sequence[Mapping[str, object]] = ()
+    cells: str | None = None
+    considered: tuple[Adds, ...] = ()
 
 
 def declared_kinds(contract: Contract, job: LookalikeJob) -> list[Kind]:
     """The job's columns as features, in the contract's order: another order would be another model."""
+    kinds = all_kinds(contract, job)
+    return [kinds[name] for name in job.columns_of(contract)]
+
+
+def all_kinds(contract: Contract, job: LookalikeJob) -> dict[str, Kind]:
+    """All columns that can be learnt from as features, by name, in the contract's order."""
     declared = contract.dataset[job.people].columns
-    return kinds_of({name: declared[name] for name in job.columns_of(contract)})
+    names = learnable(contract, job.people)
+    return dict(zip(names, kinds_of({name: declared[name] for name in names}), strict=True))
 
 
 def kinds_of(declared: Mapping[str, Column]) -> list[Kind]:
@@ -268,13 +317,15 @@ def _kind(name: str, column: Column) -> Kind:
 class Crowd:
     """The people of a job as the room sees them, before any label: rows in the room's order.
 
-    held_out: (rows,) bool, one in five by a keyed hash; the others train. tiebreak: a keyed hash.
+    held_out: (rows,) bool, one in five by a keyed hash; the others train. tiebreak: a keyed hash. considered: blocks of
+    the same rows that no model uses, None where nothing is considered.
     """
 
     encoder: Encoder
     design: Design
     held_out: NDArray[np.bool_]
     tiebreak: NDArray[np.uint64]
+    considered: Design | None = None
 
     @property
     def ordered(self) -> list[bool]:
@@ -282,16 +333,40 @@ class Crowd:
         return [isinstance(column.kind, Number | Ordinal) for column in self.encoder.columns]
 
     @property
+    def known(self) -> NDArray[np.int64]:
+        """How many of its columns are known of each."""
+        return known_columns(self.design)
+
+    @property
     def training(self) -> Design:
         return self.design.take(~self.held_out)
+
+    def measured(self) -> Rows:
+        """Those who train, as they are measured: beside what is considered."""
+        return measured(self.training, ONE if self.considered is None else reach_beside(self.considered))
 
 
 def crowd_of(room: Room, job: LookalikeJob, people: Dataset) -> Crowd:
     """Read the people's table, and split it without looking at who matched."""
     table = room.read(people)
-    encoder, keys = Encoder.from_owner(table, declared_kinds(room.contract, job)), table.column("k").to_numpy()
+    keys = table.column("k").to_numpy()
     parts = held_out(keys, room.store.derive("split")), keyed_hash(keys, room.store.derive("ties"))
-    return Crowd(encoder, encoder.encode(table), *parts)
+    return crowd_in(table, room.contract, job, *parts)
+
+
+def crowd_in(
+    table: pa.Table,
+    contract: Contract,
+    job: LookalikeJob,
+    held_out: NDArray[np.bool_],
+    tiebreak: NDArray[np.uint64],
+) -> Crowd:
+    """People in a table of the job's columns. The part of a row that used columns have is the shorter the more blocks
+    are considered."""
+    kinds, asked = declared_kinds(contract, job), job.considered_of(contract)
+    encoder = Encoder.from_owner(table, kinds, lengths(len(kinds), len(asked.named))[0])
+    considered = encoded(table, all_kinds(contract, job), len(kinds), asked)
+    return Crowd(encoder, encoder.encode(table), held_out, tiebreak, considered)
 
 
 def held_out(handles: NDArray[np.uint64], key: bytes) -> NDArray[np.bool_]:
@@ -300,12 +375,16 @@ def held_out(handles: NDArray[np.uint64], key: bytes) -> NDArray[np.bool_]:
 
 
 def moments(crowd: Crowd, people: Rows, matched: NDArray[np.bool_], cells: int) -> Statistic:
-    """Exact feature sums over the seeds that train. people: those who train, as they are measured."""
-    return _padded(people.moments(matched[~crowd.held_out]), cells)
+    """Exact feature sums over the seeds that train, those of what is considered last. people: those who train, as they
+    are measured."""
+    trains = matched[~crowd.held_out]
+    if crowd.considered is None:
+        return _padded(people.moments(trains), cells)
+    return _padded(summed(people, crowd.considered.take(~crowd.held_out), trains), cells)
 
 
-def positives(crowd: Crowd, bins: ScoreBins, matched: NDArray[np.bool_], cells: int) -> Statistic:
-    """Exact counts, by score, of the seeds that were held out."""
+def positives(crowd: Crowd, bins: ScoreBins | StratumCells, matched: NDArray[np.bool_], cells: int) -> Statistic:
+    """Exact counts of the seeds that were held out, by score, or by stratum and score."""
     return histogram(bins.cell, matched[crowd.held_out], cells)
 
 
@@ -328,9 +407,9 @@ def fitted_to(
 ) -> Fitted:
     """`matched` goes into what is paid for, and no further."""
     first, *between, second = purchases
-    people = measured(crowd.training)
-    sums = pay(first, lambda: moments(crowd, people, matched, first.specification.cells))
-    learner = learnt(people, used(crowd.training, sums))
+    trained = crowd.measured()
+    sums = pay(first, lambda: moments(crowd, trained, matched, first.specification.cells))
+    learner = learnt(trained, used(crowd.training, sums))
     glm = learner.model_
     model: Learnt = glm
     noisy, standings = [sums], list[Standing]()
@@ -339,21 +418,31 @@ def fitted_to(
         dealt = group(crowd.training, glm, ordered, how_many(crowd.training.rows, variance_of(purchase)))
         seeds = pay(purchase, partial(in_groups, crowd, dealt, matched))
         counts = Counts(dealt, seeds.real[: int(dealt.max()) + 1], variance_of(purchase))
-        standings = contest(people, glm, used(crowd.training, sums), ordered, counts, job.learners)
+        standings = contest(trained, glm, used(crowd.training, sums), ordered, counts, job.learners)
         model, noisy = next(each.model for each in standings if each.won), [sums, seeds]
     additive = all(each.learner == "glm" for each in standings if each.won)
     scores = model.score(crowd.design)
-    bins = ScoreBins.of(scores[crowd.held_out], crowd.tiebreak[crowd.held_out])
-    found = pay(second, lambda: positives(crowd, bins, matched, second.specification.cells))
-    evaluation = evaluate(found, bins.totals, bins.predicted)
+    held = crowd.design.take(crowd.held_out)
+    people = scores[crowd.held_out], crowd.tiebreak[crowd.held_out]
+    bins, cells = ScoreBins.of(*people), cells_of(held, *people) if job.strata else None
+    found = pay(second, lambda: positives(crowd, cells or bins, matched, second.specification.cells))
+    told = of_counts(found, cells.strata) if cells else (evaluate(found, bins.totals, bins.predicted), [])
     kept = (*noisy, found), tuple(standings)
     sure = learner if additive and isinstance(learner, SeedGLM) else None
     scorer = Scorer.of(crowd.encoder, glm, sure.doubt) if sure else Scorer(crowd.encoder, model)
     made = scorer, sure.explained() if sure else ()
-    strata = strata_of(scorer, crowd.design.take(crowd.held_out))
     wide = additive and isinstance(learner, WideGLM)
-    split = crowd.tiebreak, crowd.held_out
-    return Fitted(*made, scores, *split, bins, evaluation, *kept, strata=strata, wide=wide)
+    rows, said = (crowd.tiebreak, crowd.held_out), strata_of(scorer, held)
+    fit = Fitted(*made, scores, *rows, crowd.known, bins, told[0], *kept, strata=said, wide=wide)
+    return replace(fit, by_known=told[1], considered=would_add(crowd, learner, sums))
+
+
+def would_add(crowd: Crowd, learner: SeedGLM | WideGLM, sums: Noisy) -> tuple[Adds, ...]:
+    """How much what is considered would add to the additive model, whoever made the audience."""
+    if crowd.considered is None or not isinstance(learner, SeedGLM):
+        return ()
+    cells = crowd.design.cells
+    return ranked(learner, crowd.considered.take(~crowd.held_out), sums.real[cells : cells + crowd.considered.cells])
 
 
 def responded(room: Room, allowed: Allowed, ledger: Ledger, people: Dataset, matched: NDArray[np.bool_]) -> Fitted:
@@ -376,11 +465,15 @@ def responded_to(
     labels = unpacked(noisy.values, crowd.design.rows)
     model, effects = learnt_from(crowd, labels[~crowd.held_out], noisy.flip)
     scores = model.score(crowd.design)
-    bins = ScoreBins.of(scores[crowd.held_out], crowd.tiebreak[crowd.held_out])
-    places = placed(crowd.held_out, bins.cell)
+    people = scores[crowd.held_out], crowd.tiebreak[crowd.held_out]
+    bins, cells = ScoreBins.of(*people), cells_of(crowd.design.take(crowd.held_out), *people)
+    places, letters = placed(crowd.held_out, bins.cell), lettered(crowd.held_out, cells)
     evaluation = evaluated(noisy, places, bins.predicted, len(bins.totals))
-    made, people = (Scorer(crowd.encoder, model), effects), (crowd.tiebreak, crowd.held_out)
-    return Fitted(*made, scores, *people, bins, evaluation, (noisy,), places=places)
+    known = of_labels(noisy, letters, cells.strata)
+    made, rows = (Scorer(crowd.encoder, model), effects), (crowd.tiebreak, crowd.held_out)
+    return Fitted(
+        *made, scores, *rows, crowd.known, bins, evaluation, (noisy,), places=places, by_known=known, cells=letters
+    )
 
 
 def learnt_from(crowd: Crowd, labels: NDArray[np.bool_], flip: float) -> tuple[Learnt, tuple[ColumnEffect, ...]]:
@@ -431,17 +524,19 @@ def used(design: Design, sums: Noisy) -> Noisy:
     return Noisy(sums.values[used], sums.scale, sums.bits, sums.receipt)
 
 
-def contents(fit: Fitted, tokens: NDArray[np.uint64], size: int) -> Contents:
-    """The release: evaluation, the model's effects, and the audience as tokens."""
-    chosen = np.sort(tokens[choose(fit.scores, fit.tiebreak, size)])
+def contents(fit: Fitted, tokens: NDArray[np.uint64], asked: AudienceSize, smallest: int) -> Contents:
+    """The release: evaluation, the model's effects, and the audience as tokens. smallest: audience of the contract."""
+    rows, said = chosen(fit.scores, fit.tiebreak, fit.known, asked, smallest)
     audience = io.BytesIO()
-    pq.write_table(pa.table({"token": chosen}), audience)
+    pq.write_table(pa.table({"token": np.sort(tokens[rows])}), audience)
     compared = {"learners": [_learned(each) for each in fit.standings]}
-    values = {"people": len(fit.scores), "audience": {"size": len(chosen)}, **compared, **_figures(fit.evaluation)}
+    values = {"people": len(fit.scores), "audience": said, **compared, **_figures(fit.evaluation)}
     values["effects"] = effects_json(fit.effects, fit.scorer.encoder)
     values["strata"] = fit.strata
+    values |= {"considered": considered_json(fit.considered)} if fit.considered else {}
     values |= {"wide": True} if fit.wide else {}
-    values |= {} if fit.places is None else {"places": fit.places}
+    values |= {} if fit.places is None else {"places": fit.places, "cells": fit.cells}
+    values |= {"by_known": fit.by_known} if fit.by_known else {}
     files = {"audience.parquet": audience.getvalue(), "model.json": fit.scorer.to_json().encode()}
     if fit.places is not None:
         files |= {LABELS: labelled(tokens, unpacked(fit.noisy[0].values, len(tokens)))}

@@ -30,7 +30,7 @@ from ...modelling.evaluate_noisy import evaluate_noisy, planned_halfwidth
 from ...modelling.features import Encoder
 from ...modelling.grid import BINS, binned, score_ends
 from ...modelling.packed import Packed
-from ...modelling.person import DPGAM, STEPS, blank
+from ...modelling.person import DPGAM, PRIOR, STEPS, blank
 from ...modelling.scorer import Scorer
 from ...policies.check import Allowed
 from ...policies.contract import Contract
@@ -82,7 +82,7 @@ class ModelMeasure:
     def shape(self, contract: Contract, job: Job, statistic: str) -> Shape:
         """Of the scores: a record that goes leaves one of two histograms, and may enter the other."""
         encoder = encoder_of(contract, _asked(job))
-        query = digest({"encoder": encoder.digest, "bins": BINS, "steps": STEPS})
+        query = digest({"encoder": encoder.digest, "bins": BINS, "prior": PRIOR, "steps": STEPS})
         if statistic == SCORES:
             return Shape(2 * BINS, COUNT_BITS, 2 * COUNT_L2_SQUARED, query)
         empty = blank(_blocks(encoder))
@@ -169,7 +169,7 @@ def _figures(noisy: Noisy) -> dict[str, object]:
 
 def encoder_of(contract: Contract, job: ModelJob) -> Encoder:
     declared = contract.dataset[job.people].columns
-    return Encoder.from_declared(kinds_of({name: declared[name] for name in job.columns_of(contract)}))
+    return Encoder.from_declared(kinds_of({name: declared[name] for name in job.columns_of(contract)}), job.epsilon)
 
 
 def _blocks(encoder: Encoder) -> tuple[Block, ...]:

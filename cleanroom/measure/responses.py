@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ...dp.budget import Budget, Epsilon
 from ...dp.labels import unpacked
 from ...dp.noisy import Noisy
+from ...modelling.considered import lengths
 from ...modelling.evaluate import Evaluation, evaluate_flipped
 from ...modelling.recommend import recommended
 from ...modelling.reliable import TRAINS
@@ -74,7 +75,9 @@ def better_said(contract: Contract, job: LookalikeJob, rows: Mapping[str, int]) 
         return ()
     people, seeds = (max(1, round(TRAINS * rows[name])) for name in job.datasets())
     budget = Budget(Epsilon(job.epsilon), delta_of_job(contract, job))
-    found = recommended(people, len(job.columns_of(contract)), seeds, budget, job.rows_moved(contract))
+    columns = len(job.columns_of(contract))
+    shared = round(columns / lengths(columns, len(job.consider or []))[0] ** 2)  # so many would leave as much noise
+    found = recommended(people, shared, seeds, budget, job.rows_moved(contract))
     better = {"sums": "noisy sums", "responses": "randomised labels"}[found.better]
     if math.isinf(found.sums):
         return ("this ε buys no noisy sums, and randomised labels that are hardly more often right than wrong",)

@@ -3,12 +3,12 @@
 import base64, hashlib, json, math, pathlib, subprocess, sys, tempfile, tomllib
 
 OPENSSL = "openssl pkeyutl -verify -pubin -keyform DER -inkey k -rawin -in m -sigfile s"
-NOISE = """10 15 -2097152 answer-counts@1,20 15 -1198467170960 attribute-moments@1,0 15 -119304647 table@1,10 14 1048576
-matched-count@1 score-histogram@1,20 14 1198467170960 seed-moments@3,0 14 1 responses@1,10 15 1048576 seed-groups@1,10
-15 2097152 person-scores@1,10 14 -1048576 matched-by-tier@1,0 16 -119304647 keys@1,20 15 -29961829587600 person-fit@1"""
-MADE = ("discrete-gaussian", "1/1048576"), ("randomised-response", "1/4503599627370496")  # noise, or flips of labels
+NOISE, _, FIT = """10 15 -2097152 answer-counts@1,20 15 -1198467170960 attribute-moments@1,0 15 -119304647 table@1,10 14
+1048576 matched-count@1 score-histogram@1 score-strata@1,20 14 1198467170960 seed-moments@3,0 14 1 responses@1,10 15
+1048576 seed-groups@1,10 15 2097152 person-scores@1,10 14 -1048576 matched-by-tier@1,0 16 -119304647 keys@1,20 15
+-29961829587600 person-fit@1;seed-moments@3 score-,person-fit@1 person-s,attribute-moments@1 an""".partition(";")
+MADE, PAIRS = (("discrete-gaussian", "1/1048576"), ("randomised-response", "1/4503599627370496")), (*FIT.split(","),)
 L2 = {(s, *MADE[n == "1"], f"2^-{a}", int(w)): int(n) for a, w, n, *by in map(str.split, NOISE.split(",")) for s in by}
-FIT = "seed-moments@3 score-histogram@1", "person-fit@1 person-scores@1", "attribute-moments@1 answer-counts@1"
 PARTS = """cap account delta epsilon owner rho unit, carry charges from statement, closed next, denial asker clause job
 purpose recipients, release asker beside charges commitment covered job key library purpose recipients specification"""
 KINDS = {each.split()[0]: {*each.split()[1:], "contract", "kind", "seq", "time", "v"} for each in PARTS.split(",")}
@@ -88,8 +88,8 @@ def verify(export: pathlib.Path, contract: pathlib.Path, *seen: pathlib.Path) ->
             need, to = ((("record", "responses")[one == 1], cost[one == 1]), ("selection", picks)), beside or key
             due = [(f"{owner[it]}/{n}", c) for it in spec["datasets"] if {*read, *host} - {owner[it]} for n, c in need]
             require(due and all(paid.get((to, who), 0) >= c for who, c in due), "it is not paid for by all who must")
-            ok = not beside or (f"{drew[to][0]} {what}" in FIT and (*drew[to][1:], part) == ("train", same, "held-out"))
-            require(ok and covers.setdefault(beside or at, at) == at, "its cover does not fit")
+            ok = (*drew[to][1:], part) == ("train", same, "held-out") and f"{drew[to][0]} {what}".startswith(PAIRS)
+            require((ok or not beside) and covers.setdefault(beside or at, at) == at, "its cover does not fit")
     require({*caps} >= {f"{name}/record" for name in owner.values()}, "an owner has no cap")
     print("OK", *(f"{name} {spent[name]} of {cap} ({spent[name] / cap:.1%})" for name, cap in caps.items()), sep="\n")
 

@@ -19,6 +19,10 @@ SILENT = (
     "of columns that were not in the job, and of pairs of columns, the noisy sums say nothing; to learn of a column, "
     "name it in the job: the model leaves aside what does not tell"
 )
+UNHEARD = (
+    "of columns and pairs that the job neither uses nor considers, the noisy sums say nothing; `consider` in a job "
+    "ranks some by what they would add"
+)
 
 
 WIDE = (
@@ -31,9 +35,10 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
     effects = document.get("effects")
     if not effects:
         return [WIDE] if document.get("wide") else []
+    unheard = SILENT if document["kind"] == "model" else UNHEARD
     alone = ", as if columns were independent" if document["kind"] == "model" else ""
     told = [effect for effect in effects[:MOST_EXPLAINED] if effect["levels"]]  # noise may leave nobody in any
-    return [_matter(effects), *(_levels(effect) for effect in told), HEARD.format(alone), SILENT]
+    return [_matter(effects), *(_levels(effect) for effect in told), HEARD.format(alone), unheard]
 
 
 def _matter(effects: Sequence[Mapping[str, Any]]) -> Table:

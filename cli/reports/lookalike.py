@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..show import Bars, Part, Table, interval, number
-from . import curves, effects
+from . import considered, curves, effects, strata
 
 STRATA = (
-    "this is what the model says of its own scores; how right they were was counted for all of these groups together. "
-    "A missing value counts as a value of its own"
+    "this is what the model says of its own scores, and not how right they were. A missing value counts as a value of "
+    "its own"
 )
 COIN = 0.5
 """AUC of who ranks people by chance."""
@@ -46,7 +46,7 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
             [
                 ("auc", interval(document["auc"])),
                 ("seeds held out", interval(document["positives"], 0)),
-                ("audience", f"{document['audience']['size']:,} people"),
+                ("audience", _audience(document["audience"])),
             ],
             right=(1,),
         ),
@@ -63,10 +63,23 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
         Bars("lift by best share of people", bars),
         *curves.parts([_point(cut) for cut in cuts], document["positives"]["estimate"] / max(1, document["held_out"])),
         _calibration(document),
+        *strata.parts(document),
         *_strata(document.get("strata") or []),
         *_compared(document["learners"]),
         *effects.parts(document),
+        *considered.parts(document),
     ]
+
+
+def _audience(said: Mapping[str, Any]) -> str:
+    """How many are in it, and of whom too little is known."""
+    if said.get("least_known") is None:
+        return f"{said['size']:,} people"
+    out = f"{said['left_out']:,} people are left out, of whom fewer than {said['least_known']} columns are known"
+    if said["size"]:
+        asked = f" of {said['asked']:,} asked" if said["size"] < said["asked"] else ""
+        return f"{said['size']:,} people{asked}; {out}"
+    return f"nobody: {out}, and fewer remain than the contract's smallest audience; another least_known costs nothing"
 
 
 def _point(cut: Mapping[str, Any]) -> curves.Point:

@@ -20,6 +20,7 @@ from ..contract import Contract, Name
 from ..refused import Refused, Submitted
 from ..sentences import counted, names
 from ..threat import ThreatModel
+from .considered import MOST_CONSIDERED, Considered, refuse_considered, spelled
 from .draw import Draw, shaped, with_flip, with_noise
 from .job import MOST_COLUMNS, ShapeOf, Strict, each_once
 from .pair import PairJob
@@ -31,6 +32,8 @@ LEARNABLE = ("number", "category", "ordinal", "set")
 """Kinds of columns that features are made of."""
 
 MOMENTS, GROUPS, SCORES = "seed-moments@3", "seed-groups@1", "score-histogram@1"
+STRATA = "score-strata@1"
+"""What `SCORES` counts, by how much is known of a person as well."""
 RESPONSES = "responses@1"
 """One label a person, whoever is held out, by randomised response."""
 
@@ -43,26 +46,32 @@ MOST_BOOSTED = 100
 
 
 class AudienceSize(Strict):
-    """How many of the people the audience holds."""
+    """How many of the people the audience holds, and of how many columns something must be known of each."""
 
     size: Annotated[int, Field(ge=1)]
+    least_known: Annotated[int, Field(ge=1)] | None = None
 
 
 class LookalikeJob(PairJob):
     """Fit on the seed, choose the people most like it, evaluate on people held out. One reader: the features' owner.
 
-    columns: the features used, in any order; all of the contract's where it is left out.
+    columns: the features used, in any order; all of the contract's that are not considered where it is left out.
+    consider: what is ranked by how much it would add, and not used (`considered`).
     learners: compared on those who train, in the order in which they are preferred; the winner makes the audience.
     labels: what is taken of the labels: noisy sums over those who are matched, or every label by randomised response.
+    strata: whether those held out are counted by how much is known of them; randomised labels always tell that.
     """
 
     kind: Literal["lookalike"]
     audience: AudienceSize
     columns: Annotated[list[Name], Field(min_length=1)] | None = None
+    consider: Annotated[list[str], Field(min_length=1, max_length=MOST_CONSIDERED)] | None = None
     learners: Annotated[list[Learner], Field(min_length=1)] = Field(default_factory=lambda: [*_ALONE])
     labels: Literal["sums", "randomised"] = "sums"
+    strata: bool = False
 
     _columns_once = field_validator("columns")(each_once)
+    _considered_once = field_validator("consider")(spelled)
     _learners_once = field_validator("learners")(each_once)
 
     @property
@@ -80,8 +89,15 @@ class LookalikeJob(PairJob):
         return (self.seed,)
 
     def columns_of(self, contract: Contract) -> tuple[str, ...]:
-        """The job's columns in the contract's order, whatever order the job names them in."""
-        return tuple(name for name in learnable(contract, self.people) if self.columns is None or name in self.columns)
+        """The columns that the model uses in the contract's order, whatever order the job names them in."""
+        declared, considered = learnable(contract, self.people), self.consider or []
+        if self.columns is None:
+            return tuple(name for name in declared if name not in considered)
+        return tuple(name for name in declared if name in self.columns)
+
+    def considered_of(self, contract: Contract) -> Considered:
+        """What it considers and does not use."""
+        return Considered.of(self.consider or [], learnable(contract, self.people))
 
     def threat_model(self, contract: Contract) -> ThreatModel:
         del contract
@@ -96,6 +112,8 @@ class LookalikeJob(PairJob):
         self._refuse_sizes(contract, submitted[self.people].rows)
         self._refuse_readers(contract)
         refuse_columns(contract, self.people, self.columns)
+        self._refuse_unknown(contract)
+        self.refuse_considered(contract)
         self._refuse_boosting(contract)
         self._refuse_responses(contract)
         if contract.dataset[self.people].id is None:
@@ -124,6 +142,26 @@ class LookalikeJob(PairJob):
                 f"{asked:,} people are asked, and {self.people} has {counted(people, 'row')}",
                 remedy if people < least else f"ask audience = {{ size = {people} }} or less",
             )
+
+    def _refuse_unknown(self, contract: Contract) -> None:
+        """More columns than there are can be known of nobody."""
+        asked, columns = self.audience.least_known, len(self.columns_of(contract))
+        if asked is not None and asked > columns:
+            rule = f"{counted(asked, 'known column')} are asked of everybody, and the job has {columns}"
+            raise Refused("audience", rule, f"ask least_known = {columns} or less")
+
+    def refuse_considered(self, contract: Contract) -> None:
+        """Errors: Refused where it considers what cannot be."""
+        if self.consider is None:
+            return
+        if self.randomised:
+            rule = "labels by randomised response serve any columns: none has to be drawn for"
+            raise Refused(
+                "consider", rule, "leave consider out, and name its columns in columns: it costs nothing more"
+            )
+        held = contract.dataset[self.people].columns
+        declared = {name: held[name] for name in learnable(contract, self.people)}
+        refuse_considered(declared, self.columns_of(contract), self.columns, self.consider)
 
     def _refuse_boosting(self, contract: Contract) -> None:
         columns = len(self.columns_of(contract))
@@ -175,13 +213,15 @@ class LookalikeJob(PairJob):
             return (Draw(with_flip(flipped, units), flipped=units),)
         columns = tuple(f"{self.people}.{name}" for name in self.columns_of(contract))
         share = Rho(rho // GROUPS_SHARE if self.compares else 0)
-        moments = replace(base, statistic=MOMENTS, part="train", columns=columns)
+        considered = self.considered_of(contract).in_ledger(self.people)
+        moments = replace(base, statistic=MOMENTS, part="train", columns=(*columns, *considered))
         moments = with_noise(shaped(moments, shape_of(contract, self, MOMENTS)), Rho(rho - share))
         groups = replace(base, statistic=GROUPS, part="train", columns=columns, follows=moments.key)
         compared = [with_noise(shaped(groups, shape_of(contract, self, GROUPS)), share)] if self.compares else []
         follows = compared[-1].key if compared else moments.key
-        scores = replace(base, statistic=SCORES, part="held-out", columns=columns, follows=follows)
-        scores = shaped(scores, shape_of(contract, self, SCORES))
+        evaluated = STRATA if self.strata else SCORES
+        scores = replace(base, statistic=evaluated, part="held-out", columns=columns, follows=follows)
+        scores = shaped(scores, shape_of(contract, self, evaluated))
         scores = with_noise(scores, price(moments.l2_squared, moments.scale))
         return (Draw(moments), *map(Draw, compared), Draw(scores, beside=moments.key))
 
@@ -195,8 +235,16 @@ class LookalikeJob(PairJob):
             f"{seed_owner} learns nothing from this release; once a campaign runs it sees who arrives, and may infer "
             "that they resemble its buyers: no ε covers that",
             "people on the seed list get no special treatment: the audience is a ranking, not the list",
+            *self._considered(contract, owner),
             *self._compared(),
+            *self._left_out(contract),
         )
+
+    def _considered(self, contract: Contract, owner: str) -> tuple[str, ...]:
+        if self.consider is None:
+            return ()
+        listed = ", ".join(self.considered_of(contract).named)
+        return (f"{owner} learns, in the same noise, how much {listed} would add to the model, which does not use it",)
 
     def _responded(self, owner: str) -> tuple[str, ...]:
         if not self.randomised:
@@ -216,6 +264,15 @@ class LookalikeJob(PairJob):
             f"{listed} are compared; who was held out is looked at once, for the winner",
         )
 
+    def _left_out(self, contract: Contract) -> tuple[str, ...]:
+        least, smallest = self.audience.least_known, contract.rules.smallest_audience
+        if least is None:
+            return ()
+        return (
+            f"people of whom fewer than {counted(least, 'column')} are known are not chosen, so the audience may be "
+            f"smaller than {self.audience.size:,}; it is empty where fewer than {smallest:,} are left",
+        )
+
     @classmethod
     def draft(cls, contract: Contract, size: int | None) -> list[str]:
         least = contract.rules.smallest_audience
@@ -224,17 +281,22 @@ class LookalikeJob(PairJob):
             rule = f"an audience of {asked} is asked, at least {least} are needed"
             raise Refused("rules.smallest_audience", rule, f"say `--size {least}` or more")
         kept = any(rule.budget.responses for rule in contract.dataset.values())
+        columns = next((c for name in contract.dataset if (c := learnable(contract, name))), [])
         return [
             *super().draft(contract, size),
             f"audience = {{ size = {asked} }}  # another size later costs nothing",
+            *([f'# consider = ["{columns[-1]}"]  # ranked by what it would add, and not used'] if columns[1:] else []),
             '# learners = ["glm", "naive-bayes", "boosting"]  # compared, the best one chooses',
+            "# strata = true  # how right scores are by how much is known; other figures are less exact",
             *(['# labels = "randomised"  # charged to what is kept for labels'] if kept else []),
         ]
 
     def made(self) -> dict[str, Json]:
         compared: dict[str, Json] = {"learners": [*self.learners]} if self.compares else {}
         used: dict[str, Json] = {"columns": [*sorted(self.columns)]} if self.randomised and self.columns else {}
-        return {**super().made(), "size": self.audience.size, **compared, **used}
+        least = self.audience.least_known
+        known: dict[str, Json] = {} if least is None else {"least_known": least}
+        return {**super().made(), "size": self.audience.size, **compared, **used, **known}
 
 
 def _ask_model(contract: Contract) -> str:

@@ -32,6 +32,7 @@ from passbox.dp.ledger import Ledger
 from passbox.dp.mechanisms import gaussian
 from passbox.dp.noisy import Noisy
 from passbox.dp.scale import SCALE_UNIT, Scale, price
+from passbox.modelling.audience import choose
 from passbox.modelling.scorer import Scorer
 from passbox.modelling.trees import Boosted
 from passbox.policies.check import Refused
@@ -83,7 +84,7 @@ def test_boosting_alone_makes_the_audience_and_its_file_scores_alike(world: Worl
     room = world.room()
     crowd = lookalike.crowd_of(room, world.request("lookalike").job, room.datasets()["visitors"])
     tokens = world.table("visitors").column("token").to_numpy()
-    best = lookalike.choose(model.score(crowd.design), crowd.tiebreak, 300)
+    best = choose(model.score(crowd.design), crowd.tiebreak, 300)
     assert opened.audience.column("token").to_pylist() == sorted(tokens[best].tolist())
 
 

@@ -22,7 +22,7 @@ from passbox.modelling.canaries import (
     two_worlds,
     worst_row,
 )
-from passbox.modelling.design import Design, SensitivityExceeded
+from passbox.modelling.design import ONE, Design, SensitivityExceeded
 from passbox.modelling.features import Category, Encoder, Number, Ordinal, Topics
 from passbox.modelling.invented import invented
 from passbox.modelling.lookalike import fit
@@ -98,14 +98,14 @@ def test_planted_leak_a_row_that_is_too_long_is_caught(people, monkeypatch: pyte
     """Rows are cut to twice their length, and the check of integers is left out."""
     honest, worst = Strategy.of, worst_row(people)
 
-    def longer(design: Design) -> Strategy:
-        made = honest(design)
+    def longer(design: Design, reach: int = ONE) -> Strategy:
+        made = honest(design, reach)
         return replace(made, short=2 * made.short)
 
     monkeypatch.setattr(Strategy, "of", longer)
     with pytest.raises(SensitivityExceeded):
         membership_attack(people, LABEL, worst, noise(MU))
-    monkeypatch.setattr(strategy, "refuse_longer", lambda _rows: None)
+    monkeypatch.setattr(strategy, "refuse_longer", lambda *_: None)
     assert two_worlds(membership_attack(people, LABEL, worst, noise(MU)), MU, 2000).leaks
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from passbox.dp.aggregate import Statistic
 from passbox.dp.noisy import Noisy, Receipt
+from passbox.modelling import person
 from passbox.modelling.descent import Margins
 from passbox.modelling.design import Design
 from passbox.modelling.effects import ColumnEffect, Held
@@ -124,6 +125,32 @@ def test_a_person_fit_covers_nine_in_ten_where_columns_are_independent() -> None
         learner.fit_drawn(design, rng.random(8_000) < sigmoid(-1 + design.scores(true)), noise(rng, 1.0))
         levels += held(learner.explained(), design, true)[0]
     assert 0.88 < np.mean(levels) < 0.97
+
+
+def test_importance_is_not_read_from_effects_that_shrinkage_made_small() -> None:
+    """8 worlds of 8,000 people with little noise, the two columns without order: what other columns lost to shrinkage
+    makes their effects look smaller. The same noise with and without, so that the difference is of that alone."""
+    assert abs(_shown() - 1) < 0.04
+
+
+def test_planted_importance_beside_shrunk_columns_is_too_small(monkeypatch) -> None:
+    monkeypatch.setattr(person, "restored", lambda _columns, _held, known, _effects: known)
+    assert _shown() < 0.95
+
+
+def _shown() -> float:
+    """What the columns without order are said to matter, as a share of what they do, on average."""
+    rng, shares = np.random.default_rng(16), []
+    for _ in range(8):
+        table = people(rng, 8_000, 0.0)
+        design = Encoder.from_declared(KINDS).encode(table)
+        true = effects_of(rng, design)
+        learner = DPGAM()
+        learner.fit_drawn(design, rng.random(8_000) < sigmoid(-1 + design.scores(true)), noise(rng, 20.0))
+        found = {column.name: column.matters.estimate for column in learner.explained()}
+        for block, codes, effects in list(zip(design.columns, design.codes, true, strict=True))[2:]:
+            shares.append(found[block.name] / math.sqrt(effects @ Held.of(block, codes, design.rows).spread @ effects))
+    return float(np.mean(shares))
 
 
 def test_estimates_are_the_models_own_and_lie_in_their_intervals(crowd, draw) -> None:

@@ -306,6 +306,16 @@ def test_centred_rows_lie_in_the_smallest_ball(rows: tables.Rows) -> None:
     assert rows.reach < 1
 
 
+def test_the_more_is_paid_the_more_of_a_declared_bin_is_its_own(crowd) -> None:
+    """From an epsilon alone, and only where bins come from declarations; no row gets longer than it may be."""
+    own = [tables.even_at(epsilon).own for epsilon in (None, 0.5, 2.0, 3.0, 4.0, 64.0)]
+    assert own == pytest.approx([0.1, 0.1, 0.1, 0.15, 0.2, 0.2])
+    encoders = [Encoder.from_declared(crowd.declared, epsilon) for epsilon in (1.0, 2.0, 4.0, 9.0)]
+    assert encoders[0].digest == encoders[1].digest == Encoder.from_declared(crowd.declared).digest
+    assert encoders[1].digest != encoders[2].digest == encoders[3].digest
+    assert all(largest_move_of(each, crowd.table.slice(0, 200)) <= MOMENTS_L2_SQUARED for each in encoders)
+
+
 def test_public_bins_look_at_no_row(crowd) -> None:
     encoder = Encoder.from_declared(crowd.declared)
     assert encoder.digest == Encoder.from_declared(crowd.declared).digest

@@ -13,12 +13,13 @@ from passbox.dp.accounting import rho_within
 from passbox.dp.aggregate import OverflowPossible, Statistic
 from passbox.dp.budget import RHO_UNIT, Budget, Delta, Epsilon
 from passbox.dp.noisy import Noisy, Receipt
+from passbox.modelling import descent
 from passbox.modelling import packed as packed_module
 from passbox.modelling.design import BITS, ONE
 from passbox.modelling.features import Category, Encoder, Number
 from passbox.modelling.lookalike import DesignMismatch, Model
 from passbox.modelling.packed import Packed, step_l2_squared
-from passbox.modelling.person import DPGAM, STEPS, blank
+from passbox.modelling.person import DPGAM, SMOOTHER, STEPS, blank, smoother_at
 
 
 class Noise:
@@ -158,12 +159,12 @@ def test_with_the_noise_fixed_the_model_follows_from_the_noisy_sums_alone(people
 
 @pytest.mark.parametrize(
     ("name", "epsilon", "floor"),
-    [("adult", 0.5, 0.900), ("adult", 1.0, 0.906), ("adult", 4.0, 0.913), ("telco", 1.0, 0.837), ("telco", 4.0, 0.842)],
+    [("adult", 0.5, 0.902), ("adult", 1.0, 0.908), ("adult", 4.0, 0.914), ("telco", 1.0, 0.837), ("telco", 4.0, 0.842)],
 )
 def test_real_people_are_ranked_as_well_as_was_measured(request, name: str, epsilon: float, floor: float) -> None:
-    """Means over 20 splits are .906, .911, .916 and .842, .845; one split lies within .004 of them, mostly."""
+    """Means over 20 splits are .908, .912, .918 and .847, .850; one split lies within .004 of them, mostly."""
     people = request.getfixturevalue(name)
-    design = Encoder.from_declared(people.declared).encode(people.table)
+    design = Encoder.from_declared(people.declared, epsilon).encode(people.table)
     found = []
     for number in range(3):
         train = people.split(number)
@@ -171,6 +172,28 @@ def test_real_people_are_ranked_as_well_as_was_measured(request, name: str, epsi
         found.append(roc_auc_score(people.label[~train], model.score(design)[~train]))
     print(name, epsilon, found)
     assert np.mean(found) > floor
+
+
+def test_how_smooth_effects_are_taken_to_be_follows_from_the_noise_alone() -> None:
+    assert [smoother_at(mu) for mu in (0.0, 0.125, 0.18, 0.235, 9.0)] == pytest.approx([0, 0, 0.1, 0.2, 0.2])
+    mu = {
+        epsilon: math.sqrt(2 * rho_within(Budget(Epsilon(epsilon), Delta(1e-6))) / RHO_UNIT) for epsilon in (0.5, 1.0)
+    }
+    assert smoother_at(mu[0.5]) == 0
+    assert smoother_at(mu[1.0]) == SMOOTHER
+
+
+def test_smoother_effects_are_as_large_on_average(people) -> None:
+    """What effects are taken to be has the same mean square over levels, and less of it between neighbours."""
+    for block in people.columns:
+        taken = descent._Taken.of(block, SMOOTHER)
+        if not block.ordered:
+            assert taken.root is None
+            continue
+        before, after = block.real[:-1, :-1], block.real[:-1] @ taken.root[:, :-1]
+        assert np.sum(after**2) == pytest.approx(np.sum(before**2))
+        assert np.sum(np.diff(after, axis=0) ** 2) < 0.95 * np.sum(np.diff(before, axis=0) ** 2)
+        assert np.allclose(taken.root @ taken.root @ taken.inverse, np.eye(block.cells))
 
 
 POOR = {

@@ -8,7 +8,7 @@ import pytest
 
 from passbox.dp.noisy import Noisy, Receipt
 from passbox.modelling import strategy
-from passbox.modelling.design import MOMENTS_L2_SQUARED, ONE, Design, SensitivityExceeded
+from passbox.modelling.design import MOMENTS_L2_SQUARED, ONE, Codes, Design, SensitivityExceeded
 from passbox.modelling.features import Category, Encoder, Kind, Number, Ordinal, Topics
 from passbox.modelling.lookalike import Measured, Problem, SeedGLM, sigmoid
 from passbox.modelling.strategy import Strategy
@@ -153,3 +153,28 @@ def test_people_who_are_all_alike_have_nothing_to_measure() -> None:
     assert not found.values[:-1].any()
     noisy = Noisy(found.values, 2.0**20, found.bits, Receipt("", 0, b"", ""))
     assert np.ptp(SeedGLM().fit_noisy(design, noisy).score(design)) == 0
+
+
+@pytest.mark.parametrize("people", [8_388_000, 8_400_000, 17_000_000])
+def test_one_among_millions_who_is_unlike_all_others_moves_no_more_than_is_charged(
+    people: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Turned, such a row is as long as the root of how many there are: its square would not fit into int64."""
+    monkeypatch.setattr(strategy, "CHUNK", 1 << 21)
+    kind = Category("a", ("x", "y"))
+    small = Encoder.from_owner(pa.table({"a": ["x", "y"]}), [kind]).encode(pa.table({"a": ["x", "y"]}))
+    levels = np.zeros(people, dtype=np.uint8)
+    levels[7] = 1
+    found = Strategy.of(Design(people, small.columns, (Codes(levels),), small.digest))
+    matched = np.zeros(people, dtype=bool)
+    without = found.moments(matched).values
+    matched[7] = True
+    move = (found.moments(matched).values - without).astype(object)
+    assert 0.999 * MOMENTS_L2_SQUARED < int((move**2).sum()) <= MOMENTS_L2_SQUARED
+
+
+@pytest.mark.parametrize("entry", [2.0**20 + 1, -(2.0**20) - 1, 2.0**32, 2.0**64, np.inf, np.nan])
+def test_a_row_that_no_integer_could_hold_is_refused(entry: float) -> None:
+    """Squared in int64 some of these would be 0."""
+    with pytest.raises(SensitivityExceeded):
+        strategy.refuse_longer(np.array([[0.0, entry]]), ONE)

@@ -106,7 +106,11 @@ def honest() -> Iterator[tuple[str, Vector]]:
     pen.deny("rules.allow", "lookalike", recipients=["advertiser"])
     pen.deny("budget", "overlap", epsilon=3.0, recipients=["publisher", "advertiser"])
     yield vector("denials", "jobs that were refused cost nothing", pen)
+    yield vector("strata", "seeds held out by how much is known of a person, which the moments cover", by_known())
     yield vector("comparison", "learners compared on counts by group, which pay for themselves", compared())
+    yield vector(
+        "considered", "columns and pairs that are considered beside those used, in the same draw", considered()
+    )
     yield vector("up-to-the-cap", "as many jobs of about ε 1 as fit into a cap of ε 3, and one that did not", full())
     yield vector("operator-reads", "the publisher operates: it reads what the advertiser asks for", operator_reads())
     for rule in ("own-best", "fall-through", "any"):
@@ -316,7 +320,9 @@ def forged() -> Iterator[tuple[str, Vector]]:
     yield from what_was_asked()
     yield from tables()
     yield from comparisons()
+    yield from considerations()
     yield from relabelled()
+    yield from stratified()
     yield from keys()
     yield from labels()
     yield from opened()
@@ -536,6 +542,28 @@ def compared(**change: Any) -> Pen:
     return pen
 
 
+def considered(**change: Any) -> Pen:
+    """Lookalikes that consider a column, and a pair. change: what the moments of the first say instead."""
+    pen = Pen()
+    moments, scores = pen.purchases(pen.request("lookalike", columns=["age"], consider=["region"]))
+    pen.release(moments, **change)
+    if change:
+        return pen
+    pen.release(scores)
+    pen.run("lookalike", consider=["region x age"], epsilon=0.5)
+    return pen
+
+
+def considerations() -> Iterator[tuple[str, Vector]]:
+    """What is measured is named, whether the model uses it or not."""
+    more: dict[str, Any] = {"accept": False, "entry": 2}
+    pen, about = considered(columns=["visitors.age"]), "a column that is considered, and not named"
+    rule = "its specification is the job's"
+    yield vector("considered-in-silence", about, pen, rule=rule, beyond=["page", "node"], **more)
+    pen, about = considered(columns=["visitors.age", "visitors.region ignored"]), "a column that is nothing known"
+    yield vector("considered-otherwise", about, pen, rule="", beyond=["page"], **more)
+
+
 def comparisons() -> Iterator[tuple[str, Vector]]:
     """Counts by group look at the people of the moments once more: they pay for themselves."""
     more: dict[str, Any] = {"accept": False, "entry": COMPARED}
@@ -561,6 +589,48 @@ def comparisons() -> Iterator[tuple[str, Vector]]:
     about, rule = "counts by group of other learners than the job names", "its specification is the job's"
     pen = compared(query="0" * 64)
     yield vector("comparison-of-others", about, pen, rule=rule, beyond=["page", "node"], **more)
+
+
+STRATA = 3
+"""Where the seeds by stratum of `by_known` stand, below the moments that cover them."""
+
+
+def by_known(**change: Any) -> Pen:
+    """A lookalike that counts those held out by how much is known of them. change: what these counts say instead."""
+    pen = Pen()
+    moments, strata = pen.purchases(pen.request("lookalike", strata=True))
+    pen.release(moments)
+    pen.release(strata, **change)
+    return pen
+
+
+def stratified() -> Iterator[tuple[str, Vector]]:
+    """Seeds by stratum and score stand in the place of seeds by score, at the same price, once."""
+    more: dict[str, Any] = {"accept": False, "entry": STRATA}
+    dearer = int(by_known().entries[STRATA]["specification"]["scale"]) // 2
+    pen, about = by_known(scale=Scale(dearer)), "seeds by stratum with half the noise that was paid for"
+    yield vector("strata-dearer", about, pen, rule="it is not paid for by all who must", **more)
+    pen, about = by_known(l2_squared=1), "seeds by stratum that one record is said to move less"
+    yield vector("strata-moved-less", about, pen, rule="", **more)
+    pen, about = by_known(l2_squared=2**21), "seeds by stratum that one record is said to move more than it can"
+    yield vector("strata-moved-more", about, pen, rule="its noise is none", **more)
+    pen, about = by_known(cells=31), "seeds by stratum in fewer cells than there are"
+    yield vector("strata-cells", about, pen, rule="its specification is the job's", beyond=["page", "node"], **more)
+    more |= {"rule": "its job asks for another evaluation", "beyond": ["page"]}
+    pen, about = by_known(statistic="score-histogram@1", cells=15), "seeds by score, where the job asks for strata"
+    yield vector("strata-not-given", about, pen, **more)
+    pen, about = Pen(), "seeds by stratum, which the job does not ask for"
+    moments, scores = pen.purchases(pen.request("lookalike"))
+    pen.release(moments)
+    pen.release(scores, statistic="score-strata@1", cells=32)
+    yield vector("strata-not-asked", about, pen, **more)
+    pen = by_known()
+    pen.entries.append(copy.deepcopy(pen.entries[STRATA]))
+    pen.entries[STRATA + 1]["specification"] |= {"statistic": "score-histogram@1", "cells": 15}
+    pen.rekey(pen.entries[STRATA + 1])
+    pen.renumber()
+    about = "seeds by stratum and by score as well, for one charge"
+    yield vector("strata-and-histogram", about, pen, accept=False, entry=STRATA + 1, rule="its cover does not fit")
 
 
 def relabelled() -> Iterator[tuple[str, Vector]]:
