@@ -67,7 +67,7 @@ from ..policies.price import delta_of_job, purchases
 from ..policies.refused import Refused
 from ..policies.request import KINDS, Request, parse_job
 from ..policies.template import job_text
-from .measure import lookalike, model
+from .measure import crowds, lookalike, model
 from .measure.kinds import shape_of
 from .measure.strata import cells_of
 from .progress import Progress, quietly
@@ -179,7 +179,7 @@ def _of_lookalike(
     """priced: the job as it is, as one that compares learners, as one with strata, and as one that considers columns,
     if there is one."""
     (job, (first, second)), (_, (_, between, _)), (_, (_, by_known)), *considering = priced
-    kinds = lookalike.declared_kinds(contract, job)
+    kinds = crowds.declared_kinds(contract, job)
     crowd, canaries = _crowd(contract, job)
     listed = _coins(len(canaries), SEEDS) & ~canaries
     steps = _Steps(progress, 4 + len(considering))
@@ -235,7 +235,7 @@ def _of_labels(contract: Contract, data: bytes, asked: LookalikeJob) -> list[Fin
     ]
 
 
-def _labels_follow(crowd: lookalike.Crowd, moves: int, purchase: Purchase) -> bool:
+def _labels_follow(crowd: crowds.Crowd, moves: int, purchase: Purchase) -> bool:
     """The audience and every other file of labels that are held, from other lists."""
     rows, held = crowd.design.rows, dict[str, Noisy]()
     tokens = np.arange(rows, dtype=np.uint64)
@@ -253,20 +253,20 @@ def _labels_follow(crowd: lookalike.Crowd, moves: int, purchase: Purchase) -> bo
     return follows_from(given, pay(purchase, lambda: Labels(listed[0], moves)), listed)
 
 
-def _crowd(contract: Contract, job: LookalikeJob) -> tuple[lookalike.Crowd, NDArray[np.bool_]]:
+def _crowd(contract: Contract, job: LookalikeJob) -> tuple[crowds.Crowd, NDArray[np.bool_]]:
     """Invented people, canaries first and all in training: as many as one record moves rows."""
     canaries = job.rows_moved(contract)
     rows = BACKGROUND + canaries
     chosen = np.arange(rows) < canaries
-    table = invented(list(lookalike.all_kinds(contract, job).values()), rows, chosen, _uniform)
+    table = invented(list(crowds.all_kinds(contract, job).values()), rows, chosen, _uniform)
     handles = np.frombuffer(secrets.token_bytes(8 * rows), dtype="<u8").astype(np.uint64)
-    out = lookalike.held_out(handles, secrets.token_bytes(32)) & ~chosen
-    ties = lookalike.keyed_hash(handles, secrets.token_bytes(32))
-    return lookalike.crowd_in(table, contract, job, out, ties), chosen
+    out = crowds.held_out(handles, secrets.token_bytes(32)) & ~chosen
+    ties = crowds.keyed_hash(handles, secrets.token_bytes(32))
+    return crowds.crowd_in(table, contract, job, out, ties), chosen
 
 
 def _on_fit(
-    crowd: lookalike.Crowd, listed: NDArray[np.bool_], canaries: NDArray[np.bool_], purchase: Purchase
+    crowd: crowds.Crowd, listed: NDArray[np.bool_], canaries: NDArray[np.bool_], purchase: Purchase
 ) -> Callable[[bool], float]:
     cells = purchase.specification.cells
     people = crowd.measured()
@@ -275,10 +275,10 @@ def _on_fit(
 
 
 def _on_scores(
-    crowd: lookalike.Crowd, listed: NDArray[np.bool_], canaries: NDArray[np.bool_], purchase: Purchase
+    crowd: crowds.Crowd, listed: NDArray[np.bool_], canaries: NDArray[np.bool_], purchase: Purchase
 ) -> Callable[[bool], float]:
     """Scores are worth what the first value says: which model made them does not matter to the histogram."""
-    held = lookalike.Crowd(crowd.encoder, crowd.design, np.ones_like(canaries), crowd.tiebreak)
+    held = crowds.Crowd(crowd.encoder, crowd.design, np.ones_like(canaries), crowd.tiebreak)
     bins = ScoreBins.of(_uniform(len(canaries)), crowd.tiebreak)
     cells = purchase.specification.cells
     outside, inside = (lookalike.positives(held, bins, label, cells) for label in (listed, listed | canaries))
@@ -286,10 +286,10 @@ def _on_scores(
 
 
 def _on_strata(
-    crowd: lookalike.Crowd, listed: NDArray[np.bool_], canaries: NDArray[np.bool_], purchase: Purchase
+    crowd: crowds.Crowd, listed: NDArray[np.bool_], canaries: NDArray[np.bool_], purchase: Purchase
 ) -> Callable[[bool], float]:
     """What is known of people is what their invented rows hold; scores are as in `_on_scores`."""
-    held = lookalike.Crowd(crowd.encoder, crowd.design, np.ones_like(canaries), crowd.tiebreak)
+    held = crowds.Crowd(crowd.encoder, crowd.design, np.ones_like(canaries), crowd.tiebreak)
     cells = cells_of(crowd.design, _uniform(len(canaries)), crowd.tiebreak)
     many = purchase.specification.cells
     outside, inside = (lookalike.positives(held, cells, label, many) for label in (listed, listed | canaries))
@@ -297,7 +297,7 @@ def _on_strata(
 
 
 def _on_groups(
-    crowd: lookalike.Crowd, listed: NDArray[np.bool_], canaries: NDArray[np.bool_], purchase: Purchase
+    crowd: crowds.Crowd, listed: NDArray[np.bool_], canaries: NDArray[np.bool_], purchase: Purchase
 ) -> Callable[[bool], float]:
     """How people were dealt into groups does not matter to the counts."""
     dealt = (_uniform(crowd.training.rows) * MOST_GROUPS).astype(np.int64)
@@ -305,7 +305,7 @@ def _on_groups(
     return moved(lambda statistic: rehearsed(purchase, statistic), outside, inside)
 
 
-def _follows(crowd: lookalike.Crowd, job: LookalikeJob, bought: tuple[Purchase, ...]) -> bool:
+def _follows(crowd: crowds.Crowd, job: LookalikeJob, bought: tuple[Purchase, ...]) -> bool:
     """The audience and every other file, from held noisy bytes and other labels."""
     rows = crowd.design.rows
     tokens, held = np.arange(rows, dtype=np.uint64), dict[str, Noisy]()
@@ -332,7 +332,7 @@ def _many(kinds: list[Kind], purchase: Purchase, canaries: int, epsilon: float, 
     encoder = Encoder.from_owner(table, kinds)
     design = encoder.encode(table)
     none = np.zeros(canaries, dtype=np.bool_)
-    crowd = lookalike.Crowd(encoder, design, none, np.zeros(canaries, dtype=np.uint64))
+    crowd = crowds.Crowd(encoder, design, none, np.zeros(canaries, dtype=np.uint64))
     people, included = measured(design), _coins(canaries, 0.5)
     sums = lookalike.moments(crowd, people, included, purchase.specification.cells)
     away = rehearsed(purchase, sums).real[: design.cells] - sum(rows.sum(axis=0) for rows in rows_of(people)) / 2

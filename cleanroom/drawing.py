@@ -21,7 +21,7 @@ from ..policies.jobs.model import ModelJob
 from ..policies.request import Request
 from .job import payable
 from .matched import read_match
-from .measure import lookalike, model
+from .measure import crowds, lookalike, model
 from .room import Room
 
 
@@ -61,7 +61,7 @@ def _refuse_other_sums(allowed: Allowed) -> None:
 def _of_lookalike(room: Room, allowed: Allowed, ledger: Ledger) -> Drawn:
     job, held, purchase = allowed.request.job, room.datasets(), allowed.purchases[0]
     assert isinstance(job, LookalikeJob)  # noqa: S101 - dispatched on it
-    matched, crowd = read_match(room, held[job.people], held[job.seed]), lookalike.crowd_of(room, job, held[job.people])
+    matched, crowd = read_match(room, held[job.people], held[job.seed]), crowds.crowd_of(room, job, held[job.people])
     people = crowd.measured()
     paid = ledger.paid(purchase) or ledger.pay(
         purchase, lookalike.moments(crowd, people, matched, purchase.specification.cells)

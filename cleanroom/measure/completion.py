@@ -37,8 +37,8 @@ from ...policies.jobs.draw import Shape
 from ...policies.jobs.job import Job
 from ..room import Dataset, Room
 from .completed import FILE, CompletionRelease, contents, quality_of
+from .crowds import HELD_OUT, held_out, keyed_hash, kinds_of
 from .known import known_of
-from .lookalike import HELD_OUT, held_out, keyed_hash, kinds_of
 from .measure import Made, Planned
 from .paired import paired
 

@@ -18,7 +18,6 @@ The caller ensures: the reader owns the features (`policies.jobs.lookalike` refu
 
 from __future__ import annotations
 
-import hashlib
 import io
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -42,10 +41,9 @@ from ...dp.noisy import Z95, Noisy
 from ...dp.scale import SCALE_UNIT
 from ...modelling.answers import STRATA as QUARTERS
 from ...modelling.boosting import Counts
-from ...modelling.completion import known_columns
-from ...modelling.considered import Adds, lengths, ranked, reach_beside, summed
+from ...modelling.considered import Adds, ranked, summed
 from ...modelling.contest import Learnt, Standing, contest
-from ...modelling.design import BITS, MOMENTS_L2_SQUARED, ONE, Design
+from ...modelling.design import BITS, MOMENTS_L2_SQUARED, Design
 from ...modelling.effects import ColumnEffect
 from ...modelling.evaluate import (
     CUTS,
@@ -55,7 +53,7 @@ from ...modelling.evaluate import (
     evaluate,
     planned_auc_halfwidth,
 )
-from ...modelling.features import Category, Encoder, Kind, Number, Ordinal, Topics, most_cells
+from ...modelling.features import most_cells
 from ...modelling.groups import MOST_GROUPS, group, how_many
 from ...modelling.lookalike import SeedGLM
 from ...modelling.responses import Responses, additive, learn
@@ -63,9 +61,9 @@ from ...modelling.scorer import Scorer
 from ...modelling.strata import MOST_CELLS, ZONES, StratumCells
 from ...modelling.strategy import Rows
 from ...modelling.trees import Boosted
-from ...modelling.wide import WideGLM, learnt, measured
+from ...modelling.wide import WideGLM, learnt
 from ...policies.check import Allowed
-from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn, OrdinalColumn, SetColumn
+from ...policies.contract import Contract
 from ...policies.jobs.draw import Shape
 from ...policies.jobs.job import Job
 from ...policies.jobs.lookalike import (
@@ -78,22 +76,19 @@ from ...policies.jobs.lookalike import (
     AudienceSize,
     Learner,
     LookalikeJob,
-    learnable,
 )
 from ..document import Count, Document, Figure, Share, Strict
 from ..matched import read_match
 from ..room import Dataset, Room
 from .audience import Audience, chosen
-from .considered import Consideration, considered_json, encoded, share_said
+from .considered import Consideration, considered_json, share_said
 from .considered import cells_of as considered_cells
+from .crowds import HELD_OUT, Crowd, all_kinds, crowd_of, declared_kinds
 from .effects import Effect, effects_json
 from .measure import Contents, Made, Planned
 from .responses import LABELS, better_said, evaluated, labelled, placed, wrong_said
 from .strata import CellLetters, Known, by_known_said, cells_of, lettered, of_counts, of_labels, strata_in
 from .unsure import Stratum, strata_of
-
-HELD_OUT = 0.2
-"""Share of the people whose seeds are kept for evaluation."""
 
 ASSUMED_RATES = (0.25, 0.5, 0.75, 1.0)
 """Match rates for which a plan says how exact a number would be: the real one is secret."""
@@ -284,96 +279,6 @@ class Fitted:
     considered: tuple[Adds, ...] = ()
 
 
-def declared_kinds(contract: Contract, job: LookalikeJob) -> list[Kind]:
-    """The job's columns as features, in the contract's order: another order would be another model."""
-    kinds = all_kinds(contract, job)
-    return [kinds[name] for name in job.columns_of(contract)]
-
-
-def all_kinds(contract: Contract, job: LookalikeJob) -> dict[str, Kind]:
-    """All columns that can be learnt from as features, by name, in the contract's order."""
-    declared = contract.dataset[job.people].columns
-    names = learnable(contract, job.people)
-    return dict(zip(names, kinds_of({name: declared[name] for name in names}), strict=True))
-
-
-def kinds_of(declared: Mapping[str, Column]) -> list[Kind]:
-    """Columns of a contract as features, in their order."""
-    return [_kind(name, column) for name, column in declared.items()]
-
-
-def _kind(name: str, column: Column) -> Kind:
-    if isinstance(column, NumberColumn):
-        return Number(name, *column.bounds)
-    if isinstance(column, CategoryColumn):
-        return Category(name, tuple(column.values))
-    if isinstance(column, OrdinalColumn):
-        return Ordinal(name, tuple(column.values))
-    assert isinstance(column, SetColumn)  # noqa: S101 - the job names no column of another kind (`LEARNABLE`)
-    return Topics(name, tuple(column.values), column.at_most)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Crowd:
-    """The people of a job as the room sees them, before any label: rows in the room's order.
-
-    held_out: (rows,) bool, one in five by a keyed hash; the others train. tiebreak: a keyed hash. considered: blocks of
-    the same rows that no model uses, None where nothing is considered.
-    """
-
-    encoder: Encoder
-    design: Design
-    held_out: NDArray[np.bool_]
-    tiebreak: NDArray[np.uint64]
-    considered: Design | None = None
-
-    @property
-    def ordered(self) -> list[bool]:
-        """Which columns have an order."""
-        return [isinstance(column.kind, Number | Ordinal) for column in self.encoder.columns]
-
-    @property
-    def known(self) -> NDArray[np.int64]:
-        """How many of its columns are known of each."""
-        return known_columns(self.design)
-
-    @property
-    def training(self) -> Design:
-        return self.design.take(~self.held_out)
-
-    def measured(self) -> Rows:
-        """Those who train, as they are measured: beside what is considered."""
-        return measured(self.training, ONE if self.considered is None else reach_beside(self.considered))
-
-
-def crowd_of(room: Room, job: LookalikeJob, people: Dataset) -> Crowd:
-    """Read the people's table, and split it without looking at who matched."""
-    table = room.read(people)
-    keys = table.column("k").to_numpy()
-    parts = held_out(keys, room.store.derive("split")), keyed_hash(keys, room.store.derive("ties"))
-    return crowd_in(table, room.contract, job, *parts)
-
-
-def crowd_in(
-    table: pa.Table,
-    contract: Contract,
-    job: LookalikeJob,
-    held_out: NDArray[np.bool_],
-    tiebreak: NDArray[np.uint64],
-) -> Crowd:
-    """People in a table of the job's columns. The part of a row that used columns have is the shorter the more blocks
-    are considered."""
-    kinds, asked = declared_kinds(contract, job), job.considered_of(contract)
-    encoder = Encoder.from_owner(table, kinds, lengths(len(kinds), len(asked.named))[0])
-    considered = encoded(table, all_kinds(contract, job), len(kinds), asked)
-    return Crowd(encoder, encoder.encode(table), held_out, tiebreak, considered)
-
-
-def held_out(handles: NDArray[np.uint64], key: bytes) -> NDArray[np.bool_]:
-    """Whose seeds are kept for evaluation. Every row is in one part, whoever else is there."""
-    return keyed_hash(handles, key) < np.uint64(HELD_OUT * 2**64)
-
-
 def moments(crowd: Crowd, people: Rows, matched: NDArray[np.bool_], cells: int) -> Statistic:
     """Exact feature sums over the seeds that train, those of what is considered last. people: those who train, as they
     are measured."""
@@ -498,13 +403,6 @@ def variance_of(purchase: Purchase) -> float:
 def in_groups(crowd: Crowd, dealt: NDArray[np.int64], matched: NDArray[np.bool_]) -> Statistic:
     """Exact counts, by group, of the seeds that train."""
     return histogram(dealt, matched[~crowd.held_out], MOST_GROUPS)
-
-
-def keyed_hash(handles: NDArray[np.uint64], key: bytes) -> NDArray[np.uint64]:
-    """A keyed hash of every handle, uniform on 64 bits, independent of who matched."""
-    data = handles.astype("<u8").tobytes()
-    hashed = (hashlib.blake2b(data[at : at + 8], key=key, digest_size=8).digest() for at in range(0, len(data), 8))
-    return np.frombuffer(b"".join(hashed), dtype="<u8")
 
 
 def _padded(sums: Statistic, cells: int) -> Statistic:

@@ -6,7 +6,7 @@ starts again with the same noise. Two histograms of scores, of held-out seeds an
 The code ensures: nothing of a person goes anywhere but into sums that are paid for; bins of columns and of scores
 follow from declarations and noisy sums; a score is its own row's, bit for bit; what is released follows from the two
 settled statistics.
-The caller ensures: the split into parts does not depend on who matched (`lookalike.held_out`).
+The caller ensures: the split into parts does not depend on who matched (`crowds.held_out`).
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ from ...policies.jobs.model import FIT, SCORES, ModelJob
 from ..document import Document, Figure, Strict
 from ..matched import read_match
 from ..room import Dataset, Room
+from .crowds import HELD_OUT, Crowd, held_out, kinds_of
 from .effects import Effect, effects_json
-from .lookalike import HELD_OUT, Crowd, held_out, kinds_of
 from .measure import Contents, Made, Planned
 
 ASSUMED_RATES = (0.25, 0.5, 1.0)

@@ -10,7 +10,7 @@ import pytest
 
 from passbox.cleanroom import canary
 from passbox.cleanroom.canary import Audit, audit, job_to_audit
-from passbox.cleanroom.measure import considered, lookalike, model
+from passbox.cleanroom.measure import considered, crowds, lookalike, model
 from passbox.dp import mechanisms, rehearsal
 from passbox.dp.flip import Flip, price_of
 from passbox.dp.promised import SpecificationMismatch
@@ -98,7 +98,7 @@ def test_one_run_speaks_where_there_are_coordinates_enough(agreed) -> None:
         {"visitors": "0" * 64, "buyers": "0" * 64},
         canary.shape_of,
     )
-    many = canary._many(lookalike.declared_kinds(wider, job), bought[0], 9_000, EPSILON, 1e-6)
+    many = canary._many(crowds.declared_kinds(wider, job), bought[0], 9_000, EPSILON, 1e-6)
     assert 0.3 < many.lower < EPSILON
     assert not many.leaks
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passbox.cleanroom.columns import ColumnMissing, ColumnUnreadable, outside, read_columns
-from passbox.cleanroom.measure.lookalike import kinds_of
+from passbox.cleanroom.measure.crowds import kinds_of
 from passbox.modelling.features import Ordinal
 from passbox.policies.contract import CategoryColumn, Column, NumberColumn, OrdinalColumn, SetColumn, TextColumn
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from passbox.cleanroom import job
-from passbox.cleanroom.measure import lookalike
+from passbox.cleanroom.measure import crowds, lookalike
 from passbox.cleanroom.room import Room
 from passbox.cli.reports.kinds import report
 from passbox.cli.show import Table
@@ -224,7 +224,7 @@ def relabel(room: Room, labels: np.ndarray) -> None:
     room.keep_match(held["visitors"], held["buyers"], labels.astype(np.uint8))
 
 
-def crowd_of(world: World) -> lookalike.Crowd:
+def crowd_of(world: World) -> crowds.Crowd:
     room = world.room()
     asked: Any = world.request("lookalike", columns=USED, consider=CONSIDER).job
-    return lookalike.crowd_of(room, asked, room.datasets()["visitors"])
+    return crowds.crowd_of(room, asked, room.datasets()["visitors"])

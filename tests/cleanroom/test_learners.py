@@ -19,7 +19,7 @@ from scipy.stats import beta, norm
 
 from passbox.cleanroom import job
 from passbox.cleanroom.log import log_of, write_log
-from passbox.cleanroom.measure import lookalike
+from passbox.cleanroom.measure import crowds, lookalike
 from passbox.cleanroom.measure.unsure import strata_of
 from passbox.cleanroom.room import Room
 from passbox.cli.reports.kinds import report
@@ -82,7 +82,7 @@ def test_boosting_alone_makes_the_audience_and_its_file_scores_alike(world: Worl
     opened = world.open(ran.release, ids=False)
     model = Scorer.from_json(opened.files["model.json"].decode()).model
     room = world.room()
-    crowd = lookalike.crowd_of(room, world.request("lookalike").job, room.datasets()["visitors"])
+    crowd = crowds.crowd_of(room, world.request("lookalike").job, room.datasets()["visitors"])
     tokens = world.table("visitors").column("token").to_numpy()
     best = choose(model.score(crowd.design), crowd.tiebreak, 300)
     assert opened.audience.column("token").to_pylist() == sorted(tokens[best].tolist())
@@ -218,7 +218,7 @@ def test_one_seed_moves_its_part_alone_and_no_farther_than_was_paid(
     world: World, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     room = world.room()
-    crowd = lookalike.crowd_of(room, world.request("lookalike").job, room.datasets()["visitors"])
+    crowd = crowds.crowd_of(room, world.request("lookalike").job, room.datasets()["visitors"])
     mine = crowd.held_out if part == "held-out" else ~crowd.held_out
     row = int(np.flatnonzero(labels_of(room).astype(bool) & mine)[3])
     found = moved(world, row, monkeypatch)
@@ -320,7 +320,7 @@ def test_the_release_says_how_sure_scores_are_by_how_much_is_known(world: World)
     """Without another draw: what the model's own file gives for the same people."""
     document: Any = world.open(world.run("lookalike").release).document
     scorer = Scorer.from_json(world.open(world.run("lookalike").release).files["model.json"].decode())
-    crowd = lookalike.crowd_of(world.room(), world.request("lookalike").job, world.room().datasets()["visitors"])
+    crowd = crowds.crowd_of(world.room(), world.request("lookalike").job, world.room().datasets()["visitors"])
     held = crowd.design.take(crowd.held_out)
     assert sum(each["people"] for each in document["strata"]) == document["held_out"] == held.rows
     assert document["strata"] == strata_of(scorer, held)

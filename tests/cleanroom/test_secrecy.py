@@ -16,7 +16,7 @@ import pytest
 
 from passbox.cleanroom import job
 from passbox.cleanroom.joining import Join
-from passbox.cleanroom.measure import lookalike
+from passbox.cleanroom.measure import crowds, lookalike
 from passbox.cleanroom.room import Room, open_room
 from passbox.cli.app import run as cli
 from passbox.dp.aggregate import Statistic, count
@@ -186,7 +186,7 @@ def neighbours(world: World, copied: Copier, part: str, gone: int, monkeypatch: 
     later = world.at(world.now + timedelta(hours=1))
     seeds = later.seeds(200, 50)
     k, k2 = (seeds.column(name).to_numpy().copy() for name in ("k", "k2"))
-    held_out = lookalike.held_out(k, later.room().store.derive("split"))
+    held_out = crowds.held_out(k, later.room().store.derive("split"))
     known = np.isin(k, later.table("visitors").column("k").to_numpy())
     row = np.flatnonzero(known & (held_out if part == "held-out" else ~held_out))[gone]
     k[row], k2[row] = 7, 7
@@ -222,7 +222,7 @@ def test_one_seed_moves_what_the_specification_says(
 def test_a_seed_counted_in_both_parts_is_caught(world: World, copied: Copier, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = lookalike.positives
 
-    def greedy(crowd: lookalike.Crowd, bins: Any, matched: np.ndarray, cells: int) -> Statistic:
+    def greedy(crowd: crowds.Crowd, bins: Any, matched: np.ndarray, cells: int) -> Statistic:
         held_out = honest(crowd, bins, matched, cells)
         values = held_out.values.copy()
         values[0] += count(matched[~crowd.held_out]).values[0]
@@ -248,7 +248,7 @@ def test_a_match_that_moves_two_rows_is_caught(world: World, copied: Copier, mon
 def test_every_person_is_in_one_part_whoever_matched(world: World) -> None:
     room = world.room()
     request = world.request("lookalike")
-    crowd = lookalike.crowd_of(room, request.job, room.datasets()["visitors"])
+    crowd = crowds.crowd_of(room, request.job, room.datasets()["visitors"])
     held = crowd.held_out
     assert crowd.training.rows + held.sum() == len(held)
     assert 0.15 < held.mean() < 0.25  # 7 standard deviations
@@ -259,8 +259,8 @@ def test_every_person_is_in_one_part_whoever_matched(world: World) -> None:
     handles = world.table("visitors").column("k").to_numpy()
     shuffled = np.random.default_rng(1).permutation(len(handles))
     key = room.store.derive("split")
-    assert np.array_equal(lookalike.held_out(handles[shuffled], key), held[shuffled])
-    assert np.array_equal(lookalike.held_out(handles[:100], key), held[:100])
+    assert np.array_equal(crowds.held_out(handles[shuffled], key), held[shuffled])
+    assert np.array_equal(crowds.held_out(handles[:100], key), held[:100])
 
 
 def test_the_audience_is_the_top_by_score_with_keyed_ties_and_sorted_ids(
@@ -298,7 +298,7 @@ def test_a_release_holds_nothing_exact_about_the_intersection(world: World) -> N
     }  # fmt: skip
     room = world.room()
     held = room.datasets()
-    crowd = lookalike.crowd_of(room, world.request("lookalike").job, held["visitors"])
+    crowd = crowds.crowd_of(room, world.request("lookalike").job, held["visitors"])
     assert opened.document["people"] == held["visitors"].manifest.rows
     assert opened.document["held_out"] == int(crowd.held_out.sum())
     assert opened.document["audience"] == {"size": 300}

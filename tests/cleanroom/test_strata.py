@@ -16,7 +16,7 @@ import pytest
 from passbox.cleanroom import job
 from passbox.cleanroom.log import log_of, write_log
 from passbox.cleanroom.matched import read_match
-from passbox.cleanroom.measure import lookalike
+from passbox.cleanroom.measure import crowds, lookalike
 from passbox.cleanroom.opening import check_receipt
 from passbox.cleanroom.release import BadRelease
 from passbox.cleanroom.samples import generated
@@ -75,9 +75,9 @@ def document_of(world: World, **changes: Any) -> dict[str, Any]:
     return dict(world.open(world.run("lookalike", **{"strata": True, **changes}).release).document)
 
 
-def crowd_of(world: World) -> lookalike.Crowd:
+def crowd_of(world: World) -> crowds.Crowd:
     room = world.room()
-    return lookalike.crowd_of(room, world.request("lookalike").job, room.datasets()["visitors"])  # type: ignore[arg-type]
+    return crowds.crowd_of(room, world.request("lookalike").job, room.datasets()["visitors"])  # type: ignore[arg-type]
 
 
 def labels_of(world: World) -> np.ndarray:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from passbox.cleanroom.job import match
-from passbox.cleanroom.measure import lookalike
+from passbox.cleanroom.measure import crowds, lookalike
 from passbox.cli.reports.kinds import report
 from passbox.modelling.lookalike import SeedGLM
 from passbox.modelling.scorer import Scorer
@@ -56,7 +56,7 @@ def test_a_wide_job_is_fitted_by_the_learner_for_wide_tables(wide: World) -> Non
     ran = wide.run("lookalike", epsilon=2.0)
     opened = wide.open(ran.release, ids=False)
     room = wide.room()
-    crowd = lookalike.crowd_of(room, wide.request("lookalike").job, room.datasets()["visitors"])
+    crowd = crowds.crowd_of(room, wide.request("lookalike").job, room.datasets()["visitors"])
     assert crowd.training.cells > MOST_CELLS
     with room.ledger() as ledger:
         sums = ledger.paid(ran.plan.allowed.purchases[0])
