@@ -45,6 +45,12 @@ def surer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def worlds_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is looked for is found in two worlds: audiences of other labels, a dozen fits, are left out."""
+    monkeypatch.setattr(canary, "_follows", lambda *_: True)
+
+
+@pytest.fixture
 def measured_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows are summed as they are, as those of wide tables: what the tables promise is all there is."""
     monkeypatch.setattr(wide, "MOST_CELLS", 0)
@@ -104,6 +110,7 @@ def test_one_run_speaks_where_there_are_coordinates_enough(agreed) -> None:
 
 
 @pytest.mark.parametrize(("kind", "runs", "part"), [("lookalike", 300, 2), ("model", 120, 4)])
+@pytest.mark.usefixtures("worlds_alone")
 def test_planted_leak_a_part_of_the_noise(
     agreed, monkeypatch: pytest.MonkeyPatch, kind: str, runs: int, part: int
 ) -> None:
@@ -114,6 +121,7 @@ def test_planted_leak_a_part_of_the_noise(
     assert failing(audited(agreed, kind, runs)) == {"fit", "scores"} | groups
 
 
+@pytest.mark.usefixtures("worlds_alone")
 def test_planted_leak_a_row_that_is_not_cut(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everybody's row made longer by what only short ones are, and nobody checks."""
     honest = Strategy.of
@@ -127,6 +135,7 @@ def test_planted_leak_a_row_that_is_not_cut(agreed, monkeypatch: pytest.MonkeyPa
     assert {"fit"} <= failing(audited(agreed, "lookalike")) <= {"fit", "considered"}
 
 
+@pytest.mark.usefixtures("worlds_alone")
 def test_planted_leak_a_table_that_is_too_long(agreed, measured_plainly, monkeypatch: pytest.MonkeyPatch) -> None:
     """The row whose value is missing is twice as long as it may be, and nobody checks."""
     honest = tables.towards_zero
@@ -142,6 +151,7 @@ def test_planted_leak_a_table_that_is_too_long(agreed, measured_plainly, monkeyp
     assert failing(audited(agreed, "lookalike")) == {"fit", "considered"}
 
 
+@pytest.mark.usefixtures("worlds_alone")
 def test_planted_leak_considered_blocks_beside_a_row_that_is_full_already(
     agreed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +163,7 @@ def test_planted_leak_considered_blocks_beside_a_row_that_is_full_already(
     assert failing(audited(agreed, "lookalike")) == {"considered"}
 
 
+@pytest.mark.usefixtures("worlds_alone")
 def test_planted_leak_a_set_that_is_not_cut(agreed, measured_plainly, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has all topics counts with all of them, where a contract says two at most. The honest cut holds."""
 
@@ -167,6 +178,7 @@ def test_planted_leak_a_set_that_is_not_cut(agreed, measured_plainly, monkeypatc
     assert {"fit"} <= failing(audited(two, "lookalike")) <= {"fit", "considered"}
 
 
+@pytest.mark.usefixtures("worlds_alone")
 def test_planted_leak_a_set_that_counts_a_value_twice(
     agreed, measured_plainly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +190,7 @@ def test_planted_leak_a_set_that_counts_a_value_twice(
     assert {"fit"} <= failing(audited(agreed, "lookalike")) <= {"fit", "considered"}
 
 
+@pytest.mark.usefixtures("worlds_alone")
 def test_planted_leak_a_seed_counted_twice_in_its_group(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = lookalike.in_groups
 

@@ -141,7 +141,7 @@ def test_one_label_moves_the_sums_by_no_more_than_was_paid(world: World) -> None
 def test_planted_used_rows_as_long_as_if_they_were_alone_are_refused(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lookalike, "reach_beside", lambda _considered: 2**20)
+    monkeypatch.setattr(crowds, "reach_beside", lambda _considered: 2**20)
     spent = world.spent()
     with pytest.raises(Exception, match="1099511627776"):
         world.run("lookalike", columns=USED, consider=CONSIDER)
