@@ -135,6 +135,7 @@ def test_planted_leak_a_row_that_is_not_cut(agreed, monkeypatch: pytest.MonkeyPa
     assert {"fit"} <= failing(audited(agreed, "lookalike")) <= {"fit", "considered"}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("worlds_alone")
 def test_planted_leak_a_table_that_is_too_long(agreed, measured_plainly, monkeypatch: pytest.MonkeyPatch) -> None:
     """The row whose value is missing is twice as long as it may be, and nobody checks."""
@@ -151,6 +152,7 @@ def test_planted_leak_a_table_that_is_too_long(agreed, measured_plainly, monkeyp
     assert failing(audited(agreed, "lookalike")) == {"fit", "considered"}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("worlds_alone")
 def test_planted_leak_considered_blocks_beside_a_row_that_is_full_already(
     agreed, monkeypatch: pytest.MonkeyPatch
@@ -178,6 +180,7 @@ def test_planted_leak_a_set_that_is_not_cut(agreed, measured_plainly, monkeypatc
     assert {"fit"} <= failing(audited(two, "lookalike")) <= {"fit", "considered"}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("worlds_alone")
 def test_planted_leak_a_set_that_counts_a_value_twice(
     agreed, measured_plainly, monkeypatch: pytest.MonkeyPatch

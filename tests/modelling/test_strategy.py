@@ -155,7 +155,7 @@ def test_people_who_are_all_alike_have_nothing_to_measure() -> None:
     assert np.ptp(SeedGLM().fit_noisy(design, noisy).score(design)) == 0
 
 
-@pytest.mark.parametrize("people", [8_388_000, 8_400_000, 17_000_000])
+@pytest.mark.parametrize("people", [8_388_000, 8_400_000, pytest.param(17_000_000, marks=pytest.mark.long)])
 def test_one_among_millions_who_is_unlike_all_others_moves_no_more_than_is_charged(
     people: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
