@@ -59,8 +59,6 @@ MIX_BITS = 16
 NOBODYS = 2e-3
 """Directions that `mix` turns to less, as a share of the most, hold nobody: others it lengthens by 60 at most, and
 rounding it by far less than this."""
-SLACK = 32
-"""Lattice units that rounding may lengthen a row by, and more: half the root of as many cells as are mixed."""
 CHUNK = 8_192
 MOST_CELLS = 2_500
 """Designs of more cells are measured as they are, and fitted by steps (`wide`)."""
@@ -92,7 +90,8 @@ class Strategy:
         made = cls(design, used, centre, np.rint(np.ldexp(mix, MIX_BITS)).astype(np.int64), np.zeros(0))
         lengths = [_lengths(rows) for rows in made._mixed()]
         whole = np.concatenate(lengths) if lengths else np.zeros(0)
-        short = max(reach - SLACK, 0) / ONE / np.maximum(whole, SHORTEST)
+        rounded = math.isqrt(len(used)) + 1  # a row is lengthened by half the root of its cells at most
+        short = max(reach - rounded, 0) / ONE / np.maximum(whole, SHORTEST)
         return cls(design, used, made.centre, made.mix, short, reach)
 
     @property

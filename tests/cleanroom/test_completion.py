@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +17,8 @@ import pytest
 from scipy.stats import beta, norm
 
 from passbox.cleanroom import job, opening
-from passbox.cleanroom.log import log_of, write_log
 from passbox.cleanroom.measure import completion as measure
 from passbox.cleanroom.submit import submit
-from passbox.cleanroom.terms import terms_of
 from passbox.dp.aggregate import Statistic
 from passbox.dp.budget import RHO_UNIT
 from passbox.dp.entry import Purchase
@@ -35,10 +31,11 @@ from passbox.policies.check import Refused
 from passbox.policies.jobs.completion import ANSWERS, LEVELS, SUMS
 from passbox.policies.threat import threat_model_of
 
+from .verifiers import all_accept
+
 if TYPE_CHECKING:
     from conftest import World
 
-ROOT = Path(__file__).resolve().parents[2]
 PEOPLE, CUSTOMERS = 3_000, 2_000
 ALARM = 1e-6
 CUSTOMERS_TOML = """[dataset.customers]
@@ -226,20 +223,8 @@ def test_another_confident_costs_nothing_and_tells_the_same_quality(world: World
 
 
 def test_three_verifiers_accept_it(world: World) -> None:
-    """Node's where Node is there."""
     ask(world)
-    world.verify()
-    export = world.folder / "out"
-    write_log(log_of(world.room()), export)
-    page = ROOT / "cleanroom/verifier/verify_ledger.py"
-    done = subprocess.run([sys.executable, page, export, world.contract], capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("OK"), done.stdout
-    if node := shutil.which("node"):
-        terms = world.folder / "terms.json"
-        terms.write_text(json.dumps(terms_of(world.contract.read_bytes())))
-        command = [node, ROOT / "docs/verify_ledger.mjs", export, terms]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.stdout.startswith("OK"), done.stdout
+    all_accept(world)
 
 
 # -- what one record moves, and what no label changes ----------------------------------------------------------------

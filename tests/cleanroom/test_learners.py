@@ -6,11 +6,8 @@ import json
 import math
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +15,6 @@ import pytest
 from scipy.stats import beta, norm
 
 from passbox.cleanroom import job
-from passbox.cleanroom.log import log_of, write_log
 from passbox.cleanroom.measure import crowds, lookalike
 from passbox.cleanroom.measure.unsure import strata_of
 from passbox.cleanroom.room import Room
@@ -40,12 +36,12 @@ from passbox.policies.document import InvalidContract
 from passbox.policies.jobs import lookalike as asked
 
 from .spying import Drawn, spying
+from .verifiers import all_accept
 
 if TYPE_CHECKING:
     from conftest import World
 
 ALL = ["glm", "naive-bayes", "boosting"]
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_three_learners_cost_what_one_does_at_most(world: World) -> None:
@@ -141,17 +137,7 @@ def test_other_learners_at_the_same_epsilon_are_refused_before_anything_is_paid(
 
 def test_three_verifiers_accept_it(world: World) -> None:
     world.run("lookalike", learners=ALL)
-    world.verify()
-    export = world.folder / "out"
-    write_log(log_of(world.room()), export)
-    page = ROOT / "cleanroom/verifier/verify_ledger.py"
-    done = subprocess.run([sys.executable, page, export, world.contract], capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("OK"), done.stdout
-    terms = world.folder / "terms.json"
-    terms.write_text(json.dumps({"vkey": world.agreement.contract.room.checkpoint}))
-    node = ["node", ROOT / "docs/verify_ledger.mjs", export, terms]
-    done = subprocess.run(node, capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("OK"), done.stdout
+    all_accept(world)
 
 
 def test_boosting_of_too_many_columns_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +12,6 @@ import polars as pl
 import pytest
 
 from passbox.cleanroom import job
-from passbox.cleanroom.log import log_of, write_log
 from passbox.cleanroom.matched import read_match
 from passbox.cleanroom.measure import crowds, lookalike
 from passbox.cleanroom.opening import check_receipt
@@ -33,11 +30,11 @@ from passbox.policies.document import InvalidContract
 from passbox.policies.jobs import lookalike as asked
 
 from .spying import Drawn, spying
+from .verifiers import all_accept
 
 if TYPE_CHECKING:
     from conftest import Copier, World
 
-ROOT = Path(__file__).resolve().parents[2]
 PEOPLE, SEEDS = 3_000, 300
 KEPT = "budget = { epsilon = 4.0, delta = 1e-4, responses = 2.0 }"
 
@@ -110,17 +107,7 @@ def test_strata_cost_what_an_evaluation_does_and_verify(world: World) -> None:
 
 def test_three_verifiers_accept_it(world: World) -> None:
     world.run("lookalike", strata=True, learners=["glm", "naive-bayes"])
-    world.verify()
-    export = world.folder / "out"
-    write_log(log_of(world.room()), export)
-    page = ROOT / "cleanroom/verifier/verify_ledger.py"
-    done = subprocess.run([sys.executable, page, export, world.contract], capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("OK"), done.stdout
-    terms = world.folder / "terms.json"
-    terms.write_text(json.dumps({"vkey": world.agreement.contract.room.checkpoint}))
-    node = ["node", ROOT / "docs/verify_ledger.mjs", export, terms]
-    done = subprocess.run(node, capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("OK"), done.stdout
+    all_accept(world)
 
 
 def test_the_release_tells_each_stratum_by_how_much_is_known(world: World) -> None:
