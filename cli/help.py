@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from functools import cache
 from inspect import getdoc
 from typing import Any
 
@@ -21,6 +22,12 @@ def help_of(app: typer.Typer, arguments: Sequence[str]) -> str:
 def path_of(app: typer.Typer, arguments: Sequence[str]) -> str:
     """The words that name a command, without what follows them."""
     return str(_walk(app, arguments)[1].command_path)
+
+
+@cache
+def whole(app: typer.Typer) -> Any:
+    """All commands of an app, to run them: read once a process, however many are typed in it."""
+    return built(app)
 
 
 def built(app: typer.Typer) -> Any:
