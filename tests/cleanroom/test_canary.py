@@ -21,7 +21,7 @@ from passbox.policies import price
 from passbox.policies.contract import Contract, parse
 from passbox.policies.jobs.lookalike import LookalikeJob
 
-from .noise import by_numpy
+from ..noise import by_numpy
 
 if TYPE_CHECKING:
     from conftest import World

@@ -9,6 +9,7 @@ nothing planted, and must then be quiet: what always cries catches nothing.
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import os
 import sys
@@ -28,6 +29,7 @@ import numpy as np
 import power
 import races
 import rig
+import zygote
 
 from passbox.dp import ledger as ledger_module
 from passbox.dp import mechanisms, storage
@@ -523,6 +525,8 @@ def main() -> int:
     names = [name for name in PLANTS if name and chosen.only in name]
     if chosen.short:
         names = [name for name in names if PLANTS[name].caught_by[0] is not write_calls]
+    zygote.import_everything()  # once, and not in every process of a test
+    gc.freeze()
     found = []
     for one in rows(names, os.cpu_count() or 1, brief=chosen.short):
         found.append(one)
