@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each core has a worker: more threads would wait, spinning
+
 from collections.abc import Callable
 from pathlib import Path
 

@@ -32,7 +32,8 @@ KINDS: list[Kind] = [
 def people(rng: np.random.Generator) -> pa.Table:
     """Two numbers that go together, values of unlike sizes, up to three topics each."""
     first, other = rng.normal(0, 1, (2, PEOPLE))
-    likes = [list(rng.choice(LIKES, rng.integers(0, 4))) for _ in range(PEOPLE)]
+    many, drawn = rng.integers(0, 4, PEOPLE), rng.choice(LIKES, (PEOPLE, 3))
+    likes = [row[:count] for row, count in zip(drawn.tolist(), many.tolist(), strict=True)]
     return pa.table(
         {
             "age": (50 + 15 * first).clip(0, 100),
@@ -47,6 +48,7 @@ class World(NamedTuple):
     """A fit, and the log-odds that its labels were drawn by. noiseless: the scores of a fit on the exact sums."""
 
     learner: SeedGLM
+    doubt: Doubt
     design: Design
     scores: Float
     true: Float
@@ -60,10 +62,12 @@ def world(rng: np.random.Generator, mu: float) -> World:
     sizes = np.exp(rng.normal(math.log(1.2), 0.5, len(KINDS)))
     effects = [block.real @ rng.normal(0, size, block.cells) for block, size in zip(design.columns, sizes, strict=True)]
     true = -2 + design.scores(effects)
-    sums = Strategy.of(design).moments(rng.random(PEOPLE) < sigmoid(true))
+    measured = Strategy.of(design)
+    sums = measured.moments(rng.random(PEOPLE) < sigmoid(true))
     learner, exact = SeedGLM(ceilings=()), SeedGLM(ceilings=())
-    scores = learner.fit_noisy(design, noisy(rng, sums, mu)).score(design)
-    return World(learner, design, scores, true, exact.fit_noisy(design, noisy(rng, sums, 1e4)).score(design))
+    scores = learner.fit_noisy(measured, noisy(rng, sums, mu)).score(design)
+    noiseless = exact.fit_noisy(measured, noisy(rng, sums, 1e4)).score(design)
+    return World(learner, learner.doubt(), design, scores, true, noiseless)
 
 
 def noisy(rng: np.random.Generator, statistic: Statistic, mu: float) -> Noisy:
@@ -93,20 +97,20 @@ def fitted_sizes(each: World) -> Doubt:
 def test_intervals_of_scores_cover_95_in_100_of_people_and_draws(worlds: list[World]) -> None:
     """Against the truth. Worlds differ by .035 at mu 1 and .055 at .3 (standard deviation), so the mean of 40 by .009
     at most: around .95 it leaves this band with probability 10^-7 (normal)."""
-    assert 0.9 < np.mean([covered(each, each.learner.doubt()) for each in worlds]) < 0.985
+    assert 0.9 < np.mean([covered(each, each.doubt) for each in worlds]) < 0.985
 
 
 def test_planted_sizes_as_they_were_fitted_cover_less(worlds: list[World]) -> None:
     """In the same worlds, so that luck cancels: .05 and .07 less, with a standard error of .006 each. The mean
     of 40 stays below this with probability 10^-6."""
-    less = [covered(each, each.learner.doubt()) - covered(each, fitted_sizes(each)) for each in worlds]
+    less = [covered(each, each.doubt) - covered(each, fitted_sizes(each)) for each in worlds]
     assert np.mean(less) > 0.02
 
 
 def test_intervals_for_noise_alone_cover_the_fit_without_noise(worlds: list[World]) -> None:
     """They are rather too wide: .97. The mean of 40 worlds has a standard error of .008 at most, and falls below with
     probability 10^-7."""
-    assert np.mean([covered(each, each.learner.doubt(), "noise") for each in worlds]) > 0.925
+    assert np.mean([covered(each, each.doubt, "noise") for each in worlds]) > 0.925
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +123,8 @@ def made() -> tuple[Scorer, World]:
     model = learner.fit_noisy(
         design, noisy(np.random.default_rng(25), Strategy.of(design).moments(each.true > -2), 1.0)
     )
-    return Scorer.of(encoder, model, learner.doubt), each._replace(learner=learner, design=design)
+    scorer = Scorer.of(encoder, model, learner.doubt)
+    return scorer, each._replace(learner=learner, doubt=learner.doubt(), design=design)
 
 
 def test_a_file_gives_the_intervals_that_the_fit_gave(made: tuple[Scorer, World]) -> None:
@@ -131,7 +136,7 @@ def test_a_file_gives_the_intervals_that_the_fit_gave(made: tuple[Scorer, World]
     probability = read.probability(table)
     assert (low <= probability).all()
     assert (probability <= high).all()
-    wide = each.learner.doubt().deviation(each.design)
+    wide = each.doubt.deviation(each.design)
     z = scorer.additive.below(each.design)
     assert np.abs(sigmoid(scorer.additive.log_odds(z - Z95 * wide)) - low).max() < 1e-4
 
