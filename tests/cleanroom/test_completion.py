@@ -377,7 +377,7 @@ def test_draws_prove_what_one_person_moves_and_no_more(world: World, monkeypatch
     """A person's difference, as far as the cells hold it that it moves most, is drawn 1,200 times in either world, with
     the noise that the job pays for, and laid along itself: all but the best test there is. The lower bound on mu is
     above what this person is worth once in 10^6 runs at most. It lies .4 below the .92 of a whole record, give or take
-    .05: .75 below would come once in 10^9 runs. Half the noise proves 1.4, eight deviations above, whoever it is.
+    .05: .75 below would come once in 10^9 runs. Half the noise proves 1.2 to 1.4: seven deviations above or more.
     """
     proven, worth, paid = audited(world, monkeypatch, 1)
     assert worth - 0.75 < proven <= worth <= paid
