@@ -108,7 +108,8 @@ def test(name: str) -> Check:
         sys.path.insert(0, str(HERE.parent / "dp"))
         PLANTS[plant].plant()
         options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly"]
-        code = pytest.main([str(HERE.parent / name), *options])
+        with tempfile.TemporaryDirectory(prefix="passbox-planted-") as home:
+            code = pytest.main([str(HERE.parent / name), *options, f"--basetemp={home}/tests"])
         if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             raise RuntimeError(f"pytest ended with {code}")
         return "the test failed" if code else ""
