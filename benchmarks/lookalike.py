@@ -115,7 +115,8 @@ OURS = (
 
 @dataclass
 class Row:
-    """One learner at one epsilon. error: expected calibration error in ten equal bins, of learners on log-odds."""
+    """One learner at one epsilon. error: calibration error in ten equal bins. chance: what it would be on average, were
+    what the learner says of the same people just what their labels are drawn with."""
 
     method: str
     unit: str
@@ -123,6 +124,7 @@ class Row:
     settings: Settings = field(default_factory=dict)
     auc: list[float] = field(default_factory=list)
     error: list[float] = field(default_factory=list)
+    chance: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
     def as_json(self) -> dict[str, object]:
@@ -134,6 +136,7 @@ class Row:
             "auc": float(np.mean(self.auc)),
             "standard_error": spread,
             "calibration_error": float(np.mean(self.error)),
+            "calibration_by_chance": float(np.mean(self.chance)),
             "cpu_seconds": float(np.mean(self.seconds)),
             "splits": len(self.auc),
             "settings": self.settings,
@@ -147,13 +150,20 @@ def measured(row: Row, people: People, learn: Callable[..., Scores], splits: ran
         scores = learn(people, train, row.epsilon or 0.0, number, row.settings)
         row.seconds.append(time.process_time() - start)
         row.auc.append(float(roc_auc_score(people.label[~train], scores[~train])))
-        row.error.append(calibration_error(scores[~train], people.label[~train]))
+        said = probabilities(scores[~train])
+        row.error.append(calibration_error(said, people.label[~train]))
+        coins = np.random.default_rng(number).random((20, len(said)))
+        row.chance.append(float(np.mean([calibration_error(said, each < said) for each in coins])))
     return row
 
 
-def calibration_error(scores: Scores, label: Mask) -> float:
-    """Mean distance of said from true rates over ten bins of equal width; scores in [0, 1] are probabilities."""
-    p = scores if scores.min() >= 0 and scores.max() <= 1 else 1 / (1 + np.exp(-np.clip(scores, -35, 35)))
+def probabilities(scores: Scores) -> Scores:
+    """Scores in [0, 1] are probabilities; others log-odds."""
+    return scores if scores.min() >= 0 and scores.max() <= 1 else 1 / (1 + np.exp(-np.clip(scores, -35, 35)))
+
+
+def calibration_error(p: Scores, label: Mask) -> float:
+    """Mean distance of said from true rates over ten bins of equal width."""
     bins = np.minimum((p * 10).astype(int), 9)
     counts = np.bincount(bins, minlength=10)
     gap = np.abs(np.bincount(bins, p, 10) - np.bincount(bins, label, 10))
@@ -174,7 +184,8 @@ def show(row: Row, people: People) -> None:
     error = said["standard_error"] or 0.0
     print(
         f"{people.name:9s} {row.unit:11s} {at:>4s}  {row.method:30s} {said['auc']:.4f} ± {error:.4f}"
-        f"  calibration {said['calibration_error']:.3f}  {said['cpu_seconds']:6.2f} CPU s",
+        f"  calibration {said['calibration_error']:.3f} (by chance {said['calibration_by_chance']:.3f})"
+        f"  {said['cpu_seconds']:6.2f} CPU s",
         flush=True,
     )
 

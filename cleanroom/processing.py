@@ -43,7 +43,7 @@ ACTIVITIES = {
     "keys@1": "counts and sums by values that nobody listed, of those that many people share, with noise",
     "seed-moments@3": "sums of features over the seed, with noise (lookalike)",
     "seed-groups@1": "counts of the seed by groups of like people, with noise (lookalike)",
-    "person-fit@1": "sums over people, one step after another, with noise (model)",
+    "person-fit@2": "sums over people, one step after another, with noise (model)",
     "person-scores@1": "histograms of scores over seeds and over others, with noise (model)",
     "attribute-moments@1": "sums of features over people by attribute, with noise (completion)",
     "answer-counts@1": "counts of right and wrong guesses, with noise (completion)",

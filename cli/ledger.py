@@ -150,7 +150,7 @@ STATISTICS = {
     "attribute-moments@1": "completion",
     "answer-counts@1": "completion evaluation",
     "seed-groups@1": "comparison of learners",
-    "person-fit@1": "model fit",
+    "person-fit@2": "model fit",
     "person-scores@1": "model evaluation",
 }
 

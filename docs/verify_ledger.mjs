@@ -87,7 +87,7 @@ const NOISE = {
   "seed-moments@3": { lattice: "2^-20", l2: SUMS },
   "score-histogram@1": { lattice: "2^-10", l2: 2n ** 20n },
   "score-strata@1": { lattice: "2^-10", l2: 2n ** 20n }, // the same, by how much is known of a person
-  "person-fit@1": { lattice: "2^-20", query: true, least: 29_961_829_587_600n, opens: true }, // 25 sums, rounded down
+  "person-fit@2": { lattice: "2^-20", query: true, least: 29_961_829_587_600n, opens: true }, // 25 sums, rounded down
   "person-scores@1": { lattice: "2^-10", query: true, l2: 2n ** 21n }, // out of one histogram, into the other
   "attribute-moments@1": { lattice: "2^-20", query: true, least: SUMS }, // of one attribute
   "answer-counts@1": { lattice: "2^-10", query: true, least: 2n ** 21n },
@@ -104,7 +104,7 @@ const PRICED_BY = { lookalike: "seed", completion: "attributes" };
 const PAIRS = [
   ["seed-moments@3", "score-histogram@1"],
   ["seed-moments@3", "score-strata@1"],
-  ["person-fit@1", "person-scores@1"],
+  ["person-fit@2", "person-scores@1"],
   ["attribute-moments@1", "answer-counts@1"],
 ];
 

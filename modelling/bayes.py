@@ -68,7 +68,7 @@ class _Counted:
 
 def _effects(block: Block, people: Float, counted: _Counted, mine: slice) -> Float:
     """Log factors of a column's levels. people: with each level, as much as they count. mine: the column's cells."""
-    alone, sums = block.at_most == 1, counted.sums[mine]
+    alone, sums = block.partition, counted.sums[mine]
     tables, wanted = (
         (np.vstack([block.real.T, np.ones(len(people))]), np.append(sums, counted.seeds))
         if alone

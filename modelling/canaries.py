@@ -32,7 +32,7 @@ from scipy.stats import beta, binom, norm
 
 from ..dp.aggregate import Statistic
 from ..dp.noisy import Noisy
-from .design import BITS, Design, Float, Int, Mask
+from .design import BITS, Block, Design, Float, Int, Mask
 from .draw import Draw
 from .packed import Packed
 from .person import DPGAM, STEPS
@@ -173,6 +173,11 @@ class _Spy(Packed):
         people, label = self.seen.other
         self.seen.keep(exact, Packed.margins(people, label))
         return exact
+
+    def by(self, columns: Sequence[Block]) -> Packed:
+        people, label = self.seen.other
+        self.seen.other = people.by(columns), label
+        return Packed.by(self, columns)
 
     def pull(self, matched: Mask, intercept: float, effects: Sequence[Float]) -> Int:
         exact = Packed.pull(self, matched, intercept, effects)

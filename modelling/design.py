@@ -52,6 +52,7 @@ class Block:
 
     levels: what the table's rows stand for, the missing level last. table: int64, levels x cells.
     at_most: how many levels one person may have at once, the missing level apart. ordered: whether they stand in order.
+    partition: whether everybody has exactly one level; of a set, of which one value at most is had, some have none.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Block:
     table: Int
     at_most: int = 1
     ordered: bool = False
+    partition: bool = True
 
     @property
     def cells(self) -> int:
@@ -70,14 +72,22 @@ class Block:
         return np.ldexp(self.table.astype(np.float64), -BITS)
 
 
-def largest_norm_squared(block: Block) -> int:
-    """The exact largest squared norm of one person's integers in a block, over all it may hold.
+def squared_norms(block: Block) -> list[int]:
+    """The exact squared norm of each level's integers.
 
     Levels that can come together must not share a cell (ValueError): then their squared norms add.
     """
-    norms = [sum(int(q) ** 2 for q in row) for row in block.table]
     if block.at_most > 1 and (np.count_nonzero(block.table[:-1], axis=0) > 1).any():
         raise ValueError("levels that come together share a cell")
+    table, small = block.table, 1 << 24
+    fits = bool(((table > -small) & (table < small)).all()) and table.shape[1] < 1 << 14
+    exact = table if fits else table.astype(object)  # of Python's integers, which have no end
+    return [int(norm) for norm in (exact * exact).sum(axis=1)]
+
+
+def largest_norm_squared(block: Block) -> int:
+    """The exact largest squared norm of one person's integers in a block, over all it may hold. Errors: ValueError."""
+    norms = squared_norms(block)
     together = sorted(norms[:-1], reverse=True)[: block.at_most]
     return max(sum(together), norms[-1])
 

@@ -42,10 +42,10 @@ class Held:
     @classmethod
     def alone(cls, block: Block, counts: Float, people: float) -> Held:
         """From counts: where several levels come together, as if they did so by chance. counts: none below 0."""
-        whole = float(counts.sum()) if block.at_most == 1 else people
+        whole = float(counts.sum()) if block.partition else people
         share = np.minimum(counts / max(whole, 1.0), 1.0)
-        own = np.diag(share * (1 - share) if block.at_most > 1 else share)
-        return cls(share, own if block.at_most > 1 else own - np.outer(share, share))
+        own = np.diag(share if block.partition else share * (1 - share))
+        return cls(share, own - np.outer(share, share) if block.partition else own)
 
     @classmethod
     def of(cls, block: Block, codes: Codes, rows: int) -> Held:
@@ -109,7 +109,7 @@ def held_by(design: Design) -> list[Held]:
 
 def _column(block: Block, held: Held, effects: Float, known: Known) -> ColumnEffect:
     beliefs = _Beliefs.of(block, known)
-    away = held.share / max(float(held.share.sum()), 1e-12) if block.at_most == 1 else np.zeros(len(held.share))
+    away = held.share / max(float(held.share.sum()), 1e-12) if block.partition else np.zeros(len(held.share))
     contrast = np.eye(len(held.share)) - away
     low, high = beliefs.between(contrast @ block.real)
     each = zip(block.levels, held.share.tolist(), (contrast @ effects).tolist(), low, high, strict=True)

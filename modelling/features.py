@@ -224,7 +224,8 @@ def _at_most(kind: Kind) -> int:
 
 def _block(kind: Kind, edges: Float, table: Int) -> Block:
     if not isinstance(kind, Number):
-        return Block(kind.name, (*kind.values, MISSING), table, _at_most(kind), isinstance(kind, Ordinal))
+        ordered, partition = isinstance(kind, Ordinal), not isinstance(kind, Topics)
+        return Block(kind.name, (*kind.values, MISSING), table, _at_most(kind), ordered, partition)
     said = _said([kind.low, *edges.tolist(), kind.high])
     return Block(kind.name, (*(f"{a} to {b}" for a, b in pairwise(said)), MISSING), table, ordered=True)
 

@@ -6,6 +6,7 @@ margins that the model was fitted with, as if columns were independent: post-pro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,15 +23,9 @@ SMALLEST_SPREAD = 0.05
 
 def score_ends(columns: Sequence[Block], noisy: Int, scale: float, model: Model) -> Float:
     """Where score bins end, ascending, in log-odds: BINS - 1 of them. noisy, scale: the fit's noisy sums."""
-    margins = margins_of(columns, noisy, scale)
-    mean, variance = model.intercept, 0.0
-    for block, counts, effects in zip(columns, margins.counts, model.columns, strict=True):
-        people = margins.people if block.at_most > 1 else max(1.0, float(counts.sum()))
-        middle = float(counts @ effects.values) / people
-        mean += middle
-        variance += max(0.0, float(counts @ effects.values**2) / people - middle**2 / max(1, block.at_most))
-    spread = max(SMALLEST_SPREAD, float(np.sqrt(variance)))
-    return np.asarray(mean + spread * np.linspace(*REACH, BINS - 1))
+    means, variances = margins_of(columns, noisy, scale).over_people([effects.values for effects in model.columns])
+    spread = max(SMALLEST_SPREAD, math.sqrt(sum(variances)))
+    return np.asarray(model.intercept + sum(means) + spread * np.linspace(*REACH, BINS - 1))
 
 
 def binned(scores: Float, ends: Float) -> Int:

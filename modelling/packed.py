@@ -4,9 +4,14 @@ Columns are packed together while their joint levels stay few, so that one look-
 sums of whole numbers, the probability is read from a table of whole numbers, and a sum over people is a sum of whole
 numbers: nothing in a person's path is a float that depends on who else is there.
 
+Rows are those of the tables that people were encoded with, or of others (`by`), where each person's is cut to length 1.
+How long it is follows from the person's own levels and the tables that are summed, in integers; what is summed is the
+residual times the part that is kept, rounded towards zero. So a person's sum is never longer than the residual says,
+and a label that turns moves it by no more than 1: the residual of a yes is not below zero, that of a no not above.
+
 The code ensures: sums are exact whatever the order of people (integers below 2^53, also where numpy adds them as
-float64); a residual is at most 1 in size, a row of the tables at most 1 long (`design.verify`), so that one person
-moves `pull` by at most `step_l2_squared`, and `margins` by at most ONE squared.
+float64); a residual is at most 1 in size, a row of the tables at most 1 long (`design.verify`, or cut by `by`), so that
+one person moves `pull` by at most `step_l2_squared`, and `margins` by at most ONE squared.
 The caller ensures: `matched` comes from a stable match, one record decides about one row, and the weights that scores
 are made of were themselves paid for.
 """
@@ -15,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -23,12 +28,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dp.aggregate import LARGEST_SUM, OverflowPossible, Statistic, vector
-from .design import BITS, COUNT_UNIT, MOMENTS_L2_SQUARED, ONE, Block, Codes, Design, Float, Int, Mask
+from .design import BITS, COUNT_UNIT, MOMENTS_L2_SQUARED, ONE, Block, Codes, Design, Float, Int, Mask, squared_norms
 
 RESIDUAL_BITS = 16
 SCORE_BITS = 12
 FURTHEST = 16
 """Log-odds are whole multiples of 2^-12, read as 16 beyond 16; residuals whole multiples of 2^-16."""
+SHORT_BITS = 14
+"""What is kept of a row is a whole multiple of 2^-14 of it."""
+LEVEL_BITS, SQUARE_BITS = 24, 8
+"""A level's row that is cut with others is at most 2^24 lattice units long. Squared lengths are counted in whole
+multiples of 2^8, rounded up: those of millions of levels that one person has fit an int64."""
 MOST_JOINT, MOST_SUMMED = 4_096, 8_192
 CHUNK = 65_536
 
@@ -39,10 +49,10 @@ PEOPLE_UNIT, POSITIVES_UNIT = ONE // 5, ONE // 2
 def level_unit(columns: Sequence[Block]) -> int:
     """What one person adds to the cell of each level it has: the rest of a row of length 1, shared equally.
 
-    A person moves 2 level cells for each of at most `parts` levels, and the two cells of people and positives.
+    A person moves the cells of at most `parts` levels, and the two of people and positives.
     """
     parts = sum(block.at_most for block in columns)
-    return math.isqrt((ONE**2 - PEOPLE_UNIT**2 - POSITIVES_UNIT**2) // (2 * parts))
+    return math.isqrt((ONE**2 - PEOPLE_UNIT**2 - POSITIVES_UNIT**2) // parts)
 
 
 def step_l2_squared(cells: int) -> int:
@@ -66,12 +76,16 @@ class Group:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Packed:
-    """People ready for steps. rows: people. columns, digest: as in the `Design` they came from."""
+    """People ready for steps. rows: people. columns, digest: as in the `Design` they came from.
+
+    short: what is kept of each person's row, in units of 2^-14; None where no row is too long.
+    """
 
     rows: int
     columns: tuple[Block, ...]
     groups: tuple[Group, ...]
     digest: str
+    short: Float | None = field(default=None, kw_only=True)
 
     @classmethod
     def of(cls, design: Design) -> Packed:
@@ -96,6 +110,22 @@ class Packed:
         )
         return cls(rows, columns, tuple(groups), digest)
 
+    def by(self, columns: Sequence[Block]) -> Packed:
+        """The same people, measured by these tables of the same levels, each person's row cut to length 1.
+
+        Errors: ValueError where a level's row is too long, levels that come together share a cell, or a person may have
+        millions of levels: of declarations and tables alone.
+        """
+        squares = [squared_norms(block) for block in columns]
+        most = sum(block.at_most for block in columns) << 2 * LEVEL_BITS - SQUARE_BITS
+        if max(max(each) for each in squares) > 1 << 2 * LEVEL_BITS or most >= LARGEST_SUM:
+            raise ValueError("a row is longer than can be cut")
+        total = np.zeros(self.rows, dtype=np.int64)
+        self._add(total, [np.array([-(-square >> SQUARE_BITS) for square in each], dtype=np.int64) for each in squares])
+        length = np.sqrt(np.ldexp(total.astype(np.float64), SQUARE_BITS)).astype(np.int64) + 2  # no shorter than it is
+        short = np.minimum((ONE << SHORT_BITS) // length, 1 << SHORT_BITS)
+        return replace(self, columns=tuple(columns), short=short.astype(np.float64))
+
     @property
     def cells(self) -> int:
         return sum(block.cells for block in self.columns)
@@ -105,18 +135,18 @@ class Packed:
         return sum(len(block.table) for block in self.columns)
 
     def margins(self, matched: Mask) -> Int:
-        """Weighted counts: of people in each level, of positives in each level, of people, of positives.
+        """Weighted counts: of people in each level, of people, of positives.
 
-        2 `levels` + 2 cells; one person moves them by at most ONE (L2).
+        `levels` + 2 cells; one person moves them by at most ONE (L2).
         """
-        unit = level_unit(self.columns)
-        both = [self._histograms(weights) for weights in (None, matched.astype(np.float64))]
-        counts = [unit * np.concatenate(per_column) for per_column in both]
+        counts = level_unit(self.columns) * np.concatenate(self._histograms(None))
         ends = [self.rows * PEOPLE_UNIT, int(np.count_nonzero(matched)) * POSITIVES_UNIT]
-        return np.concatenate([*counts, np.array(ends, dtype=np.int64)])
+        return np.concatenate([counts, np.array(ends, dtype=np.int64)])
 
     def moments(self, matched: Mask) -> Statistic:
-        """`Design.moments` of these people, cell for cell."""
+        """`Design.moments` of these people, cell for cell. Errors: ValueError where rows are cut."""
+        if self.short is not None:
+            raise ValueError("moments are of rows as they are")
         sums = self._histograms(matched.astype(np.float64))
         exact = [column @ block.table for column, block in zip(sums, self.columns, strict=True)]
         count = np.array([int(np.count_nonzero(matched)) * COUNT_UNIT], dtype=np.int64)
@@ -129,13 +159,13 @@ class Packed:
         return np.concatenate(self._histograms(None)).astype(np.float64)
 
     def pull(self, matched: Mask, intercept: float, effects: Sequence[Float]) -> Int:
-        """Sum over people of (label - probability) x row, rounded down to the lattice: `cells` cells, then one for
-        the intercept, to which everybody adds (label - probability) x COUNT_UNIT.
+        """Sum over people of (label - probability) x row, cut where rows are, rounded down to the lattice: `cells`
+        cells, then one for the intercept, to which everybody adds (label - probability) x COUNT_UNIT.
 
         effects: one value a level, a column. One person moves the sum by at most `step_l2_squared`.
         """
         residuals = self.residuals(matched, intercept, effects)
-        sums = self._histograms(residuals)
+        sums = self._histograms(self._cut(residuals))
         exact = [column @ block.table for column, block in zip(sums, self.columns, strict=True)]
         last = np.array([int(residuals.sum()) * COUNT_UNIT], dtype=np.int64)
         return np.concatenate([*exact, last]) >> RESIDUAL_BITS
@@ -147,6 +177,10 @@ class Packed:
         edge = FURTHEST << SCORE_BITS
         expected = table[np.clip(score, -edge, edge) + edge]
         return np.asarray((matched.astype(np.int64) << RESIDUAL_BITS) - expected, dtype=np.float64)
+
+    def _cut(self, residuals: Float) -> Float:
+        """As much of each as is kept of the person's row, rounded towards zero."""
+        return residuals if self.short is None else np.trunc(np.ldexp(residuals * self.short, -SHORT_BITS))
 
     def scores(self, intercept: float, effects: Sequence[Float]) -> Float:
         """Log-odds, one a person, in floating point: for what is released already."""

@@ -6,11 +6,12 @@ to 0. The model may be read by anybody it is paid for: bins come from the declar
 
 **What is drawn.** `margins` once, `steps` times `pull`: integers, each moved by one person by at most
 `step_l2_squared` (a row is at most 1 long and |label - probability| at most 1, whichever of the two records goes).
-Step t's weights come from the noisy results of the steps before, so this is adaptive composition of Gaussian releases
-with one scale: together it costs what one Gaussian release of sensitivity sqrt(steps + 1) times a step's costs (Dong,
-Roth, Su 2022, theorem 3.2 and corollary 3.3; the discrete noise as in `dp.scale`, cell by cell, whatever integers it
-is centred on). So **one** draw pays for all of it: `blank` is a statistic of zeros with that sensitivity, its noisy
-twin is the noise itself, independent of data, and each exact integer sum takes its own slice of it.
+Step t's weights, and the tables by which levels are summed (`column_strategy`), come from the noisy results before, so
+this is adaptive composition of Gaussian releases with one scale: together it costs what one Gaussian release of
+sensitivity sqrt(steps + 1) times a step's costs (Dong, Roth, Su 2022, theorem 3.2 and corollary 3.3; the discrete noise
+as in `dp.scale`, cell by cell, whatever integers it is centred on). So **one** draw pays for all of it: `blank` is a
+statistic of zeros with that sensitivity, its noisy twin is the noise itself, independent of data, and each exact
+integer sum takes its own slice of it.
 
 The code ensures: one call of `draw`, on zeros, before any row is looked at; each slice is used once; how many steps
 are made depends on nothing; nothing but noisy sums, public declarations and settings enters the model.
@@ -37,11 +38,14 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 from ..dp.aggregate import Statistic
 from ..dp.noisy import Noise, Noisy
 from .attenuation import restored
-from .descent import DAMPING, Descent, Margins, Pull
+from .column_strategy import ColumnStrategy
+from .descent import DAMPING, Descent, Pull
 from .design import BITS, Block, Design, Float, Int, Mask
 from .draw import Draw
 from .effects import ColumnEffect, Held, explained
+from .expected import Expected
 from .lookalike import DesignMismatch, Model
+from .margins import Margins
 from .packed import PEOPLE_UNIT, POSITIVES_UNIT, Packed, level_unit, step_l2_squared
 from .progress import Progress, quietly
 
@@ -54,12 +58,12 @@ SMOOTHER, ROUGH_MU, SMOOTH_MU = 0.2, 0.125, 0.235
 
 
 def blank(columns: Sequence[Block], steps: int = STEPS) -> Statistic:
-    """Zeros for all the noise a fit needs: 2 levels + 2 cells of margins, then `steps` pulls of cells + 1.
+    """Zeros for all the noise a fit needs: levels + 2 cells of margins, then `steps` pulls of cells + 1.
 
     Known from the declarations alone; l2_squared covers all of it together.
     """
     cells, levels = sum(b.cells for b in columns), sum(len(b.table) for b in columns)
-    zeros = np.zeros(2 * levels + 2 + steps * (cells + 1), dtype=np.int64)
+    zeros = np.zeros(levels + 2 + steps * (cells + 1), dtype=np.int64)
     return Statistic(zeros, BITS, (steps + 1) * step_l2_squared(cells))
 
 
@@ -111,20 +115,32 @@ class DPGAM(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
         sigma = float(np.ldexp(noise.scale, -noise.bits))
         with threadpool_limits(limits=1, user_api="blas"):
             margins = margins_of(columns, sums.margins(slice(0, _first(columns))), noise.scale)
+            strategy = ColumnStrategy.of(columns, margins, noise.scale / level_unit(columns))
+            sums.measure(strategy.columns)
             smoother = smoother_at(math.sqrt(wanted.l2_squared) / noise.scale)
+            expected = [
+                Expected.of(block, smoother).through(turn) for block, turn in zip(columns, strategy.turns, strict=True)
+            ]
+            self._declared, self._strategy = columns, strategy
             self._descent = Descent(
-                columns, margins, sigma**2 / self.steps, self.steps, self.damping, smoother=smoother
+                strategy.columns,
+                margins,
+                sigma**2 / self.steps,
+                self.steps,
+                self.damping,
+                expected=expected,
+                kept=strategy.kept,
             )
             self.model_ = self._descent.model(_pull(columns, sums, self.steps, progress), digest)
         return self.model_
 
     def explained(self) -> tuple[ColumnEffect, ...]:
         """What the last model's columns add, with intervals, as if columns were independent (`effects`)."""
-        descent, model = self._descent, self.model_
-        pairs = zip(descent.columns, descent.margins.counts, strict=True)
+        descent, model, columns = self._descent, self.model_, self._declared
+        pairs = zip(columns, descent.margins.counts, strict=True)
         held = [Held.alone(block, counts, descent.margins.people) for block, counts in pairs]
-        known = restored(descent.columns, held, descent.known(model), descent.near())
-        return explained(descent.columns, held, [effects.values for effects in model.columns], known)
+        known = restored(columns, held, self._strategy.declared(descent.known(model)), descent.near())
+        return explained(columns, held, [effects.values for effects in model.columns], known)
 
 
 def smoother_at(mu: float) -> float:
@@ -134,14 +150,14 @@ def smoother_at(mu: float) -> float:
 
 def _first(columns: Sequence[Block]) -> int:
     """How many cells the margins have: the pulls begin after them."""
-    return 2 * sum(len(block.table) for block in columns) + 2
+    return sum(len(block.table) for block in columns) + 2
 
 
 def margins_of(columns: Sequence[Block], noisy: Int, scale: float) -> Margins:
     """The margins that a fit was made with. noisy: its noisy sums, from the first on. scale: of their noise."""
     levels = sum(len(block.table) for block in columns)
     counts = noisy[:levels] / level_unit(columns)
-    people, positives = noisy[2 * levels : 2 * levels + 2].tolist()
+    people, positives = noisy[levels : levels + 2].tolist()
     return Margins.of(columns, counts, people / PEOPLE_UNIT, positives / POSITIVES_UNIT, scale / POSITIVES_UNIT)
 
 
@@ -162,6 +178,7 @@ class _Sums(Protocol):
     """Noisy sums over people, as a fit asks for them: each slice of the row once, in order."""
 
     def margins(self, at: slice) -> Int: ...
+    def measure(self, columns: Sequence[Block]) -> None: ...
     def pull(self, at: slice, intercept: float, effects: list[Float]) -> Int: ...
 
 
@@ -174,6 +191,9 @@ class _Asked:
 
     def margins(self, at: slice) -> Int:
         return self._noisy(at, self.packed.margins(self.matched))
+
+    def measure(self, columns: Sequence[Block]) -> None:
+        self.packed = self.packed.by(columns)
 
     def pull(self, at: slice, intercept: float, effects: list[Float]) -> Int:
         return self._noisy(at, self.packed.pull(self.matched, intercept, effects))
@@ -191,6 +211,9 @@ class _Known:
 
     def margins(self, at: slice) -> Int:
         return self.values[at]
+
+    def measure(self, columns: Sequence[Block]) -> None:
+        del columns
 
     def pull(self, at: slice, intercept: float, effects: list[Float]) -> Int:
         del intercept, effects

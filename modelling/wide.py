@@ -19,10 +19,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from ..dp.noisy import Noisy
-from .descent import Descent, Margins
+from .descent import Descent
 from .design import BITS, COUNT_UNIT, ONE, Design, Float, Mask
 from .draw import Draw
 from .lookalike import DesignMismatch, Model, SeedGLM
+from .margins import Margins
 from .packed import Packed
 from .strategy import MOST_CELLS, Rows, Strategy
 

@@ -22,7 +22,7 @@ _OF: dict[str, ThreatModel] = {
     "score-histogram@1": "membership",
     "score-strata@1": "membership",
     "responses@1": "membership",
-    "person-fit@1": "person",
+    "person-fit@2": "person",
     "person-scores@1": "person",
 }
 _COMPLETIONS = ("attribute-moments@1", "answer-counts@1")

@@ -25,7 +25,7 @@ from .job import ShapeOf, each_once
 from .lookalike import FEWEST_PEOPLE, learnable, refuse_columns
 from .pair import PairJob
 
-FIT, SCORES = "person-fit@1", "person-scores@1"
+FIT, SCORES = "person-fit@2", "person-scores@1"
 
 
 class ModelJob(PairJob):

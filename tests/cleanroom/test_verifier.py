@@ -304,7 +304,7 @@ def test_the_page_knows_what_each_statistic_moves_or_moves_at_least() -> None:
         ("person-scores@1", *noise, f"2^-{COUNT_BITS}", 15): 2 * COUNT_L2_SQUARED,
         ("answer-counts@1", *noise, f"2^-{COUNT_BITS}", 15): -answers.l2_squared(1),
         ("attribute-moments@1", *noise, f"2^-{BITS}", 15): -attributes.l2_squared([one]),
-        ("person-fit@1", *noise, f"2^-{BITS}", 15): -(STEPS + 1) * step_l2_squared(1),
+        ("person-fit@2", *noise, f"2^-{BITS}", 15): -(STEPS + 1) * step_l2_squared(1),
     }
 
 

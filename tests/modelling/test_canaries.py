@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from passbox.dp.aggregate import Statistic
 from passbox.dp.noisy import Noisy, Receipt
-from passbox.modelling import strategy
+from passbox.modelling import canaries, strategy
 from passbox.modelling.audience import choose
 from passbox.modelling.canaries import (
     follows_from,
@@ -22,10 +23,12 @@ from passbox.modelling.canaries import (
     two_worlds,
     worst_row,
 )
-from passbox.modelling.design import ONE, Design, SensitivityExceeded
+from passbox.modelling.design import ONE, Block, Design, Float, Int, Mask, SensitivityExceeded
 from passbox.modelling.features import Category, Encoder, Number, Ordinal, Topics
 from passbox.modelling.invented import invented
 from passbox.modelling.lookalike import fit
+from passbox.modelling.packed import SHORT_BITS, Packed
+from passbox.modelling.person import DPGAM, blank
 from passbox.modelling.strategy import Strategy
 
 MU = 0.9
@@ -62,17 +65,19 @@ def test_two_worlds_find_nine_tenths_of_what_a_membership_release_spends(people)
     assert found.lower >= 0.9 * MU
 
 
-@pytest.mark.long
-def test_two_worlds_find_nine_tenths_of_what_a_person_fit_spends() -> None:
-    """A positive among 1,000 people of whom few are, with values that nobody else has: bins of a number would be like
-    their neighbours, and the fit would come to know the canary by these."""
+def alone() -> tuple[Design, Mask, Mask]:
+    """1,000 people of whom few are positive; one, who is not listed yet, has values that nobody else has: bins of a
+    number would be like their neighbours, and a fit would come to know the canary by these."""
     rng = np.random.default_rng(3)
     canary = np.arange(1_000) == 0
     kinds = [Category("a", ("x", "y")), Category("b", ("u", "v"))]
     design = Encoder.from_declared(kinds).encode(invented(kinds, 1_000, canary, rng.random))
-    found = two_worlds(
-        person_attack(design, (rng.random(1_000) < 0.01) & ~canary, canary, noise(3.0, 7), steps=4), 3.0, runs_for(3.0)
-    )
+    return design, (rng.random(1_000) < 0.01) & ~canary, canary
+
+
+@pytest.mark.long
+def test_two_worlds_find_nine_tenths_of_what_a_person_fit_spends() -> None:
+    found = two_worlds(person_attack(*alone(), noise(3.0, 7), steps=4), 3.0, runs_for(3.0))
     assert not found.leaks
     assert found.lower >= 0.9 * 3.0
 
@@ -92,6 +97,71 @@ def test_planted_leak_half_the_noise_is_caught(people) -> None:
     worst = worst_row(people)
     assert two_worlds(membership_attack(people, LABEL, worst, noise(MU, halved=True)), MU, 2000).leaks
     assert two_worlds(person_attack(people, LABEL & False, worst, noise(2.0, halved=True), steps=4), 2.0, 300).leaks
+
+
+def kept_apart(monkeypatch: pytest.MonkeyPatch) -> tuple[Float, Float]:
+    """What an audit of a fit keeps of the world with the canary and of the other, beside what it should: how far the
+    sums with it are off those that the same noise gives a plain fit, and the difference of both worlds off what the
+    canary alone adds at the same weights and tables. Largest of all cells, lattice units."""
+    design, matched, canary = alone()
+    kept: list[tuple[Int, Int]] = []
+    asked: list[tuple[tuple[Block, ...], float, Sequence[Float]]] = []
+    keep, pull = canaries._Seen.keep, canaries._Spy.pull
+
+    def watched(self, mask: Mask, intercept: float, effects: Sequence[Float]) -> Int:
+        asked.append((self.columns, intercept, [np.array(each) for each in effects]))
+        return pull(self, mask, intercept, effects)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            canaries._Seen, "keep", lambda self, one, other: kept.append((one, other)) or keep(self, one, other)
+        )
+        patch.setattr(canaries._Spy, "pull", watched)
+        person_attack(design, matched, canary, noise(3.0, 7), steps=4)(True)
+    noisy = noise(3.0, 7)(blank(design.columns, 4))
+    _, sums = DPGAM(steps=4).fit_opened(Packed.of(design), matched | canary, noisy)
+    off = np.abs(np.concatenate([one for one, _ in kept]) - (sums - noisy.values)).max()
+    alone_ = Packed.of(design.take(canary))
+    moves = [one - other for one, other in kept[1:]]
+    own = [alone_.by(columns).pull(np.array([True]), at, effects) for columns, at, effects in asked]
+    return off, max(np.abs(move - each).max() for move, each in zip(moves, own, strict=True))
+
+
+def test_an_audit_of_a_fit_sees_what_is_summed_in_both_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cell for cell; sums of both worlds, and of the canary, are each rounded down to the lattice."""
+    off, apart = kept_apart(monkeypatch)
+    assert off == 0
+    assert apart <= 1
+
+
+@pytest.mark.parametrize("measured", ["the real world", "the other"])
+def test_planted_fault_an_audit_that_measures_one_world_otherwise_is_caught(
+    measured: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def by(self, columns: Sequence[Block]) -> Packed:
+        people, label = self.seen.other
+        if measured == "the other":
+            self.seen.other = people.by(columns), label
+            return self
+        return Packed.by(self, columns)
+
+    monkeypatch.setattr(canaries._Spy, "by", by)
+    off, apart = kept_apart(monkeypatch)
+    assert off > 0 or apart > 1
+
+
+def test_planted_leak_a_persons_row_that_is_not_cut_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody with values that nobody else has is turned into a row that is several times as long as may be."""
+    audit = person_attack(*alone(), noise(1.0), steps=4)
+    assert not two_worlds(audit, 1.0, 200).leaks
+    honest = Packed.by
+
+    def uncut(real: Packed, columns: Sequence[Block]) -> Packed:
+        made = honest(real, columns)
+        return replace(made, short=np.full(made.rows, float(1 << SHORT_BITS)))
+
+    monkeypatch.setattr(Packed, "by", uncut)
+    assert two_worlds(audit, 1.0, 200).leaks
 
 
 def test_planted_leak_a_row_that_is_too_long_is_caught(people, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,9 @@ from passbox.dp.accounting import rho_within
 from passbox.dp.aggregate import OverflowPossible, Statistic
 from passbox.dp.budget import RHO_UNIT, Budget, Delta, Epsilon
 from passbox.dp.noisy import Noisy, Receipt
-from passbox.modelling import descent
 from passbox.modelling import packed as packed_module
 from passbox.modelling.design import BITS, ONE
+from passbox.modelling.expected import Expected
 from passbox.modelling.features import Category, Encoder, Number
 from passbox.modelling.lookalike import DesignMismatch, Model
 from passbox.modelling.packed import Packed, step_l2_squared
@@ -159,10 +159,17 @@ def test_with_the_noise_fixed_the_model_follows_from_the_noisy_sums_alone(people
 
 @pytest.mark.parametrize(
     ("name", "epsilon", "floor"),
-    [("adult", 0.5, 0.902), ("adult", 1.0, 0.908), ("adult", 4.0, 0.914), ("telco", 1.0, 0.837), ("telco", 4.0, 0.842)],
+    [
+        ("adult", 0.5, 0.908),
+        ("adult", 1.0, 0.9117),
+        ("adult", 4.0, 0.918),
+        ("telco", 1.0, 0.843),
+        ("telco", 4.0, 0.847),
+    ],
 )
 def test_real_people_are_ranked_as_well_as_was_measured(request, name: str, epsilon: float, floor: float) -> None:
-    """Means over 20 splits are .908, .912, .918 and .847, .850; one split lies within .004 of them, mostly."""
+    """Means over 20 splits are .911, .914, .920 and .848, .851, those of these three a little less on Adult. With rows
+    as they are declared, these had .906, .911 and .917 on Adult."""
     people = request.getfixturevalue(name)
     design = Encoder.from_declared(people.declared, epsilon).encode(people.table)
     found = []
@@ -186,7 +193,7 @@ def test_how_smooth_effects_are_taken_to_be_follows_from_the_noise_alone() -> No
 def test_smoother_effects_are_as_large_on_average(people) -> None:
     """What effects are taken to be has the same mean square over levels, and less of it between neighbours."""
     for block in people.columns:
-        taken = descent._Taken.of(block, SMOOTHER)
+        taken = Expected.of(block, SMOOTHER)
         if not block.ordered:
             assert taken.root is None
             continue
