@@ -22,6 +22,7 @@ from .files import write_new
 from .opening import write_audience
 from .source import header, read_source
 
+WRITTEN = ("log_odds", "probability", "low", "high")
 LARGEST_MODEL = 2**28
 """Bytes of a model file, above which it is not read."""
 
@@ -33,6 +34,10 @@ class BadModel(Exception):
         super().__init__(path)
         self.path = path
         self.rule, self.remedy = "it is no model", "name a .model.json that `passbox release open` wrote"
+
+
+class IdTaken(Exception):
+    """The column that is carried along is named like one that is written beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,10 @@ def score(model: Path, people: Path, out: Path, own_id: str | None) -> Scored:
     probability's 95 % interval, where the model knows them.
 
     own_id: a column that is carried along; rows are numbered from 1 where there is none.
-    Errors: BadModel, BadSource, ColumnMissing, ColumnUnreadable, FileInTheWay, OSError.
+    Errors: BadModel, BadSource, ColumnMissing, ColumnUnreadable, FileInTheWay, IdTaken, OSError.
     """
+    if own_id in WRITTEN:
+        raise IdTaken
     scorer = read_model(model)
     declared = {column.kind.name: _declared(column.kind) for column in scorer.encoder.columns}
     carried, names = [own_id] if own_id else [], header(people)
@@ -73,9 +80,9 @@ def score(model: Path, people: Path, out: Path, own_id: str | None) -> Scored:
     read = read_columns(source, declared)
     probability = scorer.probability(read.table)
     ids = source.column(own_id) if own_id else pa.array(np.arange(1, source.num_rows + 1))
-    columns = {own_id or "row": ids, "log_odds": scorer.score(read.table), "probability": probability}
     ends = scorer.interval(read.table)
-    columns |= {} if ends is None else dict(zip(("low", "high"), ends, strict=True))
+    scores = [scorer.score(read.table), probability, *(() if ends is None else ends)]
+    columns = {own_id or "row": ids, **dict(zip(WRITTEN, scores, strict=False))}
     write_audience(pa.table(columns), out)
     return Scored(out, source.num_rows, float(probability.mean()), read.faults, intervals=ends is not None)
 

@@ -324,6 +324,12 @@ _WORDS: dict[str, Callable[[Any], Explanation]] = {
     "BadSource": _placed("bad-file", BAD_INPUT),
     "BadModel": _placed("bad-model", BAD_INPUT),
     "NotAModel": _simple("bad-model", "it is no model", "name a .model.json that `release open` wrote", BAD_INPUT),
+    "IdTaken": _simple(
+        "id-taken",
+        "the column of `--id` is named like one that is written: log_odds, probability, low, high",
+        "give that column another name in your file",
+        BAD_INPUT,
+    ),
     "OnnxMissing": _simple(
         "no-onnx", "ONNX files need the extra `onnx`", "`pip install 'passbox[onnx]'`, then type it again", USAGE
     ),

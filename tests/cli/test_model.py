@@ -101,6 +101,7 @@ def test_a_model_is_exported_and_scores_alike_elsewhere(passbox, scorer: Scorer,
         (("score", "people.csv", "people.csv"), "bad-model"),
         (("export", "people.csv"), "bad-model"),
         (("score", "m.model.json", "people.csv", "--id", "nobody"), "columns"),
+        (("score", "m.model.json", "people.csv", "--id", "low"), "id-taken"),
         (("score", "m.model.json", "nothing.csv"), None),
     ],
 )
