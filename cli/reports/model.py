@@ -35,7 +35,7 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
         *chance(document, "model"),
         Table(header, rows, "held-out people, by score bin", right=(0, 1, 2, 3), whole=(0, 1, 2, 3), keys=1),
         *([Bars("lift by best share of people", bars)] if bars else []),
-        *curves.parts([_point(cut, rate) for cut in document["cuts"]], rate),
+        *(curves.parts([_point(cut, rate) for cut in document["cuts"]], rate) if shown else []),
         *effects.parts(document),
     ]
 
