@@ -213,8 +213,10 @@ def _delta(units: int) -> str:
     return f"{units / DELTA_UNIT:g}"
 
 
-def _precision(planned: Plan) -> Table:
+def _precision(planned: Plan) -> Part:
     """Which table a number stands in is said where not all stand in the same."""
+    if not planned.precision:
+        return "at these sizes it cannot be foreseen how exact it would be"
     places: dict[tuple[str, str, str], list[str]] = {}
     for row in planned.precision:
         places.setdefault((row.number, row.given, f"±{_width(row.half)}"), []).append(row.table)
