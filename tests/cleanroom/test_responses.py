@@ -27,6 +27,7 @@ from passbox.cleanroom.release import BadRelease
 from passbox.cleanroom.samples import generated
 from passbox.cleanroom.statement import Filter, NotAnEntry, shown, statement
 from passbox.cleanroom.submit import submit
+from passbox.cli.app import run as cli
 from passbox.dp.budget import EPSILON_UNIT
 from passbox.dp.canonical import canonical
 from passbox.dp.flip import FLIP_UNIT, Flip, least_flip
@@ -114,6 +115,19 @@ def test_a_job_of_randomised_labels_is_charged_in_epsilon_alone_and_verifies(wor
     check_signer(ran.release.path, opened, world.contract)
     assert opened.audience is not None
     assert opened.audience.num_rows == opened.document["audience"]["size"]  # type: ignore[index]
+
+
+def test_what_is_printed_of_a_release_is_no_longer_for_more_people(
+    used: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The letters of each person are in release.json, where whoever recomputes figures finds them."""
+    release = ask(used).release
+    document = used.open(release).document
+    words = ["--key", str(used.folder / "publisher.keys"), "--out", str(tmp_path / "audience.csv")]
+    assert cli(["release", "open", str(release.path), *words, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert document.keys() - printed.keys() == {"places", "cells"}
+    assert not [name for name, value in printed.items() if isinstance(value, str) and len(value) >= PEOPLE]
 
 
 def test_a_replay_costs_nothing_and_gives_the_same_bytes_and_other_columns_the_same_labels(used: World) -> None:
