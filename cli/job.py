@@ -116,7 +116,10 @@ def plan(
     ] = "",
     as_json: JsonFlag = False,
 ) -> None:
-    """Say what a job would cost, whether it fits, and how exact it would be. Touches no data, charges nothing."""
+    """Say what a job would cost, whether it fits, and how exact it would be. Touches no data, charges nothing.
+
+    Exit code 0 whether or not the job fits the budget: `fits` in `--json` says which.
+    """
     from ..cleanroom.job import plan as price
     from ..cleanroom.job import read_request
     from ..cleanroom.room import open_room
