@@ -26,9 +26,18 @@ def cost(entries: Sequence[Mapping[str, Any]]) -> str:
     for item in entries:
         logged = json.loads(item["entry"])
         said += [f"{_price(paid)}, entry {item['sequence']}" for paid in logged["charges"]]
-        said += [f"what entry {item['ahead']} charged ahead"] if item.get("ahead") is not None else []
+        said += [_ahead(logged["specification"], item["ahead"])] if item.get("ahead") is not None else []
         free += [f"; entry {item['sequence']} is covered by that"] if logged["beside"] else []
     return f"cost: {'; '.join(said) or 'nothing'}{''.join(free)}"
+
+
+def _ahead(specification: Mapping[str, Any], entry: int) -> str:
+    """What an entry charged each of its accounts for noise that was opened before: follows from that noise."""
+    from ..dp.budget import RHO_UNIT
+    from ..dp.scale import price
+
+    rho = price(specification["l2_squared"], specification["scale"]) / RHO_UNIT
+    return f"ρ {rho:.3g} (μ {math.sqrt(2 * rho):.3g}) of each account that entry {entry} charged, ahead"
 
 
 def _price(paid: Mapping[str, Any]) -> str:

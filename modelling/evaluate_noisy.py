@@ -25,6 +25,8 @@ from .grid import BINS, REACH
 
 COVERS = "noise and sampling"
 STEPS = 2_001
+SMALLEST_SHARE = 1e-3
+"""Of people, of whom a lift is looked for."""
 
 Gradient = tuple[Float, Float, Float, Float]
 """T, its gradient in positives and in the rest, and the sum of its squared mixed second derivatives; a row each q."""
@@ -125,7 +127,7 @@ class _Counts:
         """No lift is larger: not than one over the share, with all positives in it, nor than one over the rate of
         positives, with nobody else in it. Both as small as their own intervals leave them."""
         rate = self.zero(lambda q: self._of(q, np.ones_like(self.p)), 1.0, 0.5)
-        return 1 / max(share.low, rate.low, 1e-3)
+        return 1 / max(share.low, rate.low, SMALLEST_SHARE)
 
     def rate(self, at: int) -> Estimate:
         """Share of positives in one bin."""

@@ -9,6 +9,8 @@ from ..show import Bars, Part, Table, interval
 from . import curves, effects
 from .lookalike import chance
 
+NOBODY = "there may be no seed among the people held out: what follows says little"
+
 
 def parts(document: Mapping[str, Any]) -> list[Part]:
     """AUC, and what the best score bins would give as an audience."""
@@ -19,21 +21,39 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
     ]
     header = ("best share of people", "lift", "gain: share of seeds in it", "rate of seeds in it")
     rows = [
-        (interval(cut["share"]), interval(cut["lift"], 2), interval(cut["gain"], 2), interval(cut["precision"]))
+        (_told(cut["share"]), _told(cut["lift"], 2, _most(cut)), _told(cut["gain"], 2), _told(cut["precision"]))
         for cut in document["cuts"][::2]
     ]
-    highest = max((cut["lift"]["estimate"] for cut in document["cuts"]), default=1.0) or 1.0
-    best = [(cut["share"]["estimate"], cut["lift"]["estimate"]) for cut in document["cuts"]]
+    shown = [cut for cut in document["cuts"] if not _open(cut["lift"], _most(cut))]
+    highest = max((cut["lift"]["estimate"] for cut in shown), default=1.0) or 1.0
+    best = [(cut["share"]["estimate"], cut["lift"]["estimate"]) for cut in shown]
     bars = [(f"{share:.1%}", max(0.0, lift / highest), f"{lift:.2f}") for share, lift in best]
     rate = max(0.0, document["positives"]["estimate"]) / max(1.0, document["held_out"]["estimate"])
     return [
         Table(("number", "estimate  [95 % interval: noise and sampling]"), numbers, right=(1,)),
+        *([NOBODY] if document["positives"]["low"] <= 0 else []),
         *chance(document, "model"),
         Table(header, rows, "held-out people, by score bin", right=(0, 1, 2, 3), whole=(0, 1, 2, 3), keys=1),
-        Bars("lift by best share of people", bars),
-        *curves.parts([_point(cut, rate) for cut in document["cuts"]], rate),
+        *([Bars("lift by best share of people", bars)] if bars else []),
+        *(curves.parts([_point(cut, rate) for cut in document["cuts"]], rate) if shown else []),
         *effects.parts(document),
     ]
+
+
+def _most(cut: Mapping[str, Any]) -> float:
+    """The largest lift there could be: of those alone who are in the cut. As `modelling.evaluate_noisy`."""
+    from ...modelling.evaluate_noisy import SMALLEST_SHARE
+
+    return 1 / max(float(cut["share"]["low"]), SMALLEST_SHARE)
+
+
+def _open(figure: Mapping[str, float], most: float) -> bool:
+    """Whether noise leaves all that is possible."""
+    return figure["low"] <= 0 and figure["high"] >= most * (1 - 1e-9)
+
+
+def _told(figure: Mapping[str, float], digits: int = 3, most: float = 1.0) -> str:
+    return "not known" if _open(figure, most) else interval(figure, digits)
 
 
 def _point(cut: Mapping[str, Any], rate: float) -> curves.Point:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,11 +20,15 @@ from passbox.cleanroom.release import BadRelease
 from passbox.cleanroom.samples import generated
 from passbox.cleanroom.submit import submit
 from passbox.cleanroom.vouched import vouched
+from passbox.cli.reports import model
 from passbox.cli.reports.kinds import report
+from passbox.dp.aggregate import COUNT_BITS
+from passbox.dp.budget import RHO_UNIT
 from passbox.dp.entry import Purchase
 from passbox.dp.ledger import Ledger
 from passbox.dp.noisy import Noise, Noisy, Receipt
 from passbox.modelling.evaluate_noisy import evaluate_noisy
+from passbox.modelling.grid import BINS
 from passbox.modelling.person import DPGAM
 from passbox.modelling.scorer import Scorer
 from passbox.policies.check import Refused
@@ -119,11 +124,37 @@ def test_the_entry_that_carries_the_charge_is_named(world: World, passbox: Calla
     assert said in passbox("release", "list", world.place)[1]
     document = world.open(ran.release).document
     assert any(f"ledger entries {said}," in part for part in report(document) if isinstance(part, str))
+    (paid,) = {charge["rho"] for entry in entries for charge in entry.get("charges", ())}
+    rho = paid / RHO_UNIT
+    told = f"cost: ρ {rho:.3g} (μ {math.sqrt(2 * rho):.3g}) of each account that entry {charged[0]} charged, ahead"
+    assert any(told in part for part in report(document) if isinstance(part, str))
     stands = vouched(ran.release.path, document, log_of(world.room()), world.agreement)
     assert stands.entries == (*charged, *ran.release.entries)
     document["receipt"]["entries"][0]["ahead"] = 0  # type: ignore[index]
     with pytest.raises(BadRelease, match="entry 0 did not pay for it"):
         vouched(ran.release.path, document, log_of(world.room()), world.agreement)
+
+
+def told(positives: np.ndarray, rest: np.ndarray) -> str:
+    """What a person reads of two histograms, noise 5 each."""
+    noise = np.random.default_rng(5).normal(0, 5, 2 * BINS)
+    values = np.rint(np.ldexp(np.concatenate([positives, rest]) + noise, COUNT_BITS)).astype(np.int64)
+    figures = measure._figures(Noisy(values, 5.0 * 2**COUNT_BITS, COUNT_BITS, Receipt("", 0, b"", "")))
+    return "\n".join(str(part) for part in model.parts({"kind": "model", **figures, "effects": []}))
+
+
+def test_where_no_seed_may_be_held_out_a_model_is_told_to_say_nothing() -> None:
+    """No lift of 500 between 0 and 1,000."""
+    said = told(np.zeros(BINS), np.full(BINS, 250.0))
+    assert "there may be no seed among the people held out" in said
+    assert "not known" in said
+    assert "1,000]" not in said
+
+
+def test_where_seeds_are_held_out_all_figures_are_told() -> None:
+    said = told(np.geomspace(200, 5, BINS), np.full(BINS, 250.0))
+    assert "there may be no seed" not in said
+    assert "not known" not in said
 
 
 def test_the_same_job_gives_the_same_file_and_costs_nothing_more(world: World) -> None:

@@ -49,11 +49,15 @@ def test_a_charge_is_told_in_the_unit_of_its_account() -> None:
         {"account": "a/responses", "rho": EPSILON_UNIT // 2},
     ]
     first = {"sequence": 4, "entry": json.dumps({"charges": charges, "beside": ""})}
-    second = {"sequence": 5, "entry": json.dumps({"charges": [], "beside": "key"}), "ahead": 3}
+    opened = {"l2_squared": 2**40, "scale": 5 * 2**40}
+    entry = {"charges": [], "beside": "key", "specification": opened}
+    second = {"sequence": 5, "entry": json.dumps(entry), "ahead": 3}
     assert cost([first]) == (
         "cost: ρ 0.02 of a/record (μ 0.2), entry 4; δ 1e-06 of a/selection, entry 4; ε 0.5 of a/responses, entry 4"
     )
-    assert cost([second]) == "cost: what entry 3 charged ahead; entry 5 is covered by that"
+    assert cost([second]) == (
+        "cost: ρ 0.02 (μ 0.2) of each account that entry 3 charged, ahead; entry 5 is covered by that"
+    )
 
 
 def test_a_job_for_another_contract_is_told_by_the_word_of_its_file() -> None:
