@@ -10,7 +10,8 @@ below the middle of their bounds. `--missing` takes known columns away from ever
 between none and all, and tells figures by how many are left.
 
 accuracy: of the likeliest value. log loss: of everybody's probabilities. auc: of columns of two values. answered:
-share whose answer is at least .8 sure; right: of those. off: mean distance of probability and truth in ten bins.
+share whose answer is at least .8 sure; right: of those, left out where there are none. off: mean distance of
+probability and truth in ten bins.
 """
 
 from __future__ import annotations
@@ -225,9 +226,10 @@ def figures(probability: Float, answered: Mask | None, truth: Int) -> dict[str, 
         "accuracy": float(right.mean()),
         "log loss": float(-np.log(np.maximum(probability[row, truth], 1e-12)).mean()),
         "answered": float(sure.mean()),
-        "right": float(right[sure].mean()) if sure.any() else float("nan"),
         "off": _off(most, right),
     }
+    if sure.any():
+        found["right"] = float(right[sure].mean())
     if probability.shape[1] == 2 and 0 < truth.sum() < len(truth):
         found["auc"] = float(roc_auc_score(truth, probability[:, 1]))
     return found
@@ -238,6 +240,12 @@ def _off(said: Float, right: Mask) -> float:
     return float(
         sum(abs(said[cell == at].mean() - right[cell == at].mean()) * (cell == at).mean() for at in np.unique(cell))
     )
+
+
+def mean(found: list[dict[str, float]]) -> dict[str, float]:
+    """Of each figure, over the splits that have it."""
+    names = dict.fromkeys(name for each in found for name in each)
+    return {name: float(np.mean([each[name] for each in found if name in each])) for name in names}
 
 
 def strata(hidden: Hidden) -> Int:
@@ -278,10 +286,12 @@ def main() -> None:
                 took = time.process_time() - began
                 for target, truth, (p, sure) in zip(hidden.targets, hidden.truths, answers, strict=True):
                     for group, who in groups.items():
+                        if not who.any():
+                            continue
                         key = (f"{target.name} {group}".strip(), name, f"{epsilon:g}" if private else "-")
                         found = figures(p[who], None if sure is None else sure[who], truth[who])
                         rows.setdefault(key, []).append(found | {"cpu": took})
-    means = {key: {n: float(np.nanmean([f[n] for f in each])) for n in each[0]} for key, each in rows.items()}
+    means = {key: mean(each) for key, each in rows.items()}
     if asked.json:
         print(
             json.dumps(

@@ -1,6 +1,6 @@
-"""Sizes that teach a model little or nothing: what a plan says of it, from public sizes, before anything is spent.
+"""Sizes that teach a model or a completion little or nothing: what a plan says of it, from public sizes.
 
-The release says it once more: its reader has not seen the plan.
+It is said before anything is spent, and once more by the release: its reader has not seen the plan.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from ..dp.flip import FLIP_UNIT
 from ..dp.scale import SCALE_UNIT
 from ..modelling.considered import lengths
 from ..modelling.person import STEPS
-from ..modelling.reliable import TRAINS, as_sums, fewest_seeds
+from ..modelling.reliable import TRAINS, as_sums, fewest_known, fewest_seeds
 from ..policies.check import Allowed
 from ..policies.contract import Contract
+from ..policies.jobs.completion import CompletionJob
 from ..policies.jobs.lookalike import LookalikeJob
 from ..policies.jobs.model import ModelJob
 from ..policies.sentences import counted
@@ -23,14 +24,15 @@ from .room import Room
 ALIKE = 0.9
 """A seed list that has so large a share of the people's rows: if it matches, there is hardly anybody else."""
 SHAKY = 4
-"""So many times the fewest seeds: below that a model's scores are loosely tied to what they should be."""
+"""So many times the fewest seeds: below that a model's scores are loosely tied to what they should be. Of a
+completion's people, a quarter may match."""
 
 
 def warned(room: Room, allowed: Allowed) -> tuple[str, ...]:
     """All that deserves a second look before a job is run, and beside what it gave."""
     rows = {name: held.rows for name, held in room.submitted().items()}
     odd = (*too_few(room.contract, allowed, rows), *too_many(room.contract, allowed, rows))
-    return (*allowed.warnings, *odd)
+    return (*allowed.warnings, *odd, *too_little(allowed, rows))
 
 
 def too_few(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) -> tuple[str, ...]:
@@ -74,3 +76,23 @@ def too_many(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) -> t
             "its share of a row, so that little is heard of any: name fewer in columns"
         )
     return tuple(said)
+
+
+def too_little(allowed: Allowed, rows: Mapping[str, int]) -> tuple[str, ...]:
+    """Whether so few known people can teach a completion anything. rows: as submitted."""
+    job, spec = allowed.request.job, allowed.purchases[0].specification
+    if not isinstance(job, CompletionJob):
+        return ()
+    few = fewest_known(spec.scale / SCALE_UNIT / 2**spec.bits)
+    most = round(TRAINS * rows[job.attributes])
+    if most < few:
+        return (
+            f"too little to learn from: at most {most:,} people of {job.attributes} train, and at this noise some "
+            f"{few:,} are needed before answers are better than what is usual: ask fewer targets, or more epsilon",
+        )
+    if most < SHAKY * few:
+        return (
+            f"at this noise some {few:,} people must train before answers are better than what is usual, and at "
+            f"most {most:,} of {job.attributes} do: where few of them match, nearly all will be abstentions",
+        )
+    return ()

@@ -6,7 +6,7 @@ import math
 import shlex
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..cleanroom.signing import Signed, Standing
     from ..policies.contract import Column, Contract, DatasetRule
     from ..policies.document import Problem
+    from ..policies.threat import ThreatModel
 
 app = typer.Typer(help="Draft, check, show, sign and verify a contract.", no_args_is_help=True)
 
@@ -136,9 +137,10 @@ def _meaning(contract: Contract) -> list[str]:
 
     said = [*(_cap(name, rule) for name, rule in contract.dataset.items()), *_shared(contract)]
     said += [
-        f"{_and(rule.ask)} may ask for {rule.job}; only {_and(rule.recipients)} may read it"
-        for rule in contract.rules.allow
+        f"{_and(rule.ask)} may ask for {rule.job}{_under(models)}; only {_and(rule.recipients)} may read it"
+        for rule, models in zip(contract.rules.allow, _threats(contract), strict=True)
     ]
+    said += _secret(contract)
     said += _nameless(contract)
     neutral = f"{contract.room.operator} operates the room and owns no data in it: the room is blind to identifiers"
     everyone = "everybody may see the ledger: who asked what, when and why, who reads it, its cost, and numbers of rows"
@@ -151,6 +153,26 @@ def _meaning(contract: Contract) -> list[str]:
         operator_sentence(contract) or neutral,
         f"nothing runs after {contract.expires}",
     ]
+
+
+def _threats(contract: Contract) -> list[tuple[ThreatModel, ...]]:
+    """Of each rule, the threat models of the jobs that it allows."""
+    from ..policies.request import KINDS
+
+    return [KINDS[rule.job].threat_models(contract, rule.recipients) for rule in contract.rules.allow]
+
+
+def _under(models: tuple[ThreatModel, ...]) -> str:
+    named = " or ".join(f"`{model}`" for model in models)
+    return f" (threat model {named})" if named else ""
+
+
+def _secret(contract: Contract) -> list[str]:
+    """What each threat model that was named means."""
+    from ..policies.threat import SECRET
+
+    named = sorted({model for models in _threats(contract) for model in models})
+    return [f"threat model `{model}`: {SECRET[model]}" for model in named]
 
 
 def _nameless(contract: Contract) -> list[str]:
@@ -247,7 +269,7 @@ def show(contract: ContractFile, as_json: JsonFlag = False) -> None:
     rules = agreed.rules
     say(
         Result(
-            {"contract": str(contract), "sha256": digest(data), **agreed.model_dump(mode="json")},
+            {"contract": str(contract), "sha256": digest(data), **_written(agreed)},
             [
                 f"{agreed.name}: {agreed.purpose}",
                 f"room {agreed.room.name}, operated by {agreed.room.operator}; until {agreed.expires}",
@@ -264,6 +286,14 @@ def show(contract: ContractFile, as_json: JsonFlag = False) -> None:
         ),
         as_json,
     )
+
+
+def _written(contract: Contract) -> dict[str, Any]:
+    """The contract, with the threat models beside each rule whose jobs learn from people."""
+    whole: dict[str, Any] = contract.model_dump(mode="json")
+    for rule, models in zip(whole["rules"]["allow"], _threats(contract), strict=True):
+        rule |= {"threat_models": [*models]} if models else {}
+    return whole
 
 
 def _keys(contract: Contract) -> str:

@@ -116,7 +116,10 @@ def plan(
     ] = "",
     as_json: JsonFlag = False,
 ) -> None:
-    """Say what a job would cost, whether it fits, and how exact it would be. Touches no data, charges nothing."""
+    """Say what a job would cost, whether it fits, and how exact it would be. Touches no data, charges nothing.
+
+    Exit code 0 whether or not the job fits the budget: `fits` in `--json` says which.
+    """
     from ..cleanroom.job import plan as price
     from ..cleanroom.job import read_request
     from ..cleanroom.room import open_room
@@ -213,8 +216,10 @@ def _delta(units: int) -> str:
     return f"{units / DELTA_UNIT:g}"
 
 
-def _precision(planned: Plan) -> Table:
+def _precision(planned: Plan) -> Part:
     """Which table a number stands in is said where not all stand in the same."""
+    if not planned.precision:
+        return "at these sizes it cannot be foreseen how exact it would be"
     places: dict[tuple[str, str, str], list[str]] = {}
     for row in planned.precision:
         places.setdefault((row.number, row.given, f"±{_width(row.half)}"), []).append(row.table)

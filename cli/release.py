@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List and export releases, and open one at its reader.", no_args_is_help=True)
 
 
+_LETTERS = ("places", "cells")
+"""Fields with a letter a person, of randomised labels: whoever recomputes figures finds them in release.json."""
+
+
 @app.command("list")
 def list_(room: RoomFolder, as_json: JsonFlag = False) -> None:
     """List what has left the room, or may."""
@@ -119,7 +123,8 @@ def open_(
     if opened.audience is not None and ids is None:
         parts.append("the audience is in the room's tokens: `--ids DATASET.ids` turns them into your own IDs")
     unsigned = "who made this release was not checked: anybody can seal a file to you; pass `--contract contract.toml`"
-    data = {**document, "files": [str(path) for path in made], "signer_checked": contract is not None}
+    shown = {name: value for name, value in document.items() if name not in _LETTERS}
+    data = {**shown, "files": [str(path) for path in made], "signer_checked": contract is not None}
     data |= {"vouched_by": list(found.by)} if found else {}
     doubts = _doubts(document, file, key, contract)
     data |= {"doubts": doubts} if doubts else {}

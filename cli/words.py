@@ -126,12 +126,14 @@ def accuracy(text: str) -> tuple[str, float]:
 
 
 def share(text: str) -> float:
-    """A count such as 250, or a share such as 1%. Errors: NoRole."""
+    """A count such as 250, or a share such as 1%, below 100 %. Errors: NoRole."""
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         value = -1.0
-    if not 0 <= value < 1e12 or (text.endswith("%") and value >= 1):
+    if text.endswith("%") and 1 <= value < 1e12:
+        raise NoRole("a share lies below 100%", "write a share such as 1%, or a number of rows such as 250")
+    if not 0 <= value < 1e12:
         raise NoRole("that is no count and no share", "write a number of rows such as 250, or a share such as 1%")
     return value
 

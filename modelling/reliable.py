@@ -19,6 +19,9 @@ FAR = math.log(2)
 """Noise that doubles or halves a person's odds."""
 TRAINS = 0.8
 """Share of the seeds that a fit sees; the others evaluate it."""
+LEARNABLE = 24.0
+"""So many people for each unit of noise in a sum of a completion, or its answers hardly differ from what is usual
+(docs/completion.md)."""
 
 
 def spread(sigma: float, columns: int, seeds: float) -> float:
@@ -40,3 +43,8 @@ def as_sums(flip: float, people: int, columns: int) -> float:
 def fewest_seeds(sigma: float, columns: int) -> int:
     """Seeds that must match for noise to stay below `FAR`."""
     return math.ceil(sigma * columns / (FAR * TRAINS))
+
+
+def fewest_known(sigma: float) -> int:
+    """People who must train before a completion's answers are better than what is usual."""
+    return round(LEARNABLE * sigma)

@@ -43,8 +43,6 @@ from .measure import Made, Planned
 from .paired import paired
 
 ASSUMED_RATES = (0.25, 0.5, 1.0)
-LEARNABLE = 24.0
-"""So many people for each unit of noise in a sum, or answers hardly differ from what is usual (docs/completion.md)."""
 
 
 class CompletionMeasure:
@@ -89,25 +87,8 @@ class CompletionMeasure:
         return {"quality": quality_of(document["questions"], document["confident"], noisy)}
 
     def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
-        """Whether so few people can teach anything, from public sizes alone."""
-        job, spec = _asked(allowed.request.job), allowed.purchases[0].specification
-        rows = room.submitted()[job.attributes].rows
-        sigma, most = spec.scale / SCALE_UNIT / 2**spec.bits, round((1 - HELD_OUT) * rows)
-        few = round(LEARNABLE * sigma)
-        told = "how right answers are is told by how sure they are, and by how many columns are known of a person"
-        if most < few:
-            return (
-                told,
-                f"too little to learn from: at most {most:,} people of {job.attributes} train, and at this noise some "
-                f"{few:,} are needed before answers are better than what is usual: ask fewer targets, or more epsilon",
-            )
-        if most < 4 * few:
-            return (
-                told,
-                f"at this noise some {few:,} people must train before answers are better than what is usual, and at "
-                f"most {most:,} of {job.attributes} do: where few of them match, nearly all will be abstentions",
-            )
-        return (told,)
+        del room, allowed
+        return ("how right answers are is told by how sure they are, and by how many columns are known of a person",)
 
     def precision(self, room: Room, allowed: Allowed) -> tuple[Planned, ...]:
         """Half widths of how right answers are, for some numbers of known people: the real one may be secret."""

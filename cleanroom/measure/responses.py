@@ -81,7 +81,10 @@ def better_said(contract: Contract, job: LookalikeJob, rows: Mapping[str, int]) 
     better = {"sums": "noisy sums", "responses": "randomised labels"}[found.better]
     if math.isinf(found.sums):
         return ("this ε buys no noisy sums, and randomised labels that are hardly more often right than wrong",)
-    return (
+    said = (
         f"at this ε {better} should teach more, by public sizes: were all of {job.seed} matched, noise alone would "
-        f"move a person's log-odds by about {found.sums:.2g} in sums and {found.responses:.2g} in labels",
+        f"move a person's log-odds by about {found.sums:.2g} in sums and {found.responses:.2g} in labels"
     )
+    if found.better == "responses" and found.sums < found.responses:
+        said += "; labels are the noisier, but trees learn from them too, and not from sums, which should outweigh that"
+    return (said,)

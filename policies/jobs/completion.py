@@ -15,7 +15,7 @@ itself; a file of attributes about events, in which a person stands many times.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -94,6 +94,19 @@ class CompletionJob(Job):
     def threat_model(self, contract: Contract) -> ThreatModel:
         return "person" if self.own_columns(contract) else "membership"
 
+    @classmethod
+    def threat_models(cls, contract: Contract, readers: Sequence[str]) -> tuple[ThreatModel, ...]:
+        """By what each data set protects that could be `attributes` to people of a reader."""
+        held = contract.dataset
+        asked = {
+            held[attributes].protects
+            for people, attributes in _pairs(contract)
+            if held[people].owner in readers
+            and held[people].id is not None
+            and held[people].rows == held[attributes].rows == "people"
+        }
+        return tuple(sorted(asked))
+
     def fewest_rows(self, contract: Contract, dataset: str) -> int:
         return contract.rules.smallest_seed if dataset == self.attributes else FEWEST_PEOPLE
 
@@ -141,7 +154,7 @@ class CompletionJob(Job):
 
     def _refuse_targets(self, contract: Contract) -> None:
         declared = contract.dataset[self.attributes].columns
-        fitting = [name for name, column in declared.items() if isinstance(column, TARGETS)]
+        fitting = _wanted(contract, self.attributes)
         unfit = [name for name in self.targets if name not in fitting]
         if unfit:
             rule = f"{names(unfit)} is no category, flag or set of {self.attributes}"
@@ -209,24 +222,12 @@ class CompletionJob(Job):
     def draft(cls, contract: Contract, size: int | None) -> list[str]:
         """Attributes are of a data set with columns to want, people of another owner with some to learn from."""
         del size
-        wanted = {
-            name: [each for each, column in held.columns.items() if isinstance(column, TARGETS)]
-            for name, held in contract.dataset.items()
-        }
-        pairs = [
-            (people, attributes)
-            for attributes in contract.dataset
-            for people in contract.dataset
-            if contract.dataset[people].owner != contract.dataset[attributes].owner
-            and wanted[attributes]
-            and learnable(contract, people)
-        ]
-        people_first = sorted(pairs, key=lambda pair: contract.dataset[pair[0]].id is None)
+        people_first = sorted(_pairs(contract), key=lambda pair: contract.dataset[pair[0]].id is None)
         if not people_first:
             rule = "no two owners hold columns, one to learn from and one to complete"
             raise Refused("targets", rule, "declare columns for both in the contract")
         people, attributes = people_first[0]
-        targets = ", ".join(f'"{name}"' for name in wanted[attributes][:MOST_TARGETS])
+        targets = ", ".join(f'"{name}"' for name in _wanted(contract, attributes)[:MOST_TARGETS])
         return [
             f'people = "{people}"  # who gets answers: its owner alone reads them',
             f'attributes = "{attributes}"  # who knows them of some',
@@ -236,6 +237,23 @@ class CompletionJob(Job):
 
     def made(self) -> dict[str, Json]:
         return {"people": self.people, "attributes": self.attributes, "confident": str(self.confident)}
+
+
+def _wanted(contract: Contract, dataset: str) -> list[str]:
+    """Columns that can be targets."""
+    return [name for name, column in contract.dataset[dataset].columns.items() if isinstance(column, TARGETS)]
+
+
+def _pairs(contract: Contract) -> list[tuple[str, str]]:
+    """People and attributes of two owners, with columns to learn from and columns to want."""
+    return [
+        (people, attributes)
+        for attributes in contract.dataset
+        for people in contract.dataset
+        if contract.dataset[people].owner != contract.dataset[attributes].owner
+        and _wanted(contract, attributes)
+        and learnable(contract, people)
+    ]
 
 
 def values_of(contract: Contract, dataset: str, column: str) -> tuple[str, ...]:

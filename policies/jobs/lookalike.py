@@ -6,7 +6,7 @@ What it gives rests on exact knowledge of the features, so only the features' ow
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -102,6 +102,11 @@ class LookalikeJob(PairJob):
     def threat_model(self, contract: Contract) -> ThreatModel:
         del contract
         return "membership"
+
+    @classmethod
+    def threat_models(cls, contract: Contract, readers: Sequence[str]) -> tuple[ThreatModel, ...]:
+        del contract, readers
+        return ("membership",)
 
     def fewest_rows(self, contract: Contract, dataset: str) -> int:
         """Of the people: as many as it needs, and as the audience it asks for."""

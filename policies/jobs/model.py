@@ -7,7 +7,7 @@ pay. It hands out no people: effects of columns, and how good the model is on pe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -43,6 +43,11 @@ class ModelJob(PairJob):
     def threat_model(self, contract: Contract) -> ThreatModel:
         del contract
         return "person"
+
+    @classmethod
+    def threat_models(cls, contract: Contract, readers: Sequence[str]) -> tuple[ThreatModel, ...]:
+        del contract, readers
+        return ("person",)
 
     def fewest_rows(self, contract: Contract, dataset: str) -> int:
         return contract.rules.smallest_seed if dataset == self.seed else FEWEST_PEOPLE

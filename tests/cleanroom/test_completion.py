@@ -456,10 +456,18 @@ def test_attributes_that_protect_everything_are_learnt_from_their_own_columns_or
     assert "membership" in caught.value.remedy
 
 
-def test_a_plan_says_what_is_too_little_to_learn_from_before_anything_is_paid(world: World) -> None:
-    enough, few = (job.plan(world.room(), request(world, epsilon=e)).notes for e in (8.0, 0.05))
-    assert any("too little to learn from" in note for note in few)
-    assert not any("too little to learn from" in note for note in enough)
+def test_a_plan_warns_of_too_little_to_learn_from_before_anything_is_paid(world: World) -> None:
+    enough, some, few = (job.plan(world.room(), request(world, epsilon=e)).warnings for e in (8.0, 0.3, 0.05))
+    assert [said for said in few if "too little to learn from" in said]
+    assert [said for said in some if "nearly all will be abstentions" in said]
+    assert not [said for said in enough if "usual" in said]
+
+
+def test_the_release_of_too_little_to_learn_from_says_so_to_its_reader(world: World) -> None:
+    ran = ask(world, epsilon=0.05)
+    document: Any = opened(world, ran).document
+    assert document["warnings"] == list(ran.plan.warnings)
+    assert [said for said in document["warnings"] if "too little to learn from" in said]
 
 
 def test_under_several_keys_people_are_joined_by_the_first_that_both_carry(signed: World, tmp_path: Path) -> None:

@@ -117,6 +117,21 @@ def test_a_plan_says_what_it_will_cost(world: World) -> None:
     assert [(cost.rho, cost.spent) for cost in after.costs] == [(0, cost.spent_after) for cost in costs.values()]
 
 
+def test_a_plan_that_foresees_no_interval_says_so(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of one seed nobody can say how many would be held out."""
+    visitors, seed = world.table("visitors"), world.seeds(1, 0)
+    world = world.under(world.contract.read_text().replace("smallest_seed = 100", "smallest_seed = 1"))
+    world.submit("visitors", visitors)
+    world.submit("buyers", seed)
+    path = world.sign_job(world.job_text("lookalike"), "publisher")
+    assert cli(["plan", str(world.place), str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "at these sizes it cannot be foreseen how exact it would be" in out
+    assert "95 % interval" not in out
+    assert cli(["plan", str(world.place), str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["precision"] == []
+
+
 def test_a_plan_says_what_fits_now_and_what_would_after_a_cosigning(desk: Desk) -> None:
     assert desk.job(1.2, "first")[0] == 0
     code, error = desk.job(1.3, "second")

@@ -18,7 +18,7 @@ from passbox.cleanroom.asking import largest_ever, refusal
 from passbox.cleanroom.audit import verify_log
 from passbox.cleanroom.log import read_log, write_log
 from passbox.cleanroom.matched import read_match
-from passbox.cleanroom.measure import lookalike
+from passbox.cleanroom.measure import lookalike, responses
 from passbox.cleanroom.opening import check_signer
 from passbox.cleanroom.plan import Unaffordable, plan
 from passbox.cleanroom.processing import processing_csv
@@ -27,6 +27,7 @@ from passbox.cleanroom.release import BadRelease
 from passbox.cleanroom.samples import generated
 from passbox.cleanroom.statement import Filter, NotAnEntry, shown, statement
 from passbox.cleanroom.submit import submit
+from passbox.cli.app import run as cli
 from passbox.dp.budget import EPSILON_UNIT
 from passbox.dp.canonical import canonical
 from passbox.dp.flip import FLIP_UNIT, Flip, least_flip
@@ -114,6 +115,19 @@ def test_a_job_of_randomised_labels_is_charged_in_epsilon_alone_and_verifies(wor
     check_signer(ran.release.path, opened, world.contract)
     assert opened.audience is not None
     assert opened.audience.num_rows == opened.document["audience"]["size"]  # type: ignore[index]
+
+
+def test_what_is_printed_of_a_release_is_no_longer_for_more_people(
+    used: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The letters of each person are in release.json, where whoever recomputes figures finds them."""
+    release = ask(used).release
+    document = used.open(release).document
+    words = ["--key", str(used.folder / "publisher.keys"), "--out", str(tmp_path / "audience.csv")]
+    assert cli(["release", "open", str(release.path), *words, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert document.keys() - printed.keys() == {"places", "cells"}
+    assert not [name for name, value in printed.items() if isinstance(value, str) and len(value) >= PEOPLE]
 
 
 def test_a_replay_costs_nothing_and_gives_the_same_bytes_and_other_columns_the_same_labels(used: World) -> None:
@@ -334,6 +348,24 @@ def test_a_plan_says_which_should_teach_more_where_there_is_a_choice(world: Worl
     assert said[0] == said[1]
     assert len(said[0]) == 1
     assert not any("should teach" in note for note in plan(matched.room(), matched.request("lookalike")).notes)
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "people", "seeds", "better", "trees"),
+    [
+        (1.0, 1_000_000, 300_000, "randomised labels", True),
+        (0.001, 1_000_000, 1_000, "noisy sums", False),
+        (16.0, 1_000, 300, "randomised labels", False),
+    ],
+)
+def test_why_labels_are_better_though_they_are_noisier_is_said(
+    world: World, epsilon: float, people: int, seeds: int, better: str, trees: bool
+) -> None:
+    asked: Any = world.request("lookalike", epsilon=epsilon).job
+    rows = {"visitors": people, "buyers": seeds}
+    (said,) = responses.better_said(world.agreement.contract, asked, rows)
+    assert f"{better} should teach more" in said
+    assert ("trees learn from them too" in said) is trees
 
 
 def test_labels_at_an_epsilon_that_buys_no_sums_are_planned_and_said_to_tell_hardly_anything(world: World) -> None:

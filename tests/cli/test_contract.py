@@ -37,6 +37,46 @@ def test_who_signs_reads_caps_window_and_readers_in_plain_words(passbox: Typed, 
     assert "nobody cosigns the ledger" in passbox("contract", "show", "contract.toml")[1]
 
 
+ALLOW = """allow = [
+  { job = "lookalike", ask = ["publisher"], recipients = ["publisher"] },
+  { job = "model", ask = ["publisher"], recipients = ["publisher"] },
+  { job = "completion", ask = ["publisher"], recipients = ["publisher"] },
+  { job = "completion", ask = ["advertiser"], recipients = ["advertiser"] },
+  { job = "overlap", ask = ["publisher"], recipients = ["publisher"] },
+]
+"""
+CLIENTS = """[dataset.clients]
+owner = "advertiser"
+protects = "person"
+identifiers.email = "raw"
+budget = { epsilon = 3.0, delta = 1e-6 }
+columns.plan = { kind = "category", values = ["small", "large"] }
+
+"""
+
+
+@pytest.mark.parametrize("clients", [False, True])
+def test_each_kind_of_job_that_learns_from_people_is_shown_with_its_threat_model(
+    passbox: Typed, drafted: Path, clients: bool
+) -> None:
+    """A completion has that of what is wanted; the advertiser has no own IDs, so that no completion is its."""
+    path = drafted / "contract.toml"
+    text = re.sub(r"^allow = \[.*?^\]\n", ALLOW, path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    text = text.replace("[dataset.buyers]\n", '[dataset.buyers]\ncolumns.garden = { kind = "flag" }\n')
+    path.write_text(text.replace("[rules]", CLIENTS + "[rules]") if clients else text)
+    _, out, err = passbox("contract", "show", "contract.toml")
+    said, both = " ".join(out.split()), "`membership` or `person`" if clients else "`membership`"
+    assert "may ask for lookalike (threat model `membership`); only publisher" in said, err
+    assert "may ask for model (threat model `person`); only publisher" in said
+    assert f"may ask for completion (threat model {both}); only publisher" in said
+    assert "may ask for completion; only advertiser" in said
+    assert "may ask for overlap; only" in said
+    assert "threat model `person`: everything about a person is secret" in said
+    allow = one_object(passbox("contract", "show", "contract.toml", "--json")[1])["rules"]["allow"]
+    either = ["membership", "person"] if clients else ["membership"]
+    assert [rule.get("threat_models") for rule in allow] == [["membership"], ["person"], either, None, None]
+
+
 def test_the_largest_single_charge_is_what_the_window_lets_through(drafted: Path) -> None:
     """What `contract show` says of one job alone is what the ledger would take, and not a step more."""
     from passbox.cli.contract import _window

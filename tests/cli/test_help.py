@@ -40,6 +40,12 @@ def test_importing_the_package_is_cheap() -> None:
     assert not {*HEAVY, "typer"} & set(done.stdout.split())
 
 
+def test_the_help_of_a_plan_says_where_to_read_whether_a_job_fits(passbox: Typed) -> None:
+    """That the exit code is 0 and `fits` tells is held by tests/cleanroom/test_job.py."""
+    said = " ".join(passbox("plan", "--help")[1].split())
+    assert "Exit code 0 whether or not the job fits the budget: `fits` in `--json` says which." in said
+
+
 @pytest.mark.parametrize(("words", "command"), list(commands()))
 def test_every_command_has_json_and_says_what_it_does(words: tuple[str, ...], command: object) -> None:
     options = {option for parameter in command.params for option in parameter.opts}  # type: ignore[attr-defined]

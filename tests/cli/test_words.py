@@ -36,6 +36,12 @@ def test_what_is_neither(text: str) -> None:
         share(text)
 
 
+@pytest.mark.parametrize("text", ["100%", "250%"])
+def test_a_share_of_everything_or_more_is_told_where_shares_end(text: str) -> None:
+    with pytest.raises(NoRole, match="a share lies below 100%"):
+        share(text)
+
+
 @pytest.mark.parametrize("text", ["", "A", "a b", "a\n", "../a", "1a", "a" * 41, "a\u202e"])
 def test_names_are_plain(text: str) -> None:
     with pytest.raises(NoRole):
