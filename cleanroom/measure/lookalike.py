@@ -79,6 +79,7 @@ from ...policies.jobs.lookalike import (
 )
 from ..document import Count, Document, Figure, Share, Strict
 from ..matched import read_match
+from ..progress import Stages
 from ..room import Dataset, Room
 from .audience import Audience, chosen
 from .considered import Consideration, considered_json, share_said
@@ -304,18 +305,34 @@ def fitted(room: Room, allowed: Allowed, ledger: Ledger, people: Dataset, matche
     def pay(purchase: Purchase, exact: Callable[[], Statistic]) -> Noisy:
         return ledger.paid(purchase) or ledger.pay(purchase, exact())
 
-    return fitted_to(crowd_of(room, job, people), matched, job, allowed.purchases, pay)
+    stages = Stages(stages_of(allowed.purchases), room.progress)
+    crowd = crowd_of(room, job, people)
+    stages.passed()
+    return fitted_to(crowd, matched, job, allowed.purchases, pay, stages)
+
+
+def stages_of(purchases: Sequence[Purchase]) -> int:
+    """People are read, and measured; the model is fitted, learners compared, people scored and the model evaluated."""
+    return 2 + len(purchases)
 
 
 def fitted_to(
-    crowd: Crowd, matched: NDArray[np.bool_], job: LookalikeJob, purchases: Sequence[Purchase], pay: Pay
+    crowd: Crowd,
+    matched: NDArray[np.bool_],
+    job: LookalikeJob,
+    purchases: Sequence[Purchase],
+    pay: Pay,
+    stages: Stages | None = None,
 ) -> Fitted:
-    """`matched` goes into what is paid for, and no further."""
+    """`matched` goes into what is paid for, and no further. stages: of which people are read already."""
     first, *between, second = purchases
+    stages = stages or Stages(stages_of(purchases))
     trained = crowd.measured()
+    stages.passed()
     sums = pay(first, lambda: moments(crowd, trained, matched, first.specification.cells))
     learner = learnt(trained, used(crowd.training, sums))
     glm = learner.model_
+    stages.passed()
     model: Learnt = glm
     noisy, standings = [sums], list[Standing]()
     for purchase in between:
@@ -325,6 +342,7 @@ def fitted_to(
         counts = Counts(dealt, seeds.real[: int(dealt.max()) + 1], variance_of(purchase))
         standings = contest(trained, glm, used(crowd.training, sums), ordered, counts, job.learners)
         model, noisy = next(each.model for each in standings if each.won), [sums, seeds]
+        stages.passed()
     additive = all(each.learner == "glm" for each in standings if each.won)
     scores = model.score(crowd.design)
     held = crowd.design.take(crowd.held_out)
@@ -339,7 +357,9 @@ def fitted_to(
     wide = additive and isinstance(learner, WideGLM)
     rows, said = (crowd.tiebreak, crowd.held_out), strata_of(scorer, held)
     fit = Fitted(*made, scores, *rows, crowd.known, bins, told[0], *kept, strata=said, wide=wide)
-    return replace(fit, by_known=told[1], considered=would_add(crowd, learner, sums))
+    fit = replace(fit, by_known=told[1], considered=would_add(crowd, learner, sums))
+    stages.passed()
+    return fit
 
 
 def would_add(crowd: Crowd, learner: SeedGLM | WideGLM, sums: Noisy) -> tuple[Adds, ...]:
@@ -357,18 +377,26 @@ def responded(room: Room, allowed: Allowed, ledger: Ledger, people: Dataset, mat
     def pay(purchase: Purchase, exact: Callable[[], Labels]) -> Noisy:
         return ledger.paid(purchase) or ledger.respond(purchase, exact())
 
-    exact = Labels(matched, job.rows_moved(room.contract))
-    return responded_to(crowd_of(room, job, people), exact, allowed.purchases[0], pay)
+    exact, stages = Labels(matched, job.rows_moved(room.contract)), Stages(3, room.progress)
+    crowd = crowd_of(room, job, people)
+    stages.passed()
+    return responded_to(crowd, exact, allowed.purchases[0], pay, stages)
 
 
 def responded_to(
-    crowd: Crowd, exact: Labels, purchase: Purchase, pay: Callable[[Purchase, Callable[[], Labels]], Noisy]
+    crowd: Crowd,
+    exact: Labels,
+    purchase: Purchase,
+    pay: Callable[[Purchase, Callable[[], Labels]], Noisy],
+    stages: Stages | None = None,
 ) -> Fitted:
     """`exact` goes into what is paid for, and no further: a model of the labels of those who train, and what it is
-    worth by those of the others."""
+    worth by those of the others. stages: people are read already, a model is fitted, and evaluated."""
+    stages = stages or Stages(3)
     noisy = pay(purchase, lambda: exact)
     labels = unpacked(noisy.values, crowd.design.rows)
     model, effects = learnt_from(crowd, labels[~crowd.held_out], noisy.flip)
+    stages.passed()
     scores = model.score(crowd.design)
     people = scores[crowd.held_out], crowd.tiebreak[crowd.held_out]
     bins, cells = ScoreBins.of(*people), cells_of(crowd.design.take(crowd.held_out), *people)
@@ -376,6 +404,7 @@ def responded_to(
     evaluation = evaluated(noisy, places, bins.predicted, len(bins.totals))
     known = of_labels(noisy, letters, cells.strata)
     made, rows = (Scorer(crowd.encoder, model), effects), (crowd.tiebreak, crowd.held_out)
+    stages.passed()
     return Fitted(
         *made, scores, *rows, crowd.known, bins, evaluation, (noisy,), places=places, by_known=known, cells=letters
     )

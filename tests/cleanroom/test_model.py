@@ -197,6 +197,16 @@ def test_training_says_how_far_it_has_come_and_nothing_that_depends_on_people(wo
     assert told == [(step, 24) for step in range(1, 25)]
 
 
+@pytest.mark.parametrize(("asked", "stages"), [({}, 4), ({"learners": ["glm", "naive-bayes"]}, 5)])
+def test_a_lookalike_says_how_far_it_has_come_by_stages_of_the_job(
+    world: World, asked: dict[str, Any], stages: int
+) -> None:
+    told: list[tuple[int, int]] = []
+    room = replace(world.room(), progress=lambda done, of: told.append((done, of)))
+    job.run(room, world.request("lookalike", **asked))
+    assert told == [(stage, stages) for stage in range(1, stages + 1)]
+
+
 def test_a_release_says_why_and_its_file_scores_new_people(world: World) -> None:
     ran = world.run("model", recipients=BOTH)
     opened = opening.open_release(ran.release.path, world.keys("advertiser").seal_identity(), None)
