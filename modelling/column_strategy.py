@@ -58,7 +58,7 @@ class ColumnStrategy:
     @classmethod
     def of(cls, columns: Sequence[Block], margins: Margins, unsure: float) -> ColumnStrategy:
         """margins: noisy. unsure: standard deviation of the noise in a count of people."""
-        shares = [_shares(block, counts, margins.people) for block, counts in zip(columns, margins.counts, strict=True)]
+        shares = margins.shares
         about = [_centred(block, share) for block, share in zip(columns, shares, strict=True)]
         each = zip(columns, about, shares, strict=True)
         turns = [_turn(block, rows, share, unsure / margins.people) for block, rows, share in each]
@@ -66,17 +66,12 @@ class ColumnStrategy:
         square = sum(float(share @ _squares(each)) for share, each in zip(shares, rows, strict=True))
         scale = 1 / (SHORTEST * math.sqrt(max(square, FLAT)))
         measured = [_table(block, each * scale) for block, each in zip(columns, rows, strict=True)]
-        return cls(tuple(measured), tuple(turn * scale for turn in turns), tuple(_kept(measured, shares)))
+        return cls(tuple(measured), tuple(turn * scale for turn in turns), tuple(_kept(measured, margins)))
 
     def declared(self, known: Sequence[Known]) -> list[Known]:
         """The same of the weights that declared rows have. known: of measured rows' weights."""
         backs = (np.linalg.inv(turn) for turn in self.turns)
         return [Known(back @ each.precision @ back, back @ each.pull) for back, each in zip(backs, known, strict=True)]
-
-
-def _shares(block: Block, counts: Float, people: float) -> Float:
-    """Of people, a level."""
-    return np.minimum(counts / (max(float(counts.sum()), 1.0) if block.partition else people), 1.0)
 
 
 def _centred(block: Block, share: Float) -> Float:
@@ -99,14 +94,10 @@ def _table(block: Block, rows: Float) -> Block:
     return replace(block, table=towards_zero(rows / longer[:, None]))
 
 
-def _kept(columns: Sequence[Block], shares: Sequence[Float]) -> list[Float]:
+def _kept(columns: Sequence[Block], margins: Margins) -> list[Float]:
     """Mean of c over people with each level: squared lengths of the other columns as if independent and normal."""
     squares = [_squares(block.real) for block in columns]
-    means = [float(share @ each) for share, each in zip(shares, squares, strict=True)]
-    spreads = [
-        float(share @ (each - mean) ** 2) if block.partition else float((share * (1 - share)) @ each**2)
-        for block, share, each, mean in zip(columns, shares, squares, means, strict=True)
-    ]
+    means, spreads = margins.over_people(squares)
     found = []
     for each, mean, spread in zip(squares, means, spreads, strict=True):
         others = sum(means) - mean + math.sqrt(max(0.0, sum(spreads) - spread)) * POINTS

@@ -66,6 +66,11 @@ class Margins:
     def intercept(self) -> float:
         return math.log(self.positives / (self.people - self.positives))
 
+    @property
+    def shares(self) -> list[Float]:
+        """Of people, a level; one array a column."""
+        return [np.minimum(counts / self.people, 1.0) for counts in self.counts]
+
     def together(self, block: Block, counts: Float) -> Float:
         """How many people have each pair of a column's levels: none, or, of a set, as many as chance would give."""
         if block.partition:
@@ -109,8 +114,7 @@ class Margins:
     def over_people(self, effects: Sequence[Float]) -> tuple[list[float], list[float]]:
         """Mean and variance over people of what each column adds; levels of a set come together by chance."""
         means, spreads = [], []
-        for counts, values, partition in zip(self.counts, effects, self.partition, strict=True):
-            share = np.minimum(counts / self.people, 1.0)
+        for share, values, partition in zip(self.shares, effects, self.partition, strict=True):
             means.append(float(share @ values))
             spreads.append(float(share @ (values - means[-1]) ** 2 if partition else share * (1 - share) @ values**2))
         return means, spreads

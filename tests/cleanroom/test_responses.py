@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +131,14 @@ def test_what_is_printed_of_a_release_is_no_longer_for_more_people(
     assert not [name for name, value in printed.items() if isinstance(value, str) and len(value) >= PEOPLE]
 
 
-def test_a_replay_costs_nothing_and_gives_the_same_bytes_and_other_columns_the_same_labels(used: World) -> None:
+def test_a_run_says_how_far_it_has_come_by_stages(world: World) -> None:
+    told: list[tuple[int, int]] = []
+    room = replace(world.room(), progress=lambda done, of: told.append((done, of)))
+    job.run(room, world.request("lookalike", labels="randomised", epsilon=ASKED))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_replay_costs_nothing_and_gives_the_same_bytes_and_other_columns_the_same_labels(world: World) -> None:
     first, before = ask(used), used.spent()
     assert not first.charged
     sealed = first.release.path.read_bytes()

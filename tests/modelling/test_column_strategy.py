@@ -346,9 +346,9 @@ def test_evidence_without_noise_is_the_same_however_rows_are_measured(people) ->
             expected = expected.through(np.eye(block.cells))
         declared = descent._spectrum(curvature, pull, 0.0, expected)
         measured = descent._spectrum(turn @ curvature @ turn, turn @ pull, 0.0, expected.through(turn))
-        for one, other in ((declared, measured),):
-            assert np.allclose(one[0], other[0], rtol=1e-5, atol=1e-6 * one[0].max())
-            assert np.allclose(np.abs(one[1]), np.abs(other[1]), rtol=1e-3, atol=1e-4 * np.abs(one[1]).max())
+        assert np.allclose(measured[0], declared[0], rtol=1e-5, atol=1e-6 * declared[0].max())
+        pulls = np.abs(declared[1])
+        assert np.allclose(np.abs(measured[1]), pulls, rtol=1e-3, atol=1e-4 * pulls.max())
 
 
 def test_where_noise_hides_how_people_differ_all_directions_of_a_column_are_measured_alike(people) -> None:
