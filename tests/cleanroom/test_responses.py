@@ -138,7 +138,7 @@ def test_a_run_says_how_far_it_has_come_by_stages(world: World) -> None:
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_a_replay_costs_nothing_and_gives_the_same_bytes_and_other_columns_the_same_labels(world: World) -> None:
+def test_a_replay_costs_nothing_and_gives_the_same_bytes_and_other_columns_the_same_labels(used: World) -> None:
     first, before = ask(used), used.spent()
     assert not first.charged
     sealed = first.release.path.read_bytes()
