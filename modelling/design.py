@@ -269,6 +269,11 @@ def _incidence(codes: Codes, values: Float, shape: tuple[int, int]) -> csr_array
     return csr_array((values, codes.level.astype(np.int64), starts), shape=shape)
 
 
+def column_of_cells(design: Design) -> Int:
+    """Whose cells they are: the position of a column, for every cell of a row."""
+    return np.repeat(np.arange(len(design.columns)), [block.cells for block in design.columns])
+
+
 def used_cells(design: Design) -> Int:
     """Positions of the cells that tell some people from others; of the first at least: there is something to solve."""
     everyone = np.ones(design.rows, dtype=np.bool_)

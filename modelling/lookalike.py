@@ -43,10 +43,11 @@ from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from ..dp.noisy import Noisy
-from .design import BITS, COUNT_UNIT, Design, Float, Int, Mask, across, used_cells
+from .design import BITS, COUNT_UNIT, Design, Float, Int, Mask, across, column_of_cells, used_cells
 from .doubt import Doubt
 from .draw import Draw
 from .effects import ColumnEffect, Known, explained, held_by
+from .outlook import Outlook
 from .prior import LARGEST_T, SMALLEST_T, Prior
 from .strategy import Rows, Strategy
 
@@ -146,16 +147,19 @@ class SeedGLM(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
     def __init__(self, rounds: int = 25, steps: int = 8, ceilings: tuple[float, ...] = CEILINGS) -> None:
         self.rounds, self.steps, self.ceilings = rounds, steps, ceilings
 
-    def fit_drawn(self, design: Design, matched: Mask, draw: Draw) -> Model:
-        """The model, for one call of `draw` on `Strategy.moments`. Errors: what `draw` raises; as `fit_noisy`."""
-        people = Strategy.of(design)
+    def fit_drawn(self, design: Design, matched: Mask, draw: Draw, outlook: Outlook | None = None) -> Model:
+        """The model, for one call of `draw` on `Strategy.moments`. outlook: what is public of that draw.
+
+        Errors: what `draw` raises; as `fit_noisy`.
+        """
+        people = Strategy.of(design, outlook=outlook)
         return self.fit_noisy(people, draw(people.moments(matched)))
 
     def fit_noisy(self, people: Design | Strategy, noisy: Noisy) -> Model:
         """The model under which the paid moments of these people are most plausible.
 
-        people: a design stands for its `Strategy`. noisy: `Strategy.moments` of these very people, paid for.
-        Errors: DesignMismatch; ValueError without rows.
+        people: a design stands for its `Strategy` under the usual outlook. noisy: `Strategy.moments` of these very
+        people, paid for. Errors: DesignMismatch; ValueError without rows.
         """
         if noisy.bits != BITS:
             raise DesignMismatch(noisy.bits, BITS)
@@ -470,7 +474,7 @@ def _said(design: Design, used: Int, sums: Float, sigma: float, ceilings: tuple[
         raise DesignMismatch(sums.size, design.cells + 1)
     if design.rows == 0:
         raise ValueError("there is nobody to learn from")
-    column = np.repeat(np.arange(len(design.columns)), [block.cells for block in design.columns])[used]
+    column = column_of_cells(design)[used]
     matches = max(FEWEST, float(sums[-1]) * 2**BITS / COUNT_UNIT)
     share = min(matches / design.rows, LARGEST_SHARE)
     tried = [1.0, *(c * share for c in ceilings if 1 < c < 1 / share)]

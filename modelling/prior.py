@@ -73,6 +73,11 @@ class Prior:
                 break
         return variance
 
+    def covariance(self, sizes: Float) -> Float:
+        """Of the weights. sizes: squared."""
+        cells, variances = len(self.trends), sizes[self.part]
+        return np.asarray(np.diag(variances[:cells]) + (self.trends * variances[cells:]) @ self.trends.T)
+
     def precision(self, sizes: Float) -> Float:
         """Inverse of the weights' covariance. sizes: squared."""
         cells, variances = len(self.trends), sizes[self.part]

@@ -6,17 +6,18 @@ directions, so that the others drown. So the reader's own rows x are measured as
 
     g = c L (x - m)
 
-where m is the mean row of the people, L = C^(-1/5) with C the people's covariance, scaled so that the mean square of
-L (x - m) is 1, and c cuts each to length 1: c = 1 / max(|L (x - m)|, .8). L lies between measuring rows as they are
-(C^0) and all directions alike (C^(-1/2)); cutting takes from the few long rows what makes all others less noisy. That
-is a strategy in the sense of the matrix mechanism (Li, Hay, Rastogi, Miklau, McGregor 2010). What is cut biases
-nothing: who fits knows every c.
+where m is the mean row of the people, L says how far rows are turned (`turn`), scaled so that the mean square of
+L (x - m) is 1, and c cuts each to length 1: c = 1 / max(|L (x - m)|, .8). Where noise is small beside the seeds, L
+measures all directions alike; where it is large, those that add most to scores; cutting takes from the few long rows
+what makes all others less noisy. That is a strategy in the sense of the matrix mechanism (Li, Hay, Rastogi, Miklau,
+McGregor 2010). What is cut biases nothing: who fits knows every c.
 
-**Why that is private.** In `membership` everything here is known to the reader: people, features, m, L, c. Only
-whether a person is matched is secret, and the sum over matched people meets that through g alone. So g may be any
-function of the owner's table, as long as no label enters and no row is longer than 1. It is rounded to integers, and
-the length of each integer row is checked in integers before any is summed: however eigenvectors come out, on whatever
-machine, no record moves the sum by more than `MOMENTS_L2_SQUARED` says.
+**Why that is private.** In `membership` everything here is known to the reader: people, features, m, L, c, and what is
+public of the draw (`outlook`). Only whether a person is matched is secret, and the sum over matched people meets that
+through g alone. So g may be any function of the owner's table and of public sizes, as long as no label enters and no
+row is longer than 1. It is rounded to integers, and the length of each integer row is checked in integers before any is
+summed: however eigenvectors come out, on whatever machine, no record moves the sum by more than `MOMENTS_L2_SQUARED`
+says.
 
 The code ensures: rows are made of all people of the design, in the same way whoever matched; every one is checked;
 sums are int64 and exact.
@@ -45,20 +46,19 @@ from .design import (
     Mask,
     SensitivityExceeded,
     across,
+    column_of_cells,
     used_cells,
 )
+from .outlook import Outlook
+from .prior import Prior
+from .turn import EVENLY, turn_for
 
-POWER = -0.2
-"""Of the people's covariance. 0 is rows as they are, -.5 all directions alike; chosen on data that was looked at."""
 SHORTEST = 0.8
 """Rows are not lengthened beyond 1 / .8, in units of their root mean square."""
-FLAT = 1e-9
-"""Directions of less variance, as a share of the largest, are taken to hold nobody."""
 MIX_BITS = 16
 """The lattice of `mix`."""
-NOBODYS = 2e-3
-"""Directions that `mix` turns to less, as a share of the most, hold nobody: others it lengthens by 60 at most, and
-rounding it by far less than this."""
+NOBODYS = math.sqrt(EVENLY) / 2
+"""Directions that `mix` turns to less hold nobody: others have twice as much, and rounding moves them by far less."""
 CHUNK = 8_192
 MOST_CELLS = 2_500
 """Designs of more cells are measured as they are, and fitted by steps (`wide`)."""
@@ -81,11 +81,11 @@ class Strategy:
     reach: int = ONE
 
     @classmethod
-    def of(cls, design: Design, reach: int = ONE) -> Strategy:
-        """From the people themselves; no label is looked at."""
+    def of(cls, design: Design, reach: int = ONE, outlook: Outlook | None = None) -> Strategy:
+        """From the people themselves, and what is public of the draw; no label is looked at."""
         used = used_cells(design)
         with threadpool_limits(limits=1, user_api="blas"):
-            mean, mix = _whitened(design, used)
+            mean, mix = _turned(design, used, outlook or Outlook.usual(design.rows))
         centre = np.rint(np.ldexp(mean, BITS)).astype(np.int64)
         made = cls(design, used, centre, np.rint(np.ldexp(mix, MIX_BITS)).astype(np.int64), np.zeros(0))
         lengths = [_lengths(rows) for rows in made._mixed()]
@@ -131,7 +131,7 @@ class Strategy:
         return vector(sums, bits=BITS, l2_squared=MOMENTS_L2_SQUARED, rows=self.design.rows, bound=ONE)
 
     def _mixed(self) -> Iterator[Float]:
-        """L (x - m) in lattice units: but for the one rounding exact in float64 while L is no longer than thousands."""
+        """L (x - m) in lattice units: exact in float64, but for the one rounding, while L is no longer than 2^16."""
         mix = self.mix.T.astype(np.float64)
         for real in self.design.blocks(CHUNK):
             away = np.ldexp(real[:, self.used], BITS) - self.centre
@@ -142,7 +142,8 @@ class Strategy:
         to be added for each unit of the weights' sum. What lies off the directions that people have is lost, and 0.
         """
         back = np.zeros((self.design.cells, len(self.used)))
-        back[self.used] = np.linalg.pinv(self.turn, rcond=NOBODYS, hermitian=True)
+        largest = max(float(np.abs(np.linalg.eigvalsh(self.turn)).max()), NOBODYS)
+        back[self.used] = np.linalg.pinv(self.turn, rcond=NOBODYS / largest, hermitian=True)
         middle = self.design.project(np.ones(self.design.rows)) / max(self.design.rows, 1)
         middle[self.used] = self.middle
         return back, middle
@@ -205,16 +206,13 @@ def refuse_longer(rows: Float, reach: int) -> None:
         raise SensitivityExceeded(longest, reach**2)
 
 
-def _whitened(design: Design, used: Int) -> tuple[Float, Float]:
-    """Mean of the people's rows, and the power of their covariance under which their mean square is 1."""
+def _turned(design: Design, used: Int, outlook: Outlook) -> tuple[Float, Float]:
+    """Mean of the people's rows, and how far they are turned."""
     people, everyone = max(design.rows, 1), np.ones(design.rows)
     mean = design.project(everyone)[used] / people
     spread = design.curvature(everyone)[np.ix_(used, used)] / people - np.outer(mean, mean)
-    variance, directions = np.linalg.eigh(spread)
-    held = variance > FLAT * max(float(variance.max(initial=0.0)), 0.0)
-    power = np.where(held, np.maximum(variance, 1e-300), 1.0) ** POWER * held
-    size = math.sqrt(float((power**2 * np.maximum(variance, 0.0)).sum()))
-    return mean, np.asarray((directions * (power / max(size, 1e-300))) @ directions.T)
+    believed = Prior.of(design, used, column_of_cells(design)[used])
+    return mean, turn_for(spread, believed.covariance(believed.usual), outlook, design.rows)
 
 
 def _lengths(rows: Float) -> Float:

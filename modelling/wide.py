@@ -24,6 +24,7 @@ from .design import BITS, COUNT_UNIT, ONE, Design, Float, Mask
 from .draw import Draw
 from .lookalike import DesignMismatch, Model, SeedGLM
 from .margins import Margins
+from .outlook import Outlook
 from .packed import Packed
 from .strategy import MOST_CELLS, Rows, Strategy
 
@@ -62,9 +63,9 @@ class WideGLM:
         return self.model_
 
 
-def measured(design: Design, reach: int = ONE) -> Rows:
-    """How the people of a design are measured: no label is looked at. reach: as of `Strategy`."""
-    return design if design.cells > MOST_CELLS else Strategy.of(design, reach)
+def measured(design: Design, reach: int = ONE, outlook: Outlook | None = None) -> Rows:
+    """How the people of a design are measured: no label is looked at. reach, outlook: as of `Strategy.of`."""
+    return design if design.cells > MOST_CELLS else Strategy.of(design, reach, outlook)
 
 
 def learnt(people: Rows, noisy: Noisy) -> SeedGLM | WideGLM:
