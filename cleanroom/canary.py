@@ -67,7 +67,7 @@ from ..policies.price import delta_of_job, purchases
 from ..policies.refused import Refused
 from ..policies.request import KINDS, Request, parse_job
 from ..policies.template import job_text
-from .measure import crowds, lookalike, model
+from .measure import crowds, fitted, lookalike, model
 from .measure.kinds import shape_of
 from .measure.strata import cells_of
 from .progress import Progress, quietly
@@ -245,7 +245,7 @@ def _labels_follow(crowd: crowds.Crowd, moves: int, purchase: Purchase) -> bool:
         return held.setdefault(purchase.key, rehearsed(purchase, labels))
 
     def given(_noisy: Noisy, label: NDArray[np.bool_]) -> NDArray[np.int64]:
-        fit = lookalike.responded_to(crowd, Labels(label, moves), purchase, pay)
+        fit = fitted.responded_to(crowd, Labels(label, moves), purchase, pay)
         made = lookalike.contents(fit, tokens, AudienceSize(size=rows // 10), 0)
         return np.frombuffer(b"".join([repr(made.values).encode(), *made.files.values()]), dtype=np.uint8).astype("i8")
 
@@ -270,7 +270,7 @@ def _on_fit(
 ) -> Callable[[bool], float]:
     cells = purchase.specification.cells
     people = crowd.measured()
-    outside, inside = (lookalike.moments(crowd, people, label, cells) for label in (listed, listed | canaries))
+    outside, inside = (fitted.moments(crowd, people, label, cells) for label in (listed, listed | canaries))
     return moved(lambda statistic: rehearsed(purchase, statistic), outside, inside)
 
 
@@ -281,7 +281,7 @@ def _on_scores(
     held = crowds.Crowd(crowd.encoder, crowd.design, np.ones_like(canaries), crowd.tiebreak)
     bins = ScoreBins.of(_uniform(len(canaries)), crowd.tiebreak)
     cells = purchase.specification.cells
-    outside, inside = (lookalike.positives(held, bins, label, cells) for label in (listed, listed | canaries))
+    outside, inside = (fitted.positives(held, bins, label, cells) for label in (listed, listed | canaries))
     return moved(lambda statistic: rehearsed(purchase, statistic), outside, inside)
 
 
@@ -292,7 +292,7 @@ def _on_strata(
     held = crowds.Crowd(crowd.encoder, crowd.design, np.ones_like(canaries), crowd.tiebreak)
     cells = cells_of(crowd.design, _uniform(len(canaries)), crowd.tiebreak)
     many = purchase.specification.cells
-    outside, inside = (lookalike.positives(held, cells, label, many) for label in (listed, listed | canaries))
+    outside, inside = (fitted.positives(held, cells, label, many) for label in (listed, listed | canaries))
     return moved(lambda statistic: rehearsed(purchase, statistic), outside, inside)
 
 
@@ -301,7 +301,7 @@ def _on_groups(
 ) -> Callable[[bool], float]:
     """How people were dealt into groups does not matter to the counts."""
     dealt = (_uniform(crowd.training.rows) * MOST_GROUPS).astype(np.int64)
-    outside, inside = (lookalike.in_groups(crowd, dealt, label) for label in (listed, listed | canaries))
+    outside, inside = (fitted.in_groups(crowd, dealt, label) for label in (listed, listed | canaries))
     return moved(lambda statistic: rehearsed(purchase, statistic), outside, inside)
 
 
@@ -316,13 +316,13 @@ def _follows(crowd: crowds.Crowd, job: LookalikeJob, bought: tuple[Purchase, ...
 
     def given(_noisy: Noisy, label: NDArray[np.bool_]) -> NDArray[np.int64]:
         made = lookalike.contents(
-            lookalike.fitted_to(crowd, label, job, bought, pay), tokens, AudienceSize(size=rows // 10), 0
+            fitted.fitted_to(crowd, label, job, bought, pay), tokens, AudienceSize(size=rows // 10), 0
         )
         return np.frombuffer(b"".join([repr(made.values).encode(), *made.files.values()]), dtype=np.uint8).astype("i8")
 
     labels = [_coins(rows, 0.2) for _ in range(LABELS)]
     people, cells = crowd.measured(), bought[0].specification.cells
-    first = pay(bought[0], lambda: lookalike.moments(crowd, people, labels[0], cells))
+    first = pay(bought[0], lambda: fitted.moments(crowd, people, labels[0], cells))
     return follows_from(given, first, labels)
 
 
@@ -334,7 +334,7 @@ def _many(kinds: list[Kind], purchase: Purchase, canaries: int, epsilon: float, 
     none = np.zeros(canaries, dtype=np.bool_)
     crowd = crowds.Crowd(encoder, design, none, np.zeros(canaries, dtype=np.uint64))
     people, included = measured(design), _coins(canaries, 0.5)
-    sums = lookalike.moments(crowd, people, included, purchase.specification.cells)
+    sums = fitted.moments(crowd, people, included, purchase.specification.cells)
     away = rehearsed(purchase, sums).real[: design.cells] - sum(rows.sum(axis=0) for rows in rows_of(people)) / 2
     scores = np.concatenate([rows @ away for rows in rows_of(people)])
     return one_run(scores, included, round(GUESSED * canaries), epsilon, delta)

@@ -20,7 +20,7 @@ from ..policies.contract import Contract
 from ..policies.jobs.lookalike import LookalikeJob
 from ..policies.request import Request
 from .job import plan, read_match
-from .measure.lookalike import fitted
+from .measure.fitted import fitted
 from .room import Room
 
 OVERLAP = 16
@@ -55,7 +55,7 @@ def compare(room: Room, request: Request, ids: Path, truth: Path) -> Truth:
     people = held[job.people]
     matched = read_match(room, people, held[job.seed])
     with room.ledger() as ledger:
-        fit = fitted(room, allowed, ledger, people, matched)
+        fit = fitted(room, job, allowed.purchases, ledger, people, matched)
     seen = np.bincount(fit.bins.cell, matched[fit.held_out], minlength=len(fit.bins.totals)).astype(np.int64)
     tokens = pl.DataFrame({"token": room.read(people, ["token"]).column("token").to_numpy()})
     own, known = pl.read_parquet(ids), pl.read_parquet(truth)

@@ -21,7 +21,7 @@ from ..policies.jobs.model import ModelJob
 from ..policies.request import Request
 from .job import payable
 from .matched import read_match
-from .measure import crowds, lookalike, model
+from .measure import crowds, fitted, model
 from .room import Room
 
 
@@ -64,9 +64,9 @@ def _of_lookalike(room: Room, allowed: Allowed, ledger: Ledger) -> Drawn:
     matched, crowd = read_match(room, held[job.people], held[job.seed]), crowds.crowd_of(room, job, held[job.people])
     people = crowd.measured()
     paid = ledger.paid(purchase) or ledger.pay(
-        purchase, lookalike.moments(crowd, people, matched, purchase.specification.cells)
+        purchase, fitted.moments(crowd, people, matched, purchase.specification.cells)
     )
-    return Drawn("membership", crowd.encoder, people, lookalike.used(crowd.training, paid))
+    return Drawn("membership", crowd.encoder, people, fitted.used(crowd.training, paid))
 
 
 def _of_model(room: Room, allowed: Allowed, ledger: Ledger) -> Drawn:

@@ -1,18 +1,10 @@
-"""Lookalike: fit on the seed through one noisy sum, choose the people most like it, evaluate on people held out.
+"""Lookalike: choose the people most like the seed, and release them with what their model is worth.
 
-Two noisy statistics are paid for: feature sums over the seeds among the training people, and a histogram of scores
-over the seeds among the held-out people. A person is in one part or the other by a keyed hash of the handle, which
-knows nothing of seeds, so that one seed moves one of the two: the job costs the larger, not the sum. Where the job says
-so, the histogram tells people apart by how much is known of them as well (`measure.strata`). Where learners are
-compared, counts of training seeds by groups of like people are a third, with a price of its own (`modelling.contest`).
-Everything else, the models, the choice among them, the curves, the audience of any size, is computed from those noisy
-integers and the publisher's own table.
+The model is fitted on what is paid for, and evaluated on people held out (`measure.fitted`). The audience of any size,
+and every figure of the release, are computed from the noisy integers and the publisher's own table.
 
-A job of randomised labels pays for one label of every person instead, held out or not, and all else follows from those
-(`measure.responses`).
-
-The code ensures: nothing after `pay` sees a label; ties at the audience's cut are broken by a keyed hash; rows leave
-in the order of their tokens, never in the order of a join.
+The code ensures: what is released follows from the paid model; ties at the audience's cut are broken by a keyed hash;
+rows leave in the order of their tokens, never in the order of a join.
 The caller ensures: the reader owns the features (`policies.jobs.lookalike` refuses others).
 """
 
@@ -20,10 +12,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -31,37 +21,20 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from ...dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED, Statistic, histogram
+from ...dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED
 from ...dp.canonical import digest
-from ...dp.entry import Purchase
 from ...dp.flip import FLIP_UNIT
-from ...dp.labels import Labels, unpacked
+from ...dp.labels import unpacked
 from ...dp.ledger import Ledger
 from ...dp.noisy import Z95, Noisy
 from ...dp.scale import SCALE_UNIT
 from ...modelling.answers import STRATA as QUARTERS
-from ...modelling.boosting import Counts
-from ...modelling.considered import Adds, ranked, summed
-from ...modelling.contest import Learnt, Standing, contest
-from ...modelling.design import BITS, MOMENTS_L2_SQUARED, Design
-from ...modelling.effects import ColumnEffect
-from ...modelling.evaluate import (
-    CUTS,
-    MOST_BINS,
-    Evaluation,
-    ScoreBins,
-    evaluate,
-    planned_auc_halfwidth,
-)
+from ...modelling.contest import Standing
+from ...modelling.design import BITS, MOMENTS_L2_SQUARED
+from ...modelling.evaluate import CUTS, MOST_BINS, Evaluation, evaluate, planned_auc_halfwidth
 from ...modelling.features import most_cells
-from ...modelling.groups import MOST_GROUPS, group, how_many
-from ...modelling.lookalike import SeedGLM
-from ...modelling.responses import Responses, additive, learn
-from ...modelling.scorer import Scorer
-from ...modelling.strata import MOST_CELLS, ZONES, StratumCells
-from ...modelling.strategy import Rows
-from ...modelling.trees import Boosted
-from ...modelling.wide import WideGLM, learnt
+from ...modelling.groups import MOST_GROUPS, how_many
+from ...modelling.strata import MOST_CELLS, ZONES
 from ...policies.check import Allowed
 from ...policies.contract import Contract
 from ...policies.jobs.draw import Shape
@@ -69,7 +42,6 @@ from ...policies.jobs.job import Job
 from ...policies.jobs.lookalike import (
     GROUPS,
     MOMENTS,
-    MOST_BOOSTED,
     RESPONSES,
     SCORES,
     STRATA,
@@ -79,17 +51,17 @@ from ...policies.jobs.lookalike import (
 )
 from ..document import Count, Document, Figure, Share, Strict
 from ..matched import read_match
-from ..progress import Stages
-from ..room import Dataset, Room
+from ..room import Room
 from .audience import Audience, chosen
 from .considered import Consideration, considered_json, share_said
 from .considered import cells_of as considered_cells
-from .crowds import HELD_OUT, Crowd, all_kinds, crowd_of, declared_kinds
+from .crowds import HELD_OUT, all_kinds, declared_kinds
 from .effects import Effect, effects_json
+from .fitted import Fitted, fitted, responded, variance_of
 from .measure import Contents, Made, Planned
-from .responses import LABELS, better_said, evaluated, labelled, placed, wrong_said
-from .strata import CellLetters, Known, by_known_said, cells_of, lettered, of_counts, of_labels, strata_in
-from .unsure import Stratum, strata_of
+from .responses import LABELS, better_said, evaluated, labelled, wrong_said
+from .strata import CellLetters, Known, by_known_said, of_counts, of_labels, strata_in
+from .unsure import Stratum
 
 ASSUMED_RATES = (0.25, 0.5, 0.75, 1.0)
 """Match rates for which a plan says how exact a number would be: the real one is secret."""
@@ -192,7 +164,7 @@ class LookalikeMeasure:
         job, held = _asked(allowed.request.job), room.datasets()
         matched = read_match(room, held[job.people], held[job.seed])
         make = responded if job.randomised else fitted
-        fit = make(room, allowed, ledger, held[job.people], matched)
+        fit = make(room, job, allowed.purchases, ledger, held[job.people], matched)
         tokens = room.read(held[job.people], ["token"]).column("token").to_numpy()
         return Made(fit.noisy, contents(fit, tokens, job.audience, room.contract.rules.smallest_audience))
 
@@ -251,204 +223,6 @@ class LookalikeMeasure:
 def _asked(job: Job) -> LookalikeJob:
     assert isinstance(job, LookalikeJob)  # noqa: S101 - MEASURES dispatches on the kind
     return job
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """A paid model and what it says of everybody, in the room's row order.
-
-    scores: log-odds. held_out: (rows,) bool. bins: of the held-out people by score. noisy: the paid statistics.
-    standings: of the learners that were compared. effects: of the additive model, where that is the one and
-    the table not wide. strata, places, by_known, cells: as of `Lookalike`. known: columns that are known of each.
-    """
-
-    scorer: Scorer
-    effects: tuple[ColumnEffect, ...]
-    scores: NDArray[np.float64]
-    tiebreak: NDArray[np.uint64]
-    held_out: NDArray[np.bool_]
-    known: NDArray[np.int64]
-    bins: ScoreBins
-    evaluation: Evaluation
-    noisy: tuple[Noisy, ...]
-    standings: tuple[Standing, ...] = ()
-    strata: Sequence[Mapping[str, float]] = ()
-    wide: bool = False
-    places: str | None = None
-    by_known: Sequence[Mapping[str, object]] = ()
-    cells: str | None = None
-    considered: tuple[Adds, ...] = ()
-
-
-def moments(crowd: Crowd, people: Rows, matched: NDArray[np.bool_], cells: int) -> Statistic:
-    """Exact feature sums over the seeds that train, those of what is considered last. people: those who train, as they
-    are measured."""
-    trains = matched[~crowd.held_out]
-    if crowd.considered is None:
-        return _padded(people.moments(trains), cells)
-    return _padded(summed(people, crowd.considered.take(~crowd.held_out), trains), cells)
-
-
-def positives(crowd: Crowd, bins: ScoreBins | StratumCells, matched: NDArray[np.bool_], cells: int) -> Statistic:
-    """Exact counts of the seeds that were held out, by score, or by stratum and score."""
-    return histogram(bins.cell, matched[crowd.held_out], cells)
-
-
-Pay: TypeAlias = Callable[[Purchase, Callable[[], Statistic]], Noisy]
-"""Finds a paid statistic, or makes the exact one and pays for its noisy twin."""
-
-
-def fitted(room: Room, allowed: Allowed, ledger: Ledger, people: Dataset, matched: NDArray[np.bool_]) -> Fitted:
-    """Pay for the statistics, or find them paid, and make of them what follows."""
-    job = _asked(allowed.request.job)
-
-    def pay(purchase: Purchase, exact: Callable[[], Statistic]) -> Noisy:
-        return ledger.paid(purchase) or ledger.pay(purchase, exact())
-
-    stages = Stages(stages_of(allowed.purchases), room.progress)
-    crowd = crowd_of(room, job, people)
-    stages.passed()
-    return fitted_to(crowd, matched, job, allowed.purchases, pay, stages)
-
-
-def stages_of(purchases: Sequence[Purchase]) -> int:
-    """People are read, and measured; the model is fitted, learners compared, people scored and the model evaluated."""
-    return 2 + len(purchases)
-
-
-def fitted_to(
-    crowd: Crowd,
-    matched: NDArray[np.bool_],
-    job: LookalikeJob,
-    purchases: Sequence[Purchase],
-    pay: Pay,
-    stages: Stages | None = None,
-) -> Fitted:
-    """`matched` goes into what is paid for, and no further. stages: of which people are read already."""
-    first, *between, second = purchases
-    stages = stages or Stages(stages_of(purchases))
-    trained = crowd.measured()
-    stages.passed()
-    sums = pay(first, lambda: moments(crowd, trained, matched, first.specification.cells))
-    learner = learnt(trained, used(crowd.training, sums))
-    glm = learner.model_
-    stages.passed()
-    model: Learnt = glm
-    noisy, standings = [sums], list[Standing]()
-    for purchase in between:
-        ordered = crowd.ordered
-        dealt = group(crowd.training, glm, ordered, how_many(crowd.training.rows, variance_of(purchase)))
-        seeds = pay(purchase, partial(in_groups, crowd, dealt, matched))
-        counts = Counts(dealt, seeds.real[: int(dealt.max()) + 1], variance_of(purchase))
-        standings = contest(trained, glm, used(crowd.training, sums), ordered, counts, job.learners)
-        model, noisy = next(each.model for each in standings if each.won), [sums, seeds]
-        stages.passed()
-    additive = all(each.learner == "glm" for each in standings if each.won)
-    scores = model.score(crowd.design)
-    held = crowd.design.take(crowd.held_out)
-    people = scores[crowd.held_out], crowd.tiebreak[crowd.held_out]
-    bins, cells = ScoreBins.of(*people), cells_of(held, *people) if job.strata else None
-    found = pay(second, lambda: positives(crowd, cells or bins, matched, second.specification.cells))
-    told = of_counts(found, cells.strata) if cells else (evaluate(found, bins.totals, bins.predicted), [])
-    kept = (*noisy, found), tuple(standings)
-    sure = learner if additive and isinstance(learner, SeedGLM) else None
-    scorer = Scorer.of(crowd.encoder, glm, sure.doubt) if sure else Scorer(crowd.encoder, model)
-    made = scorer, sure.explained() if sure else ()
-    wide = additive and isinstance(learner, WideGLM)
-    rows, said = (crowd.tiebreak, crowd.held_out), strata_of(scorer, held)
-    fit = Fitted(*made, scores, *rows, crowd.known, bins, told[0], *kept, strata=said, wide=wide)
-    fit = replace(fit, by_known=told[1], considered=would_add(crowd, learner, sums))
-    stages.passed()
-    return fit
-
-
-def would_add(crowd: Crowd, learner: SeedGLM | WideGLM, sums: Noisy) -> tuple[Adds, ...]:
-    """How much what is considered would add to the additive model, whoever made the audience."""
-    if crowd.considered is None or not isinstance(learner, SeedGLM):
-        return ()
-    cells = crowd.design.cells
-    return ranked(learner, crowd.considered.take(~crowd.held_out), sums.real[cells : cells + crowd.considered.cells])
-
-
-def responded(room: Room, allowed: Allowed, ledger: Ledger, people: Dataset, matched: NDArray[np.bool_]) -> Fitted:
-    """The same of a job of randomised labels."""
-    job = _asked(allowed.request.job)
-
-    def pay(purchase: Purchase, exact: Callable[[], Labels]) -> Noisy:
-        return ledger.paid(purchase) or ledger.respond(purchase, exact())
-
-    exact, stages = Labels(matched, job.rows_moved(room.contract)), Stages(3, room.progress)
-    crowd = crowd_of(room, job, people)
-    stages.passed()
-    return responded_to(crowd, exact, allowed.purchases[0], pay, stages)
-
-
-def responded_to(
-    crowd: Crowd,
-    exact: Labels,
-    purchase: Purchase,
-    pay: Callable[[Purchase, Callable[[], Labels]], Noisy],
-    stages: Stages | None = None,
-) -> Fitted:
-    """`exact` goes into what is paid for, and no further: a model of the labels of those who train, and what it is
-    worth by those of the others. stages: people are read already, a model is fitted, and evaluated."""
-    stages = stages or Stages(3)
-    noisy = pay(purchase, lambda: exact)
-    labels = unpacked(noisy.values, crowd.design.rows)
-    model, effects = learnt_from(crowd, labels[~crowd.held_out], noisy.flip)
-    stages.passed()
-    scores = model.score(crowd.design)
-    people = scores[crowd.held_out], crowd.tiebreak[crowd.held_out]
-    bins, cells = ScoreBins.of(*people), cells_of(crowd.design.take(crowd.held_out), *people)
-    places, letters = placed(crowd.held_out, bins.cell), lettered(crowd.held_out, cells)
-    evaluation = evaluated(noisy, places, bins.predicted, len(bins.totals))
-    known = of_labels(noisy, letters, cells.strata)
-    made, rows = (Scorer(crowd.encoder, model), effects), (crowd.tiebreak, crowd.held_out)
-    stages.passed()
-    return Fitted(
-        *made, scores, *rows, crowd.known, bins, evaluation, (noisy,), places=places, by_known=known, cells=letters
-    )
-
-
-def learnt_from(crowd: Crowd, labels: NDArray[np.bool_], flip: float) -> tuple[Learnt, tuple[ColumnEffect, ...]]:
-    """What the labels of those who train teach, and the effects of its columns where the model is additive.
-
-    Trees take on as many columns as they do elsewhere (`MOST_BOOSTED`); above that the model is additive.
-    """
-    wide = len(crowd.training.columns) > MOST_BOOSTED
-    model = None if wide else learn(crowd.training, crowd.ordered, labels, flip)
-    if isinstance(model, Boosted):
-        return model, ()
-    alone = additive(crowd.training, Responses(labels, flip))
-    return model or alone.model_, alone.explained()
-
-
-def variance_of(purchase: Purchase) -> float:
-    """Of the noise in one count, in people: known before anything is paid."""
-    spec = purchase.specification
-    return float((spec.scale / SCALE_UNIT / 2**spec.bits) ** 2)
-
-
-def in_groups(crowd: Crowd, dealt: NDArray[np.int64], matched: NDArray[np.bool_]) -> Statistic:
-    """Exact counts, by group, of the seeds that train."""
-    return histogram(dealt, matched[~crowd.held_out], MOST_GROUPS)
-
-
-def _padded(sums: Statistic, cells: int) -> Statistic:
-    """Empty cells up to the declared number: how many bins the owner's numbers fill is nobody else's to know.
-
-    The count stays the last cell.
-    """
-    values = np.zeros(cells, dtype=np.int64)
-    values[: len(sums.values) - 1] = sums.values[:-1]
-    values[-1] = sums.values[-1]
-    return Statistic(values, sums.bits, sums.l2_squared)
-
-
-def used(design: Design, sums: Noisy) -> Noisy:
-    """The cells that the owner's bins fill; the noise in the others is thrown away."""
-    used = np.r_[0 : design.cells, len(sums.values) - 1]
-    return Noisy(sums.values[used], sums.scale, sums.bits, sums.receipt)
 
 
 def contents(fit: Fitted, tokens: NDArray[np.uint64], asked: AudienceSize, smallest: int) -> Contents:

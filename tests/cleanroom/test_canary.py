@@ -10,7 +10,7 @@ import pytest
 
 from passbox.cleanroom import canary
 from passbox.cleanroom.canary import Audit, audit, job_to_audit
-from passbox.cleanroom.measure import considered, crowds, lookalike, model
+from passbox.cleanroom.measure import considered, crowds, fitted, lookalike, model
 from passbox.dp import mechanisms, rehearsal
 from passbox.dp.flip import Flip, price_of
 from passbox.dp.promised import SpecificationMismatch
@@ -205,38 +205,38 @@ def test_planted_leak_a_set_that_counts_a_value_twice(
 
 @pytest.mark.usefixtures("worlds_alone", "drawn_quickly")
 def test_planted_leak_a_seed_counted_twice_in_its_group(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = lookalike.in_groups
+    honest = fitted.in_groups
 
     def twice(*given: Any) -> Any:
         once = honest(*given)
         return replace(once, values=2 * once.values)
 
-    monkeypatch.setattr(lookalike, "in_groups", twice)
+    monkeypatch.setattr(fitted, "in_groups", twice)
     assert failing(audited(agreed, "lookalike")) == {"groups"}
 
 
 @pytest.mark.usefixtures("drawn_quickly")
 def test_planted_leak_seeds_first_in_the_audience(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = lookalike.fitted_to
+    honest = fitted.fitted_to
 
     def seeds_first(crowd: Any, matched: Any, *others: Any) -> Any:
         fit = honest(crowd, matched, *others)
         return replace(fit, scores=np.where(matched, 99.0, fit.scores))
 
-    monkeypatch.setattr(lookalike, "fitted_to", seeds_first)
+    monkeypatch.setattr(fitted, "fitted_to", seeds_first)
     assert failing(audited(agreed, "lookalike", 100)) == {"audience"}
 
 
 @pytest.mark.usefixtures("drawn_quickly")
 def test_planted_leak_seeds_win_ties(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = lookalike.fitted_to
+    honest = fitted.fitted_to
 
     def ties(crowd: Any, matched: Any, *others: Any) -> Any:
         fit = honest(crowd, matched, *others)
         tiebreak = np.where(matched, np.uint64(0), fit.tiebreak)
         return replace(fit, scores=np.round(fit.scores), tiebreak=tiebreak)
 
-    monkeypatch.setattr(lookalike, "fitted_to", ties)
+    monkeypatch.setattr(fitted, "fitted_to", ties)
     assert failing(audited(agreed, "lookalike", 100)) == {"audience"}
 
 
@@ -244,7 +244,7 @@ def test_planted_leak_seeds_win_ties(agreed, monkeypatch: pytest.MonkeyPatch) ->
 def test_planted_leak_seeds_added_to_the_audience(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
     honest, label = lookalike.contents, []
 
-    def fitted(crowd: Any, matched: Any, *others: Any) -> Any:
+    def noted(crowd: Any, matched: Any, *others: Any) -> Any:
         label[:] = [matched]
         return fit_honestly(crowd, matched, *others)
 
@@ -253,8 +253,8 @@ def test_planted_leak_seeds_added_to_the_audience(agreed, monkeypatch: pytest.Mo
         audience = made.files["audience.parquet"] + tokens[label[0]].tobytes()
         return replace(made, files={**made.files, "audience.parquet": audience})
 
-    fit_honestly = lookalike.fitted_to
-    monkeypatch.setattr(lookalike, "fitted_to", fitted)
+    fit_honestly = fitted.fitted_to
+    monkeypatch.setattr(fitted, "fitted_to", noted)
     monkeypatch.setattr(lookalike, "contents", added)
     assert failing(audited(agreed, "lookalike", 100)) == {"audience"}
 
@@ -281,14 +281,14 @@ def test_planted_leak_a_seed_in_all_four_strata(agreed, monkeypatch: pytest.Monk
     _, purchase = canary._bought(contract, data, job)
     crowd, longest = canary._crowd(contract, job)
     listed = np.zeros_like(longest)
-    honest = lookalike.positives
+    honest = fitted.positives
 
     def four_times(crowd: Any, cells: Any, matched: Any, many: int) -> Any:
         once = honest(crowd, cells, matched, many)
         return replace(once, values=sum(np.roll(once.values, 8 * at) for at in range(4)))
 
     for planted in (False, True):
-        monkeypatch.setattr(lookalike, "positives", four_times if planted else honest)
+        monkeypatch.setattr(fitted, "positives", four_times if planted else honest)
         attack = canary._on_strata(crowd, listed, longest, purchase)
         found = canary.two_worlds(attack, canary._mu(purchase), 900, lambda *_: None)
         assert found.leaks is planted
@@ -343,13 +343,13 @@ def test_planted_leak_labels_flipped_half_as_often(answering, monkeypatch: pytes
 
 
 def test_planted_leak_a_model_of_labels_that_were_not_flipped(answering, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = lookalike.responded_to
+    real = fitted.responded_to
 
     def peeking(crowd: Any, exact: Any, purchase: Any, pay: Any) -> Any:
         fit = real(crowd, exact, purchase, pay)
         return replace(fit, scores=fit.scores + exact.values)
 
-    monkeypatch.setattr(lookalike, "responded_to", peeking)
+    monkeypatch.setattr(fitted, "responded_to", peeking)
     found = of_labels(answering)
     assert found["labels"].holds
     assert not found["labels: audience"].holds

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from passbox.cleanroom import job
-from passbox.cleanroom.measure import crowds, lookalike
+from passbox.cleanroom.measure import crowds, fitted
 from passbox.cleanroom.room import Room
 from passbox.cli.reports.kinds import report
 from passbox.cli.show import Table
@@ -130,11 +130,11 @@ def test_one_label_moves_the_sums_by_no_more_than_was_paid(world: World) -> None
     matched = np.random.default_rng(1).random(crowd.design.rows) < 0.1
     cells = 5_000
     people = crowd.measured()
-    whole = lookalike.moments(crowd, people, matched, cells)
+    whole = fitted.moments(crowd, people, matched, cells)
     for row in np.flatnonzero(~crowd.held_out)[:200]:
         other = matched.copy()
         other[row] = not other[row]
-        moved = (lookalike.moments(crowd, people, other, cells).values - whole.values).astype(object)
+        moved = (fitted.moments(crowd, people, other, cells).values - whole.values).astype(object)
         assert 0 < (moved**2).sum() <= whole.l2_squared == MOMENTS_L2_SQUARED
 
 

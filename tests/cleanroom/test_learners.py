@@ -15,7 +15,7 @@ import pytest
 from scipy.stats import beta, norm
 
 from passbox.cleanroom import job
-from passbox.cleanroom.measure import crowds, lookalike
+from passbox.cleanroom.measure import crowds, fitted, lookalike
 from passbox.cleanroom.measure.unsure import strata_of
 from passbox.cleanroom.room import Room
 from passbox.cli.reports.kinds import report
@@ -219,13 +219,13 @@ def test_one_seed_moves_its_part_alone_and_no_farther_than_was_paid(
 
 
 def test_a_planted_count_of_a_seed_in_two_groups_is_caught(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = lookalike.in_groups
+    honest = fitted.in_groups
 
     def greedy(crowd: Any, dealt: np.ndarray, matched: np.ndarray) -> Statistic:
         once, again = honest(crowd, dealt, matched), honest(crowd, dealt[::-1].copy(), matched)
         return Statistic(once.values + again.values, once.bits, once.l2_squared)
 
-    monkeypatch.setattr(lookalike, "in_groups", greedy)
+    monkeypatch.setattr(fitted, "in_groups", greedy)
     with pytest.raises(AssertionError):
         test_one_seed_moves_its_part_alone_and_no_farther_than_was_paid(world, monkeypatch, "train")
 
@@ -234,11 +234,11 @@ def test_a_planted_choice_on_the_people_held_out_is_caught(world: World, monkeyp
     """Counts that take in the held-out, to choose better, let one of their seeds move two parts."""
 
     def peeking(crowd: Any, dealt: np.ndarray, matched: np.ndarray) -> Statistic:
-        counts = lookalike.histogram(dealt, matched[~crowd.held_out], lookalike.MOST_GROUPS)
+        counts = fitted.histogram(dealt, matched[~crowd.held_out], fitted.MOST_GROUPS)
         counts.values[0] += int(matched[crowd.held_out].sum()) << counts.bits
         return counts
 
-    monkeypatch.setattr(lookalike, "in_groups", peeking)
+    monkeypatch.setattr(fitted, "in_groups", peeking)
     with pytest.raises(AssertionError):
         test_one_seed_moves_its_part_alone_and_no_farther_than_was_paid(world, monkeypatch, "held-out")
 

@@ -19,7 +19,7 @@ from passbox.cleanroom.asking import largest_ever, refusal
 from passbox.cleanroom.audit import verify_log
 from passbox.cleanroom.log import read_log, write_log
 from passbox.cleanroom.matched import read_match
-from passbox.cleanroom.measure import lookalike, responses
+from passbox.cleanroom.measure import fitted, lookalike, responses
 from passbox.cleanroom.opening import check_signer
 from passbox.cleanroom.plan import Unaffordable, plan
 from passbox.cleanroom.processing import processing_csv
@@ -226,14 +226,14 @@ def test_the_planted_fault_that_learns_from_exact_labels_is_caught(
     used: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The test above fails where a model is fitted to labels before they were flipped."""
-    exact, real = exact_of(used), lookalike.learn
+    exact, real = exact_of(used), fitted.learn
 
     def peeking(design: Any, ordered: Any, flipped: np.ndarray, flip: float) -> Any:
         seen = lookalike.read_match(used.room(), *(used.room().datasets()[n] for n in ("visitors", "buyers")))
         crowd_size = len(flipped)
         return real(design, ordered, seen[:crowd_size], flip)
 
-    monkeypatch.setattr(lookalike, "learn", peeking)
+    monkeypatch.setattr(fitted, "learn", peeking)
     made = []
     for match in (exact, np.zeros_like(exact)):
         monkeypatch.setattr(lookalike, "read_match", lambda *_, match=match: match)

@@ -16,11 +16,10 @@ import pytest
 
 from passbox.cleanroom import job
 from passbox.cleanroom.joining import Join
-from passbox.cleanroom.measure import crowds, lookalike
+from passbox.cleanroom.measure import crowds, fitted, lookalike
 from passbox.cleanroom.room import Room, open_room
 from passbox.cli.app import run as cli
 from passbox.dp.aggregate import Statistic, count
-from passbox.dp.ledger import Ledger
 from passbox.matching.match import Match
 
 from .spying import Drawn, spying
@@ -70,11 +69,11 @@ def test_with_the_noise_held_no_label_changes_a_byte(used: World, change: Callab
 
 def test_the_planted_fault_that_peeks_at_labels_is_caught(used: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """An audience that breaks ties by the label is what the test above is for."""
-    honest = lookalike.fitted
+    honest = fitted.fitted
 
-    def peeking(room: Room, allowed: Any, ledger: Ledger, people: Any, matched: np.ndarray) -> lookalike.Fitted:
-        fit = honest(room, allowed, ledger, people, matched)
-        return replace(fit, scores=fit.scores + matched)
+    def peeking(*given: Any) -> fitted.Fitted:
+        fit = honest(*given)
+        return replace(fit, scores=fit.scores + given[-1])
 
     monkeypatch.setattr(lookalike, "fitted", peeking)
     with pytest.raises(AssertionError):
@@ -220,7 +219,7 @@ def test_one_seed_moves_what_the_specification_says(
 
 
 def test_a_seed_counted_in_both_parts_is_caught(world: World, copied: Copier, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = lookalike.positives
+    honest = fitted.positives
 
     def greedy(crowd: crowds.Crowd, bins: Any, matched: np.ndarray, cells: int) -> Statistic:
         held_out = honest(crowd, bins, matched, cells)
@@ -228,7 +227,7 @@ def test_a_seed_counted_in_both_parts_is_caught(world: World, copied: Copier, mo
         values[0] += count(matched[~crowd.held_out]).values[0]
         return replace(held_out, values=values)
 
-    monkeypatch.setattr(lookalike, "positives", greedy)
+    monkeypatch.setattr(fitted, "positives", greedy)
     assert not keeps_its_promise(neighbours(world, copied, "train", 0, monkeypatch), "train")
 
 
@@ -266,10 +265,10 @@ def test_every_person_is_in_one_part_whoever_matched(world: World) -> None:
 def test_the_audience_is_the_top_by_score_with_keyed_ties_and_sorted_ids(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept: list[lookalike.Fitted] = []
-    honest = lookalike.fitted
+    kept: list[fitted.Fitted] = []
+    honest = fitted.fitted
 
-    def keeping(*arguments: Any) -> lookalike.Fitted:
+    def keeping(*arguments: Any) -> fitted.Fitted:
         kept.append(honest(*arguments))
         return kept[-1]
 

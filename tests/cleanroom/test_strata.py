@@ -13,7 +13,7 @@ import pytest
 
 from passbox.cleanroom import job
 from passbox.cleanroom.matched import read_match
-from passbox.cleanroom.measure import crowds, lookalike
+from passbox.cleanroom.measure import crowds, fitted, lookalike
 from passbox.cleanroom.opening import check_receipt
 from passbox.cleanroom.release import BadRelease
 from passbox.cleanroom.samples import generated
@@ -311,13 +311,13 @@ def test_with_the_noise_held_no_label_changes_a_byte(world: World, change: Any) 
 
 
 def test_planted_strata_made_of_labels_are_caught(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = lookalike.cells_of
+    honest = fitted.cells_of
 
     def peeking(design: Any, scores: np.ndarray, tiebreak: np.ndarray) -> Any:
         seeds = labels_of(world).astype(bool)[crowd_of(world).held_out]
         return honest(design, scores + seeds, tiebreak)
 
-    monkeypatch.setattr(lookalike, "cells_of", peeking)
+    monkeypatch.setattr(fitted, "cells_of", peeking)
     with pytest.raises(AssertionError):
         test_with_the_noise_held_no_label_changes_a_byte(world, np.logical_not)
 
@@ -353,13 +353,13 @@ def test_one_seed_moves_one_cell_by_one_and_its_part_alone(
 
 
 def test_a_planted_count_of_a_person_in_two_strata_is_caught(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = lookalike.positives
+    honest = fitted.positives
 
     def greedy(crowd: Any, cells: Any, matched: np.ndarray, many: int) -> Statistic:
         once = honest(crowd, cells, matched, many)
         return Statistic(once.values + np.roll(once.values, 5), once.bits, once.l2_squared)
 
-    monkeypatch.setattr(lookalike, "positives", greedy)
+    monkeypatch.setattr(fitted, "positives", greedy)
     with pytest.raises(AssertionError):
         test_one_seed_moves_one_cell_by_one_and_its_part_alone(world, monkeypatch, "held-out")
 
@@ -373,7 +373,7 @@ def test_the_sum_over_strata_is_what_the_scores_alone_would_count(
     zone = np.array([cell["zone"] for each in document["by_known"] for cell in each["cells"]])
     held, seeds = crowd.design.take(crowd.held_out), labels_of(world).astype(bool)[crowd.held_out]
     opened = world.open(world.run("lookalike", strata=True).release)
-    scorer = lookalike.Scorer.from_json(opened.files["model.json"].decode())
+    scorer = fitted.Scorer.from_json(opened.files["model.json"].decode())
     best = np.lexsort((crowd.tiebreak[crowd.held_out], -scorer.model.score(held)))
     plain = np.add.reduceat(seeds[best].astype(np.int64), np.r_[0, bin_ends(held.rows, ZONES)[:-1]])
     assert np.bincount(zone, counts[: len(zone)]).tolist() == plain.tolist()

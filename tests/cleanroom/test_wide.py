@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from passbox.cleanroom.job import match
-from passbox.cleanroom.measure import crowds, lookalike
+from passbox.cleanroom.measure import crowds, fitted
 from passbox.cli.reports.kinds import report
 from passbox.modelling.lookalike import SeedGLM
 from passbox.modelling.scorer import Scorer
@@ -61,7 +61,7 @@ def test_a_wide_job_is_fitted_by_the_learner_for_wide_tables(wide: World) -> Non
     with room.ledger() as ledger:
         sums = ledger.paid(ran.plan.allowed.purchases[0])
     assert sums is not None
-    again = WideGLM().fit_noisy(crowd.training, lookalike.used(crowd.training, sums))
+    again = WideGLM().fit_noisy(crowd.training, fitted.used(crowd.training, sums))
     scorer = Scorer.from_json(opened.files["model.json"].decode())
     assert scorer.model.to_json() == again.to_json()
     wide.verify()
