@@ -36,10 +36,12 @@ from passbox.dp.scale import SCALE_UNIT, smallest_scale
 from passbox.modelling import responses as flipped
 from passbox.modelling.boosting import Counts
 from passbox.modelling.contest import LEARNERS, contest
+from passbox.modelling.design import BITS, MOMENTS_L2_SQUARED
 from passbox.modelling.draw import Draw
 from passbox.modelling.features import Encoder, Number, Ordinal
 from passbox.modelling.groups import MOST_GROUPS, group, how_many
 from passbox.modelling.lookalike import SeedGLM, fit
+from passbox.modelling.outlook import Outlook
 from passbox.modelling.person import DPGAM
 from passbox.modelling.strategy import Strategy
 from passbox.policies.jobs.lookalike import GROUPS_SHARE
@@ -57,9 +59,22 @@ def drawing(epsilon: float, parts: int = 1, of: int = 1) -> Draw:
     return draw
 
 
+def outlook(seeds: float, epsilon: float, parts: int = 1, of: int = 1) -> Outlook:
+    """What a room knows of a job: how many seeds its list has for those who train, and its noise."""
+    rho = Rho(rho_within(Budget(Epsilon(epsilon), Delta(DELTA))) * parts // of)
+    sigma = smallest_scale(MOMENTS_L2_SQUARED, rho) / SCALE_UNIT / 2**BITS
+    return Outlook(seeds, sigma)
+
+
+def listed(people: People, train: Mask) -> float:
+    """Of a list of all positives, the share that trains."""
+    return float(people.label.sum() * train.mean())
+
+
 def membership(people: People, train: Mask, epsilon: float, _seed: int, _settings: Settings) -> Scores:
     design = Encoder.from_owner(people.table.filter(train), people.declared).encode(people.table)
-    model = SeedGLM().fit_drawn(design.take(train), people.label[train], drawing(epsilon))
+    known = outlook(listed(people, train), epsilon)
+    model = SeedGLM().fit_drawn(design.take(train), people.label[train], drawing(epsilon), known)
     return model.score(design)
 
 
@@ -76,7 +91,7 @@ def compared(people: People, train: Mask, epsilon: float, _seed: int, _settings:
     design = Encoder.from_owner(people.table.filter(train), people.declared).encode(people.table)
     seen, matched = design.take(train), people.label[train]
     ordered = [isinstance(kind, Number | Ordinal) for kind in people.declared]
-    rows = Strategy.of(seen)
+    rows = Strategy.of(seen, outlook=outlook(listed(people, train), epsilon, GROUPS_SHARE - 1, GROUPS_SHARE))
     sums = drawing(epsilon, GROUPS_SHARE - 1, GROUPS_SHARE)(rows.moments(matched))
     rho = Rho(rho_within(Budget(Epsilon(epsilon), Delta(DELTA))) // GROUPS_SHARE)
     sigma = smallest_scale(COUNT_L2_SQUARED, rho) / SCALE_UNIT / 2**COUNT_BITS

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from lookalike import listed
 from lookalike_data import Mask, People, read
 from sklearn.metrics import roc_auc_score
 
@@ -28,6 +29,7 @@ from passbox.modelling.crosses import Cross
 from passbox.modelling.design import BITS, MOMENTS_L2_SQUARED, ONE
 from passbox.modelling.features import Encoder, Kind
 from passbox.modelling.lookalike import SeedGLM
+from passbox.modelling.outlook import Outlook
 from passbox.modelling.strategy import Strategy
 
 DELTA, QUIET = 1e-6, 1e-6
@@ -37,7 +39,7 @@ DELTA, QUIET = 1e-6, 1e-6
 def auc(people: People, train: Mask, kinds: Sequence[Kind], sigma: float, rng: np.random.Generator) -> float:
     """Of the model of these columns and no others."""
     design = Encoder.from_owner(people.table.filter(train), kinds).encode(people.table)
-    rows = Strategy.of(design.take(train))
+    rows = Strategy.of(design.take(train), outlook=Outlook(listed(people, train), sigma))
     exact = np.ldexp(rows.moments(people.label[train]).values.astype(np.float64), -BITS)
     model = SeedGLM().fit_sums(rows, exact + rng.normal(0, sigma, len(exact)), sigma)
     return float(roc_auc_score(people.label[~train], model.score(design.take(~train))))
@@ -54,7 +56,8 @@ def considering(
     own, rest = lengths(len(used), sum(map(len, others)))
     design = Encoder.from_owner(people.table.filter(train), used, own).encode(people.table)
     beside = considered_of(people.table, *others, rest).take(train)
-    trained = Strategy.of(design.take(train), reach_beside(beside))
+    reach = reach_beside(beside)
+    trained = Strategy.of(design.take(train), reach, Outlook(listed(people, train), sigma * ONE / reach))
     exact = np.ldexp(summed(trained, beside, people.label[train]).values.astype(np.float64), -BITS)
     sums, learner = exact + rng.normal(0, sigma, len(exact)), SeedGLM()
     model = learner.fit_sums(trained, np.append(sums[: design.cells], sums[-1]), sigma)

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from lookalike import drawing
+from lookalike import drawing, outlook
 from lookalike_data import Mask, People, read
 from sklearn.metrics import roc_auc_score
 
@@ -33,7 +33,8 @@ def drawn(people: People, number: int, size: int, seeds: int, epsilon: float) ->
     rows = rng.choice(np.flatnonzero(train), size)
     crowd, held_out = people.table.take(rows), people.table.filter(~train)
     encoder = Encoder.from_owner(crowd, people.declared)
-    model = SeedGLM().fit_drawn(encoder.encode(crowd), chosen(people.label[rows], seeds, rng), drawing(epsilon))
+    matched, known = chosen(people.label[rows], seeds, rng), outlook(seeds, epsilon)
+    model = SeedGLM().fit_drawn(encoder.encode(crowd), matched, drawing(epsilon), known)
     return float(roc_auc_score(people.label[~train], model.score(encoder.encode(held_out))))
 
 

@@ -262,14 +262,14 @@ def _crowd(contract: Contract, job: LookalikeJob) -> tuple[crowds.Crowd, NDArray
     handles = np.frombuffer(secrets.token_bytes(8 * rows), dtype="<u8").astype(np.uint64)
     out = crowds.held_out(handles, secrets.token_bytes(32)) & ~chosen
     ties = crowds.keyed_hash(handles, secrets.token_bytes(32))
-    return crowds.crowd_in(table, contract, job, out, ties), chosen
+    return crowds.crowd_in(table, contract, job, out, ties, round(SEEDS * rows)), chosen
 
 
 def _on_fit(
     crowd: crowds.Crowd, listed: NDArray[np.bool_], canaries: NDArray[np.bool_], purchase: Purchase
 ) -> Callable[[bool], float]:
     cells = purchase.specification.cells
-    people = crowd.measured()
+    people = crowd.measured(purchase.specification)
     outside, inside = (fitted.moments(crowd, people, label, cells) for label in (listed, listed | canaries))
     return moved(lambda statistic: rehearsed(purchase, statistic), outside, inside)
 
@@ -321,7 +321,7 @@ def _follows(crowd: crowds.Crowd, job: LookalikeJob, bought: tuple[Purchase, ...
         return np.frombuffer(b"".join([repr(made.values).encode(), *made.files.values()]), dtype=np.uint8).astype("i8")
 
     labels = [_coins(rows, 0.2) for _ in range(LABELS)]
-    people, cells = crowd.measured(), bought[0].specification.cells
+    people, cells = crowd.measured(bought[0].specification), bought[0].specification.cells
     first = pay(bought[0], lambda: fitted.moments(crowd, people, labels[0], cells))
     return follows_from(given, first, labels)
 

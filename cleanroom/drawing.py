@@ -62,7 +62,7 @@ def _of_lookalike(room: Room, allowed: Allowed, ledger: Ledger) -> Drawn:
     job, held, purchase = allowed.request.job, room.datasets(), allowed.purchases[0]
     assert isinstance(job, LookalikeJob)  # noqa: S101 - dispatched on it
     matched, crowd = read_match(room, held[job.people], held[job.seed]), crowds.crowd_of(room, job, held[job.people])
-    people = crowd.measured()
+    people = crowd.measured(purchase.specification)
     paid = ledger.paid(purchase) or ledger.pay(
         purchase, fitted.moments(crowd, people, matched, purchase.specification.cells)
     )

@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping
 
 from ..dp.flip import FLIP_UNIT
-from ..dp.scale import SCALE_UNIT
 from ..modelling.considered import lengths
 from ..modelling.person import STEPS
 from ..modelling.reliable import TRAINS, as_sums, fewest_known, fewest_seeds
@@ -41,7 +40,7 @@ def too_few(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) -> tu
     if not isinstance(job, LookalikeJob | ModelJob):
         return ()
     spec, columns, seeds = allowed.purchases[0].specification, len(job.columns_of(contract)), rows[job.seed]
-    sigma = spec.scale / SCALE_UNIT / 2**spec.bits
+    sigma = spec.deviation
     if isinstance(job, ModelJob):
         sigma /= math.sqrt(STEPS)
     elif job.consider:
@@ -83,7 +82,7 @@ def too_little(allowed: Allowed, rows: Mapping[str, int]) -> tuple[str, ...]:
     job, spec = allowed.request.job, allowed.purchases[0].specification
     if not isinstance(job, CompletionJob):
         return ()
-    few = fewest_known(spec.scale / SCALE_UNIT / 2**spec.bits)
+    few = fewest_known(spec.deviation)
     most = round(TRAINS * rows[job.attributes])
     if most < few:
         return (

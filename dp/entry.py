@@ -141,6 +141,11 @@ class Specification:
     selection: int = 0
     flip: Flip = NO_FLIP
 
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the noise in a value, in the unit of what is summed; of flips it says nothing."""
+        return float(self.scale / SCALE_UNIT / 2**self.bits)
+
     def as_json(self) -> Leaf:
         asked: Leaf = {"query": self.query} if self.query else {}
         asked |= {"selection": self.selection} if self.selection else {}

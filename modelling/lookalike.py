@@ -417,17 +417,18 @@ class Problem:
         to be as likely as any other.
         """
         weights, size = solution.weights, np.maximum(np.bincount(self.column), 1)
-        variance = np.bincount(self.column, weights=1 / np.diag(solution.prior)) / size
+        found = np.bincount(self.column, weights=1 / np.diag(solution.prior)) / size
         for _ in range(REFINED):
             view = self.view(weights)
             pull = view.pull + view.precision @ weights
             for _ in range(INNER):
+                variance = found  # what these weights and their spread are of: a column's own part is taken out by it
                 spread: Float = np.asarray(
                     np.linalg.inv(view.precision + np.diag(1 / variance[self.column])), dtype=np.float64
                 )
                 weights = np.asarray(spread @ pull, dtype=np.float64)
                 second = np.bincount(self.column, weights=weights**2 + np.diag(spread))
-                variance = np.clip(second / np.maximum(size - 2, 1), SMALLEST_T**2, LARGEST_T**2)
+                found = np.clip(second / np.maximum(size - 2, 1), SMALLEST_T**2, LARGEST_T**2)
         return spread, weights, variance
 
     def _alone(self, column: int, spread: Float, weights: Float, variance: Float) -> Known:

@@ -28,7 +28,7 @@ from .outlook import Outlook
 
 SIZES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Of effects, in units of the usual."""
-EVENLY = 0.05
+EVENLY = 0.1
 """Share of a row's squared length that goes to rows as they are."""
 FLAT = 1e-7
 """Directions of less variance, as a share of the largest, are taken to hold nobody."""

@@ -23,7 +23,6 @@ from ...dp.aggregate import COUNT_BITS, Statistic
 from ...dp.canonical import digest
 from ...dp.ledger import Ledger
 from ...dp.noisy import Noisy
-from ...dp.scale import SCALE_UNIT
 from ...modelling import answers, attributes
 from ...modelling.answers import Places, Ranks, counted, stratum_of
 from ...modelling.attributes import Known, Target
@@ -93,7 +92,7 @@ class CompletionMeasure:
     def precision(self, room: Room, allowed: Allowed) -> tuple[Planned, ...]:
         """Half widths of how right answers are, for some numbers of known people: the real one may be secret."""
         job, spec = _asked(allowed.request.job), allowed.purchases[-1].specification
-        sigma = spec.scale / SCALE_UNIT / 2**spec.bits
+        sigma = spec.deviation
         rows = {name: held.rows for name, held in room.submitted().items()}
         own = job.own_columns(room.contract)
         most = HELD_OUT * (rows[job.attributes] if own else min(rows[job.attributes], rows[job.people]))

@@ -14,10 +14,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ...dp.entry import Specification
 from ...modelling.completion import known_columns
 from ...modelling.considered import lengths, reach_beside
 from ...modelling.design import ONE, Design
 from ...modelling.features import Category, Encoder, Kind, Number, Ordinal, Topics
+from ...modelling.outlook import Outlook
 from ...modelling.strategy import Rows
 from ...modelling.wide import measured
 from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn, OrdinalColumn, SetColumn
@@ -34,7 +36,8 @@ class Crowd:
     """The people of a job as the room sees them, before any label: rows in the room's order.
 
     held_out: (rows,) bool, one in five by a keyed hash; the others train. tiebreak: a keyed hash. considered: blocks of
-    the same rows that no model uses, None where nothing is considered.
+    the same rows that no model uses, None where nothing is considered. listed: how many records the seed's list has,
+    which its owner says and everybody knows.
     """
 
     encoder: Encoder
@@ -42,6 +45,7 @@ class Crowd:
     held_out: NDArray[np.bool_]
     tiebreak: NDArray[np.uint64]
     considered: Design | None = None
+    listed: int = 0
 
     @property
     def ordered(self) -> list[bool]:
@@ -57,9 +61,11 @@ class Crowd:
     def training(self) -> Design:
         return self.design.take(~self.held_out)
 
-    def measured(self) -> Rows:
-        """Those who train, as they are measured: beside what is considered."""
-        return measured(self.training, ONE if self.considered is None else reach_beside(self.considered))
+    def measured(self, specification: Specification) -> Rows:
+        """Those who train, as they are measured for sums of such noise: beside what is considered."""
+        reach = ONE if self.considered is None else reach_beside(self.considered)
+        outlook = Outlook((1 - HELD_OUT) * self.listed, specification.deviation * ONE / max(reach, 1))
+        return measured(self.training, reach, outlook)
 
 
 def crowd_of(room: Room, job: LookalikeJob, people: Dataset) -> Crowd:
@@ -67,7 +73,7 @@ def crowd_of(room: Room, job: LookalikeJob, people: Dataset) -> Crowd:
     table = room.read(people)
     keys = table.column("k").to_numpy()
     parts = held_out(keys, room.store.derive("split")), keyed_hash(keys, room.store.derive("ties"))
-    return crowd_in(table, room.contract, job, *parts)
+    return crowd_in(table, room.contract, job, *parts, room.submitted()[job.seed].rows)
 
 
 def crowd_in(
@@ -76,13 +82,14 @@ def crowd_in(
     job: LookalikeJob,
     held_out: NDArray[np.bool_],
     tiebreak: NDArray[np.uint64],
+    listed: int,
 ) -> Crowd:
-    """People in a table of the job's columns. The part of a row that used columns have is the shorter the more blocks
-    are considered."""
+    """People in a table of the job's columns. listed: records of the seed's list. The part of a row that used columns
+    have is the shorter the more blocks are considered."""
     kinds, asked = declared_kinds(contract, job), job.considered_of(contract)
     encoder = Encoder.from_owner(table, kinds, lengths(len(kinds), len(asked.named))[0])
     considered = encoded(table, all_kinds(contract, job), len(kinds), asked)
-    return Crowd(encoder, encoder.encode(table), held_out, tiebreak, considered)
+    return Crowd(encoder, encoder.encode(table), held_out, tiebreak, considered, listed)
 
 
 def declared_kinds(contract: Contract, job: LookalikeJob) -> list[Kind]:

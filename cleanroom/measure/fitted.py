@@ -30,7 +30,6 @@ from ...dp.entry import Purchase
 from ...dp.labels import Labels, unpacked
 from ...dp.ledger import Ledger
 from ...dp.noisy import Noisy
-from ...dp.scale import SCALE_UNIT
 from ...modelling.boosting import Counts
 from ...modelling.considered import Adds, ranked, summed
 from ...modelling.contest import Learnt, Standing, contest
@@ -124,7 +123,7 @@ def fitted_to(
     """`matched` goes into what is paid for, and no further. stages: of which people are read already."""
     first, *between, second = purchases
     stages = stages or Stages(stages_of(purchases))
-    trained = crowd.measured()
+    trained = crowd.measured(first.specification)
     stages.passed()
     sums = pay(first, lambda: moments(crowd, trained, matched, first.specification.cells))
     learner = learnt(trained, used(crowd.training, sums))
@@ -254,7 +253,7 @@ def in_groups(crowd: Crowd, dealt: NDArray[np.int64], matched: NDArray[np.bool_]
 def variance_of(purchase: Purchase) -> float:
     """Of the noise in one count, in people: known before anything is paid."""
     spec = purchase.specification
-    return float((spec.scale / SCALE_UNIT / 2**spec.bits) ** 2)
+    return float((spec.deviation) ** 2)
 
 
 def used(design: Design, sums: Noisy) -> Noisy:

@@ -27,7 +27,6 @@ from ...dp.flip import FLIP_UNIT
 from ...dp.labels import unpacked
 from ...dp.ledger import Ledger
 from ...dp.noisy import Z95, Noisy
-from ...dp.scale import SCALE_UNIT
 from ...modelling.answers import STRATA as QUARTERS
 from ...modelling.contest import Standing
 from ...modelling.design import BITS, MOMENTS_L2_SQUARED
@@ -203,7 +202,7 @@ class LookalikeMeasure:
         """Half widths of the AUC for some match rates: the real one is secret."""
         job, spec = _asked(allowed.request.job), allowed.purchases[-1].specification
         flip = spec.flip / FLIP_UNIT
-        sigma, counted = 0.0 if flip else spec.scale / SCALE_UNIT / 2**spec.bits, spec.statistic == STRATA
+        sigma, counted = 0.0 if flip else spec.deviation, spec.statistic == STRATA
         rows = {name: held.rows for name, held in room.submitted().items()}
         people, seeds = round(HELD_OUT * rows[job.people]), rows[job.seed]
         cuts, many, words = (ZONES, QUARTERS, ", all strata filled") if counted else (CUTS, 1, "")

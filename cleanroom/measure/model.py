@@ -24,7 +24,6 @@ from ...dp.canonical import digest
 from ...dp.entry import Purchase
 from ...dp.ledger import Ledger
 from ...dp.noisy import Noise, Noisy
-from ...dp.scale import SCALE_UNIT
 from ...modelling.design import Block, Design
 from ...modelling.evaluate_noisy import evaluate_noisy, planned_halfwidth
 from ...modelling.features import Encoder
@@ -115,7 +114,7 @@ class ModelMeasure:
     def precision(self, room: Room, allowed: Allowed) -> tuple[Planned, ...]:
         """Half widths of the AUC for some match rates: the real one is secret."""
         job, spec = _asked(allowed.request.job), allowed.purchases[-1].specification
-        sigma = spec.scale / SCALE_UNIT / 2**spec.bits
+        sigma = spec.deviation
         rows = {name: held.rows for name, held in room.submitted().items()}
         people, seeds = round(HELD_OUT * rows[job.people]), HELD_OUT * rows[job.seed]
         return tuple(

@@ -10,7 +10,6 @@ from pydantic import Field
 from ...dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED, count, tiers
 from ...dp.ledger import Ledger
 from ...dp.noisy import Z95, Estimate, Noisy
-from ...dp.scale import SCALE_UNIT
 from ...policies.check import Allowed
 from ...policies.contract import Contract
 from ...policies.jobs.draw import Shape
@@ -81,7 +80,7 @@ class OverlapMeasure:
         del room
         job, spec = allowed.request.job, allowed.purchases[0].specification
         assert isinstance(job, OverlapJob)  # noqa: S101 - MEASURES dispatches on the kind
-        half, seeds = Z95 * spec.scale / SCALE_UNIT / 2**spec.bits, allowed.rows[job.seed]
+        half, seeds = Z95 * spec.deviation, allowed.rows[job.seed]
         by_key = {"matched by one key": half, "match rate by one key": half / seeds} if spec.statistic != COUNT else {}
         every = half * spec.cells**0.5
         halves = {**by_key, "matched": every, "match rate": every / seeds}

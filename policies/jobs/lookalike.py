@@ -31,7 +31,7 @@ FEWEST_PEOPLE = 200
 LEARNABLE = ("number", "category", "ordinal", "set")
 """Kinds of columns that features are made of."""
 
-MOMENTS, GROUPS, SCORES = "seed-moments@3", "seed-groups@1", "score-histogram@1"
+MOMENTS, GROUPS, SCORES = "seed-moments@4", "seed-groups@1", "score-histogram@1"
 STRATA = "score-strata@1"
 """What `SCORES` counts, by how much is known of a person as well."""
 RESPONSES = "responses@1"

@@ -12,6 +12,7 @@ from passbox.cleanroom.measure import crowds, fitted
 from passbox.cleanroom.room import Room
 from passbox.cli.reports.kinds import report
 from passbox.cli.show import Table
+from passbox.dp.entry import Specification
 from passbox.modelling.design import MOMENTS_L2_SQUARED, largest_norm_squared
 from passbox.modelling.scorer import Scorer
 from passbox.modelling.strategy import Strategy
@@ -119,7 +120,7 @@ def test_no_row_of_used_and_considered_blocks_is_longer_than_promised(world: Wor
     blocks = [*crowd.design.columns, *crowd.considered.columns]
     assert sum(map(largest_norm_squared, blocks)) <= 2**40
     beside = np.ldexp(np.vstack(list(crowd.considered.take(~crowd.held_out).blocks())), 20).astype(np.int64)
-    measured = crowd.measured()
+    measured = crowd.measured(bought(world))
     assert isinstance(measured, Strategy)
     both = np.hstack([np.vstack(list(measured.rows())), beside]).astype(object)
     assert 0.9 * 2**40 < max((both**2).sum(axis=1)) <= 2**40
@@ -129,7 +130,7 @@ def test_one_label_moves_the_sums_by_no_more_than_was_paid(world: World) -> None
     crowd = crowd_of(world)
     matched = np.random.default_rng(1).random(crowd.design.rows) < 0.1
     cells = 5_000
-    people = crowd.measured()
+    people = crowd.measured(bought(world))
     whole = fitted.moments(crowd, people, matched, cells)
     for row in np.flatnonzero(~crowd.held_out)[:200]:
         other = matched.copy()
@@ -222,6 +223,12 @@ def test_what_is_no_list_of_columns_and_pairs_is_no_job(world: World, name: str)
 def relabel(room: Room, labels: np.ndarray) -> None:
     held = room.datasets()
     room.keep_match(held["visitors"], held["buyers"], labels.astype(np.uint8))
+
+
+def bought(world: World) -> Specification:
+    """The sums of the job that `crowd_of` is of, as they are charged."""
+    asked = world.request("lookalike", columns=USED, consider=CONSIDER)
+    return job.payable(world.room(), asked).allowed.purchases[0].specification
 
 
 def crowd_of(world: World) -> crowds.Crowd:

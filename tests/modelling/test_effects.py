@@ -13,7 +13,7 @@ from passbox.dp.aggregate import Statistic
 from passbox.dp.noisy import Noisy, Receipt
 from passbox.modelling import person
 from passbox.modelling.design import Design
-from passbox.modelling.effects import ColumnEffect, Held
+from passbox.modelling.effects import ColumnEffect, Held, Known
 from passbox.modelling.features import Category, Encoder, Kind, Number, Topics
 from passbox.modelling.lookalike import SeedGLM, sigmoid
 from passbox.modelling.margins import Margins
@@ -200,14 +200,48 @@ def test_what_a_column_matters_lies_inside_its_interval_and_nearer_the_truth_tha
 
 
 def test_without_a_signal_no_column_is_said_to_matter(crowd, draw) -> None:
-    """Labels by coin: what a column matters may be next to nothing, and few levels' intervals leave 0 out."""
+    """Labels by coin, twelve times: few levels' intervals leave 0 out, and of no column is it said that it matters."""
     design = crowd.encoder(np.ones(3_000, dtype=bool)).encode(crowd.table)
-    learner = SeedGLM()
-    learner.fit_noisy(design, draw(Strategy.of(design).moments(np.random.default_rng(5).random(3_000) < 0.2), 0.5, 4))
-    found = learner.explained()
-    levels = [level for column in found for level in column.levels]
-    assert np.mean([level.effect.low <= 0 <= level.effect.high for level in levels]) > 0.9
-    assert all(column.matters.low < 0.1 for column in found)
+    rows, learner = Strategy.of(design), SeedGLM()
+    covered, matters = list[bool](), list[bool]()
+    for number in range(12):
+        labels = np.random.default_rng(number).random(3_000) < 0.2
+        learner.fit_noisy(rows, draw(rows.moments(labels), 0.5, 100 + number))
+        found = learner.explained()
+        covered += [level.effect.low <= 0 <= level.effect.high for column in found for level in column.levels]
+        matters += [column.matters.low >= 0.1 for column in found]
+    assert np.mean(covered) > 0.95
+    assert not any(matters)
+
+
+def test_what_sums_say_of_a_column_alone_is_never_less_than_nothing(crowd, draw) -> None:
+    """Labels by coin, forty times: pull' precision^-1 pull is chi-squared with as many degrees as there are directions,
+    so that its share of them is 1, give or take .03; and a size that the spread is not of is caught."""
+    design = crowd.encoder(np.ones(3_000, dtype=bool)).encode(crowd.table)
+    rows, learner, shares, planted = Strategy.of(design), SeedGLM(), list[float](), list[float]()
+    for number in range(40):
+        labels = np.random.default_rng(number).random(3_000) < 0.2
+        learner.fit_noisy(rows, draw(rows.moments(labels), 0.5, 100 + number))
+        problem, solution = learner.solved
+        spread, weights, variance = problem._anew(solution)
+        for kept, size in ((shares, variance), (planted, 0.9 * variance)):
+            known = problem._alone(0, spread, weights, size)
+            kept.append(_chi_squared(known) if _least(known) > -1e-6 else math.inf)
+    assert abs(np.mean(shares) - 1) < 0.12
+    assert np.isinf(planted).all()
+
+
+def _least(known: Known) -> float:
+    """The smallest eigenvalue of what is known, as a share of the largest."""
+    found = np.linalg.eigvalsh(known.precision)
+    return float(found[0] / found[-1])
+
+
+def _chi_squared(known: Known) -> float:
+    """By direction of which anything is known."""
+    found, axes = np.linalg.eigh(known.precision)
+    told = found > 1e-6 * found[-1]
+    return float(((axes.T @ known.pull)[told] ** 2 / found[told]).mean())
 
 
 @pytest.mark.parametrize("most", [1, 3])
