@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from ..modelling.apart import Apart
 from ..modelling.features import Category, Kind, Number, Ordinal
 from ..modelling.onnx_graph import graph
 from ..modelling.scorer import NotAModel, Scorer
@@ -43,13 +44,14 @@ class IdTaken(Exception):
 @dataclass(frozen=True, slots=True)
 class Scored:
     """odd: rows by what of them the model did not foresee, a row under each; they were scored all the same. intervals:
-    whether the file says how far a score may be off."""
+    whether the file says how far a score may be off; apart: as if columns were independent."""
 
     out: Path
     rows: int
     mean: float
     odd: Mapping[str, int]
     intervals: bool = True
+    apart: bool = False
 
 
 def read_model(path: Path) -> Scorer:
@@ -84,7 +86,8 @@ def score(model: Path, people: Path, out: Path, own_id: str | None) -> Scored:
     scores = [scorer.score(read.table), probability, *(() if ends is None else ends)]
     columns = {own_id or "row": ids, **dict(zip(WRITTEN, scores, strict=False))}
     write_audience(pa.table(columns), out)
-    return Scored(out, source.num_rows, float(probability.mean()), read.faults, intervals=ends is not None)
+    known, apart = ends is not None, isinstance(scorer.doubt, Apart)
+    return Scored(out, source.num_rows, float(probability.mean()), read.faults, intervals=known, apart=apart)
 
 
 def export_onnx(model: Path, out: Path) -> bool:

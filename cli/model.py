@@ -15,9 +15,8 @@ COVERS = (
     "low, high: ends of a 95 % interval of the probability, for noise, luck and shrinkage; over people and releases 95 "
     "in 100 hold, not for each kind of person"
 )
-NO_INTERVALS = (
-    "this model says of no score how far it may be off: it is of trees, of a `model`, of many columns, or old"
-)
+APART = "as of every `model`, they are reckoned as if columns were independent: nothing was paid to know otherwise"
+NO_INTERVALS = "this model says of no score how far it may be off: it is of trees, of many values, or old"
 
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="a .model.json that `release open` wrote")]
 
@@ -44,8 +43,10 @@ def score(
     if odd:
         parts.append(Table(("taken as missing, or as the nearest bound", "rows"), odd, right=(1,)))
     parts.append(COVERS if done.intervals else NO_INTERVALS)
+    if done.apart:
+        parts.append(APART)
     data = {"out": str(done.out), "rows": done.rows, "mean_probability": done.mean, "not_as_declared": dict(done.odd)}
-    data |= {"intervals": done.intervals}
+    data |= {"intervals": done.intervals, "columns_apart": done.apart}
     say(Result(data, parts), as_json)
 
 

@@ -35,7 +35,7 @@ from ..dp.noisy import Estimate
 from .chi_squares import chance_above
 from .crosses import Cross, crossed
 from .design import ONE, Block, Design, Float, Int, Mask, across, largest_norm_squared, used_cells, verify
-from .effects import COVERS, SIZES, Known, beliefs_of
+from .effects import COVERS, SIZES, Beliefs, Known, Seen
 from .features import Encoder, Kind
 from .lookalike import Problem, SeedGLM, Solution, seen
 from .prior import LARGEST_T, SMALLEST_T
@@ -293,7 +293,7 @@ def _adds(left: _Left, known: Known, used: bool, rate: float) -> Adds:
     name = left.block.name
     if not len(left.variance):
         return Adds(name, used, Estimate(0.0, 0.0, 0.0, COVERS), told=False, already_said=True)
-    least, middle, most = beliefs_of(left.block, known).root(np.diag(left.variance))
+    least, middle, most = Beliefs.of(Seen.of(left.block, known)).root(np.diag(left.variance))
     told = _chance(known) < rate
     return Adds(name, used, Estimate(middle, least if told else 0.0, most, COVERS), told)
 

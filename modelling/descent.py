@@ -29,8 +29,6 @@ LATE = 0.85
 """Share of the steps, the last ones, whose mean is taken."""
 INTERCEPT_T = 30.0
 """Prior standard deviation of the intercept's weight: 4.5 in log-odds."""
-FARTHEST = 30.0
-"""Log-odds beyond which no intercept is looked for."""
 CAUTION = 1.5
 """By how much the noise is overstated in the penalty: curvature is known in part."""
 USUAL, APART = 0.3, 1.0
@@ -92,12 +90,8 @@ class Descent:
         said = [self.margins.said(self.effects(each), self.intercept(each)) for each in at]
         wanted = float(np.mean(said)) + float(pulls[:, -1].mean()) * ONE / COUNT_UNIT
         wanted = min(max(wanted, FEWEST_POSITIVES), LARGEST_SHARE * self.margins.people)
-        low, high = -FARTHEST, FARTHEST
-        for _ in range(50):
-            middle = (low + high) / 2
-            under = self.margins.said(effects, middle) < wanted
-            low, high = (middle, high) if under else (low, middle)
-        return (low + high) / 2
+        means, spreads = self.margins.over_people(effects)
+        return self.margins.settled(wanted, sum(means), sum(spreads))
 
     def weights(self, pull: Pull) -> tuple[Float, Float, Float]:
         """Steps, and at the end one more from their mean; and the weights and pulls that were averaged."""
@@ -114,6 +108,7 @@ class Descent:
         mean, left = at[late].mean(axis=0), pulls[late].mean(axis=0)
         half = slice(self.steps // 2, None)
         self._near = at[half].mean(axis=0), pulls[half].mean(axis=0), len(at[half])
+        self._averaged = at[late]
         return mean + FINAL * self.move(shrunk, mean, left), at[late], pulls[late]
 
     def known(self, model: Model) -> list[Known]:
@@ -130,6 +125,21 @@ class Descent:
             _known(bent, beside, weights[part], pulls[part] - beside * left, noise)
             for (bent, beside), part in zip(bends, self.parts[:-1], strict=True)
         ]
+
+    def intercept_variance(self, model: Model) -> float:
+        """Of the last fit's intercept, from noise and luck: of how many people are positive."""
+        *_, whole = self.margins.slopes([each.values for each in model.columns], model.intercept)
+        slope = max(self.margins.people * float(whole[0]), 1.0)
+        noise = math.sqrt(self.variance * (self.steps / len(self._averaged) if self.fresh else 1.0)) * ONE / COUNT_UNIT
+        return 1 / slope + float((noise / slope) ** 2)
+
+    def swing(self) -> tuple[float, tuple[Float, ...]]:
+        """How far every other step of those that were averaged lay to one side of the mean: of the intercept, and of
+        each column's effects. An odd number of them, so that a steady drift is no swing."""
+        steps = self._averaged[1 - len(self._averaged) % 2 :]
+        one, other = steps[::2].mean(axis=0), steps[1::2].mean(axis=0) if len(steps) > 1 else steps[0]
+        half = (one - other) / 2
+        return float(half[-1] * COUNT_UNIT / ONE), tuple(self.effects(half))
 
     def near(self) -> list[Float]:
         """The effects that `known` was seen at."""

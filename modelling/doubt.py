@@ -79,7 +79,7 @@ class Filed:
 
     @classmethod
     def of(cls, doubt: Doubt) -> Filed:
-        return cls(doubt.digest, tuple(map(_in_six_digits, doubt.both)), float(f"{doubt.intercept_both:.6g}"))
+        return cls(doubt.digest, tuple(map(in_six_digits, doubt.both)), float(f"{doubt.intercept_both:.6g}"))
 
     def deviation(self, design: Design) -> Float:
         """Standard deviation of each person's log-odds. Errors: ValueError for a design of another encoder."""
@@ -104,8 +104,11 @@ class Filed:
         return cls(digest, tables, intercept)
 
 
-def _in_six_digits(table: Float) -> Float:
-    return np.array([[float(f"{value:.6g}") for value in row] for row in table.tolist()], dtype=np.float64)
+def in_six_digits(values: Float) -> Float:
+    """As a file has them; of any shape."""
+    return np.array([float(f"{value:.6g}") for value in values.ravel().tolist()], dtype=np.float64).reshape(
+        values.shape
+    )
 
 
 def _spread(design: Design, used: Int, covariance: Float) -> Float:
@@ -133,11 +136,11 @@ def _quadratic(design: Design, tables: Tables) -> Float:
     """row' covariance row, a person: rows are sums of a table row a level that the person has."""
     total = np.zeros(design.rows)
     for (i, j), table in zip(_column_pairs(len(design.columns)), tables, strict=True):
-        total += _pairs(design, i, j, table)
+        total += over_pairs(design, i, j, table)
     return total
 
 
-def _pairs(design: Design, i: int, j: int, table: Float) -> Float:
+def over_pairs(design: Design, i: int, j: int, table: Float) -> Float:
     """Sum of the table's values over the pairs of levels that each person has, in the order of its levels."""
     first, second = design.codes[i], design.codes[j]
     if second.row is None:

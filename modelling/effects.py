@@ -93,14 +93,9 @@ def explained(
     return tuple(sorted(found, key=lambda column: -column.matters.estimate))
 
 
-def beliefs_of(block: Block, known: Known) -> _Beliefs:
-    """What is believed of a block's weights; known: in any orthonormal directions of them."""
-    return _Beliefs.of(block, known)
-
-
-def variance_of(block: Block, held: Held, known: Known) -> float:
-    """Variance over people of what a column adds to the log-odds, on average over what is believed."""
-    return _Beliefs.of(block, known).mean(block.real.T @ held.spread @ block.real)
+def alone(columns: Sequence[Block], known: Sequence[Known]) -> list[Beliefs]:
+    """What is believed of each column's weights, whatever the others are like."""
+    return [Beliefs.of(Seen.of(block, each)) for block, each in zip(columns, known, strict=True)]
 
 
 def held_by(design: Design) -> list[Held]:
@@ -108,7 +103,7 @@ def held_by(design: Design) -> list[Held]:
 
 
 def _column(block: Block, held: Held, effects: Float, known: Known) -> ColumnEffect:
-    beliefs = _Beliefs.of(block, known)
+    beliefs = Beliefs.of(Seen.of(block, known))
     away = held.share / max(float(held.share.sum()), 1e-12) if block.partition else np.zeros(len(held.share))
     contrast = np.eye(len(held.share)) - away
     low, high = beliefs.between(contrast @ block.real)
@@ -124,7 +119,7 @@ def _estimate(own: float, low: float, high: float) -> Estimate:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Beliefs:
+class Beliefs:
     """A column's weights as a mixture of Gaussians, one for each size its effects may have.
 
     weights: of the mixture. means: sizes x cells, in the directions of `axes`; variances: the same.
@@ -136,17 +131,21 @@ class _Beliefs:
     axes: Float
 
     @classmethod
-    def of(cls, block: Block, known: Known) -> _Beliefs:
-        length = max(math.sqrt(largest_norm_squared(block)) / ONE, 1e-6)
-        values, axes = np.linalg.eigh((known.precision + known.precision.T) / 2)
-        values, pull = np.maximum(values, 0.0), axes.T @ known.pull
-        prior = (SIZES / length)[:, None] ** 2
-        log = 0.5 * (pull**2 * prior / (1 + values * prior) - np.log1p(values * prior)).sum(axis=1)
-        log += np.log(SIZES / (USUAL**2 + SIZES**2))
+    def of(cls, seen: Seen, sizes: Float | None = None) -> Beliefs:
+        """sizes: how plausible each of `SIZES` is before the sums are seen, log; half Cauchy about `USUAL` where it is
+        left out."""
+        log = seen.evidence + (half_cauchy(USUAL) if sizes is None else sizes)
         weights = np.exp(log - log.max())
         kept = weights > NEGLIGIBLE
-        variances = 1 / (values + 1 / prior[kept])
-        return cls(weights[kept] / weights[kept].sum(), variances * pull, variances, axes)
+        variances = 1 / (seen.precision + 1 / seen.prior[kept])
+        return cls(weights[kept] / weights[kept].sum(), variances * seen.pull, variances, seen.axes)
+
+    def moments(self) -> tuple[Float, Float]:
+        """Mean and covariance of the weights."""
+        middle = self.weights @ self.means
+        apart = (self.means - middle) * np.sqrt(self.weights)[:, None]
+        within = np.diag(self.weights @ self.variances)
+        return self.axes @ middle, self.axes @ (within + apart.T @ apart) @ self.axes.T
 
     def between(self, rows: Float) -> tuple[list[float], list[float]]:
         """Ends of the 95 % interval of each row times the weights."""
@@ -183,6 +182,33 @@ class _Beliefs:
             for side in (SIDE, 0.5, 1 - SIDE)
         )
         return math.sqrt(float(low[0])), math.sqrt(float(middle[0])), math.sqrt(float(high[0]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A column's likelihood in its own directions. precision, pull: one a direction. prior: variance of a weight, for
+    each of `SIZES`, sizes x 1. evidence: of each size, log, up to a constant."""
+
+    precision: Float
+    pull: Float
+    axes: Float
+    prior: Float
+    evidence: Float
+
+    @classmethod
+    def of(cls, block: Block, known: Known) -> Seen:
+        """known: in any orthonormal directions of the weights."""
+        length = max(math.sqrt(largest_norm_squared(block)) / ONE, 1e-6)
+        values, axes = np.linalg.eigh((known.precision + known.precision.T) / 2)
+        values, pull = np.maximum(values, 0.0), axes.T @ known.pull
+        prior = (SIZES / length)[:, None] ** 2
+        log = 0.5 * (pull**2 * prior / (1 + values * prior) - np.log1p(values * prior)).sum(axis=1)
+        return cls(values, pull, axes, prior, log)
+
+
+def half_cauchy(usual: float) -> Float:
+    """Log density of each of `SIZES`, on a log scale and up to a constant that is the same for every usual size."""
+    return np.asarray(np.log(usual * SIZES / (usual**2 + SIZES**2)))
 
 
 def _quantile(below: Callable[[Float], Float], share: float, low: Float, high: Float) -> Float:

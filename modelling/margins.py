@@ -21,6 +21,8 @@ POINTS, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
 WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 """Of means over a standard normal."""
 FEWEST_PEOPLE, FEWEST_POSITIVES, LARGEST_SHARE = 50.0, 5.0, 0.95
+FARTHEST = 30.0
+"""Log-odds beyond which no intercept is looked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +111,24 @@ class Margins:
     def said(self, effects: Sequence[Float], intercept: float) -> float:
         """How many people a model says are positive, as if columns were independent and scores normal."""
         means, spreads = self.over_people(effects)
-        return self.people * float(_chances(np.array([intercept + sum(means)]), sum(spreads))[0] @ WEIGHTS)
+        return self._above(intercept, sum(means), sum(spreads))
+
+    def settled(self, wanted: float, mean: float, spread: float) -> float:
+        """The intercept under which so many are positive, where what columns add has this mean and variance."""
+        low, high = -FARTHEST, FARTHEST
+        for _ in range(50):
+            middle = (low + high) / 2
+            under = self._above(middle, mean, spread) < wanted
+            low, high = (middle, high) if under else (low, middle)
+        return (low + high) / 2
+
+    def settled_at(self, effects: Sequence[Float], intercept: float, spread: float) -> float:
+        """The intercept under which as many are positive as a model says, were its scores' variance another."""
+        means, _ = self.over_people(effects)
+        return self.settled(self.said(effects, intercept), sum(means), spread)
+
+    def _above(self, intercept: float, mean: float, spread: float) -> float:
+        return self.people * float(_chances(np.array([intercept + mean]), spread)[0] @ WEIGHTS)
 
     def over_people(self, effects: Sequence[Float]) -> tuple[list[float], list[float]]:
         """Mean and variance over people of what each column adds; levels of a set come together by chance."""

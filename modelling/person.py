@@ -37,17 +37,19 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 
 from ..dp.aggregate import Statistic
 from ..dp.noisy import Noise, Noisy
-from .attenuation import restored
+from .apart import Apart, Off, spread_of
+from .attenuation import restored, spreads
 from .column_strategy import ColumnStrategy
 from .descent import DAMPING, Descent, Pull
 from .design import BITS, Block, Design, Float, Int, Mask
 from .draw import Draw
-from .effects import ColumnEffect, Held, explained
+from .effects import ColumnEffect, Held, Known, explained
 from .expected import Expected
 from .lookalike import DesignMismatch, Model
 from .margins import Margins
 from .packed import PEOPLE_UNIT, POSITIVES_UNIT, Packed, level_unit, step_l2_squared
 from .progress import Progress, quietly
+from .sizes import together
 
 STEPS = 24
 PRIOR = 2
@@ -136,11 +138,41 @@ class DPGAM(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
 
     def explained(self) -> tuple[ColumnEffect, ...]:
         """What the last model's columns add, with intervals, as if columns were independent (`effects`)."""
-        descent, model, columns = self._descent, self.model_, self._declared
-        pairs = zip(columns, descent.margins.counts, strict=True)
-        held = [Held.alone(block, counts, descent.margins.people) for block, counts in pairs]
-        known = restored(columns, held, self._strategy.declared(descent.known(model)), descent.near())
-        return explained(columns, held, [effects.values for effects in model.columns], known)
+        held, known = self._held(), self._known()
+        known = restored(self._declared, held, known, self._descent.near())
+        return explained(self._declared, held, [effects.values for effects in self.model_.columns], known)
+
+    def doubt(self) -> Apart:
+        """How far the last model's scores may be off, a person, for noise and sampling (`apart`)."""
+        descent, columns, shares = self._descent, self._declared, self._descent.margins.shares
+        with threadpool_limits(limits=1, user_api="blas"):
+            held = self._held()
+            beliefs = together(columns, restored(columns, held, self._known(), descent.near(), together))
+            moments = [each.moments() for each in beliefs]
+            each = zip(columns, shares, moments, strict=True)
+            variances, same = zip(*(spread_of(block, share, spread) for block, share, (_, spread) in each), strict=True)
+            away = self._away([mean for mean, _ in moments], sum(spreads(columns, held, beliefs)))
+        intercept = descent.intercept_variance(self.model_) + sum(same)
+        return Apart(self.model_.encoder, variances, intercept, (away, Off(*descent.swing())))
+
+    def _away(self, means: Sequence[Float], spread: float) -> Off:
+        """From the last model's scores to the middle of what is believed. means: of the weights. spread: variance over
+        people of what all columns add."""
+        margins, model = self._descent.margins, self.model_
+        own = [each.values for each in model.columns]
+        away = [block.real @ mean - values for block, mean, values in zip(self._declared, means, own, strict=True)]
+        middle = sum(float(share @ each) for share, each in zip(margins.shares, away, strict=True))
+        bent = margins.settled_at(own, model.intercept, spread) - model.intercept
+        return Off(bent - middle, tuple(away))
+
+    def _held(self) -> list[Held]:
+        margins = self._descent.margins
+        each = zip(self._declared, margins.counts, strict=True)
+        return [Held.alone(block, counts, margins.people) for block, counts in each]
+
+    def _known(self) -> list[Known]:
+        """What the noisy sums say of each column's declared weights."""
+        return self._strategy.declared(self._descent.known(self.model_))
 
 
 def smoother_at(mu: float) -> float:

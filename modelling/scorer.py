@@ -3,9 +3,10 @@
     {"version": 3, "encoder": {...}, "model": {...}, "doubt": {...}}
 
 `features.Encoder.to_json`, `to_json` of `lookalike.Model` or `trees.Boosted`, and `doubt.Filed` write the three; doubt
-is null where scores have no intervals. Version 2, which knew none, is read. Floats of encoder and model are written in
-full, so that new people get, to the last bit, the scores that they would have got in the room. Refused: other versions,
-unknown kinds, numbers that are not finite, and a model whose levels are not the encoder's.
+is null where scores have no intervals. Where `apart.Apart` writes it the version is 4. Version 2, which knew none, is
+read. Floats of encoder and model are written in full, so that new people get, to the last bit, the scores that they
+would have got in the room. Refused: other versions, unknown kinds, numbers that are not finite, and a model whose
+levels are not the encoder's.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ..dp.noisy import Z95
+from .apart import Apart
 from .design import Float
 from .doubt import Doubt, Filed
 from .features import Encoder
 from .lookalike import Model, sigmoid
 from .trees import Boosted
 
-VERSION, BEFORE = 3, 2
+APART, VERSION, BEFORE = 4, 3, 2
 MOST_LEVELS = 1_000
-"""Levels of all columns together, above which a file holds no intervals: their tables grow with the square of it."""
+"""Levels of all columns together, above which a file holds no intervals: their tables grow with the square of it. Where
+columns stand apart, of sets alone."""
 
 
 class NotAModel(Exception):
@@ -38,13 +41,19 @@ class Scorer:
 
     encoder: Encoder
     model: Model | Boosted
-    doubt: Filed | None = None
+    doubt: Filed | Apart | None = None
 
     @classmethod
     def of(cls, encoder: Encoder, model: Model, doubt: Callable[[], Doubt]) -> Scorer:
         """With intervals, where their tables are small enough for a file. doubt: makes it, where it is wanted."""
         levels = sum(len(column.block.levels) for column in encoder.columns)
         return cls(encoder, model, Filed.of(doubt()) if levels <= MOST_LEVELS else None)
+
+    @classmethod
+    def of_apart(cls, encoder: Encoder, model: Model, doubt: Callable[[], Apart]) -> Scorer:
+        """The same where columns are known one at a time."""
+        levels = sum(len(column.block.levels) for column in encoder.columns if not column.block.partition)
+        return cls(encoder, model, doubt().filed() if levels <= MOST_LEVELS else None)
 
     @property
     def additive(self) -> Model:
@@ -71,20 +80,22 @@ class Scorer:
     def to_json(self) -> str:
         parts: dict[str, object] = {"encoder": json.loads(self.encoder.to_json())}
         parts |= {"model": json.loads(self.model.to_json()), "doubt": self.doubt.to_json() if self.doubt else None}
-        return json.dumps({"version": VERSION, **parts}, allow_nan=False, sort_keys=True)
+        version = APART if isinstance(self.doubt, Apart) else VERSION
+        return json.dumps({"version": version, **parts}, allow_nan=False, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Scorer:
         """What `to_json` wrote. Errors: NotAModel."""
         try:
             parsed = json.loads(text)
-            if parsed["version"] not in (VERSION, BEFORE):
+            if parsed["version"] not in (APART, VERSION, BEFORE):
                 raise NotAModel
             encoder = Encoder.from_json(json.dumps(parsed["encoder"], allow_nan=False))
             kind = Boosted if "trees" in parsed["model"] else Model
-            said = parsed["doubt"] if parsed["version"] == VERSION else None
+            said = None if parsed["version"] == BEFORE else parsed["doubt"]
             blocks = [column.block for column in encoder.columns]
-            doubt = None if said is None else Filed.from_json(said, encoder.digest, blocks)
+            of = Apart if parsed["version"] == APART else Filed
+            doubt = None if said is None else of.from_json(said, encoder.digest, blocks)
             made = cls(encoder, kind.from_json(json.dumps(parsed["model"], allow_nan=False)), doubt)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError):
             raise NotAModel from None

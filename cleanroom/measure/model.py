@@ -101,7 +101,8 @@ class ModelMeasure:
         cells = binned(model.score(crowd.design.take(out)), ends)
         scores = ledger.paid(second) or ledger.pay(second, histograms(cells, matched[out]))
         values = {**_figures(scores), "effects": effects_json(learner.explained(), encoder)}
-        return Made((sums, scores), Contents(values, {"model.json": Scorer(encoder, model).to_json().encode()}))
+        scorer = Scorer.of_apart(encoder, model, learner.doubt)
+        return Made((sums, scores), Contents(values, {"model.json": scorer.to_json().encode()}))
 
     def figures(self, document: Mapping[str, Any], noisy: Sequence[Noisy]) -> dict[str, object]:
         del document

@@ -216,6 +216,9 @@ def test_a_release_says_why_and_its_file_scores_new_people(world: World) -> None
     assert [e["matters"]["estimate"] for e in told] == sorted((e["matters"]["estimate"] for e in told), reverse=True)
     people = world.table("visitors")
     assert np.isfinite(scorer.score(people)).all()
+    low, high = scorer.interval(people) or pytest.fail("the file knows no interval")
+    assert (low < scorer.probability(people)).all()
+    assert (scorer.probability(people) < high).all()
 
 
 def test_other_readers_are_told_to_ask_together_before_anything_is_paid(world: World) -> None:
@@ -253,8 +256,9 @@ def test_the_model_follows_from_its_noisy_sums(world: World) -> None:
     noisy = Noisy(np.array(item["values"]), spec["scale"] / 2**20, 20, Receipt("", 0, b"", ""))
     request = world.request("model", recipients=BOTH)
     encoder = measure.encoder_of(world.agreement.contract, measure._asked(request.job))
-    again = DPGAM().refit(measure._blocks(encoder), encoder.digest, noisy)
-    assert again.to_json() == Scorer.from_json(opened.files["model.json"].decode()).model.to_json()
+    learner = DPGAM()
+    again = learner.refit(measure._blocks(encoder), encoder.digest, noisy)
+    assert Scorer.of_apart(encoder, again, learner.doubt).to_json() == opened.files["model.json"].decode()
 
 
 @pytest.mark.parametrize("change", ["label", "person"])

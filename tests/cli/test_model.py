@@ -15,6 +15,7 @@ from passbox.dp.noisy import Noisy, Receipt
 from passbox.modelling import canaries
 from passbox.modelling.features import Category, Encoder, Kind, Number, Topics
 from passbox.modelling.lookalike import Effects, Model, SeedGLM
+from passbox.modelling.person import DPGAM
 from passbox.modelling.scorer import Scorer
 from passbox.modelling.strategy import Strategy
 
@@ -71,6 +72,24 @@ def test_a_model_that_knows_its_doubt_gives_ends_of_each_probability(passbox, sc
     assert (scored["low"] < scored["probability"]).all()
     assert (scored["probability"] < scored["high"]).all()
     assert pl.read_csv(tmp_path / "m.csv").columns == ["row", "log_odds", "probability"]
+
+
+def test_intervals_of_a_persons_model_say_what_they_rest_on(passbox, scorer: Scorer, tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    rows = {"age": rng.uniform(18, 90, 500), "region": rng.choice(["north", "south"], 500), "likes": [["a"]] * 500}
+    design, learner = scorer.encoder.encode(pl.DataFrame(rows).to_arrow()), DPGAM()
+    model = learner.fit_drawn(
+        design, rng.random(500) < 0.3, lambda zeros: Noisy(zeros.values, 2.0**20, zeros.bits, Receipt("", 0, b"", ""))
+    )
+    (tmp_path / "p.model.json").write_text(Scorer.of_apart(scorer.encoder, model, learner.doubt).to_json())
+    paths = (f"{tmp_path}/p.model.json", f"{tmp_path}/people.csv", "--out", f"{tmp_path}/p.csv")
+    code, out, _ = passbox("model", "score", *paths)
+    assert (code, "as if columns were independent" in " ".join(out.split())) == (0, True)
+    scored = pl.read_csv(tmp_path / "p.csv")
+    assert ((scored["low"] < scored["probability"]) & (scored["probability"] < scored["high"])).all()
+    (tmp_path / "p.csv").unlink()
+    said = json.loads(passbox("model", "score", *paths, "--json")[1])
+    assert (said["intervals"], said["columns_apart"]) == (True, True)
 
 
 def test_each_column_of_a_row_that_was_not_foreseen_is_counted(passbox, scorer: Scorer, tmp_path: Path) -> None:

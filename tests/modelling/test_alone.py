@@ -133,7 +133,7 @@ def tail(design: Design, i: int, j: int, table: Float) -> Float:
     return total
 
 
-HONEST = doubt._pairs
+HONEST = doubt.over_pairs
 
 
 def uneven_blas() -> bool:
@@ -168,7 +168,7 @@ def test_an_answer_is_the_persons_own_to_the_last_bit(asked) -> None:
 )
 def test_planted_fault_a_spread_that_depends_on_the_place_of_a_row(asked, fault, monkeypatch) -> None:
     table, encoder, learnt = asked
-    monkeypatch.setattr(doubt, "_pairs", fault)
+    monkeypatch.setattr(doubt, "over_pairs", fault)
     assert misplaced(table, encoder, answers_of(learnt))
 
 
@@ -219,7 +219,7 @@ def test_one_record_among_people_alike_moves_the_counts_by_what_is_paid_for(alik
 
 
 def test_planted_fault_a_place_that_moves_last_bits_moves_more_than_is_paid_for(alike: Alike, monkeypatch) -> None:
-    monkeypatch.setattr(doubt, "_pairs", tail)
+    monkeypatch.setattr(doubt, "over_pairs", tail)
     assert alike.furthest() > l2_squared(1)
 
 
