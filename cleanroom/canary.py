@@ -27,7 +27,7 @@ import math
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,6 @@ from ..modelling.features import Encoder, Kind
 from ..modelling.grid import BINS
 from ..modelling.groups import MOST_GROUPS
 from ..modelling.invented import invented
-from ..modelling.wide import measured
 from ..policies.agreement import Agreement
 from ..policies.contract import Allowance, Contract, digest
 from ..policies.jobs.considered import CROSS, MOST_CONSIDERED
@@ -180,7 +179,7 @@ def _of_lookalike(
     if there is one."""
     (job, (first, second)), (_, (_, between, _)), (_, (_, by_known)), *considering = priced
     kinds = crowds.declared_kinds(contract, job)
-    crowd, canaries = _crowd(contract, job)
+    crowd, canaries = _crowd(contract, job, first)
     listed = _coins(len(canaries), SEEDS) & ~canaries
     steps = _Steps(progress, 4 + len(considering))
     fit = two_worlds(_on_fit(crowd, listed, canaries, first), _mu(first), runs, steps.next())
@@ -190,7 +189,7 @@ def _of_lookalike(
     considered = [_considered(contract, *each, runs, steps.next()) for each in considering]
     follows = all(_follows(_crowd(contract, each)[0], each, bought) for each, bought in priced)
     findings = [
-        Finding("fit", "the longest row there can be, on the list or not", not fit.leaks, fit),
+        Finding("fit", "the longest row of many people, on the list or not", not fit.leaks, fit),
         Finding("scores", "one seed more in a score bin", not scores.leaks, scores),
         Finding("strata", "one seed more among those of whom as much is known", not strata.leaks, strata),
         Finding("groups", "one seed more in a group, where learners are compared", not groups.leaks, groups),
@@ -209,10 +208,10 @@ def _of_lookalike(
 def _considered(
     contract: Contract, job: LookalikeJob, bought: tuple[Purchase, ...], runs: int, progress: Progress
 ) -> Finding:
-    crowd, canaries = _crowd(contract, job)
+    crowd, canaries = _crowd(contract, job, bought[0])
     listed = _coins(len(canaries), SEEDS) & ~canaries
     found = two_worlds(_on_fit(crowd, listed, canaries, bought[0]), _mu(bought[0]), runs, progress)
-    return Finding("considered", "the longest row there can be, where columns are considered", not found.leaks, found)
+    return Finding("considered", "the longest row of many people, where columns are considered", not found.leaks, found)
 
 
 def _of_labels(contract: Contract, data: bytes, asked: LookalikeJob) -> list[Finding]:
@@ -253,8 +252,13 @@ def _labels_follow(crowd: crowds.Crowd, moves: int, purchase: Purchase) -> bool:
     return follows_from(given, pay(purchase, lambda: Labels(listed[0], moves)), listed)
 
 
-def _crowd(contract: Contract, job: LookalikeJob) -> tuple[crowds.Crowd, NDArray[np.bool_]]:
-    """Invented people, canaries first and all in training: as many as one record moves rows."""
+def _crowd(
+    contract: Contract, job: LookalikeJob, sums: Purchase | None = None
+) -> tuple[crowds.Crowd, NDArray[np.bool_]]:
+    """Invented people, canaries first and all in training: as many as one record moves rows.
+
+    They have nothing in common with others; or, where another's row is longer in these sums, they are like that one.
+    """
     canaries = job.rows_moved(contract)
     rows = BACKGROUND + canaries
     chosen = np.arange(rows) < canaries
@@ -262,7 +266,19 @@ def _crowd(contract: Contract, job: LookalikeJob) -> tuple[crowds.Crowd, NDArray
     handles = np.frombuffer(secrets.token_bytes(8 * rows), dtype="<u8").astype(np.uint64)
     out = crowds.held_out(handles, secrets.token_bytes(32)) & ~chosen
     ties = crowds.keyed_hash(handles, secrets.token_bytes(32))
-    return crowds.crowd_in(table, contract, job, out, ties, round(SEEDS * rows)), chosen
+    crowd = crowds.crowd_in(table, contract, job, out, ties, SEEDS * rows)
+    longest = _longest(crowd, sums) if sums else 0
+    if longest < canaries:
+        return crowd, chosen
+    copied = table.take(np.where(chosen, longest, np.arange(rows)))
+    return crowds.crowd_in(copied, contract, job, out, ties, SEEDS * rows), chosen
+
+
+def _longest(crowd: crowds.Crowd, sums: Purchase) -> int:
+    """Whose row is longest, of those who train: the first whose is, to a hundredth."""
+    rows = rows_of(crowd.measured(sums.specification))
+    lengths = np.concatenate([np.sqrt((each**2).sum(axis=1)) for each in rows])
+    return int(np.flatnonzero(~crowd.held_out)[np.argmax(lengths > 0.99 * lengths.max())])
 
 
 def _on_fit(
@@ -278,7 +294,7 @@ def _on_scores(
     crowd: crowds.Crowd, listed: NDArray[np.bool_], canaries: NDArray[np.bool_], purchase: Purchase
 ) -> Callable[[bool], float]:
     """Scores are worth what the first value says: which model made them does not matter to the histogram."""
-    held = crowds.Crowd(crowd.encoder, crowd.design, np.ones_like(canaries), crowd.tiebreak)
+    held = replace(crowd, held_out=np.ones_like(canaries))
     bins = ScoreBins.of(_uniform(len(canaries)), crowd.tiebreak)
     cells = purchase.specification.cells
     outside, inside = (fitted.positives(held, bins, label, cells) for label in (listed, listed | canaries))
@@ -289,7 +305,7 @@ def _on_strata(
     crowd: crowds.Crowd, listed: NDArray[np.bool_], canaries: NDArray[np.bool_], purchase: Purchase
 ) -> Callable[[bool], float]:
     """What is known of people is what their invented rows hold; scores are as in `_on_scores`."""
-    held = crowds.Crowd(crowd.encoder, crowd.design, np.ones_like(canaries), crowd.tiebreak)
+    held = replace(crowd, held_out=np.ones_like(canaries))
     cells = cells_of(crowd.design, _uniform(len(canaries)), crowd.tiebreak)
     many = purchase.specification.cells
     outside, inside = (fitted.positives(held, cells, label, many) for label in (listed, listed | canaries))
@@ -332,8 +348,8 @@ def _many(kinds: list[Kind], purchase: Purchase, canaries: int, epsilon: float, 
     encoder = Encoder.from_owner(table, kinds)
     design = encoder.encode(table)
     none = np.zeros(canaries, dtype=np.bool_)
-    crowd = crowds.Crowd(encoder, design, none, np.zeros(canaries, dtype=np.uint64))
-    people, included = measured(design), _coins(canaries, 0.5)
+    crowd = crowds.Crowd(encoder, design, none, np.zeros(canaries, dtype=np.uint64), canaries / 2)
+    people, included = crowd.measured(purchase.specification), _coins(canaries, 0.5)
     sums = fitted.moments(crowd, people, included, purchase.specification.cells)
     away = rehearsed(purchase, sums).real[: design.cells] - sum(rows.sum(axis=0) for rows in rows_of(people)) / 2
     scores = np.concatenate([rows @ away for rows in rows_of(people)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 USUAL_SHARE, USUAL_SIGMA = 0.1, 4.5
@@ -13,15 +14,15 @@ class Outlook:
     """seeds: how many of those who train may be on the list, from sizes that are public. sigma: standard deviation of
     the noise in a sum, in units of a row's length. Neither may be read from a match.
 
-    Errors: ValueError for fewer than 0 seeds, or without noise.
+    Errors: ValueError for fewer than 0 seeds, without noise, and for what has no end.
     """
 
     seeds: float
     sigma: float = USUAL_SIGMA
 
     def __post_init__(self) -> None:
-        if not (self.seeds >= 0 and self.sigma > 0):
-            raise ValueError("seeds are counted from 0, and noise is above 0")
+        if not (0 <= self.seeds < math.inf and 0 < self.sigma < math.inf):
+            raise ValueError("seeds are counted from 0 and noise is above 0, neither without end")
 
     @classmethod
     def usual(cls, people: int) -> Outlook:

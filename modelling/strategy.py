@@ -131,7 +131,7 @@ class Strategy:
         return vector(sums, bits=BITS, l2_squared=MOMENTS_L2_SQUARED, rows=self.design.rows, bound=ONE)
 
     def _mixed(self) -> Iterator[Float]:
-        """L (x - m) in lattice units: exact in float64, but for the one rounding, while L is no longer than 2^16."""
+        """L (x - m) in lattice units: exact in float64, but for the one rounding, while |L| |x - m| is below 2^17."""
         mix = self.mix.T.astype(np.float64)
         for real in self.design.blocks(CHUNK):
             away = np.ldexp(real[:, self.used], BITS) - self.centre
@@ -142,8 +142,9 @@ class Strategy:
         to be added for each unit of the weights' sum. What lies off the directions that people have is lost, and 0.
         """
         back = np.zeros((self.design.cells, len(self.used)))
-        largest = max(float(np.abs(np.linalg.eigvalsh(self.turn)).max()), NOBODYS)
-        back[self.used] = np.linalg.pinv(self.turn, rcond=NOBODYS / largest, hermitian=True)
+        with threadpool_limits(limits=1, user_api="blas"):
+            largest = max(float(np.abs(np.linalg.eigvalsh(self.turn)).max()), NOBODYS)
+            back[self.used] = np.linalg.pinv(self.turn, rcond=NOBODYS / largest, hermitian=True)
         middle = self.design.project(np.ones(self.design.rows)) / max(self.design.rows, 1)
         middle[self.used] = self.middle
         return back, middle

@@ -8,13 +8,13 @@ say of direction i, in which effects of size t spread by t^2 l_i,
 
 from n seeds' worth of people (`Outlook.told`): its variance afterwards is one over that and 1 / (t^2 l_i). The q are
 those under which what is left of the scores' variance is least, an A-optimal design (Pukelsheim 2006), by the
-multiplicative steps of Silvey, Titterington and Torsney (1978). With little noise all directions are alike (C^(-1/2));
-the more of it, the fewer are worth measuring.
+multiplicative steps of Silvey, Titterington and Torsney (1978). With many seeds and little noise nearly all directions
+are alike (C^(-1/2)); the more noise, the fewer are worth measuring.
 
 Nobody knows how large effects are. So what is left is added up over sizes t from a quarter of the usual to eight times,
 each as a share of what it was: a column that tells much of few people is not given up for many that might tell little.
-And `EVENLY` of the length goes to rows as they are, so that no direction in which people differ goes unmeasured,
-whatever is believed.
+And `EVENLY` of the length goes to rows as they are, so that what is believed leaves no direction unmeasured in which
+people differ by more than `FLAT`.
 
 The code ensures: what enters is the people's covariance, declarations and public sizes; no label.
 """

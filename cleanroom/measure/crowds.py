@@ -35,17 +35,17 @@ HELD_OUT = 0.2
 class Crowd:
     """The people of a job as the room sees them, before any label: rows in the room's order.
 
-    held_out: (rows,) bool, one in five by a keyed hash; the others train. tiebreak: a keyed hash. considered: blocks of
-    the same rows that no model uses, None where nothing is considered. listed: how many records the seed's list has,
-    which its owner says and everybody knows.
+    held_out: (rows,) bool, one in five by a keyed hash; the others train. tiebreak: a keyed hash. seeds: how many of
+    those who train may be on the list, by its length, which its owner says and everybody knows. considered: blocks of
+    the same rows that no model uses, None where nothing is considered.
     """
 
     encoder: Encoder
     design: Design
     held_out: NDArray[np.bool_]
     tiebreak: NDArray[np.uint64]
+    seeds: float
     considered: Design | None = None
-    listed: int = 0
 
     @property
     def ordered(self) -> list[bool]:
@@ -64,7 +64,7 @@ class Crowd:
     def measured(self, specification: Specification) -> Rows:
         """Those who train, as they are measured for sums of such noise: beside what is considered."""
         reach = ONE if self.considered is None else reach_beside(self.considered)
-        outlook = Outlook((1 - HELD_OUT) * self.listed, specification.deviation * ONE / max(reach, 1))
+        outlook = Outlook(self.seeds, specification.deviation * ONE / max(reach, 1))
         return measured(self.training, reach, outlook)
 
 
@@ -73,7 +73,7 @@ def crowd_of(room: Room, job: LookalikeJob, people: Dataset) -> Crowd:
     table = room.read(people)
     keys = table.column("k").to_numpy()
     parts = held_out(keys, room.store.derive("split")), keyed_hash(keys, room.store.derive("ties"))
-    return crowd_in(table, room.contract, job, *parts, room.submitted()[job.seed].rows)
+    return crowd_in(table, room.contract, job, *parts, trained_on(room.submitted()[job.seed].rows))
 
 
 def crowd_in(
@@ -82,14 +82,14 @@ def crowd_in(
     job: LookalikeJob,
     held_out: NDArray[np.bool_],
     tiebreak: NDArray[np.uint64],
-    listed: int,
+    seeds: float,
 ) -> Crowd:
-    """People in a table of the job's columns. listed: records of the seed's list. The part of a row that used columns
-    have is the shorter the more blocks are considered."""
+    """People in a table of the job's columns. The part of a row that used columns have is the shorter the more blocks
+    are considered."""
     kinds, asked = declared_kinds(contract, job), job.considered_of(contract)
     encoder = Encoder.from_owner(table, kinds, lengths(len(kinds), len(asked.named))[0])
     considered = encoded(table, all_kinds(contract, job), len(kinds), asked)
-    return Crowd(encoder, encoder.encode(table), held_out, tiebreak, considered, listed)
+    return Crowd(encoder, encoder.encode(table), held_out, tiebreak, seeds, considered)
 
 
 def declared_kinds(contract: Contract, job: LookalikeJob) -> list[Kind]:
@@ -119,6 +119,11 @@ def _kind(name: str, column: Column) -> Kind:
         return Ordinal(name, tuple(column.values))
     assert isinstance(column, SetColumn)  # noqa: S101 - the job names no column of another kind (`LEARNABLE`)
     return Topics(name, tuple(column.values), column.at_most)
+
+
+def trained_on(listed: int) -> float:
+    """How many of a list's records are of people who train, were all matched."""
+    return (1 - HELD_OUT) * listed
 
 
 def held_out(handles: NDArray[np.uint64], key: bytes) -> NDArray[np.bool_]:

@@ -253,7 +253,7 @@ def in_groups(crowd: Crowd, dealt: NDArray[np.int64], matched: NDArray[np.bool_]
 def variance_of(purchase: Purchase) -> float:
     """Of the noise in one count, in people: known before anything is paid."""
     spec = purchase.specification
-    return float((spec.deviation) ** 2)
+    return spec.deviation**2
 
 
 def used(design: Design, sums: Noisy) -> Noisy:

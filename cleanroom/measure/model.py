@@ -39,7 +39,7 @@ from ...policies.jobs.model import FIT, SCORES, ModelJob
 from ..document import Document, Figure, Strict
 from ..matched import read_match
 from ..room import Dataset, Room
-from .crowds import HELD_OUT, Crowd, held_out, kinds_of
+from .crowds import HELD_OUT, Crowd, held_out, kinds_of, trained_on
 from .effects import Effect, effects_json
 from .measure import Contents, Made, Planned
 
@@ -134,7 +134,8 @@ def crowd_of(room: Room, job: ModelJob, people: Dataset) -> Crowd:
     table, encoder = room.read(people), encoder_of(room.contract, job)
     keys = table.column("k").to_numpy()
     out = held_out(keys, room.store.derive("split"))
-    return Crowd(encoder, encoder.encode(table), out, np.zeros_like(keys))
+    seeds = trained_on(room.submitted()[job.seed].rows)
+    return Crowd(encoder, encoder.encode(table), out, np.zeros_like(keys), seeds)
 
 
 def settled(room: Room, ledger: Ledger, purchase: Purchase, people: Design, matched: NDArray[np.bool_]) -> Noisy:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -13,7 +13,9 @@ from passbox.cleanroom.room import Room
 from passbox.cli.reports.kinds import report
 from passbox.cli.show import Table
 from passbox.dp.entry import Specification
+from passbox.dp.scale import SCALE_UNIT
 from passbox.modelling.design import MOMENTS_L2_SQUARED, largest_norm_squared
+from passbox.modelling.outlook import Outlook
 from passbox.modelling.scorer import Scorer
 from passbox.modelling.strategy import Strategy
 from passbox.policies.check import Refused
@@ -124,6 +126,24 @@ def test_no_row_of_used_and_considered_blocks_is_longer_than_promised(world: Wor
     assert isinstance(measured, Strategy)
     both = np.hstack([np.vstack(list(measured.rows())), beside]).astype(object)
     assert 0.9 * 2**40 < max((both**2).sum(axis=1)) <= 2**40
+
+
+@pytest.mark.parametrize("consider", [[], CONSIDER])
+def test_rows_are_turned_by_the_lists_length_and_the_noise_that_is_charged(world: World, consider: list[str]) -> None:
+    """Four fifths of the list train; beside what is considered rows are shorter, and noise the larger."""
+    asked = world.request("lookalike", columns=USED, **({"consider": consider} if consider else {}))
+    spec = job.payable(world.room(), asked).allowed.purchases[0].specification
+    room, wanted = world.room(), cast("Any", asked.job)
+    crowd = crowds.crowd_of(room, wanted, room.datasets()["visitors"])
+    listed, found = room.datasets()["buyers"].manifest.rows, crowd.measured(spec)
+    assert isinstance(found, Strategy)
+    length = found.reach / 2**20
+    assert (length < 0.99) == bool(consider)
+    sigma = spec.scale / SCALE_UNIT / 2**20 / length
+    wanted_mix = Strategy.of(crowd.training, found.reach, Outlook(0.8 * listed, sigma)).mix
+    assert np.array_equal(found.mix, wanted_mix)
+    for planted in (Outlook(listed, sigma), Outlook(0.8 * listed, sigma * 1.2), Outlook(0.0, sigma)):
+        assert not np.array_equal(found.mix, Strategy.of(crowd.training, found.reach, planted).mix)
 
 
 def test_one_label_moves_the_sums_by_no_more_than_was_paid(world: World) -> None:

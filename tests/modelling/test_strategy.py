@@ -8,10 +8,21 @@ import pytest
 
 from passbox.dp.noisy import Noisy, Receipt
 from passbox.modelling import strategy
-from passbox.modelling.design import MOMENTS_L2_SQUARED, ONE, Codes, Design, SensitivityExceeded
+from passbox.modelling.design import (
+    MOMENTS_L2_SQUARED,
+    ONE,
+    Codes,
+    Design,
+    SensitivityExceeded,
+    column_of_cells,
+    used_cells,
+)
 from passbox.modelling.features import Category, Encoder, Kind, Number, Ordinal, Topics
 from passbox.modelling.lookalike import Measured, Problem, SeedGLM, sigmoid
+from passbox.modelling.outlook import Outlook
+from passbox.modelling.prior import Prior
 from passbox.modelling.strategy import Strategy
+from passbox.modelling.turn import turn_for
 
 KINDS: list[Kind] = [
     Number("n", 0, 100),
@@ -66,6 +77,24 @@ def test_nobody_moves_the_moments_by_more_than_is_charged(rows: int) -> None:
     for row in range(rows):
         move = whole - found.moments(everyone & ~mask(found.design, row)).values
         assert int((move.astype(object) ** 2).sum()) <= MOMENTS_L2_SQUARED
+
+
+def test_rows_are_turned_by_what_is_public_of_the_draw_and_what_is_believed_of_effects(people: Design) -> None:
+    """Written out once more, from dense rows."""
+    used = used_cells(people)
+    rows = np.vstack(list(people.blocks()))[:, used]
+    believed = Prior.of(people, used, column_of_cells(people)[used])
+    prior = believed.covariance(believed.usual)
+    assert np.allclose(prior @ believed.precision(believed.usual), np.eye(len(used)), atol=1e-6)
+    assert np.abs(prior - np.diag(np.diag(prior))).max() > 0.01
+    turns = []
+    for outlook in (Outlook(40.0, 9.0), Outlook(900.0, 9.0), Outlook(900.0, 1.0)):
+        turns.append(Strategy.of(people, outlook=outlook).turn)
+        assert np.allclose(turns[-1], turn_for(np.cov(rows.T, bias=True), prior, outlook, 3_000), atol=1e-3)
+    for first, second in ((0, 1), (1, 2), (0, 2)):
+        assert np.abs(turns[first] - turns[second]).max() > 0.05
+    planted = turn_for(np.cov(rows.T, bias=True), np.eye(len(used)), Outlook(40.0, 9.0), 3_000)
+    assert np.abs(turns[0] - planted).max() > 0.05
 
 
 def test_most_rows_are_as_long_as_noise_is_made_for(measured: Strategy) -> None:
