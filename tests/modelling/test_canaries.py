@@ -27,6 +27,7 @@ from passbox.modelling.design import ONE, Block, Design, Float, Int, Mask, Sensi
 from passbox.modelling.features import Category, Encoder, Number, Ordinal, Topics
 from passbox.modelling.invented import invented
 from passbox.modelling.lookalike import fit
+from passbox.modelling.outlook import Outlook
 from passbox.modelling.packed import SHORT_BITS, Packed
 from passbox.modelling.person import DPGAM, blank
 from passbox.modelling.strategy import Strategy
@@ -168,8 +169,8 @@ def test_planted_leak_a_row_that_is_too_long_is_caught(people, monkeypatch: pyte
     """Rows are cut to twice their length, and the check of integers is left out."""
     honest, worst = Strategy.of, worst_row(people)
 
-    def longer(design: Design, reach: int = ONE) -> Strategy:
-        made = honest(design, reach)
+    def longer(design: Design, reach: int = ONE, outlook: Outlook | None = None) -> Strategy:
+        made = honest(design, reach, outlook)
         return replace(made, short=2 * made.short)
 
     monkeypatch.setattr(Strategy, "of", longer)
