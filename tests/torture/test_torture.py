@@ -28,15 +28,15 @@ def test_killed_before_any_statement_nothing_is_lost_or_drawn_again() -> None:
 
 
 def test_killed_at_random_nothing_is_lost_or_drawn_again() -> None:
-    tally = kills.torture(150, seed=1)
-    assert (tally.kills, tally.wrong, tally.failed) == (150, [], 0)
+    tally = kills.torture(60, seed=1)
+    assert (tally.kills, tally.wrong, tally.failed) == (60, [], 0)
     assert tally.seen > 0
 
 
 @traced
 def test_a_power_cut_loses_nothing_that_was_seen() -> None:
-    tally = power.torture(150, spends=24, seed=1)
-    assert (tally.images, tally.wrong) == (150, [])
+    tally = power.torture(60, spends=24, seed=1)
+    assert (tally.images, tally.wrong) == (60, [])
 
 
 @traced
@@ -57,7 +57,7 @@ def test_a_naive_ledger_overspends_in_the_same_race() -> None:
 
 
 def test_in_any_order_with_crashes_and_restored_copies_the_ledger_is_its_model() -> None:
-    orders.torture(1500, fixed=True)
+    orders.torture(600, fixed=True)
 
 
 def test_clocks_ten_years_wrong_change_no_sum() -> None:
