@@ -47,9 +47,14 @@ from passbox.modelling.strategy import Strategy
 from passbox.policies.jobs.lookalike import GROUPS_SHARE
 
 
+def price(epsilon: float, parts: int, of: int) -> Rho:
+    """So many parts of a job of this epsilon."""
+    return Rho(rho_within(Budget(Epsilon(epsilon), Delta(DELTA))) * parts // of)
+
+
 def drawing(epsilon: float, parts: int = 1, of: int = 1) -> Draw:
     """The product's noise at so many parts of the price of a job of this epsilon, without a ledger."""
-    rho = Rho(rho_within(Budget(Epsilon(epsilon), Delta(DELTA))) * parts // of)
+    rho = price(epsilon, parts, of)
 
     def draw(statistic: Statistic) -> Noisy:
         scale = smallest_scale(statistic.l2_squared, rho)
@@ -61,8 +66,7 @@ def drawing(epsilon: float, parts: int = 1, of: int = 1) -> Draw:
 
 def outlook(seeds: float, epsilon: float, parts: int = 1, of: int = 1) -> Outlook:
     """What a room knows of a job: how many seeds its list has for those who train, and its noise."""
-    rho = Rho(rho_within(Budget(Epsilon(epsilon), Delta(DELTA))) * parts // of)
-    sigma = smallest_scale(MOMENTS_L2_SQUARED, rho) / SCALE_UNIT / 2**BITS
+    sigma = smallest_scale(MOMENTS_L2_SQUARED, price(epsilon, parts, of)) / SCALE_UNIT / 2**BITS
     return Outlook(seeds, sigma)
 
 
@@ -93,7 +97,7 @@ def compared(people: People, train: Mask, epsilon: float, _seed: int, _settings:
     ordered = [isinstance(kind, Number | Ordinal) for kind in people.declared]
     rows = Strategy.of(seen, outlook=outlook(listed(people, train), epsilon, GROUPS_SHARE - 1, GROUPS_SHARE))
     sums = drawing(epsilon, GROUPS_SHARE - 1, GROUPS_SHARE)(rows.moments(matched))
-    rho = Rho(rho_within(Budget(Epsilon(epsilon), Delta(DELTA))) // GROUPS_SHARE)
+    rho = price(epsilon, 1, GROUPS_SHARE)
     sigma = smallest_scale(COUNT_L2_SQUARED, rho) / SCALE_UNIT / 2**COUNT_BITS
     glm = fit(rows, sums)
     dealt = group(seen, glm, ordered, how_many(seen.rows, sigma**2))

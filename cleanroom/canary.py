@@ -266,12 +266,13 @@ def _crowd(
     handles = np.frombuffer(secrets.token_bytes(8 * rows), dtype="<u8").astype(np.uint64)
     out = crowds.held_out(handles, secrets.token_bytes(32)) & ~chosen
     ties = crowds.keyed_hash(handles, secrets.token_bytes(32))
-    crowd = crowds.crowd_in(table, contract, job, out, ties, SEEDS * rows)
+    seeds = crowds.trained_on(round(SEEDS * rows))
+    crowd = crowds.crowd_in(table, contract, job, out, ties, seeds)
     longest = _longest(crowd, sums) if sums else 0
     if longest < canaries:
         return crowd, chosen
     copied = table.take(np.where(chosen, longest, np.arange(rows)))
-    return crowds.crowd_in(copied, contract, job, out, ties, SEEDS * rows), chosen
+    return crowds.crowd_in(copied, contract, job, out, ties, seeds), chosen
 
 
 def _longest(crowd: crowds.Crowd, sums: Purchase) -> int:
