@@ -40,19 +40,20 @@ from ..dp.noisy import Noise, Noisy
 from .apart import Apart, Off, spread_of
 from .attenuation import restored, spreads
 from .column_strategy import ColumnStrategy
-from .descent import DAMPING, Descent, Pull
+from .descent import Descent, Pull
 from .design import BITS, Block, Design, Float, Int, Mask
 from .draw import Draw
 from .effects import ColumnEffect, Held, Known, explained
 from .expected import Expected
 from .lookalike import DesignMismatch, Model
 from .margins import Margins
+from .momentum import DAMPING, Momentum
 from .packed import PEOPLE_UNIT, POSITIVES_UNIT, Packed, level_unit, step_l2_squared
 from .progress import Progress, quietly
 from .sizes import together
 
 STEPS = 24
-PRIOR = 2
+PRIOR = 3
 """Which priors a fit has: of the same sums another makes another model, so that it is another question."""
 SMOOTHER, ROUGH_MU, SMOOTH_MU = 0.2, 0.125, 0.235
 """How much smoother effects of ordered columns are taken to be than their rows are alike: not at all up to the first μ
@@ -129,7 +130,7 @@ class DPGAM(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
                 margins,
                 sigma**2 / self.steps,
                 self.steps,
-                self.damping,
+                Momentum(len(columns), self.damping),
                 expected=expected,
                 kept=strategy.kept,
             )
@@ -153,7 +154,7 @@ class DPGAM(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
             variances, same = zip(*(spread_of(block, share, spread) for block, share, (_, spread) in each), strict=True)
             away = self._away([mean for mean, _ in moments], sum(spreads(columns, held, beliefs)))
         intercept = descent.intercept_variance(self.model_) + sum(same)
-        return Apart(self.model_.encoder, variances, intercept, (away, Off(*descent.swing())))
+        return Apart(self.model_.encoder, variances, intercept, (away,))
 
     def _away(self, means: Sequence[Float], spread: float) -> Off:
         """From the last model's scores to the middle of what is believed. means: of the weights. spread: variance over
