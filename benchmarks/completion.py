@@ -265,8 +265,11 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
+    people = read(asked.file, asked.schema)
     schema = tomllib.loads(asked.schema.read_text())
-    whole = hide(read(asked.file, asked.schema), schema["hidden"], schema["label"]["column"])
+    if not schema.get("hidden"):
+        parser.error(f'{asked.schema.name} needs a line such as hidden = ["garden"]: columns to hide on purpose')
+    whole = hide(people, schema["hidden"], schema["label"]["column"])
     only = asked.only.split(",") if asked.only else list(LEARNERS)
     rows: dict[tuple[str, str, str], list[dict[str, float]]] = {}
     for number in range(asked.first, asked.first + asked.splits):

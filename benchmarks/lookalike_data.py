@@ -16,6 +16,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,38 +44,98 @@ class People:
         return train
 
 
+class Unfit(ValueError):
+    """A file or schema that no benchmark can use: what to mend, in one line."""
+
+
 def read(path: Path, schema: Path) -> People:
-    said = tomllib.loads(schema.read_text())
+    """The people of a file. Errors: SystemExit with one line, for whoever typed the benchmark."""
+    try:
+        return _people(path, schema)
+    except Unfit as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+def _people(path: Path, schema: Path) -> People:
+    said = _schema(schema)
     label = said["label"]
-    wanted = [*said["columns"], label["column"]]
-    table = pcsv.read_csv(
-        path,
-        read_options=pcsv.ReadOptions(column_names=said.get("names")),
-        convert_options=pcsv.ConvertOptions(
-            include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string()), strings_can_be_null=False
-        ),
-    )
-    trimmed = {name: pc.utf8_trim_whitespace(table.column(name)) for name in wanted}
-    declared = [_kind(name, column) for name, column in said["columns"].items()]
-    columns = {kind.name: _typed(trimmed[kind.name], kind) for kind in declared}
-    positive = pc.equal(trimmed[label["column"]], str(label["positive"]))
-    return People(schema.stem, pa.table(columns), declared, np.asarray(positive, dtype=bool))
+    declared = [_kind(schema, name, column) for name, column in said["columns"].items()]
+    table = _texts(path, said.get("names"), [*(kind.name for kind in declared), label["column"]])
+    columns = {kind.name: _typed(path, table[kind.name], kind) for kind in declared}
+    positive = np.asarray(pc.equal(table[label["column"]], str(label["positive"])), dtype=bool)
+    if positive.all() or not positive.any():
+        how = "everywhere" if len(positive) and positive.all() else "nowhere"
+        raise Unfit(f"{path}: {label['column']} is {how} {label['positive']!r}: there is nobody to tell apart")
+    return People(schema.stem, pa.table(columns), declared, positive)
 
 
-def _kind(name: str, column: dict[str, object]) -> Kind:
-    if column["kind"] == "number":
-        return Number(name, *column["bounds"])
-    if column["kind"] == "set":
-        return Topics(name, tuple(column["values"]), column["at_most"])
-    return {"ordinal": Ordinal, "category": Category}[column["kind"]](name, tuple(column["values"]))
+def _schema(path: Path) -> dict[str, Any]:
+    try:
+        said = tomllib.loads(path.read_text())
+    except OSError:
+        raise Unfit(f"{path}: it cannot be read") from None
+    except ValueError as error:
+        raise Unfit(f"{path}: it is no TOML: {error}") from None
+    label = said.get("label")
+    if not isinstance(label, dict) or not {"column", "positive"} <= set(label):
+        raise Unfit(path.name + ': it needs a line such as label = { column = "bought", positive = "Yes" }')
+    if not isinstance(said.get("columns"), dict) or not said["columns"]:
+        raise Unfit(f"{path}: it needs [columns], and under it a line for each, as in a contract")
+    return said
 
 
-def _typed(text: pa.ChunkedArray, kind: Kind) -> pa.ChunkedArray:
+def _texts(path: Path, names: list[str] | None, wanted: list[str]) -> dict[str, pa.ChunkedArray]:
+    """Columns of a file, as they stand there but for blanks around them. names: where it has no header."""
+    try:
+        table = pcsv.read_csv(
+            path,
+            read_options=pcsv.ReadOptions(column_names=names),
+            convert_options=pcsv.ConvertOptions(
+                include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string()), strings_can_be_null=False
+            ),
+        )
+    except OSError:
+        raise Unfit(f"{path}: it cannot be read") from None
+    except KeyError as error:  # of Arrow, and it names the column
+        raise Unfit(f"{path}: it lacks a column that the schema names: {error.args[0]}") from None
+    except pa.ArrowInvalid:
+        raise Unfit(f"{path}: it is no CSV file whose lines have the same columns") from None
+    return {name: pc.utf8_trim_whitespace(table.column(name)) for name in wanted}
+
+
+_SHAPES = {
+    "number": "bounds = [18, 99]",
+    "ordinal": 'values = ["S", "M", "L"]',
+    "category": 'values = ["clerk", "cook"]',
+    "set": 'values = ["cars", "food"], at_most = 2',
+}
+
+
+def _kind(schema: Path, name: str, column: object) -> Kind:
+    kind = column.get("kind") if isinstance(column, dict) else None
+    if not isinstance(column, dict) or kind not in _SHAPES:
+        raise Unfit(f"{schema}: columns.{name}: its kind is one of {', '.join(_SHAPES)}")
+    try:
+        if kind == "number":
+            low, high = column["bounds"]
+            return Number(name, low, high)
+        if kind == "set":
+            return Topics(name, tuple(column["values"]), column["at_most"])
+        return {"ordinal": Ordinal, "category": Category}[kind](name, tuple(column["values"]))
+    except (KeyError, TypeError, ValueError) as error:
+        why = f" ({error})" if type(error) is ValueError else ""
+        raise Unfit(f'{schema}: columns.{name}: write {{ kind = "{kind}", {_SHAPES[kind]} }}{why}') from None
+
+
+def _typed(path: Path, text: pa.ChunkedArray, kind: Kind) -> pa.ChunkedArray:
     if isinstance(kind, Topics):
         return pc.split_pattern(text, "|")
     if not isinstance(kind, Number):
         return text
-    return pc.cast(pc.if_else(pc.equal(text, ""), None, text), pa.float64())
+    try:
+        return pc.cast(pc.if_else(pc.equal(text, ""), None, text), pa.float64())
+    except pa.ArrowInvalid:
+        raise Unfit(f"{path}: {kind.name} holds something that is no number") from None
 
 
 def plain(people: People) -> tuple[NDArray[np.float64], list[int]]:

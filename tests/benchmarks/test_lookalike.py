@@ -1,0 +1,63 @@
+"""The benchmark of lookalikes, as a newcomer types it: any CSV file with a small schema."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCHEMA = """label = { column = "bought", positive = "yes" }
+[columns]
+age = { kind = "number", bounds = [0, 100] }
+colour = { kind = "category", values = ["red", "blue"] }
+"""
+
+
+def typed(root: Path, folder: Path, schema: str, *more: str) -> subprocess.CompletedProcess[str]:
+    """On 400 people; of each fifth the age is missing, and older ones buy."""
+    rows = [f"{at % 90 if at % 5 else ''},{('red', 'blue')[at % 2]},{('no', 'yes')[at % 90 > 50]}" for at in range(400)]
+    (folder / "people.csv").write_text("\n".join(["age,colour,bought", *rows]) + "\n")
+    (folder / "schema.toml").write_text(schema)
+    command = [sys.executable, str(root / "benchmarks" / "lookalike.py"), str(folder / "people.csv")]
+    command += ["--schema", str(folder / "schema.toml"), *more]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_any_file_with_a_small_schema_is_measured(root: Path, tmp_path: Path) -> None:
+    asked = ("--epsilon", "4", "--unit", "membership", "--splits", "1", "--only", "passbox membership", "--json")
+    done = typed(root, tmp_path, SCHEMA, *asked)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["people"], said["rows"][0]["method"]) == (400, "passbox membership")
+    assert said["rows"][0]["auc"] > 0.6
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('{ column = "bought", positive = "yes" }', '"bought"', "it needs a line such as label ="),
+        ("[columns]", "[colunms]", "it needs [columns]"),
+        ("[columns]", "[columns", "it is no TOML"),
+        ('"bought"', '"purchased"', "purchased"),
+        ('"yes"', '"Yes"', "bought is nowhere 'Yes'"),
+        ("age =", "Age =", "Age"),
+        ('"category"', '"text"', "columns.colour: its kind is one of number,"),
+        (', values = ["red", "blue"]', "", 'columns.colour: write { kind = "category", values = '),
+        ("[0, 100]", "[100, 0]", "bounds must be finite and in order"),
+        (
+            '{ kind = "category", values = ["red", "blue"] }',
+            '{ kind = "number", bounds = [0, 1] }',
+            "that is no number",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_one_line(root: Path, tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in SCHEMA
+    done = typed(root, tmp_path, SCHEMA.replace(old, new))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
