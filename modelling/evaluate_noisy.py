@@ -8,7 +8,8 @@ test in 1954: it widens to all that is possible where the denominator is lost in
 var T, from the gradient g of T in the counts c: of noise σ² |g|², less σ⁴ Σ(second derivatives)² that noise itself puts
 into |g|²; of who was held out, Σ c g², as counts of a multinomial (T is homogeneous, so its mean gradient is 0 at q).
 
-The code ensures: every interval lies in the possible range and holds its estimate; no figure is NaN or infinite.
+The code ensures: every interval holds its estimate and, but for the two numbers of people, which noise may put below 0,
+lies in the possible range; no figure is NaN or infinite.
 The caller ensures: the histograms are of people the model was not fitted on; bins were made without looking at them.
 """
 

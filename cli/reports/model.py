@@ -10,21 +10,23 @@ from . import curves, effects
 from .lookalike import chance
 
 NOBODY = "there may be no seed among the people held out: what follows says little"
+ALMOST = 1 - 1e-9
+"""Of the largest value there could be: a figure that reaches it reaches that value."""
 
 
 def parts(document: Mapping[str, Any]) -> list[Part]:
     """AUC, and what the best score bins would give as an audience."""
     numbers = [
         ("auc", interval(document["auc"])),
-        ("people held out", interval(document["held_out"], 0)),
-        ("seeds held out", interval(document["positives"], 0)),
+        ("people held out", interval(_people(document["held_out"]), 0)),
+        ("seeds held out", interval(_people(document["positives"]), 0)),
     ]
     header = ("best share of people", "lift", "gain: share of seeds in it", "rate of seeds in it")
     rows = [
-        (_told(cut["share"]), _told(cut["lift"], 2, _most(cut)), _told(cut["gain"], 2), _told(cut["precision"]))
+        (_told(cut["share"]), _lift(cut), _told(cut["gain"], 2), _told(cut["precision"]))
         for cut in document["cuts"][::2]
     ]
-    shown = [cut for cut in document["cuts"] if not _open(cut["lift"], _most(cut))]
+    shown = [cut for cut in document["cuts"] if not _lift_is_open(cut)]
     highest = max((cut["lift"]["estimate"] for cut in shown), default=1.0) or 1.0
     best = [(cut["share"]["estimate"], cut["lift"]["estimate"]) for cut in shown]
     bars = [(f"{share:.1%}", max(0.0, lift / highest), f"{lift:.2f}") for share, lift in best]
@@ -40,20 +42,32 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
     ]
 
 
-def _most(cut: Mapping[str, Any]) -> float:
-    """The largest lift there could be: of those alone who are in the cut. As `modelling.evaluate_noisy`."""
+def _people(figure: Mapping[str, float]) -> dict[str, float]:
+    """A noisy number of people, which is at least 0."""
+    return {name: max(0.0, figure[name]) for name in ("estimate", "low", "high")}
+
+
+def _lift_is_open(cut: Mapping[str, Any]) -> bool:
+    """Whether noise leaves open how large a lift is: up to the largest there could be, of those alone who are in the
+    cut, and from 0 on, or with nobody known to be in the cut. As `modelling.evaluate_noisy`."""
     from ...modelling.evaluate_noisy import SMALLEST_SHARE
 
-    return 1 / max(float(cut["share"]["low"]), SMALLEST_SHARE)
+    share = float(cut["share"]["low"])
+    reached = cut["lift"]["high"] >= ALMOST / max(share, SMALLEST_SHARE)
+    return bool(reached and (cut["lift"]["low"] <= 0 or share <= SMALLEST_SHARE))
 
 
-def _open(figure: Mapping[str, float], most: float) -> bool:
-    """Whether noise leaves all that is possible."""
-    return figure["low"] <= 0 and figure["high"] >= most * (1 - 1e-9)
+def _open(figure: Mapping[str, float]) -> bool:
+    """Whether noise leaves all that is possible of a share."""
+    return figure["low"] <= 0 and figure["high"] >= ALMOST
 
 
-def _told(figure: Mapping[str, float], digits: int = 3, most: float = 1.0) -> str:
-    return "not known" if _open(figure, most) else interval(figure, digits)
+def _told(figure: Mapping[str, float], digits: int = 3) -> str:
+    return "not known" if _open(figure) else interval(figure, digits)
+
+
+def _lift(cut: Mapping[str, Any]) -> str:
+    return "not known" if _lift_is_open(cut) else interval(cut["lift"], 2)
 
 
 def _point(cut: Mapping[str, Any], rate: float) -> curves.Point:

@@ -22,6 +22,7 @@ from passbox.cleanroom.submit import submit
 from passbox.cleanroom.vouched import vouched
 from passbox.cli.reports import model
 from passbox.cli.reports.kinds import report
+from passbox.cli.show import Bars, Table
 from passbox.dp.aggregate import COUNT_BITS
 from passbox.dp.budget import RHO_UNIT
 from passbox.dp.entry import Purchase
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from conftest import World
 
 BOTH = ["publisher", "advertiser"]
+Triple = tuple[float, float, float]
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +151,29 @@ def test_where_no_seed_may_be_held_out_a_model_is_told_to_say_nothing() -> None:
     assert "there may be no seed among the people held out" in said
     assert "not known" in said
     assert "1,000]" not in said
+    assert "[-" not in said
+
+
+@pytest.mark.parametrize(
+    ("lift", "share", "said"),
+    [
+        ((0.01, 500.25, 1000), (0, 0.01, 0.03), "not known"),
+        ((1.2, 500.75, 1000), (0, 0.3, 0.6), "not known"),
+        ((0, 10.0, 20), (0.05, 0.06, 0.07), "not known"),
+        ((1.2, 8.0, 20), (0.05, 0.06, 0.07), "8.00  [1.20, 20.00]"),
+        ((0.28, 1.04, 1.81), (0, 0.6, 0.7), "1.04  [0.28, 1.81]"),
+    ],
+)
+def test_a_lift_is_told_where_noise_does_not_leave_it_open(lift: Triple, share: Triple, said: str) -> None:
+    """No middle of all that is possible where nobody is known to be in the cut: it looked like a lift of 500."""
+    figures = {"lift": lift, "share": share, "gain": (0, 0.1, 0.2), "precision": (0, 0.1, 0.2)}
+    cut = {name: dict(zip(("low", "estimate", "high"), ends, strict=True)) for name, ends in figures.items()}
+    nothing = {"low": 0.0, "estimate": 0.5, "high": 1.0}
+    document = {"auc": nothing, "held_out": nothing, "positives": nothing, "cuts": [cut], "effects": []}
+    parts = model.parts(document)
+    (table,) = [part for part in parts if isinstance(part, Table) and "lift" in part.header]
+    assert table.rows[0][1] == said
+    assert any(isinstance(part, Bars) for part in parts) == (said != "not known")
 
 
 def test_where_seeds_are_held_out_all_figures_are_told() -> None:
