@@ -279,7 +279,8 @@ def show(contract: ContractFile, as_json: JsonFlag = False) -> None:
                 Table(("data set", "owner", "protects", "ε", "δ"), datasets, right=(3, 4)),
                 Table(("data set", "column", "holds"), _columns(agreed)),
                 *(f"- {sentence}" for sentence in _meaning(agreed)),
-                f"- a seed has at least {rules.smallest_seed:,} rows, an audience {rules.smallest_audience:,} people",
+                f"- a seed has at least {counted(rules.smallest_seed, 'row')}, an audience "
+                f"{rules.smallest_audience:,} people",
             ],
             "compare the fingerprints with the others by voice; "
             f"if you agree, `passbox contract sign {contract} --key {own_keys()}`",

@@ -35,6 +35,8 @@ def test_who_signs_reads_caps_window_and_readers_in_plain_words(passbox: Typed, 
     path = drafted / "contract.toml"
     path.write_text(re.sub("^cosign = .*$", "", path.read_text(), flags=re.MULTILINE))
     assert "nobody cosigns the ledger" in passbox("contract", "show", "contract.toml")[1]
+    path.write_text(re.sub("^smallest_seed = .*$", "smallest_seed = 1", path.read_text(), flags=re.MULTILINE))
+    assert "a seed has at least 1 row, an audience" in passbox("contract", "show", "contract.toml")[1]
 
 
 ALLOW = """allow = [
