@@ -32,7 +32,6 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from ..dp.aggregate import Statistic
@@ -49,6 +48,7 @@ from .lookalike import DesignMismatch, Model
 from .margins import Margins
 from .packed import PEOPLE_UNIT, POSITIVES_UNIT, Packed, level_unit, step_l2_squared
 from .progress import Progress, quietly
+from .settings import Settings
 from .sizes import together
 
 STEPS = 24
@@ -69,7 +69,7 @@ def blank(columns: Sequence[Block], steps: int = STEPS) -> Statistic:
     return Statistic(zeros, BITS, (steps + 1) * step_l2_squared(cells))
 
 
-class DPGAM(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+class DPGAM(Settings):
     """The learner of the `person` threat model. steps: how many, fixed beforehand. damping: share of each taken.
 
     Settings as scikit-learn's, and no `fit`: as `SeedGLM`.

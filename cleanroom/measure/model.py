@@ -178,5 +178,5 @@ def _blocks(encoder: Encoder) -> tuple[Block, ...]:
 
 
 def _asked(job: Job) -> ModelJob:
-    assert isinstance(job, ModelJob)  # noqa: S101 - MEASURES dispatches on the kind
+    assert isinstance(job, ModelJob)  # noqa: S101 - measure_of dispatches on the kind
     return job
