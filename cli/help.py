@@ -1,4 +1,4 @@
-"""The help of one command. Nothing is parsed for it, and no signature read but that command's: both take long."""
+"""The commands of an app: to run one of them, or its help. No signature is read but that command's: it takes long."""
 
 from __future__ import annotations
 
@@ -24,10 +24,28 @@ def path_of(app: typer.Typer, arguments: Sequence[str]) -> str:
     return str(_walk(app, arguments)[1].command_path)
 
 
+def typed(app: typer.Typer, arguments: Sequence[str]) -> Any:
+    """All commands of an app, to run the one that the first words name; where they name none, any.
+
+    Read once a process, however often it is typed in it.
+    """
+    return _built_for(app, _named(app, arguments))
+
+
 @cache
-def whole(app: typer.Typer) -> Any:
-    """All commands of an app, to run them: read once a process, however many are typed in it."""
-    return built(app)
+def _built_for(app: typer.Typer, words: tuple[str, ...]) -> Any:
+    return built(_along(app, words) if words else app)
+
+
+def _named(app: typer.Typer, words: Sequence[str]) -> tuple[str, ...]:
+    """The words that name a command that is no group; none where the first of them do not."""
+    if not words:
+        return ()
+    if any(each.name == words[0] for each in app.registered_commands):
+        return (words[0],)
+    group = next((each.typer_instance for each in app.registered_groups if each.name == words[0]), None)
+    inner = _named(group, words[1:]) if group else ()
+    return (words[0], *inner) if inner else ()
 
 
 def built(app: typer.Typer) -> Any:
