@@ -34,10 +34,10 @@ from typing import Protocol
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
-from ..dp.aggregate import Statistic
 from ..dp.noisy import Noise, Noisy
 from .apart import Apart, Off, spread_of
 from .attenuation import restored, spreads
+from .blank import STEPS, blank
 from .column_strategy import ColumnStrategy
 from .descent import DAMPING, Descent, Pull
 from .design import BITS, Block, Design, Float, Int, Mask
@@ -46,27 +46,14 @@ from .effects import ColumnEffect, Held, Known, explained
 from .expected import Expected
 from .lookalike import DesignMismatch, Model
 from .margins import Margins
-from .packed import PEOPLE_UNIT, POSITIVES_UNIT, Packed, level_unit, step_l2_squared
+from .packed import PEOPLE_UNIT, POSITIVES_UNIT, Packed, level_unit
 from .progress import Progress, quietly
 from .settings import Settings
 from .sizes import together
 
-STEPS = 24
-PRIOR = 2
-"""Which priors a fit has: of the same sums another makes another model, so that it is another question."""
 SMOOTHER, ROUGH_MU, SMOOTH_MU = 0.2, 0.125, 0.235
 """How much smoother effects of ordered columns are taken to be than their rows are alike: not at all up to the first μ
 (ε .5), in full from the second on (ε 1)."""
-
-
-def blank(columns: Sequence[Block], steps: int = STEPS) -> Statistic:
-    """Zeros for all the noise a fit needs: levels + 2 cells of margins, then `steps` pulls of cells + 1.
-
-    Known from the declarations alone; l2_squared covers all of it together.
-    """
-    cells, levels = sum(b.cells for b in columns), sum(len(b.table) for b in columns)
-    zeros = np.zeros(levels + 2 + steps * (cells + 1), dtype=np.int64)
-    return Statistic(zeros, BITS, (steps + 1) * step_l2_squared(cells))
 
 
 class DPGAM(Settings):

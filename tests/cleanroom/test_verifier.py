@@ -28,9 +28,9 @@ from passbox.dp.flip import FLIP_UNIT
 from passbox.dp.scale import SCALE_UNIT
 from passbox.modelling import answers, attributes
 from passbox.modelling.attributes import Target
+from passbox.modelling.blank import STEPS
 from passbox.modelling.design import BITS, MOMENTS_L2_SQUARED
 from passbox.modelling.packed import step_l2_squared
-from passbox.modelling.person import STEPS
 from passbox.policies.agreement import read_agreement
 from passbox.policies.jobs.overlap import COUNT, TIERS
 
