@@ -92,7 +92,7 @@ def run(arguments: list[str]) -> int:
         if HELP & set(arguments):
             sys.stdout.write(help_of(app, arguments))
             return 0
-        code = typed(app, arguments).main(arguments, prog_name="passbox", standalone_mode=False)
+        code = typed(app, arguments).main(arguments, prog_name="passbox", standalone_mode=False, obj=app)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the edge: every error becomes words here
         return _failed(error, arguments, as_json)
     return _failed(KeyboardInterrupt(), arguments, as_json) if code == STOPPED else int(code or 0)

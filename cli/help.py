@@ -27,7 +27,7 @@ def path_of(app: typer.Typer, arguments: Sequence[str]) -> str:
 def typed(app: typer.Typer, arguments: Sequence[str]) -> Any:
     """All commands of an app, to run the one that the first words name; where they name none, any.
 
-    Read once a process, however often it is typed in it.
+    Read once a process, however often it is typed in it. Of the others nothing but their names is there to be run.
     """
     return _built_for(app, _named(app, arguments))
 
@@ -84,7 +84,7 @@ def _along(app: typer.Typer, words: Sequence[str]) -> typer.Typer:
 
 def _bare(info: Any) -> Any:
     bare = copy(info)
-    bare.help, bare.callback = info.help or getdoc(info.callback), _nothing
+    bare.help, bare.callback = info.help or getdoc(info.callback), _unread
     return bare
 
 
@@ -94,8 +94,9 @@ def _thin(info: Any, words: Sequence[str]) -> Any:
     return thin
 
 
-def _nothing() -> None:
-    pass
+def _unread() -> None:
+    """Errors: RuntimeError."""
+    raise RuntimeError("a command was typed whose parameters were not read")
 
 
 def _sentence(text: str) -> str:
