@@ -136,7 +136,7 @@ class Model:
 class SeedGLM(Settings):
     """The learner of the `membership` threat model: additive in the columns, noise-aware, no randomness.
 
-    Its settings are read, set and cloned as scikit-learn's are. It has no `fit`, for that would have to pay without being
+    Its settings are read, set and cloned as scikit-learn's are. It has no `fit`: that would have to pay without being
     told how: `estimators.LookalikeClassifier` is the classifier.
 
     rounds: of evidence maximisation. steps: of Gauss-Newton, at most. ceilings: tried below 1, as multiples of the
