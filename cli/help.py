@@ -10,6 +10,9 @@ from typing import Any
 
 import typer
 
+VERSION = "--version"
+"""Asked first, it is answered before any command is looked at."""
+
 
 def help_of(app: typer.Typer, arguments: Sequence[str]) -> str:
     """Help for the command that the words name."""
@@ -29,7 +32,8 @@ def typed(app: typer.Typer, arguments: Sequence[str]) -> Any:
 
     Read once a process, however often it is typed in it. Of the others nothing but their names is there to be run.
     """
-    return _built_for(app, _named(app, arguments))
+    words = (VERSION,) if arguments[:1] == [VERSION] else _named(app, arguments)
+    return _built_for(app, words)
 
 
 @cache
