@@ -7,10 +7,8 @@ well: what sums say of two of them together they know best along what the two sh
 
 A column's weights are believed to have a mean w and a covariance S (`sizes`), and its people a mean row m, from noisy
 counts. A person with row x is then off by (x - m)(w - v), v the model's weights, give or take (x - m)'S(x - m); that is
-added up over columns. Two more things are known of the model. Its scores are shrunk, and were they spread as much as is
-believed, its intercept would say that too many people are positive. And where columns hang together so much that steps
-swing from side to side, their mean is not where they would have settled: half of their swing counts as doubt. All of it
-is post-processing.
+added up over columns. One more thing is known of the model: its scores are shrunk, and were they spread as much as is
+believed, its intercept would say that too many people are positive. All of it is post-processing.
 
 The code ensures: nothing but noisy sums, what follows from them and public tables is read; a person's figure is, bit
 for bit, a function of its own levels, as of `doubt`.

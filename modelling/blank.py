@@ -11,7 +11,7 @@ from .design import BITS, Block
 from .packed import step_l2_squared
 
 STEPS = 24
-PRIOR = 2
+PRIOR = 3
 """Which priors a fit has: of the same sums another makes another model, so that it is another question."""
 
 

@@ -1,7 +1,8 @@
-"""Damped steps towards additive log-odds, preconditioned by what curvature would be were columns independent.
+"""Steps towards additive log-odds, preconditioned by what curvature would be were columns independent.
 
 Everything here is label-blind: it reads noisy margins and noisy gradients (`pull`), never a person. The penalty is
 that of a posterior mode: a direction in which noise drowns the curvature is believed as little (`Descent.shrunk`).
+How far a step goes is its pace's (`momentum`, `mixing`): columns do hang together, and how is known by nobody.
 Prior variances, one a column, are those under which the noisy sums are most plausible, pooled over columns.
 """
 
@@ -11,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 
@@ -20,9 +22,6 @@ from .expected import Expected
 from .lookalike import Effects, Model
 from .margins import FEWEST_POSITIVES, LARGEST_SHARE, Margins
 
-DAMPING = 0.3
-FINAL = 0.5
-"""Share of a Newton step taken each time, and once more from the mean at the end."""
 FIRST, SMALLEST, LARGEST = 0.4, 0.02, 3.0
 """Standard deviation of a level's effect, log-odds: where the search starts, and what it is kept to."""
 LATE = 0.85
@@ -37,13 +36,25 @@ USUAL, APART = 0.3, 1.0
 
 Pull = Callable[[int, float, list[Float]], Float]
 """(step, intercept, effects) -> the noisy gradient: one value a cell, and last the intercept's."""
+Alike = Callable[[Float, Float], float]
+"""Product of two weights: how much what they add to scores goes together, were columns independent."""
+
+
+class Pace(Protocol):
+    """How long steps are. at, moves: the last weights, newest last, and by how much each would be moved."""
+
+    @property
+    def remembers(self) -> int: ...
+    def onward(self, at: Sequence[Float], moves: Sequence[Float], alike: Alike) -> Float: ...
+    def end(self, at: Sequence[Float], moves: Sequence[Float], alike: Alike) -> Float: ...
 
 
 class Descent:
-    """Steps on one problem. variance: of the noise in the mean of all pulls. late: share of steps averaged.
+    """Steps on one problem. variance: of the noise in the mean of all pulls.
 
-    fresh: whether every pull has noise of its own, or all the same. expected: of each column's effects; of its rows as
-    they are where it is left out. kept: what is kept of a person's row, on average over those with each level; all.
+    fresh: whether every pull has noise of its own, so that late steps are averaged, or all the same. expected: of each
+    column's effects; of its rows as they are where it is left out. kept: what is kept of a person's row, on average
+    over those with each level; all.
     """
 
     def __init__(
@@ -52,14 +63,13 @@ class Descent:
         margins: Margins,
         variance: float,
         steps: int,
-        damping: float,
-        late: float = LATE,
+        pace: Pace,
         fresh: bool = True,
         expected: Sequence[Expected] | None = None,
         kept: Sequence[Float] | None = None,
     ) -> None:
         self.columns, self.margins, self.variance = columns, margins, variance
-        self.steps, self.damping, self.late, self.fresh = steps, damping, late, fresh
+        self.steps, self.pace, self.fresh = steps, pace, fresh
         ends = np.cumsum([0, *(block.cells for block in columns)])
         self.cells = int(ends[-1])
         self.parts = [slice(a, b) for a, b in pairwise([*ends.tolist(), self.cells + 1])]
@@ -102,14 +112,22 @@ class Descent:
             at[t], pulls[t] = weights, pull(t, self.intercept(weights), self.effects(weights))
             if t == self.steps // 2:
                 shrunk = self.shrunk(self.variances(at[1 : t + 1], pulls[1 : t + 1]))
-            weights = weights + self.damping * self.move(shrunk, at[t], pulls[t])
-        late = slice(math.floor((1 - self.late) * self.steps), None)
+            weights = self.pace.onward(*self._moves(shrunk, at[: t + 1], pulls[: t + 1]), self.alike)
+        late = slice(math.floor((1 - LATE) * self.steps) if self.fresh else -1, None)
         shrunk = self.shrunk(self.variances(at[late], pulls[late]))
-        mean, left = at[late].mean(axis=0), pulls[late].mean(axis=0)
         half = slice(self.steps // 2, None)
         self._near = at[half].mean(axis=0), pulls[half].mean(axis=0), len(at[half])
         self._averaged = at[late]
-        return mean + FINAL * self.move(shrunk, mean, left), at[late], pulls[late]
+        ends = (at[late].mean(axis=0)[None], pulls[late].mean(axis=0)[None]) if self.fresh else (at, pulls)
+        return self.pace.end(*self._moves(shrunk, *ends), self.alike), at[late], pulls[late]
+
+    def alike(self, one: Float, other: Float) -> float:
+        return float(self.curvature.times(one, self.parts) @ other)
+
+    def _moves(self, shrunk: _Shrunk, at: Float, pulls: Float) -> tuple[list[Float], list[Float]]:
+        """The last weights, as many as are remembered, and how far each is from what is most plausible."""
+        last = slice(-self.pace.remembers, None)
+        return [*at[last]], [self.move(shrunk, *each) for each in zip(at[last], pulls[last], strict=True)]
 
     def known(self, model: Model) -> list[Known]:
         """What the last fit's noisy sums say of each column's weights, as if columns were independent.
@@ -132,14 +150,6 @@ class Descent:
         slope = max(self.margins.people * float(whole[0]), 1.0)
         noise = math.sqrt(self.variance * (self.steps / len(self._averaged) if self.fresh else 1.0)) * ONE / COUNT_UNIT
         return 1 / slope + float((noise / slope) ** 2)
-
-    def swing(self) -> tuple[float, tuple[Float, ...]]:
-        """How far every other step of those that were averaged lay to one side of the mean: of the intercept, and of
-        each column's effects. An odd number of them, so that a steady drift is no swing."""
-        steps = self._averaged[1 - len(self._averaged) % 2 :]
-        one, other = steps[::2].mean(axis=0), steps[1::2].mean(axis=0) if len(steps) > 1 else steps[0]
-        half = (one - other) / 2
-        return float(half[-1] * COUNT_UNIT / ONE), tuple(self.effects(half))
 
     def near(self) -> list[Float]:
         """The effects that `known` was seen at."""

@@ -34,9 +34,9 @@ from ..dp.aggregate import Statistic
 from ..dp.noisy import Noisy
 from .draw import Draw, Drawn, Unit
 from .features import Encoder, Kind, Number
-from .lookalike import SeedGLM
+from .outlook import Outlook
 from .person import DPGAM
-from .wide import learnt
+from .wide import learnt, measured
 
 
 class LookalikeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -44,7 +44,9 @@ class LookalikeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     draw: pays for a statistic. columns: what a table's columns are; None for arrays. bounds: of an array's columns,
     declared without looking at them; values beyond are clipped. unit: the threat model. classes: the two labels, the
-    secret one last; None for booleans, or to look up which there are.
+    secret one last; None for booleans, or to look up which there are. outlook: of `membership`, how many may be on the
+    list and how large noise will be, from what is public; None for the usual. Rows are measured for it
+    (`Strategy.of`), so that a wrong one costs accuracy and no privacy.
 
     After a fit: classes_, encoder_, model_, receipt_, and odd_, by column how many people's value was not as declared
     (`Encoder.odd`): exact counts, which stay with whoever holds X and are no part of what is released.
@@ -57,8 +59,10 @@ class LookalikeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         bounds: tuple[float, float] = (-10.0, 10.0),
         unit: Unit = "person",
         classes: Sequence[Any] | None = None,
+        outlook: Outlook | None = None,
     ) -> None:
         self.draw, self.columns, self.bounds, self.unit, self.classes = draw, columns, bounds, unit, classes
+        self.outlook = outlook
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -76,6 +80,8 @@ class LookalikeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError('unit must be "membership" or "person": it says what is secret')
         if self.draw is None:
             raise ValueError("a draw is needed: it pays for the noise")
+        if self.outlook is not None and self.unit == "person":
+            raise ValueError('an outlook is of unit "membership": rows of "person" follow its noisy counts')
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None")
         table, target = self._read(X, y)
@@ -84,9 +90,13 @@ class LookalikeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         declared = self._declared(table)
         private = self.unit == "person"
         self.encoder_ = Encoder.from_declared(declared) if private else Encoder.from_owner(table, declared)
-        learner = DPGAM() if private else SeedGLM()
         self.odd_ = self.encoder_.odd(table)
-        self.model_ = learner.fit_drawn(self.encoder_.encode(table), listed, self._paid)
+        design = self.encoder_.encode(table)
+        if private:
+            self.model_ = DPGAM().fit_drawn(design, listed, self._paid)
+        else:
+            rows = measured(design, outlook=self.outlook)
+            self.model_ = learnt(rows, self._paid(rows.moments(listed))).model_
         return self
 
     def fit_drawn(self, drawn: Drawn) -> LookalikeClassifier:

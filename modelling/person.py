@@ -39,13 +39,14 @@ from .apart import Apart, Off, spread_of
 from .attenuation import restored, spreads
 from .blank import STEPS, blank
 from .column_strategy import ColumnStrategy
-from .descent import DAMPING, Descent, Pull
+from .descent import Descent, Pull
 from .design import BITS, Block, Design, Float, Int, Mask
 from .draw import Draw
 from .effects import ColumnEffect, Held, Known, explained
 from .expected import Expected
 from .lookalike import DesignMismatch, Model
 from .margins import Margins
+from .momentum import DAMPING, Momentum
 from .packed import PEOPLE_UNIT, POSITIVES_UNIT, Packed, level_unit
 from .progress import Progress, quietly
 from .settings import Settings
@@ -116,7 +117,7 @@ class DPGAM(Settings):
                 margins,
                 sigma**2 / self.steps,
                 self.steps,
-                self.damping,
+                Momentum(len(columns), self.damping),
                 expected=expected,
                 kept=strategy.kept,
             )
@@ -140,7 +141,7 @@ class DPGAM(Settings):
             variances, same = zip(*(spread_of(block, share, spread) for block, share, (_, spread) in each), strict=True)
             away = self._away([mean for mean, _ in moments], sum(spreads(columns, held, beliefs)))
         intercept = descent.intercept_variance(self.model_) + sum(same)
-        return Apart(self.model_.encoder, variances, intercept, (away, Off(*descent.swing())))
+        return Apart(self.model_.encoder, variances, intercept, (away,))
 
     def _away(self, means: Sequence[Float], spread: float) -> Off:
         """From the last model's scores to the middle of what is believed. means: of the weights. spread: variance over

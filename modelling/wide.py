@@ -24,18 +24,19 @@ from .design import BITS, COUNT_UNIT, ONE, Design, Float, Mask
 from .draw import Draw
 from .lookalike import DesignMismatch, Model, SeedGLM
 from .margins import Margins
+from .mixing import Mixing
 from .outlook import Outlook
 from .packed import Packed
 from .strategy import MOST_CELLS, Rows, Strategy
 
-STEPS, DAMPING, LATE = 10, 0.5, 0.4
+STEPS = 8
 
 
 class WideGLM:
-    """steps, damping: as `DPGAM`; no noise is added by a step."""
+    """steps: how many passes over the people; no noise is added by any."""
 
-    def __init__(self, steps: int = STEPS, damping: float = DAMPING) -> None:
-        self.steps, self.damping = steps, damping
+    def __init__(self, steps: int = STEPS) -> None:
+        self.steps = steps
 
     def fit_drawn(self, people: Design | Packed, matched: Mask, draw: Draw) -> Model:
         """The model, for one call of `draw` on `Packed.moments`: of rows as they are."""
@@ -58,7 +59,8 @@ class WideGLM:
         found = float(noisy.values[-1]) / COUNT_UNIT
         margins = Margins.of(people.columns, people.counts(), float(people.rows), found, noisy.scale / COUNT_UNIT)
         with threadpool_limits(limits=1, user_api="blas"):
-            descent = Descent(people.columns, margins, noisy.sigma**2, self.steps, self.damping, LATE, fresh=False)
+            pace = Mixing(len(people.columns))
+            descent = Descent(people.columns, margins, noisy.sigma**2, self.steps, pace, fresh=False)
             self.model_ = descent.model(pull, people.digest)
         return self.model_
 

@@ -255,9 +255,9 @@ def test_planted_curvature_that_takes_topics_for_values_that_exclude_each_other_
     assert _off(DPGAM, 3) > 0.3
 
 
-@pytest.mark.parametrize("learner", [DPGAM, WideGLM])
-def test_planted_fault_a_set_of_one_topic_at_most_taken_for_one_that_everybody_has_is_caught(learner) -> None:
-    assert _off(learner, 1, partition=True) > 0.09
+def test_planted_fault_a_set_of_one_topic_at_most_taken_for_one_that_everybody_has_is_caught() -> None:
+    """In `person`; steps of wide tables see by their own effect what curvature is, and get there all the same."""
+    assert _off(DPGAM, 1, partition=True) > 0.09
 
 
 def _off(learner: type[DPGAM | WideGLM], most: int, partition: bool = False) -> float:

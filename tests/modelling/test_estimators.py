@@ -13,6 +13,9 @@ from passbox.dp.aggregate import Statistic
 from passbox.dp.noisy import Noisy, Receipt
 from passbox.modelling.estimators import LookalikeClassifier
 from passbox.modelling.features import Category, Number, Topics
+from passbox.modelling.outlook import Outlook
+from passbox.modelling.strategy import MOST_CELLS, Strategy
+from passbox.modelling.wide import WideGLM
 
 
 class SeededDraw:
@@ -45,6 +48,42 @@ def test_a_table_with_declared_columns_is_learnt_and_the_receipt_kept(crowd) -> 
 def test_nothing_is_fitted_without_a_draw(crowd) -> None:
     with pytest.raises(ValueError, match="draw"):
         LookalikeClassifier(columns=crowd.declared).fit(crowd.table, crowd.label)
+
+
+class Asked(SeededDraw):
+    """Remembers what it was asked."""
+
+    def __call__(self, statistic: Statistic) -> Noisy:
+        self.values = statistic.values
+        return super().__call__(statistic)
+
+
+def test_people_are_measured_for_the_outlook_that_is_declared(crowd) -> None:
+    """The sums that are paid for are those of a strategy for that outlook, and other than for the usual one."""
+    outlook, asked, usual = Outlook(20, 30.0), Asked(), Asked()
+    learner = LookalikeClassifier(asked, crowd.declared, unit="membership", outlook=outlook)
+    design = learner.fit(crowd.table, crowd.label).encoder_.encode(crowd.table)
+    assert (asked.values == Strategy.of(design, outlook=outlook).moments(crowd.label).values).all()
+    LookalikeClassifier(usual, crowd.declared, unit="membership").fit(crowd.table, crowd.label)
+    assert asked.values.shape != usual.values.shape or (asked.values != usual.values).any()
+
+
+def test_an_outlook_of_a_person_is_refused(crowd) -> None:
+    with pytest.raises(ValueError, match="outlook"):
+        LookalikeClassifier(SeededDraw(), crowd.declared, outlook=Outlook(20)).fit(crowd.table, crowd.label)
+
+
+def test_a_table_of_more_cells_than_are_solved_at_once_is_learnt_by_steps() -> None:
+    """The same model as the learner of wide tables makes of the same sums."""
+    rng = np.random.default_rng(6)
+    people, columns = 400, 10
+    declared = [Category(f"c{at}", tuple(map(str, range(300)))) for at in range(columns)]
+    table = pa.table({kind.name: rng.integers(0, 300, people).astype(str) for kind in declared})
+    listed = rng.random(people) < 0.3
+    learner = LookalikeClassifier(SeededDraw(), declared, unit="membership").fit(table, listed)
+    design = learner.encoder_.encode(table)
+    assert design.cells > MOST_CELLS
+    assert (WideGLM().fit_drawn(design, listed, SeededDraw()).score(design) == learner.decision_function(table)).all()
 
 
 @pytest.mark.parametrize("unit", ["Person", "PERSON", "person ", "nonsense", "", None])
