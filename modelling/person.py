@@ -19,9 +19,9 @@ The caller ensures: the noise stays sealed (whoever sees it sees the exact sums)
 this job alone, and a run that starts again uses the same noise on the same people (DESIGN: an open entry).
 
 **The learner.** Additive log-odds, z = b + sum over columns of an effect, effects = table x weights. The margins give
-b, and what curvature would be were columns independent: a block a column and rank one. Preconditioned by it, damped
-steps on the full data converge in `steps` steps, and the mean over most of them has about the error one
-release of the gradient at the optimum would have had. Prior variances, one a column, are re-estimated half-way and at
+b, and what curvature would be were columns independent: a block a column and rank one. Preconditioned by it, steps
+with momentum (`momentum`) on the full data settle, and the mean over most of them has about the error one release of
+the gradient at the optimum would have had. Prior variances, one a column, are re-estimated half-way and at
 the end from the noisy sums (evidence; pooled between columns), which is post-processing.
 """
 
@@ -58,7 +58,8 @@ SMOOTHER, ROUGH_MU, SMOOTH_MU = 0.2, 0.125, 0.235
 
 
 class DPGAM(Settings):
-    """The learner of the `person` threat model. steps: how many, fixed beforehand. damping: share of each taken.
+    """The learner of the `person` threat model. steps: how many, fixed beforehand. damping: the
+    share of each move that is taken.
 
     Settings as scikit-learn's, and no `fit`: as `SeedGLM`.
     """
