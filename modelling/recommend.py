@@ -34,7 +34,7 @@ SMALL = 0.01
 """Variance of a person's log-odds by which responses may be noisier than sums, whatever these are."""
 NEAR = 0.33
 """Deviation of sums, beside that of responses, from which on responses are better."""
-DROWNED = 1.0
+DROWNED = 0.7
 """Deviation, of a person's log-odds, beyond which responses hardly say anything: sums are better, however noisy."""
 
 
