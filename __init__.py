@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from .cleanroom.audit import verify_log as verify_log
     from .cleanroom.drawing import draw_from as draw_from
     from .cleanroom.foundation import create_room as create_room
-    from .cleanroom.job import match as match
     from .cleanroom.job import plan as plan
     from .cleanroom.job import read_request as read_request
     from .cleanroom.job import run as run
     from .cleanroom.keys import open_keys as open_keys
     from .cleanroom.log import log_of as log_of
     from .cleanroom.log import read_log as read_log
+    from .cleanroom.matched import match as match
     from .cleanroom.opening import open_release as open_release
     from .cleanroom.room import open_room as open_room
     from .cleanroom.submit import submit as submit
@@ -30,7 +30,7 @@ _HOMES = {
     "create_room": "cleanroom.foundation",
     "draw_from": "cleanroom.drawing",
     "log_of": "cleanroom.log",
-    "match": "cleanroom.job",
+    "match": "cleanroom.matched",
     "open_keys": "cleanroom.keys",
     "open_release": "cleanroom.opening",
     "open_room": "cleanroom.room",

@@ -24,10 +24,11 @@ from sklearn.metrics import roc_auc_score
 
 from passbox.dp.accounting import rho_within
 from passbox.dp.budget import RHO_UNIT, Budget, Delta, Epsilon
-from passbox.modelling.considered import Adds, considered_of, lengths, ranked, reach_beside, summed
+from passbox.modelling.considered import Adds, considered_of, ranked, reach_beside, summed
 from passbox.modelling.crosses import Cross
 from passbox.modelling.design import BITS, MOMENTS_L2_SQUARED, ONE
 from passbox.modelling.features import Encoder, Kind
+from passbox.modelling.length import lengths
 from passbox.modelling.lookalike import SeedGLM
 from passbox.modelling.outlook import Outlook
 from passbox.modelling.strategy import Strategy

@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping
 
 from ..dp.flip import FLIP_UNIT
-from ..modelling.considered import lengths
-from ..modelling.person import STEPS
+from ..modelling.blank import STEPS
+from ..modelling.length import lengths
 from ..modelling.reliable import TRAINS, as_sums, fewest_known, fewest_seeds
 from ..policies.check import Allowed
 from ..policies.contract import Contract

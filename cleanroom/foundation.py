@@ -19,9 +19,9 @@ import pyrage
 from ..dp.ledger import Ledger
 from ..dp.note import NoteKey
 from ..policies.agreement import Agreement, signature_path
-from ..policies.check import refuse_expired
 from ..policies.contract import Contract
 from ..policies.price import caps
+from ..policies.refused import refuse_expired
 from .files import flush, sweep_of, write
 from .keys import Keys
 from .room import Clock, RoomUnusable, now, open_room

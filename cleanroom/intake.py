@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -24,10 +23,9 @@ from ..matching.keyed import KNOWN, MOST_ROWS, STRAYS, is_known, strays
 from ..matching.order import ascending
 from .columns import outside
 from .events import RowsOfPersons
-from .files import replacing
 from .layout import HANDLES, MASK, PART, Layout, file_name
 from .partition import ends, partitions
-from .store import Store
+from .shelf import Shelf
 
 PIECE = 2**18
 """Rows that are written, and may be read, at once."""
@@ -41,30 +39,6 @@ class Unfit(Exception):
     def __init__(self, rule: str, remedy: str = "use `passbox prepare`") -> None:
         super().__init__(rule, remedy)
         self.rule, self.remedy = rule, remedy
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """Where a submission is written. place: of the finished folder in the room, to which files are bound."""
-
-    store: Store
-    folder: Path
-    place: str
-
-    def replacing(self, opened: ExitStack, name: str, schema: pa.Schema) -> pq.ParquetWriter:
-        """A file that is there whole once `opened` is closed."""
-        path = opened.enter_context(replacing(self.folder / name, 0o600))
-        writer: pq.ParquetWriter = opened.enter_context(self.store.writing(path, schema, f"{self.place}/{name}"))
-        return writer
-
-    def write(self, name: str, table: pa.Table) -> None:
-        self.store.write_table(self.folder / name, table, f"{self.place}/{name}")
-
-    def read(self, name: str, group: int) -> pa.Table:
-        return self.store.read_table(self.folder / name, f"{self.place}/{name}", group=group)
-
-    def remove(self, name: str) -> None:
-        (self.folder / name).unlink()
 
 
 class Intake:

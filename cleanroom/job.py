@@ -24,13 +24,14 @@ from .matched import Matched as Matched
 from .matched import NotMatched as NotMatched
 from .matched import match as match
 from .matched import read_match as read_match
-from .measure.kinds import MEASURES
+from .measure.kinds import measure_of
 from .plan import Plan as Plan
 from .plan import SelectionSpent as SelectionSpent
 from .plan import Unaffordable as Unaffordable
 from .plan import plan as plan
-from .release import Listed, publish, published, release_id
+from .release import Listed, published
 from .room import Room
+from .sealed import publish, release_id
 
 # -- request -------------------------------------------------------------------------------------------------------
 
@@ -83,7 +84,7 @@ def run(room: Room, request: Request) -> Ran:
         if before is not None and planned.paid:
             return Ran(before, planned, charged=False)
         with room.ledger() as ledger:
-            made = MEASURES[request.job.kind].make(room, planned.allowed, ledger)
+            made = measure_of(request.job.kind).make(room, planned.allowed, ledger)
             released = publish(room, planned.allowed, ledger, made)
         return Ran(released, planned, charged=any(cost.rho for cost in planned.costs))
 

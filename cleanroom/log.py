@@ -22,11 +22,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..dp.note import BadNote, parse_note
 from ..dp.tree import HASH_SIZE, BadTree, bundle_entries, hash_tiles, leaf_hash, read_entries
 from .files import write
-from .room import Room
+
+if TYPE_CHECKING:
+    from .room import Room
 
 FOLDERS = ("contract", "requests", "manifests", "witnesses")
 BEFORE = "before"

@@ -49,7 +49,7 @@ from ..policies.agreement import read_contract
 from .cells import harmless
 from .files import write_new
 from .measure.completed import schema as completed
-from .measure.kinds import MEASURES
+from .measure.kinds import measure_of
 from .measure.responses import LABELS
 from .release import NOTE, BadRelease, note_text, read_document
 
@@ -94,7 +94,7 @@ def open_release(path: Path, identity: str, ids: Path | None) -> Opened:
     document = read_document(path, files["release.json"])
     check_receipt(path, document)
     beside = {LABELS} if document.get("places") is not None else set[str]()
-    if set(files) - {NOTE, "release.json"} != MEASURES[str(document["kind"])].files | beside:
+    if set(files) - {NOTE, "release.json"} != measure_of(str(document["kind"])).files | beside:
         raise _not_whole(path)
     labels = _labels(path, document, files[LABELS]) if beside else None
     audience = next((_audience(path, document, name, files[name]) for name in PEOPLE if name in files), None)
@@ -175,7 +175,7 @@ def check_receipt(path: Path, document: dict[str, Any]) -> None:
     """
     try:
         noisy = list(_noisy(document, document["receipt"]))
-        _refuse_unlike(MEASURES[document["kind"]].figures(document, noisy), document)
+        _refuse_unlike(measure_of(document["kind"]).figures(document, noisy), document)
     except _Unfit as unfit:
         raise BadRelease(path, str(unfit), "ask the operator", tampered=True) from None
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError, RecursionError):
@@ -186,7 +186,7 @@ def _noisy(document: Mapping[str, Any], receipt: Mapping[str, Any]) -> Iterator[
     """The noisy integers, each as its entry commits to it."""
     size, root = _head(receipt["checkpoint"])
     found = [json.loads(item["entry"])["specification"]["statistic"] for item in receipt["entries"]]
-    if found != list(MEASURES[document["kind"]].statistics(document)):
+    if found != list(measure_of(document["kind"]).statistics(document)):
         raise _Unfit("its receipt is for other numbers")
     for item in receipt["entries"]:
         entry, leaf = json.loads(item["entry"]), leaf_hash(item["entry"].encode())

@@ -20,7 +20,7 @@ from ..policies.price import counts_epsilon, delta_of_job
 from ..policies.request import Request
 from ..policies.sentences import names
 from .few import warned
-from .measure.kinds import MEASURES, shape_of
+from .measure.kinds import measure_of, shape_of
 from .measure.measure import Planned
 from .room import Room
 
@@ -177,12 +177,12 @@ def plan(room: Room, request: Request) -> Plan:
     return Plan(
         allowed,
         tuple(_cost(room, allowed, charge, rho, accounts[charge.account]) for charge, rho in due),
-        MEASURES[allowed.request.job.kind].precision(room, allowed),
+        measure_of(allowed.request.job.kind).precision(room, allowed),
         _worst_case(room, allowed),
         _largest(room, allowed, min(account.now for account in charged)),
         _largest(room, allowed, cosigned) if room.contract.window() else None,
         paid,
-        MEASURES[allowed.request.job.kind].said(room, allowed),
+        measure_of(allowed.request.job.kind).said(room, allowed),
         selections,
         warned(room, allowed),
     )

@@ -21,28 +21,16 @@ The code ensures: what goes in is computed from noisy integers, the readers' own
 from __future__ import annotations
 
 import hashlib
-import io
-import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-import pyrage
 from pydantic import AfterValidator, BaseModel, ValidationError
 
-from ..dp.canonical import Json, digest
-from ..dp.ledger import Ledger
-from ..dp.noisy import Noisy
-from ..dp.tree import inclusion_proof, leaf_hash
-from ..policies.check import Allowed
-from .ahead import paid_ahead
 from .document import FORMAT, Identity, Places, Strict
-from .few import warned
 from .files import sweep_of, write
-from .measure.kinds import MEASURES
-from .measure.measure import Made
+from .measure.kinds import KINDS, measure_of
 from .room import Room
 
 NOTE = "release.note"
@@ -60,7 +48,7 @@ class BadRelease(Exception):
 
 
 def _known(kind: str) -> str:
-    if kind not in MEASURES:
+    if kind not in KINDS:
         raise ValueError("no kind of release")
     return kind
 
@@ -90,7 +78,7 @@ def read_document(path: Path, data: bytes) -> dict[str, object]:
     """release.json as a plain object, once it has its shape. path: the release's, for messages. Errors: BadRelease."""
     remedy = "ask the operator for it again"
     which = _shaped(path, data, _Which, remedy)
-    return _shaped(path, data, MEASURES[which.kind].document, remedy).model_dump()
+    return _shaped(path, data, measure_of(which.kind).document, remedy).model_dump()
 
 
 def _shaped(path: Path, data: bytes, shape: type[_T], remedy: str) -> _T:
@@ -100,6 +88,12 @@ def _shaped(path: Path, data: bytes, shape: type[_T], remedy: str) -> _T:
         of_another = any(fault["loc"][-1:] == ("format",) for fault in error.errors(include_input=False))
         rule = "it is of another version of passbox" if of_another else "it is damaged: a field is not as it must be"
         raise BadRelease(path, rule, remedy, tampered=True) from None
+
+
+def note_text(identity: str, files: Mapping[str, bytes]) -> str:
+    """What the room signs of a release: which it is, and what is in it."""
+    digests = [f"{name} {hashlib.sha256(data).hexdigest()}" for name, data in sorted(files.items())]
+    return "\n".join([FORMAT, identity, *digests]) + "\n"
 
 
 # -- what is in the room ---------------------------------------------------------------------------------------------
@@ -116,93 +110,14 @@ class Listed:
     path: Path
 
 
-def release_id(allowed: Allowed) -> str:
-    """The name of what a job gives: the noisy statistics it rests on, and what is made of them."""
-    job = allowed.request.job
-    made: dict[str, Json] = {
-        "keys": [purchase.key for purchase in allowed.purchases],
-        "recipients": [*sorted(job.recipients)],
-        "made": job.made(),
-    }
-    return f"{job.kind}-{digest(made)[:12]}"
-
-
 def published(room: Room, identity: str) -> Listed | None:
     """A release that is in the room already, whole."""
     path = room.path / "releases" / f"{identity}.json"
-    return _listed(path) if path.is_file() and path.with_suffix(".release").is_file() else None
+    return listed_at(path) if path.is_file() and path.with_suffix(".release").is_file() else None
 
 
-def publish(room: Room, allowed: Allowed, ledger: Ledger, made: Made) -> Listed:
-    """Seal a release to its readers and put it in the room; whole, and the same file when it is there already."""
-    identity = release_id(allowed)
-    job, contract = allowed.request.job, room.contract
-    readers = sorted(set(job.recipients))
-    document = {
-        "format": FORMAT,
-        "id": identity,
-        "kind": job.kind,
-        "contract": {"name": contract.name, "sha256": room.agreement.digest},
-        "purpose": contract.purpose,
-        "recipients": readers,
-        "who_learns_what": list(allowed.learns),
-        "warnings": list(warned(room, allowed)),
-        **made.contents.values,
-        "receipt": _receipt(ledger, made.noisy),
-    }
-    data = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode()
-    MEASURES[job.kind].document.model_validate_json(data)  # what has another shape no reader would open
-    files = {"release.json": data}
-    files |= dict(made.contents.files)
-    note = room.sign(note_text(identity, files))
-    sealed = _seal(room, readers, {**files, NOTE: note.encode()})
-    write(room.path / "releases" / f"{identity}.release", sealed)
-    about = {
-        "id": identity,
-        "kind": job.kind,
-        "recipients": readers,
-        "entries": [item.receipt.sequence for item in made.noisy],
-    }
-    write(room.path / "releases" / f"{identity}.json", json.dumps(about, indent=2).encode())
-    return _listed(room.path / "releases" / f"{identity}.json")
-
-
-def note_text(identity: str, files: Mapping[str, bytes]) -> str:
-    """What the room signs of a release: which it is, and what is in it."""
-    digests = [f"{name} {hashlib.sha256(data).hexdigest()}" for name, data in sorted(files.items())]
-    return "\n".join([FORMAT, identity, *digests]) + "\n"
-
-
-def _receipt(ledger: Ledger, noisy: Sequence[Noisy]) -> dict[str, object]:
-    leaves, checkpoint = ledger.log()
-    hashes, ahead = [leaf_hash(leaf) for leaf in leaves], paid_ahead(leaves)
-    return {
-        "checkpoint": checkpoint,
-        "entries": [
-            {
-                "sequence": item.receipt.sequence,
-                "entry": leaves[item.receipt.sequence].decode("ascii"),
-                "proof": [node.hex() for node in inclusion_proof(hashes, item.receipt.sequence)],
-                "nonce": item.receipt.nonce.hex(),
-                "values": item.values.tolist(),
-                **({} if item.keys is None else {"keys": [*item.keys]}),
-                **({"ahead": ahead[item.receipt.sequence]} if item.receipt.sequence in ahead else {}),
-            }
-            for item in noisy
-        ],
-    }
-
-
-def _seal(room: Room, recipients: Sequence[str], files: Mapping[str, bytes]) -> bytes:
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
-        for name, data in files.items():
-            zipped.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
-    readers = [pyrage.x25519.Recipient.from_str(room.contract.party[name].seal) for name in recipients]
-    return bytes(pyrage.encrypt(archive.getvalue(), readers))
-
-
-def _listed(path: Path) -> Listed:
+def listed_at(path: Path) -> Listed:
+    """A release by its `ID.json`. Errors: BadRelease, OSError."""
     remedy = "remove it, and run its job again: that costs nothing"
     about = _shaped(path, path.read_bytes(), About, remedy)
     if about.id != path.stem:
@@ -212,7 +127,7 @@ def _listed(path: Path) -> Listed:
 
 def releases(room: Room) -> list[Listed]:
     """Everything that has left the room, or may."""
-    found = [_listed(path) for path in (room.path / "releases").glob("*.json")]
+    found = [listed_at(path) for path in (room.path / "releases").glob("*.json")]
     return sorted(found, key=lambda listed: (listed.entries, listed.id))
 
 

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -38,16 +39,18 @@ from pydantic import ValidationError
 from ..dp.ledger import Ledger
 from ..dp.note import BadNote, NoteKey, parse_secret, sign_note
 from ..policies.agreement import Agreement, read_agreement, signature_path
-from ..policies.check import Submitted, refuse_expired
 from ..policies.contract import Contract
-from ..policies.request import Request
+from ..policies.refused import Submitted, refuse_expired
 from .bundle import Bundle, Manifest
 from .files import sweep, write
-from .intake import Shelf
 from .layout import PART, file_name
 from .partition import partitions
 from .progress import Progress, quietly
+from .shelf import Shelf
 from .store import Store
+
+if TYPE_CHECKING:
+    from ..policies.request import Request
 
 Clock = Callable[[], datetime]
 

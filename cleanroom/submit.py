@@ -9,13 +9,14 @@ from pathlib import Path
 from ..policies.agreement import SignatureBroken
 from ..policies.sign import BadSignature, verify
 from .bundle import BadBundle, Bundle, open_bundle, read_rows, refuse_changed
-from .intake import Intake, Shelf, Unfit
+from .intake import Intake, Unfit
 from .layout import layout_of
 from .partition import ROWS as MERGE_STEP
 from .partition import partitions
 from .private import faults
 from .progress import Progress, quietly
 from .room import Dataset, Room, public
+from .shelf import Shelf
 
 CLOCKS_APART = timedelta(days=1)
 

@@ -24,7 +24,7 @@ from . import (
     room,
     text,
 )
-from .help import help_of, path_of, whole
+from .help import help_of, path_of, typed
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 internal, 2 usage, 3 bad input, 4 signature or tampering, 5 refused by the contract, "
@@ -92,7 +92,7 @@ def run(arguments: list[str]) -> int:
         if HELP & set(arguments):
             sys.stdout.write(help_of(app, arguments))
             return 0
-        code = whole(app).main(arguments, prog_name="passbox", standalone_mode=False)
+        code = typed(app, arguments).main(arguments, prog_name="passbox", standalone_mode=False, obj=app)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the edge: every error becomes words here
         return _failed(error, arguments, as_json)
     return _failed(KeyboardInterrupt(), arguments, as_json) if code == STOPPED else int(code or 0)

@@ -1,4 +1,4 @@
-"""The help of one command. Nothing is parsed for it, and no signature read but that command's: both take long."""
+"""The commands of an app: to run one of them, or its help. No signature is read but that command's: it takes long."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from inspect import getdoc
 from typing import Any
 
 import typer
+
+VERSION = "--version"
+"""Asked first, it is answered before any command is looked at."""
 
 
 def help_of(app: typer.Typer, arguments: Sequence[str]) -> str:
@@ -24,10 +27,29 @@ def path_of(app: typer.Typer, arguments: Sequence[str]) -> str:
     return str(_walk(app, arguments)[1].command_path)
 
 
+def typed(app: typer.Typer, arguments: Sequence[str]) -> Any:
+    """All commands of an app, to run the one that the first words name; where they name none, any.
+
+    Read once a process, however often it is typed in it. Of the others nothing but their names is there to be run.
+    """
+    words = (VERSION,) if arguments[:1] == [VERSION] else _named(app, arguments)
+    return _built_for(app, words)
+
+
 @cache
-def whole(app: typer.Typer) -> Any:
-    """All commands of an app, to run them: read once a process, however many are typed in it."""
-    return built(app)
+def _built_for(app: typer.Typer, words: tuple[str, ...]) -> Any:
+    return built(_along(app, words) if words else app)
+
+
+def _named(app: typer.Typer, words: Sequence[str]) -> tuple[str, ...]:
+    """The words that name a command that is no group; none where the first of them do not."""
+    if not words:
+        return ()
+    if any(each.name == words[0] for each in app.registered_commands):
+        return (words[0],)
+    group = next((each.typer_instance for each in app.registered_groups if each.name == words[0]), None)
+    inner = _named(group, words[1:]) if group else ()
+    return (words[0], *inner) if inner else ()
 
 
 def built(app: typer.Typer) -> Any:
@@ -66,7 +88,7 @@ def _along(app: typer.Typer, words: Sequence[str]) -> typer.Typer:
 
 def _bare(info: Any) -> Any:
     bare = copy(info)
-    bare.help, bare.callback = info.help or getdoc(info.callback), _nothing
+    bare.help, bare.callback = info.help or getdoc(info.callback), _unread
     return bare
 
 
@@ -76,8 +98,9 @@ def _thin(info: Any, words: Sequence[str]) -> Any:
     return thin
 
 
-def _nothing() -> None:
-    pass
+def _unread() -> None:
+    """Errors: RuntimeError."""
+    raise RuntimeError("a command was typed whose parameters were not read")
 
 
 def _sentence(text: str) -> str:

@@ -160,7 +160,7 @@ def submit(
 
 def match(room: RoomFolder, as_json: JsonFlag = False) -> None:
     """Match the data sets of different owners. Says nothing that depends on who matches."""
-    from ..cleanroom.job import match as match_all
+    from ..cleanroom.matched import match as match_all
     from ..cleanroom.room import RoomUnusable, open_room
     from ..policies.sentences import matching
 

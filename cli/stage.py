@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from .help import typed
 from .show import Capture, captured, consoles, draw
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ class Stage:
 
         self._prompt(person, command)
         with contextlib.chdir(self.folder / person), captured() as capture, self._waiting():
-            root = self.context.find_root().command
-            if root.main(shlex.split(command)[1:], prog_name="passbox", standalone_mode=False) == STOPPED:
+            app, words = self.context.obj, shlex.split(command)[1:]
+            if typed(app, words).main(words, prog_name="passbox", standalone_mode=False, obj=app) == STOPPED:
                 raise KeyboardInterrupt
         self._show(capture, brief)
         data = dict(capture.results[-1].data)

@@ -42,7 +42,6 @@ from typing import Protocol, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from . import mechanisms
 from .account import Account, BudgetExceeded, Cap
 from .aggregate import Statistic
 from .body import NONCE_SIZE, from_bytes, to_bytes
@@ -539,6 +538,8 @@ class Ledger:
 
 def _release(purchase: Purchase, taken: list[Json], covered: Sequence[Charge], commitment: str) -> Leaf:
     """A release's entry, but for its specification. taken: its charges, with what each account had spent before."""
+    from . import mechanisms
+
     return {
         **purchase.context.as_json(),
         "key": purchase.key,
@@ -552,6 +553,8 @@ def _release(purchase: Purchase, taken: list[Json], covered: Sequence[Charge], c
 
 def _drawn(purchase: Purchase, exact: Exact, charged: Rho) -> tuple[NDArray[np.int64], tuple[str, ...] | None]:
     """Noisy integers, and the keys that show where nobody listed them: the only call for noise on submitted records."""
+    from . import mechanisms
+
     spec = purchase.specification
 
     def draw(values: NDArray[np.int64]) -> NDArray[np.int64]:

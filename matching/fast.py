@@ -19,8 +19,8 @@ from .schemes import Rule
 from .suspects import TEST_DOMAINS, TEST_TLDS
 from .well_known import EMAILS
 
-WORTH_IT = 20_000
-"""Rows from which loading the compiled code pays."""
+WORTH_IT = 100_000
+"""Rows from which loading the compiled code pays: it takes .8 s, and spares 6 s of a million rows."""
 
 
 def is_worth_it(rows: int) -> bool:

@@ -32,10 +32,11 @@ from scipy.stats import beta, binom, norm
 
 from ..dp.aggregate import Statistic
 from ..dp.noisy import Noisy
+from .blank import STEPS
 from .design import BITS, Block, Design, Float, Int, Mask
 from .draw import Draw
 from .packed import Packed
-from .person import DPGAM, STEPS
+from .person import DPGAM
 from .progress import Progress, quietly
 from .strategy import Rows
 from .wide import measured

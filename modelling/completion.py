@@ -21,7 +21,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from ..dp.noisy import Z95, Estimate, Noisy
@@ -161,6 +160,8 @@ class _Learner:
         if len(blocks) == 2:
             yield Learnt(question, parent, (self.share(blocks[1], everybody, among, *_noise(parent, 1)),))
             return
+        from scipy.special import logsumexp
+
         scores = np.tile(np.log(parent), (self.trained.rows, 1))
         each: list[Share] = []
         for at, block in enumerate(blocks):

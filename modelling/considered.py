@@ -41,8 +41,6 @@ from .lookalike import Problem, SeedGLM, Solution, seen
 from .prior import LARGEST_T, SMALLEST_T
 from .strategy import Rows
 
-LENGTH = 0.5
-"""How long a considered block's row is beside a used one's."""
 SURE = 0.05
 """Of releases in which no considered block adds anything, how many say of some that it does."""
 ROUNDS, INNER = 3, 8
@@ -66,12 +64,6 @@ class Adds:
     adds: Estimate
     told: bool
     already_said: bool = False
-
-
-def lengths(used: int, considered: int) -> tuple[float, float]:
-    """How long the used part of a row is, and the considered one, for so many blocks of each: squares add up to 1."""
-    own = used / (used + LENGTH**2 * considered)
-    return math.sqrt(own), math.sqrt(1 - own)
 
 
 def considered_of(table: pa.Table, columns: Sequence[Kind], crosses: Sequence[Cross], length: float) -> Design:

@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import gamma, norm
 
 from ..dp.noisy import Estimate
 from .design import ONE, Block, Codes, Design, Float, co_occurrence, largest_norm_squared
@@ -149,13 +148,14 @@ class Beliefs:
 
     def between(self, rows: Float) -> tuple[list[float], list[float]]:
         """Ends of the 95 % interval of each row times the weights."""
+        from scipy.special import ndtr
+
         turned = rows @ self.axes
         means, spreads = self.means @ turned.T, np.sqrt(self.variances @ (turned**2).T) + 1e-12
         reach = 6 * spreads.max(axis=0)
         start = means.min(axis=0) - reach, means.max(axis=0) + reach
         low, high = (
-            _quantile(lambda x: self.weights @ norm.cdf((x - means) / spreads), side, *start)
-            for side in (SIDE, 1 - SIDE)
+            _quantile(lambda x: self.weights @ ndtr((x - means) / spreads), side, *start) for side in (SIDE, 1 - SIDE)
         )
         return low.tolist(), high.tolist()
 
@@ -168,17 +168,18 @@ class Beliefs:
     def root(self, form: Float) -> tuple[float, float, float]:
         """The middle of the root of a quadratic form of the weights, between the ends of its 95 % interval: gamma
         distributions with its first two moments."""
+        from scipy.special import gammainc
+
         turned = self.axes.T @ form @ self.axes
         mean = np.einsum("gi,ij,gj->g", self.means, turned, self.means) + self.variances @ np.diag(turned)
         both = np.einsum("gi,ij,gj->g", self.variances, turned**2, self.variances)
         pulled = self.means @ turned
         variance = 2 * both + 4 * np.einsum("gi,gi,gi->g", pulled, self.variances, pulled)
         mean, variance = np.maximum(mean, 1e-12), np.maximum(variance, 1e-24)
+        shape, scale = mean**2 / variance, variance / mean
         most = np.array([float((mean + 12 * np.sqrt(variance)).max())])
         low, middle, high = (
-            _quantile(
-                lambda x: self.weights @ gamma.cdf(x, mean**2 / variance, scale=variance / mean), side, 0 * most, most
-            )
+            _quantile(lambda x: self.weights @ gammainc(shape, x / scale), side, 0 * most, most)
             for side in (SIDE, 0.5, 1 - SIDE)
         )
         return math.sqrt(float(low[0])), math.sqrt(float(middle[0])), math.sqrt(float(high[0]))

@@ -38,8 +38,6 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
-from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from ..dp.noisy import Noisy
@@ -49,6 +47,7 @@ from .draw import Draw
 from .effects import ColumnEffect, Known, explained, held_by
 from .outlook import Outlook
 from .prior import LARGEST_T, SMALLEST_T, Prior
+from .settings import Settings
 from .strategy import Rows, Strategy
 
 FEWEST, LARGEST_SHARE = 5.0, 0.95
@@ -134,10 +133,10 @@ class Model:
         return cls(body["encoder"], float(body["ceiling"]), float(body["intercept"]), columns)
 
 
-class SeedGLM(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+class SeedGLM(Settings):
     """The learner of the `membership` threat model: additive in the columns, noise-aware, no randomness.
 
-    Its settings are read and cloned as scikit-learn's are. It has no `fit`, for that would have to pay without being
+    Its settings are read, set and cloned as scikit-learn's are. It has no `fit`: that would have to pay without being
     told how: `estimators.LookalikeClassifier` is the classifier.
 
     rounds: of evidence maximisation. steps: of Gauss-Newton, at most. ceilings: tried below 1, as multiples of the
@@ -246,6 +245,8 @@ class View:
 
 def seen(spread: Float, slope: Float, residual: Float, sigma: float) -> View:
     """Sums that scatter with `spread` and noise, move with the weights as `slope` says, and are off by `residual`."""
+    from scipy.linalg import cho_factor, cho_solve
+
     ridge = sigma**2 + 1e-4 * (1 + np.trace(spread) / len(spread))
     scatter = cho_factor(spread + ridge * np.eye(len(spread)))
     weighed = cho_solve(scatter, residual)

@@ -19,9 +19,9 @@ The caller ensures: the noise stays sealed (whoever sees it sees the exact sums)
 this job alone, and a run that starts again uses the same noise on the same people (DESIGN: an open entry).
 
 **The learner.** Additive log-odds, z = b + sum over columns of an effect, effects = table x weights. The margins give
-b, and what curvature would be were columns independent: a block a column and rank one. Preconditioned by it, damped
-steps on the full data converge in `steps` steps, and the mean over most of them has about the error one
-release of the gradient at the optimum would have had. Prior variances, one a column, are re-estimated half-way and at
+b, and what curvature would be were columns independent: a block a column and rank one. Preconditioned by it, steps
+with momentum (`momentum`) on the full data settle, and the mean over most of them has about the error one release of
+the gradient at the optimum would have had. Prior variances, one a column, are re-estimated half-way and at
 the end from the noisy sums (evidence; pooled between columns), which is post-processing.
 """
 
@@ -32,13 +32,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
-from ..dp.aggregate import Statistic
 from ..dp.noisy import Noise, Noisy
 from .apart import Apart, Off, spread_of
 from .attenuation import restored, spreads
+from .blank import STEPS, blank
 from .column_strategy import ColumnStrategy
 from .descent import Descent, Pull
 from .design import BITS, Block, Design, Float, Int, Mask
@@ -48,30 +47,19 @@ from .expected import Expected
 from .lookalike import DesignMismatch, Model
 from .margins import Margins
 from .momentum import DAMPING, Momentum
-from .packed import PEOPLE_UNIT, POSITIVES_UNIT, Packed, level_unit, step_l2_squared
+from .packed import PEOPLE_UNIT, POSITIVES_UNIT, Packed, level_unit
 from .progress import Progress, quietly
+from .settings import Settings
 from .sizes import together
 
-STEPS = 24
-PRIOR = 3
-"""Which priors a fit has: of the same sums another makes another model, so that it is another question."""
 SMOOTHER, ROUGH_MU, SMOOTH_MU = 0.2, 0.125, 0.235
 """How much smoother effects of ordered columns are taken to be than their rows are alike: not at all up to the first μ
 (ε .5), in full from the second on (ε 1)."""
 
 
-def blank(columns: Sequence[Block], steps: int = STEPS) -> Statistic:
-    """Zeros for all the noise a fit needs: levels + 2 cells of margins, then `steps` pulls of cells + 1.
-
-    Known from the declarations alone; l2_squared covers all of it together.
-    """
-    cells, levels = sum(b.cells for b in columns), sum(len(b.table) for b in columns)
-    zeros = np.zeros(levels + 2 + steps * (cells + 1), dtype=np.int64)
-    return Statistic(zeros, BITS, (steps + 1) * step_l2_squared(cells))
-
-
-class DPGAM(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
-    """The learner of the `person` threat model. steps: how many, fixed beforehand. damping: share of each taken.
+class DPGAM(Settings):
+    """The learner of the `person` threat model. steps: how many, fixed beforehand. damping: the
+    share of each move that is taken.
 
     Settings as scikit-learn's, and no `fit`: as `SeedGLM`.
     """

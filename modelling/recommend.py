@@ -13,7 +13,7 @@ v = f (1 - f) / (1 - 2 f)^2 is what a flip with probability f adds to a label's 
 more directions, each shorter: that makes sums noisier the faster, by the square of how many, so that they are behind
 well before the table says so. Whether columns tell together nobody knows before. So responses are recommended where
 they add next to nothing to the noise of sums, or where sums come near enough to their noise, unless that drowns what
-they say. The constants were set on sets that were looked at, and tested once on others (docs/lookalike.md).
+they say. The constants were set on sets that were looked at, and tested once on others (docs/accuracy.md).
 
 The code ensures: nothing but sizes that are public, and what was agreed on, enters.
 """
@@ -34,7 +34,7 @@ SMALL = 0.01
 """Variance of a person's log-odds by which responses may be noisier than sums, whatever these are."""
 NEAR = 0.33
 """Deviation of sums, beside that of responses, from which on responses are better."""
-DROWNED = 1.0
+DROWNED = 0.7
 """Deviation, of a person's log-odds, beyond which responses hardly say anything: sums are better, however noisy."""
 
 

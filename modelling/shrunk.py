@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import ndtr
 
 from ..dp.noisy import Z95, Estimate
 from .design import Float
@@ -91,6 +90,8 @@ def _estimate(weight: Float, mean: Float, deviation: Float, covers: str) -> Esti
 
 
 def _quantile(weight: Float, mean: Float, deviation: Float, tail: float) -> float:
+    from scipy.special import ndtr
+
     low, high = float((mean - 9 * deviation).min()), float((mean + 9 * deviation).max())
     for _ in range(HALVINGS):
         middle = (low + high) / 2

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 from ..dp.entry import Purchase
 from .agreement import Agreement
@@ -21,8 +22,11 @@ from .jobs.job import Job, ShapeOf
 from .price import protected, purchases
 from .refused import Refused as Refused
 from .refused import Submitted as Submitted
-from .request import Request
+from .refused import refuse_expired as refuse_expired
 from .sentences import counted, names, operator_sentence, warnings
+
+if TYPE_CHECKING:
+    from .request import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +71,6 @@ def _learns(contract: Contract, job: Job) -> tuple[str, ...]:
     said = job.learns(contract, names(contract.readers(tuple(job.recipients))))
     sentence = operator_sentence(contract)
     return (*said, sentence) if sentence else said
-
-
-def refuse_expired(contract: Contract, today: date) -> None:
-    """Nothing changes or leaves a room after its contract's last day. today: in UTC. Errors: Refused."""
-    if today > contract.expires:
-        raise Refused("expires", f"the contract expired on {contract.expires}", "sign a new one with a later date")
 
 
 def _refuse_foreign(agreement: Agreement, job: Job) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..dp.account import Cap
 from ..dp.accounting import rho_within
@@ -29,7 +30,9 @@ from .agreement import Agreement
 from .contract import Contract
 from .jobs.draw import Draw, Shape
 from .jobs.job import Job, ShapeOf
-from .request import Request
+
+if TYPE_CHECKING:
+    from .request import Request
 
 SELECTION = "selection"
 """Accounts of this name count δ, in whole units of 10^-18; those of `UNIT` count ρ."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from .contract import Contract
+
 
 class Refused(Exception):
     """The contract does not allow this. clause: what refused. remedy: what would pass. Public facts only."""
@@ -24,3 +26,9 @@ class Submitted:
     manifest: str
     rows: int
     expires: date
+
+
+def refuse_expired(contract: Contract, today: date) -> None:
+    """Nothing changes or leaves a room after its contract's last day. today: in UTC. Errors: Refused."""
+    if today > contract.expires:
+        raise Refused("expires", f"the contract expired on {contract.expires}", "sign a new one with a later date")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, TypeAlias, get_args
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from .contract import digest
 from .document import InvalidContract, Problem, read_toml, shape_problems
@@ -32,7 +32,9 @@ AnyJob: TypeAlias = (
 )
 """Every kind of job there is; `policies.contract.JobKind` names the same kinds."""
 
-_JOB: TypeAdapter[AnyJob] = TypeAdapter(Annotated[AnyJob, Field(discriminator="kind")])
+_JOB: TypeAdapter[AnyJob] = TypeAdapter(
+    Annotated[AnyJob, Field(discriminator="kind")], config=ConfigDict(defer_build=True)
+)
 KINDS: dict[str, type[Job]] = {get_args(job.model_fields["kind"].annotation)[0]: job for job in get_args(AnyJob)}
 """The class of each kind, by its name."""
 

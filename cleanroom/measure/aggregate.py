@@ -91,7 +91,7 @@ def _weighed(name: str, asked: Asked, rows: int) -> list[str]:
 
 
 def _asked(job: TableJob) -> AggregateJob:
-    assert isinstance(job, AggregateJob)  # noqa: S101 - MEASURES dispatches on the kind
+    assert isinstance(job, AggregateJob)  # noqa: S101 - measure_of dispatches on the kind
     return job
 
 

@@ -60,7 +60,7 @@ class CampaignMeasure(TableMeasure):
 
 
 def _asked(job: TableJob) -> CampaignJob:
-    assert isinstance(job, CampaignJob)  # noqa: S101 - MEASURES dispatches on the kind
+    assert isinstance(job, CampaignJob)  # noqa: S101 - measure_of dispatches on the kind
     return job
 
 

@@ -111,7 +111,7 @@ class CompletionMeasure:
 
 
 def _asked(job: Job) -> CompletionJob:
-    assert isinstance(job, CompletionJob)  # noqa: S101 - MEASURES dispatches on the kind
+    assert isinstance(job, CompletionJob)  # noqa: S101 - measure_of dispatches on the kind
     return job
 
 

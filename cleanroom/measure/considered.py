@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 from pydantic import Field
 
-from ...modelling.considered import Adds, considered_of, lengths
+from ...modelling.considered import Adds, considered_of
 from ...modelling.crosses import Cross
 from ...modelling.design import Design
 from ...modelling.features import Kind, Topics, most_cells
+from ...modelling.length import lengths
 from ...policies.jobs.considered import Considered
 from ...policies.sentences import counted
 from ..document import Figure, Strict

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from ...dp.entry import Specification
 from ...modelling.completion import known_columns
-from ...modelling.considered import lengths, reach_beside
+from ...modelling.considered import reach_beside
 from ...modelling.design import ONE, Design
 from ...modelling.features import Category, Encoder, Kind, Number, Ordinal, Topics
+from ...modelling.length import lengths
 from ...modelling.outlook import Outlook
 from ...modelling.strategy import Rows
 from ...modelling.wide import measured

@@ -1,33 +1,59 @@
-"""Every kind of job as the room measures it."""
+"""Every kind of job as the room measures it, each imported when it is first asked for."""
 
 from __future__ import annotations
 
-from ...policies.contract import Contract
+from typing import get_args
+
+from ...policies.contract import Contract, JobKind
 from ...policies.jobs.draw import Shape
 from ...policies.jobs.job import Job
-from .aggregate import AggregateMeasure
-from .campaign import CampaignMeasure
-from .completion import CompletionMeasure
-from .lookalike import LookalikeMeasure
 from .measure import Measure
-from .model import ModelMeasure
-from .overlap import OverlapMeasure
-from .reach import FrequencyMeasure, ReachMeasure
-from .topics import TopicsMeasure
 
-MEASURES: dict[str, Measure] = {
-    "lookalike": LookalikeMeasure(),
-    "model": ModelMeasure(),
-    "completion": CompletionMeasure(),
-    "overlap": OverlapMeasure(),
-    "aggregate": AggregateMeasure(),
-    "reach": ReachMeasure(),
-    "frequency": FrequencyMeasure(),
-    "campaign": CampaignMeasure(),
-    "topics": TopicsMeasure(),
-}
+KINDS: frozenset[str] = frozenset(get_args(JobKind))
 
 
 def shape_of(contract: Contract, job: Job, statistic: str) -> Shape:
     """A job's statistic as declared columns fix it, before any data is touched (`policies.jobs.draw.ShapeOf`)."""
-    return MEASURES[job.kind].shape(contract, job, statistic)
+    return measure_of(job.kind).shape(contract, job, statistic)
+
+
+def measure_of(kind: str) -> Measure:
+    """Errors: KeyError where there is no such kind."""
+    match kind:
+        case "lookalike":
+            from .lookalike import LookalikeMeasure
+
+            return LookalikeMeasure()
+        case "model":
+            from .model import ModelMeasure
+
+            return ModelMeasure()
+        case "completion":
+            from .completion import CompletionMeasure
+
+            return CompletionMeasure()
+        case "overlap":
+            from .overlap import OverlapMeasure
+
+            return OverlapMeasure()
+        case "aggregate":
+            from .aggregate import AggregateMeasure
+
+            return AggregateMeasure()
+        case "reach":
+            from .reach import ReachMeasure
+
+            return ReachMeasure()
+        case "frequency":
+            from .reach import FrequencyMeasure
+
+            return FrequencyMeasure()
+        case "campaign":
+            from .campaign import CampaignMeasure
+
+            return CampaignMeasure()
+        case "topics":
+            from .topics import TopicsMeasure
+
+            return TopicsMeasure()
+    raise KeyError(kind)

@@ -220,7 +220,7 @@ class LookalikeMeasure:
 
 
 def _asked(job: Job) -> LookalikeJob:
-    assert isinstance(job, LookalikeJob)  # noqa: S101 - MEASURES dispatches on the kind
+    assert isinstance(job, LookalikeJob)  # noqa: S101 - measure_of dispatches on the kind
     return job
 
 

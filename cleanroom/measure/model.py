@@ -24,12 +24,13 @@ from ...dp.canonical import digest
 from ...dp.entry import Purchase
 from ...dp.ledger import Ledger
 from ...dp.noisy import Noise, Noisy
+from ...modelling.blank import PRIOR, STEPS, blank
 from ...modelling.design import Block, Design
 from ...modelling.evaluate_noisy import evaluate_noisy, planned_halfwidth
 from ...modelling.features import Encoder
 from ...modelling.grid import BINS, binned, score_ends
 from ...modelling.packed import Packed
-from ...modelling.person import DPGAM, PRIOR, STEPS, blank
+from ...modelling.person import DPGAM
 from ...modelling.scorer import Scorer
 from ...policies.check import Allowed
 from ...policies.contract import Contract
@@ -178,5 +179,5 @@ def _blocks(encoder: Encoder) -> tuple[Block, ...]:
 
 
 def _asked(job: Job) -> ModelJob:
-    assert isinstance(job, ModelJob)  # noqa: S101 - MEASURES dispatches on the kind
+    assert isinstance(job, ModelJob)  # noqa: S101 - measure_of dispatches on the kind
     return job

@@ -59,7 +59,7 @@ class OverlapMeasure:
 
     def make(self, room: Room, allowed: Allowed, ledger: Ledger) -> Made:
         job, held, match = allowed.request.job, room.datasets(), room.contract.match
-        assert isinstance(job, OverlapJob)  # noqa: S101 - MEASURES dispatches on the kind
+        assert isinstance(job, OverlapJob)  # noqa: S101 - measure_of dispatches on the kind
         tier = read_tiers(room, held[job.people], held[job.seed])
         purchase = allowed.purchases[0]
         exact = tiers(tier, len(match.keys)) if job.tiers else count(tier > 0)
@@ -79,7 +79,7 @@ class OverlapMeasure:
         """A rate is a count over a public size."""
         del room
         job, spec = allowed.request.job, allowed.purchases[0].specification
-        assert isinstance(job, OverlapJob)  # noqa: S101 - MEASURES dispatches on the kind
+        assert isinstance(job, OverlapJob)  # noqa: S101 - measure_of dispatches on the kind
         half, seeds = Z95 * spec.deviation, allowed.rows[job.seed]
         by_key = {"matched by one key": half, "match rate by one key": half / seeds} if spec.statistic != COUNT else {}
         every = half * spec.cells**0.5

@@ -76,7 +76,7 @@ class FrequencyMeasure(TableMeasure):
 
     def views(self, job: TableJob, terms: Terms, tables: Tables, rows: Mapping[str, int]) -> Sequence[View]:
         del rows
-        assert isinstance(job, FrequencyJob)  # noqa: S101 - MEASURES dispatches on the kind
+        assert isinstance(job, FrequencyJob)  # noqa: S101 - measure_of dispatches on the kind
         what = HOUSEHOLDS if job.households else PEOPLE
         table = tables[what]
         by = short([each.name for each in table.by[:-1]], job.dataset)
@@ -93,7 +93,7 @@ class FrequencyMeasure(TableMeasure):
         ]
 
     def notes(self, job: TableJob, terms: Terms) -> list[str]:
-        assert isinstance(job, FrequencyJob)  # noqa: S101 - MEASURES dispatches on the kind
+        assert isinstance(job, FrequencyJob)  # noqa: S101 - measure_of dispatches on the kind
         rows = terms.dataset[job.dataset].rows_a_person
         said = [*bounds_said(job, terms), *(_of_households(job, terms) if job.households else [])]
         if job.most < rows and not job.households:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from ...dp.budget import Budget, Epsilon
 from ...dp.labels import unpacked
 from ...dp.noisy import Noisy
-from ...modelling.considered import lengths
 from ...modelling.evaluate import Evaluation, evaluate_flipped
+from ...modelling.length import lengths
 from ...modelling.recommend import recommended
 from ...modelling.reliable import TRAINS
 from ...policies.contract import Contract

@@ -149,7 +149,7 @@ class TableMeasure(ABC):
 
 
 def table_job(job: Job) -> TableJob:
-    assert isinstance(job, TableJob)  # noqa: S101 - MEASURES dispatches on the kind
+    assert isinstance(job, TableJob)  # noqa: S101 - measure_of dispatches on the kind
     return job
 
 

@@ -39,7 +39,7 @@ class TopicsMeasure(TableMeasure):
 
     def views(self, job: TableJob, terms: Terms, tables: Tables, rows: Mapping[str, int]) -> Sequence[View]:
         del rows
-        assert isinstance(job, TopicsJob)  # noqa: S101 - MEASURES dispatches on the kind
+        assert isinstance(job, TopicsJob)  # noqa: S101 - measure_of dispatches on the kind
         pairs = tables[PAIRS]
         columns: tuple[Column, ...] = (
             Plain("people", PAIRS, "people"),
@@ -58,7 +58,7 @@ class TopicsMeasure(TableMeasure):
         return views
 
     def notes(self, job: TableJob, terms: Terms) -> list[str]:
-        assert isinstance(job, TopicsJob)  # noqa: S101 - MEASURES dispatches on the kind
+        assert isinstance(job, TopicsJob)  # noqa: S101 - measure_of dispatches on the kind
         topics, responses = job.most(terms)
         column = terms.dataset[job.dataset].columns[job.topics]
         held = getattr(column, "at_most", 1)

@@ -28,7 +28,7 @@ MOST_READERS, MOST_COLUMNS = 50, 500
 class Strict(BaseModel):
     """A part of a job: no key more than is known, nothing converted, nothing changed later."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 def each_once(names: list[str] | None) -> list[str] | None:

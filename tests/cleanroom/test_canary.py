@@ -75,12 +75,16 @@ def failing(found: Audit) -> set[str]:
     return {finding.test for finding in found.findings if not finding.holds}
 
 
-@pytest.mark.parametrize(("quick", "runs", "most", "of_groups"), [(False, 300, 0.65, 0.5), (True, 900, 0.8, 0.7)])
+@pytest.mark.parametrize(
+    ("quick", "runs", "most", "of_groups"),
+    [(False, 150, 0.55, 0.3), pytest.param(False, 300, 0.65, 0.5, marks=pytest.mark.long), (True, 900, 0.8, 0.7)],
+)
 def test_a_lookalike_loses_about_what_is_charged_and_no_more(
     agreed, request: pytest.FixtureRequest, quick: bool, runs: int, most: float, of_groups: float
 ) -> None:
-    """600 guesses by the room's own noise prove .9 of it on average, and less than .65 in one of 10^7 runs; 1,800, less
-    than .8. Of counts by group, which cost half as much, less than .5 and .7 of theirs."""
+    """300 guesses by the room's own noise prove .88 of it on average, and less than .55 in one of 10^7 runs; 600 .91,
+    and less than .65; 1,800, less than .8. Of counts by group, which cost half as much, less than .3, .5 and .7 of
+    theirs."""
     if quick:
         request.getfixturevalue("drawn_quickly")
     found = audited(agreed, "lookalike", runs)

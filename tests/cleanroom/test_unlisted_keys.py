@@ -14,7 +14,7 @@ import pytest
 
 from passbox.cleanroom import job
 from passbox.cleanroom.asking import refusal
-from passbox.cleanroom.measure.kinds import MEASURES
+from passbox.cleanroom.measure.kinds import measure_of
 from passbox.cleanroom.measure.rows import tables
 from passbox.cleanroom.measure.shown import SHOWN
 from passbox.cleanroom.measure.table import TableMeasure
@@ -441,7 +441,7 @@ def test_the_largest_release_that_can_be_paid_for_opens(
     names, values = selected(selection, Candidates(keys, layout.cells, Statistic(counts, 0, 1)), scale, lambda v: v)
     assert (len(names) < len(keys)) is some_stay_away
     noisy = Noisy(values, scale / SCALE_UNIT, 0, Receipt("", 0, b"", ""), names)
-    measure = MEASURES[kind]
+    measure = measure_of(kind)
     assert isinstance(measure, TableMeasure)
     said = measure.values(asking, terms, {"exposures": 1}, noisy)
     document = {**said, "receipt": {"entries": [{"values": values.tolist(), "keys": [*names]}]}}

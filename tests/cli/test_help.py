@@ -6,11 +6,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
-from passbox.cli.app import app
-from passbox.cli.help import built
+from passbox.cli.app import app, run
+from passbox.cli.help import built, typed
 
 Typed = Callable[..., tuple[int, str, str]]
 
@@ -107,3 +108,11 @@ def test_every_exported_name_is_there() -> None:
     assert all(callable(getattr(passbox, name)) for name in passbox.__all__)
     with pytest.raises(AttributeError):
         passbox.nothing  # noqa: B018
+
+
+def test_a_command_that_another_was_typed_before_is_run_and_none_is_passed_over(agreed: Path) -> None:
+    """Only the typed command's parameters are read: what is typed after it in one process has its own."""
+    assert run(["keys", "show", "publisher.keys"]) == run(["contract", "verify", "contract.toml"]) == 0
+    assert run(["--", "keys", "show", "nobody.keys"]) == run(["keys", "--", "show", "nobody.keys"]) == 3
+    with pytest.raises(RuntimeError):
+        typed(app, ["keys", "show"]).main(["contract", "verify"], prog_name="passbox", standalone_mode=False)

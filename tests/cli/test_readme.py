@@ -70,6 +70,43 @@ def test_a_plan_calls_an_auc_an_auc_and_readers_learn_in_the_plural(played: tupl
     assert "advertiser, publisher learn how many" in opened
 
 
+LEARNING = {"sklearn", "scipy", "scipy.stats", "scipy.optimize", "opendp", "numba", "polars"}
+TABLES = {*LEARNING, "pyarrow", "numpy"}
+
+
+@pytest.mark.parametrize(
+    ("person", "words", "unused"),
+    [
+        ("publisher", "keys show publisher.keys", TABLES),
+        ("officer", "contract show contract.toml", LEARNING),
+        ("officer", "ledger verify spring.ledger --contract contract.toml", LEARNING),
+        ("operator", "room show spring", LEARNING),
+        ("operator", "release list spring", LEARNING),
+        ("operator", "match spring", LEARNING),
+        ("operator", "run spring overlap.toml", LEARNING),
+        ("operator", "plan spring lookalike.toml", LEARNING - {"scipy"}),
+    ],
+)
+def test_a_command_imports_only_what_it_uses(
+    person: str, words: str, unused: set[str], played: tuple[Path, dict[str, str]]
+) -> None:
+    """Where nothing is left to learn or to draw, nothing that learns or draws is loaded: it takes two seconds."""
+    folder, _ = played
+    code = f"import sys; from passbox.cli.app import run; print(run({words.split()!r}), *sys.modules, file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder / person,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    exited, *loaded = done.stderr.splitlines()[-1].split()
+    assert exited == "0"
+    assert "passbox.cli.show" in loaded
+    assert not unused & set(loaded)
+
+
 def test_the_officer_never_had_the_room(played: tuple[Path, dict[str, str]]) -> None:
     folder, _ = played
     names = {path.name for path in (folder / "officer").rglob("*")}

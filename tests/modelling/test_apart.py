@@ -13,12 +13,13 @@ import pytest
 
 from passbox.dp.noisy import Z95
 from passbox.modelling.apart import Apart
+from passbox.modelling.blank import blank
 from passbox.modelling.design import Design, Float
 from passbox.modelling.effects import SIZES, USUAL, Known, Seen, alone, half_cauchy
 from passbox.modelling.features import Category, Encoder, Number, Topics
 from passbox.modelling.lookalike import sigmoid
 from passbox.modelling.packed import Packed
-from passbox.modelling.person import DPGAM, blank
+from passbox.modelling.person import DPGAM
 from passbox.modelling.scorer import APART, VERSION, NotAModel, Scorer
 from passbox.modelling.sizes import APART as SPREAD
 from passbox.modelling.sizes import TRIED, together

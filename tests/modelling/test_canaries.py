@@ -14,6 +14,7 @@ from passbox.dp.aggregate import Statistic
 from passbox.dp.noisy import Noisy, Receipt
 from passbox.modelling import canaries, strategy
 from passbox.modelling.audience import choose
+from passbox.modelling.blank import blank
 from passbox.modelling.canaries import (
     follows_from,
     membership_attack,
@@ -29,7 +30,7 @@ from passbox.modelling.invented import invented
 from passbox.modelling.lookalike import fit
 from passbox.modelling.outlook import Outlook
 from passbox.modelling.packed import SHORT_BITS, Packed
-from passbox.modelling.person import DPGAM, blank
+from passbox.modelling.person import DPGAM
 from passbox.modelling.strategy import Strategy
 
 MU = 0.9

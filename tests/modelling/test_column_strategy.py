@@ -12,13 +12,14 @@ import pytest
 from passbox.dp.noisy import Noisy, Receipt
 from passbox.modelling import descent, person
 from passbox.modelling import packed as packed_module
+from passbox.modelling.blank import blank
 from passbox.modelling.column_strategy import SHORTEST, ColumnStrategy
 from passbox.modelling.design import BITS, ONE, Block, squared_norms
 from passbox.modelling.expected import Expected
 from passbox.modelling.features import Category, Encoder, Number, Topics
 from passbox.modelling.margins import Margins
 from passbox.modelling.packed import SHORT_BITS, Packed, step_l2_squared
-from passbox.modelling.person import DPGAM, blank
+from passbox.modelling.person import DPGAM
 
 UNSURE = 30.0
 

@@ -12,7 +12,7 @@ from scipy.stats import chi2
 
 from passbox.modelling import crosses, wide
 from passbox.modelling.chi_squares import chance_above
-from passbox.modelling.considered import SURE, Adds, considered_of, lengths, ranked, reach_beside, summed
+from passbox.modelling.considered import SURE, Adds, considered_of, ranked, reach_beside, summed
 from passbox.modelling.crosses import Cross
 from passbox.modelling.design import (
     BITS,
@@ -23,6 +23,7 @@ from passbox.modelling.design import (
     largest_norm_squared,
 )
 from passbox.modelling.features import MOST_LEVELS, Category, Encoder, Kind, Number
+from passbox.modelling.length import lengths
 from passbox.modelling.lookalike import SeedGLM, sigmoid
 from passbox.modelling.strategy import Strategy
 from passbox.policies.jobs import considered as asked

@@ -7,12 +7,13 @@ import pyarrow as pa
 import pytest
 
 from passbox.modelling import momentum
+from passbox.modelling.blank import STEPS
 from passbox.modelling.design import Design, Float
 from passbox.modelling.features import Category, Encoder
 from passbox.modelling.lookalike import sigmoid
 from passbox.modelling.mixing import Mixing
 from passbox.modelling.momentum import Momentum
-from passbox.modelling.person import DPGAM, STEPS
+from passbox.modelling.person import DPGAM
 from passbox.modelling.wide import WideGLM
 
 from .test_effects import noise

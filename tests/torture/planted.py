@@ -374,7 +374,7 @@ def nothing_checked(module: str, name: str) -> Callable[[], None]:
 
 def release_written_in_place() -> None:
     """No temporary and no rename: what is killed meanwhile leaves half a file under the real name."""
-    from passbox.cleanroom import files, release
+    from passbox.cleanroom import files, sealed
 
     def write(path: Path, data: bytes, mode: int = 0o644) -> None:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb", buffering=0) as file:
@@ -382,7 +382,7 @@ def release_written_in_place() -> None:
                 file.write(data[at : at + 512])
 
     put(files, "write", write)
-    put(release, "write", write)
+    put(sealed, "write", write)
 
 
 def verifier_that_trusts_the_head() -> None:
