@@ -154,6 +154,7 @@ def noise_drawn_outside_the_transaction() -> None:
             return held
         spec = purchase.specification
         drawn = mechanisms.gaussian(statistic.values, spec.l2_squared, spec.scale, purchase.charges[0].rho)
+        time.sleep(0.2)  # so that others draw too, however few run at once
         mechanisms.gaussian, real_gaussian = lambda *_: drawn, mechanisms.gaussian
         try:
             return replace(real(ledger, purchase, statistic), values=drawn)
