@@ -6,8 +6,11 @@ The page (`cleanroom/verifier/verify_ledger.py`) and Node (`docs/verify_ledger.m
 from __future__ import annotations
 
 import base64
+import contextlib
+import io
 import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -91,19 +94,37 @@ class Case:
             return False
         return True
 
+    def page_here(self) -> str:
+        """The page as a script, but without a process of its own: it takes a sixth of the time."""
+        printed, hook, typed = io.StringIO(), sys.excepthook, sys.argv
+        try:
+            sys.argv = [str(word) for word in (PAGE, self.export, self.contract, *self.seen)]
+            with contextlib.redirect_stdout(printed):
+                try:
+                    runpy.run_path(str(PAGE), run_name="__main__")
+                except Exception as why:  # noqa: BLE001 - as the interpreter would
+                    sys.excepthook(type(why), why, why.__traceback__)
+        finally:
+            sys.excepthook, sys.argv = hook, typed
+        return verdict(printed.getvalue())
+
 
 def said(*command: object) -> str:
-    """The first line; nothing more where it says FAIL."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
-    first, *rest = done.stdout.splitlines()
-    assert (done.returncode, done.stderr) == (0 if first == "OK" else 1, "")
+    assert (done.returncode, done.stderr) == (0 if done.stdout.startswith("OK\n") else 1, "")
+    return verdict(done.stdout)
+
+
+def verdict(printed: str) -> str:
+    """The first line; nothing more where it says FAIL."""
+    first, *rest = printed.splitlines()
     assert first == "OK" or (first.startswith("FAIL ") and not rest)
     return first
 
 
 def unpack(vector: Vector, folder: Path) -> Case:
     for part, at in (("contract", folder), ("export", folder / "export"), ("seen", folder / "seen")):
-        at.mkdir(exist_ok=True)
+        at.mkdir(parents=True, exist_ok=True)
         for name, text in vector[part].items():
             (at / name).parent.mkdir(parents=True, exist_ok=True)
             (at / name).write_bytes(as_bytes(text))
@@ -137,13 +158,47 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Vector, Case]:
 @needs_openssl
 def test_the_page_says_of_every_vector_what_is_expected(case: tuple[Vector, Case]) -> None:
     vector, files = case
-    assert agrees(files.page(), vector, "page")
+    assert agrees(files.page_here(), vector, "page")
+
+
+EACH = """
+import { pathToFileURL } from "node:url";
+const [script, ...cases] = process.argv.slice(2);
+const found = [];
+for (const [at, one] of cases.map((each) => JSON.parse(each)).entries()) {
+  const lines = [];
+  console.log = (line) => lines.push(line);
+  process.exitCode = 0;
+  process.argv = [process.argv[0], script, ...one];
+  await import(`${pathToFileURL(script)}?${at}`);
+  found.push([process.exitCode, lines.join("\\n")]);
+}
+process.exitCode = 0;
+process.stdout.write(JSON.stringify(found));
+"""
+"""Node's script as it is typed, once for each case, in one process: it takes a tenth of the time."""
+
+
+@pytest.fixture(scope="module")
+def by_node(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What Node says of each vector."""
+    home = tmp_path_factory.mktemp("node")
+    driver = home / "each.mjs"
+    driver.write_text(EACH)
+    cases = [unpack(vector, home / str(at)) for at, vector in enumerate(VECTORS.values())]
+    typed = [
+        json.dumps([str(word) for word in (each.export, each.folder / "terms.json", *each.seen)]) for each in cases
+    ]
+    done = subprocess.run(["node", driver, NODE, *typed], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert all(code == (0 if printed.startswith("OK\n") else 1) for code, printed in found)
+    return {name: verdict(printed) for name, (_, printed) in zip(VECTORS, found, strict=True)}
 
 
 @needs_node
-def test_node_says_of_every_vector_what_is_expected(case: tuple[Vector, Case]) -> None:
-    vector, files = case
-    assert agrees(files.node(), vector, "node")
+@pytest.mark.parametrize("name", VECTORS)
+def test_node_says_of_every_vector_what_is_expected(by_node: dict[str, str], name: str) -> None:
+    assert agrees(by_node[name], VECTORS[name], "node")
 
 
 def test_the_product_gives_every_vector_the_same_verdict_at_the_same_entry(case: tuple[Vector, Case]) -> None:
