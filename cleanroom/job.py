@@ -11,6 +11,7 @@ printed, counted or stored in the clear depends on who matched. Each stage may b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,8 +71,10 @@ class Ran:
     charged: bool
 
 
-def run(room: Room, request: Request) -> Ran:
+def run(room: Room, request: Request, paying: Callable[[Plan], None] = lambda _: None) -> Ran:
     """Check, pay, make the release, seal it. The same job gives the same release and costs nothing more.
+
+    paying: told what is about to be paid; not where everything was paid for before.
 
     Errors: Refused, Unaffordable and SelectionSpent (all logged as denials, but for a contract that has expired: where
     the clock was wrong, a later hour would stand above all that follows), NotMatched, and those of the ledger. Nothing
@@ -83,6 +86,7 @@ def run(room: Room, request: Request) -> Ran:
         before = published(room, release_id(planned.allowed))
         if before is not None and planned.paid:
             return Ran(before, planned, charged=False)
+        paying(planned)
         with room.ledger() as ledger:
             made = measure_of(request.job.kind).make(room, planned.allowed, ledger)
             released = publish(room, planned.allowed, ledger, made)

@@ -11,7 +11,7 @@ import typer
 from .hints import own_keys
 from .receipt import ledger_entries
 from .room import RoomFolder
-from .show import JsonFlag, Part, Result, Table, note, progressing, say
+from .show import JsonFlag, Part, Result, Table, note, progressing, say, warn
 
 if TYPE_CHECKING:
     from ..cleanroom.job import Plan
@@ -304,7 +304,10 @@ def _plan_json(planned: Plan) -> dict[str, Any]:
 
 
 def run(room: RoomFolder, job: JobFile, as_json: JsonFlag = False) -> None:
-    """Run a signed job: check, pay in the ledger, make the release and seal it to its readers."""
+    """Run a signed job: check, pay in the ledger, make the release and seal it to its readers.
+
+    What deserves a second look is said before anything is paid; `passbox plan` says it without paying.
+    """
     from dataclasses import replace
 
     from ..cleanroom.ahead import paid_ahead, released_by
@@ -317,9 +320,16 @@ def run(room: RoomFolder, job: JobFile, as_json: JsonFlag = False) -> None:
     opened = open_room(room)
     request = read_request(opened, job)
     opened.refuse_expired()
+    heard: tuple[str, ...] = ()
+
+    def paying(planned: Plan) -> None:
+        nonlocal heard
+        if not as_json and warn(planned.warnings):
+            heard = planned.warnings
+
     try:
         with progressing("checking, paying and making the release") as progress:
-            ran = perform(replace(opened, progress=progress), request)
+            ran = perform(replace(opened, progress=progress), request, paying)
     except (Refused, Unaffordable, SelectionSpent):
         if not as_json:
             note("the refusal stands in the ledger now, at no cost; `passbox plan` asks without an entry")
@@ -346,7 +356,7 @@ def run(room: RoomFolder, job: JobFile, as_json: JsonFlag = False) -> None:
                 f"sealed to {readers}: nobody else can open it",
             ],
             f"`passbox release export {room} --out FOLDER`, and send the file to {readers}",
-            ran.plan.warnings,
+            [each for each in ran.plan.warnings if each not in heard],
         ),
         as_json,
     )

@@ -132,8 +132,7 @@ def say(result: Result, as_json: bool) -> None:
     console = consoles()[0]
     for part in result.parts:
         draw(console, part)
-    for warning in result.warnings:
-        note(f"warning: {warning}", "yellow")
+    warn(result.warnings)
     if result.then:
         note(f"next: {result.then}", "dim")
 
@@ -161,6 +160,13 @@ def note(text: str, style: str = "") -> None:
     if _capture.get() is None:
         err = consoles()[1]
         err.print(_line(err, text), style=style or None, soft_wrap=not err.is_terminal or "`" in text)
+
+
+def warn(warnings: Sequence[str]) -> bool:
+    """Whether they were heard: not where results are collected."""
+    for warning in warnings:
+        note(f"warning: {warning}", "yellow")
+    return _capture.get() is None
 
 
 def _line(console: Console, text: str) -> str:

@@ -41,6 +41,21 @@ def test_the_plan_warns_of_few_seeds_and_spends_nothing(world: World) -> None:
     assert not [text for text in large.warnings if "seeds" in text]
 
 
+def test_a_run_is_told_what_deserves_a_second_look_before_it_pays(world: World) -> None:
+    """And once it is paid, not again."""
+    told: list[tuple[bool, int]] = []
+
+    def paying(planned: job.Plan) -> None:
+        told.append((any("noise outweighs" in text for text in planned.warnings), world.spent()))
+
+    before, request = world.spent(), world.request("lookalike", epsilon=0.02)
+    job.run(world.room(), request, paying)
+    assert told == [(True, before)]
+    assert world.spent() != before
+    job.run(world.room(), request, paying)
+    assert len(told) == 1
+
+
 @pytest.mark.parametrize(("seeds", "word"), [(0.9, "outweighs"), (1.1, "loose"), (SHAKY + 0.1, "")])
 def test_words_follow_from_public_sizes_alone(world: World, seeds: float, word: str) -> None:
     planned = job.plan(world.room(), world.request("lookalike", epsilon=1.0))
