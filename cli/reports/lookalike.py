@@ -15,7 +15,7 @@ STRATA = (
 COIN = 0.5
 """AUC of who ranks people by chance."""
 SHOWN = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
-"""Audience shares in the table; the release holds more."""
+"""Audience shares in the table, or the nearest there are; the release holds more."""
 RATE = (
     "rate of seeds in it: what to expect of an audience of that share; a click or conversion rate, where the seeds are "
     "those who clicked or bought; another size is free"
@@ -25,7 +25,8 @@ RATE = (
 def parts(document: Mapping[str, Any]) -> list[Part]:
     """How good the model is on people held out: lift, gain and calibration."""
     cuts = document["cuts"]
-    shown = [cut for cut in cuts if any(abs(cut["share"] - share) < 0.003 for share in SHOWN)]
+    nearest = {min(range(len(cuts)), key=lambda at: abs(cuts[at]["share"] - share)) for share in SHOWN if cuts}
+    shown = [cuts[at] for at in sorted(nearest)]
     rows = [
         (
             f"{cut['share']:.1%}",

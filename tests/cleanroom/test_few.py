@@ -11,7 +11,8 @@ import pytest
 from passbox.cleanroom import job
 from passbox.cleanroom.few import SHAKY, too_few, too_many
 from passbox.cli.reports.kinds import report
-from passbox.cli.reports.lookalike import chance
+from passbox.cli.reports.lookalike import chance, parts
+from passbox.cli.show import Table
 from passbox.dp.accounting import rho_within
 from passbox.dp.budget import RHO_UNIT, Budget, Delta, Epsilon
 from passbox.modelling.reliable import FAR, as_sums, fewest_seeds, spread
@@ -136,3 +137,11 @@ def test_labels_need_as_many_seeds_as_noise_of_theirs_asks() -> None:
     assert as_sums(0.5 - 1e-9, 1_000, 10) > 10**6 * as_sums(0.25, 1_000, 10)
     few, many = (fewest_seeds(as_sums(0.27, people, 14), 14) for people in (10_000, 40_000))
     assert many == pytest.approx(2 * few, rel=0.02)
+
+
+def test_where_few_are_held_out_the_cuts_that_there_are_are_shown(world: World) -> None:
+    """Bins of some people each: none may lie at the shares that the table has otherwise."""
+    document: Any = world.open(world.run("lookalike", epsilon=1.0).release, ids=False).document
+    cuts = [{**document["cuts"][-1], "share": share} for share in (0.13, 0.27)]
+    _, table = [part for part in parts({**document, "cuts": cuts}) if isinstance(part, Table)][:2]
+    assert [row[0] for row in table.rows] == ["13.0%", "27.0%"]
