@@ -191,11 +191,13 @@ def test_another_reader_gets_the_same_keys_and_whoever_is_newly_exposed_pays(wor
 
 
 def test_a_campaign_by_text_gives_rates_of_what_shows(world: CampaignWorld) -> None:
+    """Of some 300 impressions, noise in clicks has a deviation of some 12: a rate whose interval misses 0 is below it in
+    one run of twenty, and none is below -.3, 7 deviations away."""
     ran = world.run("campaign", "advertiser", **CAMPAIGN)
     document = world.open(ran.release).document
     numbers = shown(dict(document))
     assert certain(world, ran) <= numbers.keys() <= truth(world, "device").keys()
-    assert all(0 <= each["ctr"] <= 1 for each in numbers.values())
+    assert all(-0.3 < each["ctr"] <= 1 for each in numbers.values())
     assert {"impressions", "clicks", "spend", "conversions", "ctr", "cpm"} <= set(next(iter(numbers.values())))
 
 
