@@ -86,7 +86,8 @@ def run(room: Room, request: Request, paying: Callable[[Plan], None] = lambda _:
         before = published(room, release_id(planned.allowed))
         if before is not None and planned.paid:
             return Ran(before, planned, charged=False)
-        paying(planned)
+        if not planned.paid:
+            paying(planned)
         with room.ledger() as ledger:
             made = measure_of(request.job.kind).make(room, planned.allowed, ledger)
             released = publish(room, planned.allowed, ledger, made)

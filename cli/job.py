@@ -320,12 +320,11 @@ def run(room: RoomFolder, job: JobFile, as_json: JsonFlag = False) -> None:
     opened = open_room(room)
     request = read_request(opened, job)
     opened.refuse_expired()
-    heard: tuple[str, ...] = ()
+    heard = False
 
     def paying(planned: Plan) -> None:
         nonlocal heard
-        if not as_json and warn(planned.warnings):
-            heard = planned.warnings
+        heard = not as_json and warn(planned.warnings)
 
     try:
         with progressing("checking, paying and making the release") as progress:
@@ -356,7 +355,7 @@ def run(room: RoomFolder, job: JobFile, as_json: JsonFlag = False) -> None:
                 f"sealed to {readers}: nobody else can open it",
             ],
             f"`passbox release export {room} --out FOLDER`, and send the file to {readers}",
-            [each for each in ran.plan.warnings if each not in heard],
+            () if heard else ran.plan.warnings,
         ),
         as_json,
     )

@@ -20,7 +20,8 @@ from .suspects import TEST_DOMAINS, TEST_TLDS
 from .well_known import EMAILS
 
 WORTH_IT = 100_000
-"""Rows from which loading the compiled code pays: it takes .8 s, and spares 6 s of a million rows."""
+"""Rows from which loading the compiled code pays, about: of 20,000 a command took .7 s more with it, of 100,000 .2 s
+more, of 150,000 .2 s less."""
 
 
 def is_worth_it(rows: int) -> bool:

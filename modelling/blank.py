@@ -12,7 +12,8 @@ from .packed import step_l2_squared
 
 STEPS = 24
 PRIOR = 3
-"""Which priors a fit has: of the same sums another makes another model, so that it is another question."""
+"""Which priors a fit has, and how its steps go: of the same sums another makes another model, so that it is another
+question."""
 
 
 def blank(columns: Sequence[Block], steps: int = STEPS) -> Statistic:

@@ -15,8 +15,6 @@ NEGLIGIBLE = 1e-9
 """Weights below this part of the largest are left out."""
 NEAR = 1e-3
 """The formula has a hole at the mean; so near to it the chance beside the hole is given, which is no smaller."""
-HALVINGS = 70
-"""Of where the saddlepoint may be, to the last bits of it."""
 
 
 def chance_above(value: float, weights: Float) -> float:
@@ -43,10 +41,9 @@ def _saddlepoint(at: float, scaled: Float) -> float:
     def away(t: float) -> float:
         return float((scaled / (1 - 2 * t * scaled)).sum()) - at
 
+    from scipy.optimize import brentq
+
     low, high = -len(scaled) / at, 0.5 - 0.25 / (1 + at)
     while away(high) < 0:
         high = (high + 0.5) / 2
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if away(middle) < 0 else (low, middle)
-    return (low + high) / 2
+    return float(brentq(away, low, high, xtol=1e-14))

@@ -95,7 +95,7 @@ class Case:
         return True
 
     def page_here(self) -> str:
-        """The page as a script, but without a process of its own: it takes a sixth of the time."""
+        """The page as a script, but without a process of its own, which takes most of the time."""
         printed, hook, typed = io.StringIO(), sys.excepthook, sys.argv
         try:
             sys.argv = [str(word) for word in (PAGE, self.export, self.contract, *self.seen)]
@@ -176,7 +176,7 @@ for (const [at, one] of cases.map((each) => JSON.parse(each)).entries()) {
 process.exitCode = 0;
 process.stdout.write(JSON.stringify(found));
 """
-"""Node's script as it is typed, once for each case, in one process: it takes a tenth of the time."""
+"""Node's script as it is typed, once for each case, in one process: a process each takes most of the time."""
 
 
 @pytest.fixture(scope="module")

@@ -112,7 +112,7 @@ def test_planted_shrinkage_left_out_covers_less(worlds: list[World]) -> None:
 
 @pytest.mark.parametrize("columns", [12, 40])
 def test_columns_that_say_the_same_are_covered(columns: int) -> None:
-    """.98 and .99 or more in each of four worlds: steps that swung would lie outside."""
+    """.98 or more in each of four worlds: what columns share is known best."""
     rng = np.random.default_rng(32)
     each = [fitted(rng, *same(rng, columns), 1.0) for _ in range(2)]
     assert all(world.covered(world.doubt) > LEAST for world in each)
