@@ -342,6 +342,10 @@ def progressing(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, steps: bar.update(task, completed=done, total=steps)
 
 
+NOT_KNOWN = "not known"
+"""In the place of an interval that holds all that is possible."""
+
+
 def number(value: float, digits: int = 3) -> str:
     """A number for people."""
     return f"{round(value, digits) + 0.0:,.{digits}f}"  # never -0

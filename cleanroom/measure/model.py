@@ -42,7 +42,7 @@ from ..matched import read_match
 from ..room import Dataset, Room
 from .crowds import HELD_OUT, Crowd, held_out, kinds_of, trained_on
 from .effects import Effect, effects_json
-from .measure import Contents, Made, Planned
+from .measure import OPEN_SHARE, Contents, Made, Planned
 
 ASSUMED_RATES = (0.25, 0.5, 1.0)
 ASSUMED_AUC = 0.75
@@ -124,6 +124,7 @@ class ModelMeasure:
                 "auc",
                 f"{rate:.0%} of {job.seed} are among {job.people}, auc {ASSUMED_AUC}",
                 planned_halfwidth(round(seeds * rate), people, sigma, ASSUMED_AUC),
+                open_from=OPEN_SHARE,
             )
             for rate in ASSUMED_RATES
             if 1 <= round(seeds * rate) < people

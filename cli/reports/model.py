@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..show import Bars, Part, Table, interval
+from ..show import NOT_KNOWN, Bars, Part, Table, interval
 from . import curves, effects
 from .lookalike import chance
 
@@ -63,11 +63,11 @@ def _open(figure: Mapping[str, float]) -> bool:
 
 
 def _told(figure: Mapping[str, float], digits: int = 3) -> str:
-    return "not known" if _open(figure) else interval(figure, digits)
+    return NOT_KNOWN if _open(figure) else interval(figure, digits)
 
 
 def _lift(cut: Mapping[str, Any]) -> str:
-    return "not known" if _lift_is_open(cut) else interval(cut["lift"], 2)
+    return NOT_KNOWN if _lift_is_open(cut) else interval(cut["lift"], 2)
 
 
 def _point(cut: Mapping[str, Any], rate: float) -> curves.Point:
