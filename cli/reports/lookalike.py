@@ -12,6 +12,7 @@ STRATA = (
     "this is what the model says of its own scores, and not how right they were. A missing value counts as a value of "
     "its own"
 )
+TREELESS = "boosting grew no tree, as none helped: it says of everybody what glm says"
 COIN = 0.5
 """AUC of who ranks people by chance."""
 SHOWN = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
@@ -117,7 +118,14 @@ def _compared(learners: Sequence[Mapping[str, Any]]) -> list[Part]:
         ),
         "a learner wins over those named before it where its lead is more than one standard error; nobody held out was "
         "looked at for it",
+        *([TREELESS] if _treeless(learners) else []),
     ]
+
+
+def _treeless(learners: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether boosting is its additive model: only without a tree are both as good to the last bit."""
+    gains = {each["name"]: each["gain"] for each in learners}
+    return "glm" in gains and gains.get("boosting") == gains["glm"]
 
 
 def _strata(strata: Sequence[Mapping[str, Any]]) -> list[Part]:

@@ -19,6 +19,7 @@ from passbox.cleanroom.measure import crowds, fitted, lookalike
 from passbox.cleanroom.measure.unsure import strata_of
 from passbox.cleanroom.room import Room
 from passbox.cli.reports.kinds import report
+from passbox.cli.reports.lookalike import TREELESS
 from passbox.cli.show import Curve, Table
 from passbox.dp.accounting import rho_within
 from passbox.dp.aggregate import Statistic
@@ -91,6 +92,19 @@ def test_the_report_shows_each_learner_and_why_one_won(world: World) -> None:
     assert sum("won" in row[0] for row in tables[0].rows) == 1
     alone = world.open(world.run("lookalike").release).document
     assert not [part for part in report(alone) if isinstance(part, Table) and part.header[0] == "learner"]
+
+
+def test_a_report_says_that_boosting_grew_no_tree_where_it_grew_none(world: World) -> None:
+    opened = world.open(world.run("lookalike", learners=["glm", "boosting"]).release)
+    document: Any = opened.document
+    glm, boosting = document["learners"]
+    without = {**document, "learners": [glm, {**boosting, "gain": glm["gain"]}]}
+    with_trees = {
+        **document,
+        "learners": [glm, {**boosting, "gain": {**glm["gain"], "high": glm["gain"]["high"] + 1e-9}}],
+    }
+    unknown = {**document, "learners": [boosting]}
+    assert [TREELESS in report(each) for each in (without, with_trees, unknown)] == [True, False, False]
 
 
 def test_the_same_job_costs_nothing_more_and_gives_the_same_file(world: World) -> None:
