@@ -72,8 +72,8 @@ class Bars:
 class Curve:
     """A small plot of points from left to right: x, and the low end, estimate and high end of y.
 
-    across, up: what the axes are; across runs from 0 to 1, up from 0 to `top`. guess: of some x, what a guess by chance
-    would be, drawn as dots.
+    across, up: what the axes are, both shares; across runs from 0 to 1, up from 0 to `top`. guess: of some x, what a
+    guess by chance would be, drawn as dots.
     """
 
     title: str
@@ -304,12 +304,12 @@ def _curve(curve: Curve) -> Iterator[str]:
             field[up][place(x)] = "│"
     for x, _, estimate, _ in curve.points:
         field[line(estimate)][place(x)] = "●"
-    ends = {0: f"{curve.top:.3g}", _UP: "0"}
+    ends = {0: f"{100 * curve.top:.3g}%", _UP: "0%"}
     yield f"{curve.title}: {curve.up}, by {curve.across}"
     for at, row in enumerate(field):
         yield f"  {ends.get(at, ''):>6} ┤{''.join(row)}".rstrip()
     yield f"  {'':>6} └{'─' * _ACROSS}"
-    yield f"  {'':>6}  0{'1':>{_ACROSS - 1}}"
+    yield f"  {'':>6}  0%{'100%':>{_ACROSS - 2}}"
     yield ""
 
 
@@ -360,6 +360,17 @@ def interval(estimate: Mapping[str, Any], digits: int = 3) -> str:
     """An estimate with its interval, for people."""
     low, high = (_end(estimate[end], digits) for end in ("low", "high"))
     return f"{number(estimate['estimate'], digits)}  [{low}, {high}]"
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """A share for people."""
+    return f"{number(100 * value, digits)}%"
+
+
+def percents(share: Mapping[str, float], digits: int = 1) -> str:
+    """A share with its interval, for people."""
+    estimate, low, high = (percent(share[end], digits) for end in ("estimate", "low", "high"))
+    return f"{estimate}  [{low}, {high}]"
 
 
 def _end(value: float | None, digits: int) -> str:

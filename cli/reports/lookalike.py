@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..show import Bars, Part, Table, interval, number
+from ..show import Bars, Part, Table, interval, number, percent, percents
 from . import considered, curves, effects, strata
 
 STRATA = (
@@ -30,11 +30,11 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
     shown = [cuts[at] for at in sorted(nearest)]
     rows = [
         (
-            f"{cut['share']:.1%}",
+            percent(cut["share"]),
             f"{cut['people']:,}",
-            interval(cut["precision"]),
+            percents(cut["precision"]),
             interval(cut["lift"], 2),
-            interval(cut["gain"], 2),
+            percents(cut["gain"], 0),
         )
         for cut in shown
     ]
@@ -152,7 +152,7 @@ def _calibration(document: Mapping[str, Any]) -> Table:
     """What the model said of people, best bins first, and what came true."""
     bins = document["calibration"]
     rows = [
-        (f"{row['people']:,}", number(row["predicted"]), interval(row["rate"]))
+        (f"{row['people']:,}", percent(row["predicted"]), percents(row["rate"]))
         for row in bins[:: max(1, len(bins) // 5)]
         if row["predicted"] is not None
     ]

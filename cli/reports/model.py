@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..show import NOT_KNOWN, Bars, Part, Table, interval
+from ..show import NOT_KNOWN, Bars, Part, Table, interval, percents
 from . import curves, effects
 from .lookalike import chance
 
@@ -23,7 +23,7 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
     ]
     header = ("best share of people", "lift", "gain: share of seeds in it", "rate of seeds in it")
     rows = [
-        (_told(cut["share"]), _lift(cut), _told(cut["gain"], 2), _told(cut["precision"]))
+        (_told(cut["share"]), _lift(cut), _told(cut["gain"], 0), _told(cut["precision"]))
         for cut in document["cuts"][::2]
     ]
     shown = [cut for cut in document["cuts"] if not _lift_is_open(cut)]
@@ -62,8 +62,8 @@ def _open(figure: Mapping[str, float]) -> bool:
     return figure["low"] <= 0 and figure["high"] >= ALMOST
 
 
-def _told(figure: Mapping[str, float], digits: int = 3) -> str:
-    return NOT_KNOWN if _open(figure) else interval(figure, digits)
+def _told(share: Mapping[str, float], digits: int = 1) -> str:
+    return NOT_KNOWN if _open(share) else percents(share, digits)
 
 
 def _lift(cut: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..show import Part, Table, interval, number
+from ..show import Part, Table, interval, percent, percents
 
 COIN = 0.5
 """AUC of who ranks people by chance."""
@@ -37,7 +37,7 @@ def _aucs(known: Sequence[Mapping[str, Any]]) -> Table:
 
 def _rates(known: Sequence[Mapping[str, Any]]) -> Table:
     rows = [
-        (_columns(each), number(_said(each)), interval(each["rate"]), interval(each["shrunk_rate"] or each["rate"]))
+        (_columns(each), percent(_said(each)), percents(each["rate"]), percents(each["shrunk_rate"] or each["rate"]))
         for each in known
     ]
     header = ("columns known", "model says", "rate of seeds", "rate, shrunk")
@@ -64,7 +64,7 @@ def _tops(document: Mapping[str, Any], known: Sequence[Mapping[str, Any]]) -> li
     nearest = min(ends, key=lambda end: abs(end - share))
     found = [(each, top) for each in known for top in each["tops"] if top["share"] == nearest]
     rows = [
-        (_columns(each), f"{top['people']:,}", interval(top["rate"]), interval(top["lift"], 2)) for each, top in found
+        (_columns(each), f"{top['people']:,}", percents(top["rate"]), interval(top["lift"], 2)) for each, top in found
     ]
     header = ("columns known", "of them", "rate of seeds", "lift over their own rate")
     title = f"among the best {nearest:.1%} of all people held out  [95 % interval]"

@@ -94,6 +94,26 @@ def test_the_report_shows_each_learner_and_why_one_won(world: World) -> None:
     assert not [part for part in report(alone) if isinstance(part, Table) and part.header[0] == "learner"]
 
 
+def test_shares_of_people_are_percentages_in_a_lookalikes_report(world: World) -> None:
+    parts = report(world.open(world.run("lookalike", strata=True).release).document)
+    shares = ("best share", "gain: share", "rate", "model says", "came true")
+    cells = {
+        name: [row[at] for row in part.rows]
+        for part in parts
+        if isinstance(part, Table)
+        for at, name in enumerate(part.header)
+        if name.startswith(shares)
+    }
+    assert {name.split(":")[0] for name in cells} >= {
+        "best share",
+        "gain",
+        "rate of seeds",
+        "rate, shrunk",
+        "model says",
+    }
+    assert all("%" in cell for column in cells.values() for cell in column)
+
+
 def test_a_report_says_that_boosting_grew_no_tree_where_it_grew_none(world: World) -> None:
     opened = world.open(world.run("lookalike", learners=["glm", "boosting"]).release)
     document: Any = opened.document
