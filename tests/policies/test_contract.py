@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from passbox.dp.accounting import rho_within
 from passbox.dp.budget import Budget, Delta, Epsilon
 from passbox.dp.note import NoteKey
+from passbox.policies.accounts import caps_of
 from passbox.policies.contract import InvalidContract, Problem, is_plain, parse
 from passbox.policies.mistakes import mistakes
-from passbox.policies.price import caps_of
 
 Changed = Callable[..., str]
 
