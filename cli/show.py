@@ -344,6 +344,8 @@ def progressing(what: str) -> Iterator[Callable[[int, int], None]]:
 
 NOT_KNOWN = "not known"
 """In the place of an interval that holds all that is possible."""
+ALMOST = 1 - 1e-9
+"""Of the largest value there could be: a figure that reaches it reaches that value."""
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -367,8 +369,20 @@ def percent(value: float, digits: int = 1) -> str:
     return f"{number(100 * value, digits)}%"
 
 
+def is_open(share: Mapping[str, float]) -> bool:
+    """Whether the interval of a share, or of an auc, holds all that is possible."""
+    return share["low"] <= 0 and share["high"] >= ALMOST
+
+
+def area(auc: Mapping[str, float]) -> str:
+    """An auc with its interval, for people."""
+    return NOT_KNOWN if is_open(auc) else interval(auc)
+
+
 def percents(share: Mapping[str, float], digits: int = 1) -> str:
     """A share with its interval, for people."""
+    if is_open(share):
+        return NOT_KNOWN
     estimate, low, high = (percent(share[end], digits) for end in ("estimate", "low", "high"))
     return f"{estimate}  [{low}, {high}]"
 

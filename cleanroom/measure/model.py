@@ -111,7 +111,7 @@ class ModelMeasure:
 
     def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
         del room, allowed
-        return ("sizes are noisy too: a reader may not know who is there",)
+        return ("numbers of people are noisy as well: that somebody is among them is secret too",)
 
     def precision(self, room: Room, allowed: Allowed) -> tuple[Planned, ...]:
         """Half widths of the AUC for some match rates: the real one is secret."""

@@ -13,7 +13,7 @@ FLAT = 0.01
 """Log-odds an axis reaches at least: what a column of one value adds is 0 but for rounding."""
 HEARD = (
     "an effect adds to the log-odds, beside the average person: +0.7 doubles the odds. Intervals cover the noise, luck "
-    "and shrinkage{}; where one holds 0, the release cannot tell"
+    "and shrinkage{}; where one reaches 0, or nearly, the release cannot tell"
 )
 SILENT = (
     "of columns that were not in the job, and of pairs of columns, the noisy sums say nothing; to learn of a column, "

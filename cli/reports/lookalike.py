@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..show import Bars, Part, Table, interval, number, percent, percents
+from ..show import Bars, Part, Table, area, interval, is_open, number, percent, percents
 from . import considered, curves, effects, strata
 
 STRATA = (
@@ -46,7 +46,7 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
         Table(
             ("number", "estimate  [95 % interval: noise and sampling]"),
             [
-                ("auc", interval(document["auc"])),
+                ("auc", area(document["auc"])),
                 ("seeds held out", interval(document["positives"], 0)),
                 ("audience", _audience(document["audience"])),
             ],
@@ -93,7 +93,8 @@ def chance(document: Mapping[str, Any], what: str) -> list[Part]:
     auc = document["auc"]
     if not auc["low"] <= COIN <= auc["high"]:
         return []
-    return [f"the auc's interval holds {COIN:g}: the release cannot tell this {what} from chance"]
+    why = "auc is not known" if is_open(auc) else f"auc's interval holds {COIN:g}"
+    return [f"the {why}: the release cannot tell this {what} from chance"]
 
 
 def _compared(learners: Sequence[Mapping[str, Any]]) -> list[Part]:

@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..show import NOT_KNOWN, Bars, Part, Table, interval, percents
+from ..show import ALMOST, NOT_KNOWN, Bars, Part, Table, area, interval, percents
 from . import curves, effects
 from .lookalike import chance
 
+PEOPLE = "held-out people  [95 % interval: noise and sampling]"
 NOBODY = "there may be no seed among the people held out: what follows says little"
-ALMOST = 1 - 1e-9
-"""Of the largest value there could be: a figure that reaches it reaches that value."""
 
 
 def parts(document: Mapping[str, Any]) -> list[Part]:
-    """AUC, and what the best score bins would give as an audience."""
+    """AUC, and what those who score best would give as an audience."""
     numbers = [
-        ("auc", interval(document["auc"])),
+        ("auc", area(document["auc"])),
         ("people held out", interval(_people(document["held_out"]), 0)),
         ("seeds held out", interval(_people(document["positives"]), 0)),
     ]
-    header = ("best share of people", "lift", "gain: share of seeds in it", "rate of seeds in it")
+    header = ("best share", "rate of seeds in it", "lift", "gain: share of seeds in it")
     rows = [
-        (_told(cut["share"]), _lift(cut), _told(cut["gain"], 0), _told(cut["precision"]))
+        (percents(cut["share"]), percents(cut["precision"]), _lift(cut), percents(cut["gain"], 0))
         for cut in document["cuts"][::2]
     ]
     shown = [cut for cut in document["cuts"] if not _lift_is_open(cut)]
@@ -35,7 +34,7 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
         Table(("number", "estimate  [95 % interval: noise and sampling]"), numbers, right=(1,)),
         *([NOBODY] if document["positives"]["low"] <= 0 else []),
         *chance(document, "model"),
-        Table(header, rows, "held-out people, by score bin", right=(0, 1, 2, 3), whole=(0, 1, 2, 3), keys=1),
+        Table(header, rows, PEOPLE, right=(0, 1, 2, 3), whole=(0, 1, 2, 3), keys=1),
         *([Bars("lift by best share of people", bars)] if bars else []),
         *(curves.parts([_point(cut, rate) for cut in document["cuts"]], rate) if shown else []),
         *effects.parts(document),
@@ -55,15 +54,6 @@ def _lift_is_open(cut: Mapping[str, Any]) -> bool:
     share = float(cut["share"]["low"])
     reached = cut["lift"]["high"] >= ALMOST / max(share, SMALLEST_SHARE)
     return bool(reached and (cut["lift"]["low"] <= 0 or share <= SMALLEST_SHARE))
-
-
-def _open(figure: Mapping[str, float]) -> bool:
-    """Whether noise leaves all that is possible of a share."""
-    return figure["low"] <= 0 and figure["high"] >= ALMOST
-
-
-def _told(share: Mapping[str, float], digits: int = 1) -> str:
-    return NOT_KNOWN if _open(share) else percents(share, digits)
 
 
 def _lift(cut: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..show import Part, Table, interval, percent, percents
+from ..show import Part, Table, area, interval, percent, percents
 
 COIN = 0.5
 """AUC of who ranks people by chance."""
@@ -27,7 +27,7 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
 
 def _aucs(known: Sequence[Mapping[str, Any]]) -> Table:
     rows = [
-        (_columns(each), f"{each['people']:,}", interval(each["auc"]), interval(each["shrunk_auc"] or each["auc"]))
+        (_columns(each), f"{each['people']:,}", area(each["auc"]), area(each["shrunk_auc"] or each["auc"]))
         for each in known
     ]
     header = ("columns known", "people", "auc by its own seeds", "auc, shrunk")

@@ -71,6 +71,6 @@ class ModelJob(PairJob):
         return (
             f"{readers} {learn} which columns of {self.people} tell {self.seed} from other people, and how well, with "
             f"noise (ε {self.epsilon:g})",
-            f"everything about one person is protected, of {owner}'s people as of {self.seed}: a reader who knows all "
-            "others could hardly tell whether that person is there, or what its columns say",
+            f"everything about one person is protected, among {owner}'s people and in {self.seed} alike: a reader who "
+            "knows all others could hardly tell whether that person is there, or what its columns say",
         )

@@ -11,7 +11,21 @@ import pexpect
 import pytest
 
 from passbox.cli.reports import completion, effects, model, tables
-from passbox.cli.show import Bars, Curve, Part, Result, Table, Verbatim, captured, clean, draw, percent, percents, say
+from passbox.cli.show import (
+    Bars,
+    Curve,
+    Part,
+    Result,
+    Table,
+    Verbatim,
+    area,
+    captured,
+    clean,
+    draw,
+    percent,
+    percents,
+    say,
+)
 
 HOSTILE = ["\x1b]0;title\x07", "\x1b[2J", "\x9b2J", "\u202eevil", "\u200bhidden", "a\rb", "\u2066x\u2069", "\ufeff"]
 
@@ -95,8 +109,10 @@ def test_json_is_one_object_and_nothing_else(capsys: pytest.CaptureFixture[str])
 
 
 def test_a_share_is_a_percentage_for_people() -> None:
-    share = {"estimate": -1e-9, "low": 0.0, "high": 1.0}
-    assert (percents(share), percents(share, 0)) == ("0.0%  [0.0%, 100.0%]", "0%  [0%, 100%]")
+    share = {"estimate": -1e-9, "low": 0.0, "high": 0.97}
+    assert (percents(share), percents(share, 0)) == ("0.0%  [0.0%, 97.0%]", "0%  [0%, 97%]")
+    assert percents(share | {"high": 1.0}) == area(share | {"high": 1.0}) == "not known"
+    assert area(share) == "0.000  [0.000, 0.970]"
     assert (percent(0.4754), percent(0.4754, 0)) == ("47.5%", "48%")
 
 
@@ -169,7 +185,7 @@ COMPLETION = {
 
 def test_shares_of_people_are_percentages_in_a_models_report() -> None:
     (row,) = next(part.rows for part in model.parts(MODEL) if isinstance(part, Table) and len(part.header) == 4)
-    assert row == ("47.5%  [1.3%, 97.6%]", "4.75  [0.01, 10.25]", "48%  [1%, 98%]", "47.5%  [1.3%, 97.6%]")
+    assert row == ("47.5%  [1.3%, 97.6%]", "47.5%  [1.3%, 97.6%]", "4.75  [0.01, 10.25]", "48%  [1%, 98%]")
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
