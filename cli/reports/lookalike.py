@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..show import Bars, Part, Table, area, interval, is_open, number, percent, percents
+from ..show import NOT_KNOWN, Bars, Part, Table, area, interval, is_open, number, percent, percents
 from . import considered, curves, effects, strata
 
 STRATA = (
@@ -33,15 +33,14 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
             percent(cut["share"]),
             f"{cut['people']:,}",
             percents(cut["precision"]),
-            interval(cut["lift"], 2),
+            _lift(cut),
             percents(cut["gain"], 0),
         )
         for cut in shown
     ]
-    highest = max((cut["lift"]["estimate"] for cut in cuts), default=1.0) or 1.0
-    bars = [
-        (f"{cut['share']:.1%}", cut["lift"]["estimate"] / highest, f"{cut['lift']['estimate']:.2f}") for cut in cuts
-    ]
+    lifts = [(cut["share"], cut["lift"]["estimate"]) for cut in cuts if not is_open(cut["gain"])]
+    highest = max((lift for _, lift in lifts), default=1.0) or 1.0
+    bars = [(percent(share), lift / highest, f"{lift:.2f}") for share, lift in lifts]
     return [
         Table(
             ("number", "estimate  [95 % interval: noise and sampling]"),
@@ -62,7 +61,7 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
             title="held-out people  [95 % interval: noise and sampling]",
         ),
         RATE,
-        Bars("lift by best share of people", bars),
+        *([Bars("lift by best share of people", bars)] if bars else []),
         *curves.parts([_point(cut) for cut in cuts], document["positives"]["estimate"] / max(1, document["held_out"])),
         _calibration(document),
         *strata.parts(document),
@@ -71,6 +70,11 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
         *effects.parts(document),
         *considered.parts(document),
     ]
+
+
+def _lift(cut: Mapping[str, Any]) -> str:
+    """A share of the seeds over a share of the people, which is known."""
+    return NOT_KNOWN if is_open(cut["gain"]) else interval(cut["lift"], 2)
 
 
 def _audience(said: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from passbox.cleanroom.measure.unsure import strata_of
 from passbox.cleanroom.room import Room
 from passbox.cli.reports.kinds import report
 from passbox.cli.reports.lookalike import TREELESS
-from passbox.cli.show import Curve, Table
+from passbox.cli.show import Bars, Curve, Table
 from passbox.dp.accounting import rho_within
 from passbox.dp.aggregate import Statistic
 from passbox.dp.budget import RHO_UNIT, Budget, Delta, Epsilon
@@ -111,7 +111,17 @@ def test_shares_of_people_are_percentages_in_a_lookalikes_report(world: World) -
         "rate, shrunk",
         "model says",
     }
-    assert all("%" in cell for column in cells.values() for cell in column)
+    assert all("%" in cell or cell == "not known" for column in cells.values() for cell in column)
+
+
+@pytest.mark.parametrize(("high", "known"), [(1.0, False), (0.9, True)])
+def test_a_lift_is_told_where_noise_does_not_leave_it_open(high: float, known: bool, world: World) -> None:
+    document: Any = world.open(world.run("lookalike").release).document
+    gain = {"estimate": 0.3, "low": 0.0, "high": high}
+    parts = report({**document, "cuts": [{**cut, "gain": gain} for cut in document["cuts"]]})
+    (table,) = (part for part in parts if isinstance(part, Table) and "lift" in part.header)
+    assert {row[table.header.index("lift")] != "not known" for row in table.rows} == {known}
+    assert any(isinstance(part, Bars) for part in parts) is known
 
 
 def test_a_report_says_that_boosting_grew_no_tree_where_it_grew_none(world: World) -> None:
