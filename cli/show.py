@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="print the result as one JSON object")]
 
+ALMOST = 1 - 1e-9
+"""Of the largest value there could be: a figure that reaches it reaches that value."""
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
@@ -356,6 +358,11 @@ def interval(estimate: Mapping[str, Any], digits: int = 3) -> str:
     """An estimate with its interval, for people."""
     low, high = (_end(estimate[end], digits) for end in ("low", "high"))
     return f"{number(estimate['estimate'], digits)}  [{low}, {high}]"
+
+
+def told(share: Mapping[str, Any], digits: int = 3) -> str:
+    """A share with its interval; a word where that leaves all that is possible."""
+    return "not known" if share["low"] <= 0 and share["high"] >= ALMOST else interval(share, digits)
 
 
 def _end(value: float | None, digits: int) -> str:

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
-from ..show import Bars, Part, Table, interval
-from . import curves, effects
+from ..show import ALMOST, Bars, Part, Table, interval, number, told
+from . import curves, effects, strata
 from .lookalike import chance
 
 NOBODY = "there may be no seed among the people held out: what follows says little"
-ALMOST = 1 - 1e-9
-"""Of the largest value there could be: a figure that reaches it reaches that value."""
+MOST_SHOWN = 8
+"""Score bins in the table of calibration, about; `--json` has all."""
 
 
 def parts(document: Mapping[str, Any]) -> list[Part]:
     """AUC, and what the best score bins would give as an audience."""
     numbers = [
-        ("auc", interval(document["auc"])),
+        ("auc", told(document["auc"])),
         ("people held out", interval(_people(document["held_out"]), 0)),
         ("seeds held out", interval(_people(document["positives"]), 0)),
     ]
     header = ("best share of people", "lift", "gain: share of seeds in it", "rate of seeds in it")
     rows = [
-        (_told(cut["share"]), _lift(cut), _told(cut["gain"], 2), _told(cut["precision"]))
-        for cut in document["cuts"][::2]
+        (told(cut["share"]), _lift(cut), told(cut["gain"], 2), told(cut["precision"])) for cut in document["cuts"][::2]
     ]
     shown = [cut for cut in document["cuts"] if not _lift_is_open(cut)]
     highest = max((cut["lift"]["estimate"] for cut in shown), default=1.0) or 1.0
@@ -38,8 +38,23 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
         Table(header, rows, "held-out people, by score bin", right=(0, 1, 2, 3), whole=(0, 1, 2, 3), keys=1),
         *([Bars("lift by best share of people", bars)] if bars else []),
         *(curves.parts([_point(cut, rate) for cut in document["cuts"]], rate) if shown else []),
+        *_calibration(document),
+        *strata.parts(document),
         *effects.parts(document),
     ]
+
+
+def _calibration(document: Mapping[str, Any]) -> list[Part]:
+    """What the model says of people in some score bins, best bins first, and what came true. Where a bin's people are
+    within it nobody is told."""
+    ends = document.get("ends") or []
+    if not ends:
+        return []
+    said = [f"above {number(ends[0])}", *(f"{number(low)} to {number(high)}" for high, low in pairwise(ends))]
+    rows = list(zip([*said, f"below {number(ends[-1])}"], map(told, document["rates"]), strict=True))
+    title = "calibration, some score bins from best to worst"
+    shown = rows[:: max(1, len(rows) // MOST_SHOWN)]
+    return [Table(("model says", "came true  [95 % interval]"), shown, title, right=(0, 1))]
 
 
 def _people(figure: Mapping[str, float]) -> dict[str, float]:
@@ -55,15 +70,6 @@ def _lift_is_open(cut: Mapping[str, Any]) -> bool:
     share = float(cut["share"]["low"])
     reached = cut["lift"]["high"] >= ALMOST / max(share, SMALLEST_SHARE)
     return bool(reached and (cut["lift"]["low"] <= 0 or share <= SMALLEST_SHARE))
-
-
-def _open(figure: Mapping[str, float]) -> bool:
-    """Whether noise leaves all that is possible of a share."""
-    return figure["low"] <= 0 and figure["high"] >= ALMOST
-
-
-def _told(figure: Mapping[str, float], digits: int = 3) -> str:
-    return "not known" if _open(figure) else interval(figure, digits)
 
 
 def _lift(cut: Mapping[str, Any]) -> str:
