@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="print the result as one JSON object")]
 
+NOT_KNOWN = "not known"
+"""In the place of an interval that holds all that is possible."""
+ALMOST = 1 - 1e-9
+"""Of the largest value there could be: a figure that reaches it reaches that value."""
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
@@ -342,12 +346,6 @@ def progressing(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, steps: bar.update(task, completed=done, total=steps)
 
 
-NOT_KNOWN = "not known"
-"""In the place of an interval that holds all that is possible."""
-ALMOST = 1 - 1e-9
-"""Of the largest value there could be: a figure that reaches it reaches that value."""
-
-
 def number(value: float, digits: int = 3) -> str:
     """A number for people."""
     return f"{round(value, digits) + 0.0:,.{digits}f}"  # never -0
@@ -374,9 +372,9 @@ def is_open(share: Mapping[str, float]) -> bool:
     return share["low"] <= 0 and share["high"] >= ALMOST
 
 
-def area(auc: Mapping[str, float]) -> str:
-    """An auc with its interval, for people."""
-    return NOT_KNOWN if is_open(auc) else interval(auc)
+def told(auc: Mapping[str, float], digits: int = 3) -> str:
+    """An auc with its interval, for people; a word where that leaves all that is possible."""
+    return NOT_KNOWN if is_open(auc) else interval(auc, digits)
 
 
 def percents(share: Mapping[str, float], digits: int = 1) -> str:

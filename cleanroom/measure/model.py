@@ -1,7 +1,8 @@
 """Model: fit under the threat model `person`, evaluate where also who is there is secret (`policies.jobs.model`).
 
 The fit asks step by step, so its noise is opened first and its sums settled after (`dp.ledger`). Killed in between, it
-starts again with the same noise. Two histograms of scores, of held-out seeds and of the others, are drawn beside it.
+starts again with the same noise. Two histograms of scores, of held-out seeds and of the others, are drawn beside it;
+where the job says so, each by how much is known of people as well (`modelling.strata_noisy`).
 
 The code ensures: nothing of a person goes anywhere but into sums that are paid for; bins of columns and of scores
 follow from declarations and noisy sums; a score is its own row's, bit for bit; what is released follows from the two
@@ -16,28 +17,30 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ...dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED, Statistic
 from ...dp.aggregate import histogram as counted
-from ...dp.canonical import digest
+from ...dp.canonical import Json, digest
 from ...dp.entry import Purchase
 from ...dp.ledger import Ledger
 from ...dp.noisy import Noise, Noisy
 from ...modelling.blank import PRIOR, STEPS, blank
 from ...modelling.design import Block, Design
-from ...modelling.evaluate_noisy import evaluate_noisy, planned_halfwidth
+from ...modelling.evaluate_noisy import NoisyEvaluation, evaluate_noisy, planned_halfwidth
 from ...modelling.features import Encoder
-from ...modelling.grid import BINS, binned, score_ends
+from ...modelling.grid import BINS, FEW_BINS, binned, score_ends
+from ...modelling.lookalike import sigmoid
 from ...modelling.packed import Packed
 from ...modelling.person import DPGAM
 from ...modelling.scorer import Scorer
+from ...modelling.strata_noisy import NoisyQuality, evaluate_noisy_strata, placed, places
 from ...policies.check import Allowed
 from ...policies.contract import Contract
 from ...policies.jobs.draw import Shape
 from ...policies.jobs.job import Job
 from ...policies.jobs.model import FIT, SCORES, ModelJob
-from ..document import Document, Figure, Strict
+from ..document import Count, Document, Figure, Share, Strict
 from ..matched import read_match
 from ..room import Dataset, Room
 from .crowds import HELD_OUT, Crowd, held_out, kinds_of, trained_on
@@ -57,8 +60,27 @@ class Cut(Strict):
     precision: Figure
 
 
+class Known(Strict):
+    """People held out of whom `fewest` to `most` columns are known (`modelling.strata_noisy.NoisyQuality`)."""
+
+    fewest: Count
+    most: Count
+    people: Figure
+    seeds: Figure
+    said: Share
+    rate: Figure
+    auc: Figure
+    shrunk_rate: Figure | None
+    shrunk_auc: Figure | None
+    rates: list[Figure]
+
+
 class ModelRelease(Document):
-    """What a model is worth on people held out; the model itself is in model.json. rates: best bin first."""
+    """What a model is worth on people held out; the model itself is in model.json.
+
+    rates: of seeds in each score bin, best first. ends: probabilities at which bins end, best first; releases made
+    before there were any have none. by_known: of a job with strata.
+    """
 
     kind: Literal["model"]
     held_out: Figure
@@ -66,7 +88,16 @@ class ModelRelease(Document):
     auc: Figure
     cuts: list[Cut]
     rates: list[Figure]
+    ends: Annotated[list[Share], Field(default_factory=list)]
     effects: Annotated[list[Effect], Field(default_factory=list)]
+    by_known: Annotated[list[Known], Field(default_factory=list, exclude_if=lambda value: not value)]
+
+    @model_validator(mode="after")
+    def _bins_end_between(self) -> ModelRelease:
+        """Every bin but the last has an end, below that of a better one."""
+        if self.ends and (len(self.ends) + 1 != len(self.rates) or self.ends != sorted(self.ends, reverse=True)):
+            raise ValueError("rates and ends do not go together")
+        return self
 
 
 class ModelMeasure:
@@ -81,12 +112,13 @@ class ModelMeasure:
 
     def shape(self, contract: Contract, job: Job, statistic: str) -> Shape:
         """Of the scores: a record that goes leaves one of two histograms, and may enter the other."""
-        encoder = encoder_of(contract, _asked(job))
-        query = digest({"encoder": encoder.digest, "bins": BINS, "prior": PRIOR, "steps": STEPS})
+        encoder, bins = encoder_of(contract, _asked(job)), _bins(contract, _asked(job))
+        asked: dict[str, Json] = {"encoder": encoder.digest, "bins": BINS, "prior": PRIOR, "steps": STEPS}
         if statistic == SCORES:
-            return Shape(2 * BINS, COUNT_BITS, 2 * COUNT_L2_SQUARED, query)
+            by: dict[str, Json] = {"by": "known columns", "bins": bins} if _asked(job).strata else {}
+            return Shape(2 * bins, COUNT_BITS, 2 * COUNT_L2_SQUARED, digest({**asked, **by}))
         empty = blank(_blocks(encoder))
-        return Shape(len(empty.values), empty.bits, empty.l2_squared, query)
+        return Shape(len(empty.values), empty.bits, empty.l2_squared, digest(asked))
 
     def make(self, room: Room, allowed: Allowed, ledger: Ledger) -> Made:
         """`matched` goes into sums that are settled or paid for, and no further."""
@@ -98,32 +130,49 @@ class ModelMeasure:
         sums = settled(room, ledger, first, crowd.training, matched[~out])
         learner = DPGAM()
         model = learner.refit(_blocks(encoder), encoder.digest, sums)
-        ends = score_ends(_blocks(encoder), sums.values, sums.scale, model)
+        ends = score_ends(_blocks(encoder), sums.values, sums.scale, model, few=job.strata)
         cells = binned(model.score(crowd.design.take(out)), ends)
-        scores = ledger.paid(second) or ledger.pay(second, histograms(cells, matched[out]))
-        values = {**_figures(scores), "effects": effects_json(learner.explained(), encoder)}
+        if job.strata:
+            cells = placed(cells, crowd.known[out], len(encoder.columns))
+        bins = _bins(room.contract, job)
+        scores = ledger.paid(second) or ledger.pay(second, histograms(cells, matched[out], bins))
+        told = sigmoid(ends[::-1]).tolist()
+        figures = _by_known(scores, len(encoder.columns), told) if job.strata else _figures(scores)
+        values = {**figures, "ends": told, "effects": effects_json(learner.explained(), encoder)}
         scorer = Scorer.of_apart(encoder, model, learner.doubt)
         return Made((sums, scores), Contents(values, {"model.json": scorer.to_json().encode()}))
 
     def figures(self, document: Mapping[str, Any], noisy: Sequence[Noisy]) -> dict[str, object]:
-        del document
-        return _figures(noisy[1])
+        """What is known of a person at most are all columns: so the last stratum says how many there are."""
+        if not document.get("by_known"):
+            return _figures(noisy[1])
+        return _by_known(noisy[1], document["by_known"][-1]["most"], document["ends"])
 
     def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
-        del room, allowed
-        return ("numbers of people are noisy as well: that somebody is among them is secret too",)
+        """Sizes are noisy. With strata: in how many groups people are counted."""
+        job = _asked(allowed.request.job)
+        sizes = "numbers of people are noisy as well: that somebody is among them is secret too"
+        if not job.strata:
+            return (sizes,)
+        groups = _bins(room.contract, job) // FEW_BINS
+        return (
+            sizes,
+            f"people held out are counted in {groups} groups by how many columns are known of a person, and in "
+            f"{FEW_BINS} score bins in each; figures of all people are sums over groups, with the noise of all",
+        )
 
     def precision(self, room: Room, allowed: Allowed) -> tuple[Planned, ...]:
         """Half widths of the AUC for some match rates: the real one is secret."""
         job, spec = _asked(allowed.request.job), allowed.purchases[-1].specification
-        sigma = spec.deviation
+        counts = _bins(room.contract, job) // (FEW_BINS if job.strata else BINS)
+        sigma = spec.deviation * counts**0.5
         rows = {name: held.rows for name, held in room.submitted().items()}
         people, seeds = round(HELD_OUT * rows[job.people]), HELD_OUT * rows[job.seed]
         return tuple(
             Planned(
                 "auc",
                 f"{rate:.0%} of {job.seed} are among {job.people}, auc {ASSUMED_AUC}",
-                planned_halfwidth(round(seeds * rate), people, sigma, ASSUMED_AUC),
+                planned_halfwidth(round(seeds * rate), people, sigma, ASSUMED_AUC, job.strata),
                 open_from=OPEN_SHARE,
             )
             for rate in ASSUMED_RATES
@@ -152,14 +201,43 @@ def settled(room: Room, ledger: Ledger, purchase: Purchase, people: Design, matc
     return ledger.settle(purchase, values)
 
 
-def histograms(cells: NDArray[np.int64], matched: NDArray[np.bool_]) -> Statistic:
-    """Held-out seeds in each score bin, and then the others there."""
-    both = [counted(cells, each, BINS).values for each in (matched, ~matched)]
+def histograms(cells: NDArray[np.int64], matched: NDArray[np.bool_], bins: int = BINS) -> Statistic:
+    """Held-out seeds in each bin, and then the others there."""
+    both = [counted(cells, each, bins).values for each in (matched, ~matched)]
     return Statistic(np.concatenate(both), COUNT_BITS, 2 * COUNT_L2_SQUARED)
 
 
+def _bins(contract: Contract, job: ModelJob) -> int:
+    """How many bins a histogram has: of scores, or of scores by how much is known."""
+    return places(len(job.columns_of(contract))) if job.strata else BINS
+
+
 def _figures(noisy: Noisy) -> dict[str, object]:
-    found = evaluate_noisy(noisy.real[:BINS], noisy.real[BINS:], noisy.sigma)
+    return _told(evaluate_noisy(noisy.real[:BINS], noisy.real[BINS:], noisy.sigma))
+
+
+def _by_known(noisy: Noisy, columns: int, ends: Sequence[float]) -> dict[str, object]:
+    """Figures of all people, and of each stratum. ends: of the document."""
+    odds = np.array(ends[::-1], dtype=np.float64)
+    positives, rest = np.split(noisy.real, 2)
+    whole, each = evaluate_noisy_strata(positives, rest, noisy.sigma, columns, np.log(odds) - np.log1p(-odds))
+    return {**_told(whole), "by_known": [_known(one) for one in each]}
+
+
+def _known(one: NoisyQuality) -> dict[str, object]:
+    figures = {"people": one.of.people, "seeds": one.of.positives, "rate": one.rate, "auc": one.of.auc}
+    drawn = {"shrunk_rate": one.shrunk_rate, "shrunk_auc": one.shrunk_auc}
+    return {
+        "fewest": one.fewest,
+        "most": one.most,
+        "said": one.said,
+        **{name: figure.as_json() for name, figure in figures.items()},
+        **{name: figure and figure.as_json() for name, figure in drawn.items()},
+        "rates": [rate.as_json() for rate in one.of.rates],
+    }
+
+
+def _told(found: NoisyEvaluation) -> dict[str, object]:
     figures = ("share", "gain", "lift", "precision")
     return {
         "held_out": found.people.as_json(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..show import NOT_KNOWN, Bars, Part, Table, area, interval, is_open, number, percent, percents
+from ..show import NOT_KNOWN, Bars, Part, Table, interval, is_open, number, percent, percents, told
 from . import considered, curves, effects, strata
 
 STRATA = (
@@ -45,7 +45,7 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
         Table(
             ("number", "estimate  [95 % interval: noise and sampling]"),
             [
-                ("auc", area(document["auc"])),
+                ("auc", told(document["auc"])),
                 ("seeds held out", interval(document["positives"], 0)),
                 ("audience", _audience(document["audience"])),
             ],

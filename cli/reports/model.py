@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
-from ..show import ALMOST, NOT_KNOWN, Bars, Part, Table, area, interval, percents
-from . import curves, effects
+from ..show import ALMOST, NOT_KNOWN, Bars, Part, Table, interval, percent, percents, told
+from . import curves, effects, strata
 from .lookalike import chance
 
 PEOPLE = "held-out people  [95 % interval: noise and sampling]"
 NOBODY = "there may be no seed among the people held out: what follows says little"
+MOST_SHOWN = 8
+"""Score bins in the table of calibration, about; `--json` has all."""
 
 
 def parts(document: Mapping[str, Any]) -> list[Part]:
     """AUC, and what those who score best would give as an audience."""
     numbers = [
-        ("auc", area(document["auc"])),
+        ("auc", told(document["auc"])),
         ("people held out", interval(_people(document["held_out"]), 0)),
         ("seeds held out", interval(_people(document["positives"]), 0)),
     ]
@@ -37,8 +40,23 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
         Table(header, rows, PEOPLE, right=(0, 1, 2, 3), whole=(0, 1, 2, 3), keys=1),
         *([Bars("lift by best share of people", bars)] if bars else []),
         *(curves.parts([_point(cut, rate) for cut in document["cuts"]], rate) if shown else []),
+        *_calibration(document),
+        *strata.parts(document),
         *effects.parts(document),
     ]
+
+
+def _calibration(document: Mapping[str, Any]) -> list[Part]:
+    """What the model says of people in some score bins, best bins first, and what came true. Where a bin's people are
+    within it nobody is told."""
+    ends = document.get("ends") or []
+    if not ends:
+        return []
+    said = [f"above {percent(ends[0])}", *(f"{percent(low)} to {percent(high)}" for high, low in pairwise(ends))]
+    rows = list(zip([*said, f"below {percent(ends[-1])}"], map(percents, document["rates"]), strict=True))
+    title = "calibration, some score bins from best to worst"
+    shown = rows[:: max(1, len(rows) // MOST_SHOWN)]
+    return [Table(("model says", "came true  [95 % interval]"), shown, title, right=(0, 1))]
 
 
 def _people(figure: Mapping[str, float]) -> dict[str, float]:

@@ -1,11 +1,13 @@
-"""What a lookalike says by how much is known of people: how right its scores are, and where they are worth nothing."""
+"""What a lookalike or a model says by how much is known of people: how right its scores are, and where they are worth
+nothing. In a model's release sizes are noisy, and it has no audience.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..show import Part, Table, area, interval, percent, percents
+from ..show import Part, Table, interval, percent, percents, told
 
 COIN = 0.5
 """AUC of who ranks people by chance."""
@@ -22,17 +24,25 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
     if not known:
         return []
     drawn = [DRAWN] if len(known) > 1 else []
-    return [_aucs(known), _rates(known), *drawn, *_tops(document, known), *_chance(known)]
+    tops = _tops(document, known) if "audience" in document else []
+    return [_aucs(known), _rates(known), *drawn, *tops, *_chance(known, "audience" in document)]
 
 
 def _aucs(known: Sequence[Mapping[str, Any]]) -> Table:
     rows = [
-        (_columns(each), f"{each['people']:,}", area(each["auc"]), area(each["shrunk_auc"] or each["auc"]))
+        (_columns(each), _people(each["people"]), told(each["auc"]), told(each["shrunk_auc"] or each["auc"]))
         for each in known
     ]
     header = ("columns known", "people", "auc by its own seeds", "auc, shrunk")
     title = "how right, by how much is known of people held out  [95 % interval]"
-    return Table(header, rows, title, right=(1, 2, 3), whole=(2, 3), keys=2)
+    return Table(header, rows, title, right=(1, 2, 3), whole=(1, 2, 3), keys=2)
+
+
+def _people(many: int | Mapping[str, float]) -> str:
+    """How many: exactly, or as noise leaves it open, which is 0 at least."""
+    if isinstance(many, int):
+        return f"{many:,}"
+    return interval({name: max(0.0, many[name]) for name in ("estimate", "low", "high")}, 0)
 
 
 def _rates(known: Sequence[Mapping[str, Any]]) -> Table:
@@ -51,6 +61,8 @@ def _columns(each: Mapping[str, Any]) -> str:
 
 def _said(each: Mapping[str, Any]) -> float:
     """The mean of what the model says of a stratum's people."""
+    if "said" in each:
+        return float(each["said"])
     return float(sum(cell["people"] * cell["predicted"] for cell in each["cells"]) / each["people"])
 
 
@@ -71,8 +83,9 @@ def _tops(document: Mapping[str, Any], known: Sequence[Mapping[str, Any]]) -> li
     return [Table(header, rows, title, right=(1, 2, 3), whole=(2, 3), keys=1)]
 
 
-def _chance(known: Sequence[Mapping[str, Any]]) -> list[Part]:
-    """A plain word on every stratum whose scores nothing shows to be better than a coin."""
+def _chance(known: Sequence[Mapping[str, Any]], chosen: bool) -> list[Part]:
+    """A plain word on every stratum whose scores nothing shows to be better than a coin. chosen: whether the release
+    has an audience, of which they may be left out."""
     found: list[Part] = []
     for at, each in enumerate(known):
         if not each["auc"]["low"] <= COIN <= each["auc"]["high"]:
@@ -80,7 +93,7 @@ def _chance(known: Sequence[Mapping[str, Any]]) -> list[Part]:
         above = known[at + 1 :]
         out = (
             f", or leave them out: `audience` with `least_known = {above[0]['fewest']}`, which costs nothing more"
-            if above
+            if above and chosen
             else ""
         )
         found.append(

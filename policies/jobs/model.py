@@ -30,10 +30,14 @@ FIT, SCORES = "person-fit@2", "person-scores@1"
 
 
 class ModelJob(PairJob):
-    """columns: the features used, in any order; all of the contract's where it is left out."""
+    """columns: the features used, in any order; all of the contract's where it is left out.
+
+    strata: whether those held out are counted by how much is known of them.
+    """
 
     kind: Literal["model"]
     columns: Annotated[list[Name], Field(min_length=1)] | None = None
+    strata: bool = False
 
     _columns_once = field_validator("columns")(each_once)
 
@@ -74,3 +78,10 @@ class ModelJob(PairJob):
             f"everything about one person is protected, among {owner}'s people and in {self.seed} alike: a reader who "
             "knows all others could hardly tell whether that person is there, or what its columns say",
         )
+
+    @classmethod
+    def draft(cls, contract: Contract, size: int | None) -> list[str]:
+        return [
+            *super().draft(contract, size),
+            "# strata = true  # how right scores are by how much is known; other figures are less exact",
+        ]

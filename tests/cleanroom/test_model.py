@@ -286,13 +286,13 @@ def test_the_model_follows_from_its_noisy_sums(world: World) -> None:
     assert Scorer.of_apart(encoder, again, learner.doubt).to_json() == opened.files["model.json"].decode()
 
 
-@pytest.mark.parametrize("change", ["label", "person"])
+@pytest.mark.parametrize(("change", "strata"), [("label", False), ("person", False), ("person", True)])
 def test_one_record_moves_no_more_than_the_specification_says(
-    world: World, monkeypatch: pytest.MonkeyPatch, change: str
+    world: World, monkeypatch: pytest.MonkeyPatch, change: str, strata: bool
 ) -> None:
     """Exact replay: the noise held at nothing, first with everybody, then without one record; with the weights of each
     step held too, since what is asked next may follow from what came back."""
-    moved = _replayed(world, monkeypatch, change)
+    moved = _replayed(world, monkeypatch, change, strata)
     assert 0 < moved[FIT] <= 1
     assert moved[SCORES] <= 1
 
@@ -303,10 +303,10 @@ def test_a_planted_fit_that_counts_a_person_twice_is_caught(world: World, monkey
     honest = Packed.margins
     monkeypatch.setattr(Packed, "margins", lambda packed, matched: 6 * honest(packed, matched))
     with pytest.raises(AssertionError):
-        test_one_record_moves_no_more_than_the_specification_says(world, monkeypatch, "person")
+        test_one_record_moves_no_more_than_the_specification_says(world, monkeypatch, "person", strata=False)
 
 
-def _replayed(world: World, monkeypatch: pytest.MonkeyPatch, change: str) -> dict[str, float]:
+def _replayed(world: World, monkeypatch: pytest.MonkeyPatch, change: str, strata: bool) -> dict[str, float]:
     """The squared move of each statistic, over what its specification says one record moves at most."""
     from passbox.cleanroom import matched as kept
     from passbox.modelling.packed import Packed
@@ -344,7 +344,7 @@ def _replayed(world: World, monkeypatch: pytest.MonkeyPatch, change: str) -> dic
         specs[SCORES], scores[world_of[0]] = purchase.specification, statistic.values
         return Noisy(statistic.values, purchase.specification.scale / 2**20, purchase.specification.bits, _receipt())
 
-    room, request = world.room(), world.request("model", recipients=BOTH)
+    room, request = world.room(), world.request("model", recipients=BOTH, strata=strata)
     held = room.datasets()
     matched = kept.read_match(room, held["visitors"], held["buyers"])
     table = room.read(held["visitors"])

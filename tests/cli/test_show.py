@@ -18,13 +18,13 @@ from passbox.cli.show import (
     Result,
     Table,
     Verbatim,
-    area,
     captured,
     clean,
     draw,
     percent,
     percents,
     say,
+    told,
 )
 
 HOSTILE = ["\x1b]0;title\x07", "\x1b[2J", "\x9b2J", "\u202eevil", "\u200bhidden", "a\rb", "\u2066x\u2069", "\ufeff"]
@@ -111,8 +111,8 @@ def test_json_is_one_object_and_nothing_else(capsys: pytest.CaptureFixture[str])
 def test_a_share_is_a_percentage_for_people() -> None:
     share = {"estimate": -1e-9, "low": 0.0, "high": 0.97}
     assert (percents(share), percents(share, 0)) == ("0.0%  [0.0%, 97.0%]", "0%  [0%, 97%]")
-    assert percents(share | {"high": 1.0}) == area(share | {"high": 1.0}) == "not known"
-    assert area(share) == "0.000  [0.000, 0.970]"
+    assert percents(share | {"high": 1.0}) == told(share | {"high": 1.0}) == "not known"
+    assert told(share) == "0.000  [0.000, 0.970]"
     assert (percent(0.4754), percent(0.4754, 0)) == ("47.5%", "48%")
 
 
