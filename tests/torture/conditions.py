@@ -101,14 +101,10 @@ def commands_with_wrong_clocks(one: faults.Helper, steps: list[faults.Step]) -> 
         for step in steps:
             one.put_back(step.before)
             code = one.do(step.words, years=years)[0]
-            said = "" if code == REFUSED else faults.wrong_after(one, step, code << 8)
-            wrong += [f"{step.name} {years} years off: {said}"] if said else _then(one, step, f"{years} years off")
+            refused = code == REFUSED
+            said = faults.judged(one, step, ended=1) if refused else faults.wrong_after(one, step, code << 8)
+            wrong += [f"{step.name} {years} years off: {said}"] if said else []
     return wrong
-
-
-def _then(one: faults.Helper, step: faults.Step, what: str) -> list[str]:
-    said = faults.judged(one, step, ended=1)
-    return [f"{step.name} {what}: {said}"] if said else []
 
 
 def commands_on_a_full_disk(
