@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from ..dp.aggregate import LARGEST_SUM, OverflowPossible, Statistic, vector
 from .design import BITS, COUNT_UNIT, MOMENTS_L2_SQUARED, ONE, Block, Codes, Design, Float, Int, Mask, squared_norms
+from .loops import Loops, loops_for
 
 RESIDUAL_BITS = 16
 SCORE_BITS = 12
@@ -40,7 +41,6 @@ LEVEL_BITS, SQUARE_BITS = 24, 8
 """A level's row that is cut with others is at most 2^24 lattice units long. Squared lengths are counted in whole
 multiples of 2^8, rounded up: those of millions of levels that one person has fit an int64."""
 MOST_JOINT, MOST_SUMMED = 4_096, 8_192
-CHUNK = 65_536
 
 PEOPLE_UNIT, POSITIVES_UNIT = ONE // 5, ONE // 2
 """What one person adds to the people cell, and one positive to the positives cell."""
@@ -69,6 +69,11 @@ class Group:
     sizes: tuple[int, ...]
     codes: Codes
 
+    def __post_init__(self) -> None:
+        """Errors: ValueError for a code of no level: nothing that looks codes up checks them again."""
+        if int(self.codes.level.max(initial=0)) >= self.joint:
+            raise ValueError("a code is of no level")
+
     @property
     def joint(self) -> int:
         return math.prod(self.sizes)
@@ -94,20 +99,22 @@ class Packed:
     @classmethod
     def of_parts(cls, designs: Sequence[Design] | Iterator[Design]) -> Packed:
         """People that were encoded part by part, in order, by one encoder. Errors: ValueError where there is none."""
-        parts, rows, layout = [], 0, None
+        rows, layout, parts = 0, None, list[list[Codes]]()
         for design in designs:
             layout = layout or (_grouping(design), design.columns, design.digest)
-            parts.append([_join(design, members) for members in layout[0]])
+            parts = parts or [[] for _ in layout[0]]
+            for held, mine in zip(parts, layout[0], strict=True):
+                held.append(_join(design, mine))
             rows += design.rows
         if layout is None:
             raise ValueError("there is nobody to learn from")
         members, columns, digest = layout
         if rows << (RESIDUAL_BITS + 20) >= LARGEST_SUM:
             raise OverflowPossible(rows, ONE << RESIDUAL_BITS)
-        groups = (
-            Group(m, tuple(len(columns[i].table) for i in m), _concatenated([part[g] for part in parts]))
-            for g, m in enumerate(members)
-        )
+        groups = []
+        for held, mine in zip(parts, members, strict=True):
+            groups.append(Group(mine, tuple(len(columns[i].table) for i in mine), _concatenated(held)))
+            held.clear()  # people are held twice for one group at a time
         return cls(rows, columns, tuple(groups), digest)
 
     def by(self, columns: Sequence[Block]) -> Packed:
@@ -197,35 +204,36 @@ class Packed:
 
     def _add(self, total: NDArray[Any], effects: Sequence[NDArray[Any]]) -> None:
         """What each person's levels add, in the order of the columns."""
+        loops = self._loops
         for group in self.groups:
-            joint = _joint_table([effects[i] for i in group.members])
-            codes = group.codes
+            joint, codes = _joint_table([effects[i] for i in group.members]), group.codes
             if codes.row is None:
-                for start in range(0, self.rows, CHUNK):
-                    total[start : start + CHUNK] += np.take(joint, codes.level[start : start + CHUNK], mode="clip")
+                loops.add(total, joint, codes.level)
             else:
                 np.add.at(total, codes.row, joint[codes.level])
+
+    @property
+    def _loops(self) -> Loops:
+        return loops_for(self.rows * len(self.groups))
 
     def _histograms(self, weights: Float | None) -> list[Int]:
         """For each column, the summed whole weights of the people with each level; counts without weights."""
         found: dict[int, Int] = {}
         for group in self.groups:
-            joint = _whole_histogram(group, weights, self.rows).reshape(group.sizes)
+            joint = _whole_histogram(group, weights, self._loops).reshape(group.sizes)
             axes = range(len(group.sizes))
             for axis, member in enumerate(group.members):
                 found[member] = joint.sum(axis=tuple(a for a in axes if a != axis))
         return [found[i] for i in range(len(self.columns))]
 
 
-def _whole_histogram(group: Group, weights: Float | None, rows: int) -> Int:
-    codes, total = group.codes, np.zeros(group.joint)
+def _whole_histogram(group: Group, weights: Float | None, loops: Loops) -> Int:
+    codes = group.codes
+    if weights is None:
+        return np.bincount(codes.level, None, group.joint).astype(np.int64)
     if codes.row is not None:
-        spread = None if weights is None else weights[codes.row]
-        return np.bincount(codes.level, spread, group.joint).astype(np.int64)
-    for start in range(0, rows, CHUNK):
-        part = slice(start, start + CHUNK)
-        total += np.bincount(codes.level[part], None if weights is None else weights[part], group.joint)
-    return total.astype(np.int64)
+        return np.bincount(codes.level, weights[codes.row], group.joint).astype(np.int64)
+    return loops.summed(codes.level, weights, group.joint).astype(np.int64)
 
 
 def _joint_table(effects: Sequence[NDArray[Any]]) -> NDArray[Any]:
