@@ -8,11 +8,14 @@
     size = { kind = "ordinal", values = ["S", "M", "L"] }
     topics = { kind = "set", values = ["cars", "food"], at_most = 2 }
 
+A value that is not declared counts as missing, and one of a set is left out of it: how many there are is said.
+
 A split is numbered: `numpy.random.default_rng(1000 + number).permutation`, the first four fifths train.
 """
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,11 +52,30 @@ class Unfit(ValueError):
 
 
 def read(path: Path, schema: Path) -> People:
-    """The people of a file. Errors: SystemExit with one line, for whoever typed the benchmark."""
+    """The people of a file, whose values that are not declared are counted on stderr. Errors: SystemExit with one
+    line, for whoever typed the benchmark."""
     try:
-        return _people(path, schema)
+        people = _people(path, schema)
     except Unfit as error:
         raise SystemExit(f"error: {error}") from None
+    print(*(f"{line}\n" for line in undeclared(people)), sep="", end="", file=sys.stderr)
+    return people
+
+
+def undeclared(people: People) -> list[str]:
+    """A line for each column that holds values which its schema does not list."""
+    said = []
+    for kind in people.declared:
+        if isinstance(kind, Number):
+            continue
+        column, sets = people.table.column(kind.name), isinstance(kind, Topics)
+        values = pc.list_flatten(column) if sets else column
+        values = values.filter(pc.not_equal(values, ""))
+        many = pc.sum(pc.invert(pc.is_in(values, value_set=pa.array(kind.values)))).as_py()
+        if many:
+            becomes = "left out of their sets" if sets else "taken for missing"
+            said.append(f"{kind.name}: {many:,} of {len(values):,} values are not in the schema, and {becomes}")
+    return said
 
 
 def _people(path: Path, schema: Path) -> People:

@@ -9,12 +9,13 @@ from datetime import date
 
 from ..dp.accounting import largest_job
 from ..dp.budget import EPSILON_UNIT, LARGEST_EPSILON, Epsilon, said_down
+from ..policies.accounts import account, caps_of, responses_account
 from ..policies.agreement import Agreement
 from ..policies.check import Refused, Submitted, check
 from ..policies.contract import Allowance, Contract, digest
 from ..policies.jobs.draw import Shape
 from ..policies.jobs.job import Job
-from ..policies.price import account, caps_of, delta_of_job, protected, responses_account
+from ..policies.price import delta_of_job, protected
 from ..policies.request import KINDS, Request, parse_job
 from ..policies.template import job_text
 

@@ -25,10 +25,10 @@ from ..dp.budget import Rho
 from ..dp.carry import Carried
 from ..dp.note import BadNote, Checkpoint, verify_checkpoint, verify_cosignature
 from ..dp.tree import leaf_hash, root_of
+from ..policies.accounts import caps
 from ..policies.agreement import Agreement, SignatureBroken, SignatureMissing, agreement_of
 from ..policies.contract import Contract
 from ..policies.document import InvalidContract
-from ..policies.price import caps
 from ..policies.succession import Ended, NotContinued, carried
 from .books import Books
 from .books import LedgerBroken as LedgerBroken

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from ..policies.check import Refused
 from ..policies.contract import Allowance, Contract
-from ..policies.jobs.lookalike import FEWEST_PEOPLE, LEARNABLE
+from ..policies.jobs.lookalike import FEWEST_PEOPLE
+from ..policies.learnt import LEARNABLE
 
 
 def refuse_large_delta(contract: Contract, dataset: str, rows: int) -> None:

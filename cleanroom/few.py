@@ -54,7 +54,7 @@ def too_few(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) -> tu
     remedy = "bring more seeds, name fewer columns, or ask a larger ε"
     if seeds < least:
         return (f"{so_few} noise outweighs what fewer than {least:,} say, even if all match: {remedy}",)
-    return (f"{so_few} scores are loose below about {SHAKY * least:,} matching seeds: {remedy}",)
+    return (f"{so_few} scores follow the truth only loosely below about {SHAKY * least:,} matching seeds: {remedy}",)
 
 
 def too_many(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) -> tuple[str, ...]:

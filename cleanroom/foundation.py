@@ -18,9 +18,9 @@ import pyrage
 
 from ..dp.ledger import Ledger
 from ..dp.note import NoteKey
+from ..policies.accounts import caps
 from ..policies.agreement import Agreement, signature_path
 from ..policies.contract import Contract
-from ..policies.price import caps
 from ..policies.refused import refuse_expired
 from .files import flush, sweep_of, write
 from .keys import Keys

@@ -23,10 +23,12 @@ from ..matching.keyed import KNOWN, MOST_ROWS, STRAYS, is_known, strays
 from ..matching.order import ascending
 from .columns import outside
 from .events import RowsOfPersons
-from .layout import HANDLES, MASK, PART, Layout, file_name
+from .layout import MASK, PART, Layout, file_name
 from .partition import ends, partitions
 from .shelf import Shelf
 
+HANDLES = pa.schema([("k", pa.uint64()), ("k2", pa.uint64()), ("record", pa.uint64())])
+"""Of the files that hold the handles of one key, where there are several."""
 PIECE = 2**18
 """Rows that are written, and may be read, at once."""
 RUN = 2**21

@@ -15,8 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from ..policies.contract import Column, Contract
 
 PART = "part"
@@ -58,10 +56,6 @@ class Layout:
     @property
     def _others(self) -> list[str]:
         return [*(["token"] if self.token else []), *self.columns]
-
-
-HANDLES = pa.schema([("k", pa.uint64()), ("k2", pa.uint64()), ("record", pa.uint64())])
-"""Of the files that hold the handles of one key, where there are several."""
 
 
 def layout_of(contract: Contract, dataset: str) -> Layout:

@@ -14,9 +14,10 @@ from ..dp.budget import DELTA_UNIT, EPSILON_UNIT, Budget, Epsilon, Rho, said_dow
 from ..dp.entry import Charge
 from ..dp.ledger import Ledger
 from ..dp.scale import smallest_scale
+from ..policies.accounts import counts_epsilon
 from ..policies.check import Allowed, Refused, check
 from ..policies.jobs.lookalike import GROUPS
-from ..policies.price import counts_epsilon, delta_of_job
+from ..policies.price import delta_of_job
 from ..policies.request import Request
 from ..policies.sentences import names
 from .few import warned

@@ -13,8 +13,8 @@ from typing import Any
 
 from ..dp.accounting import epsilon_of
 from ..dp.budget import DELTA_UNIT, EPSILON_UNIT, Rho
+from ..policies.accounts import account, counts_delta, counts_epsilon
 from ..policies.contract import Contract
-from ..policies.price import account, counts_delta, counts_epsilon
 from .cells import harmless
 from .private import Words, words_of
 

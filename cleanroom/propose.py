@@ -3,10 +3,10 @@ give up.
 
 A draft is sent around, so it must not carry one person's value. First every person is cut down to one row, as
 `prepare` will do: the first with its identifier, normalised by the scheme, and with its ID. Values that few people hold
-are left out. Bounds are set by what at least `FEWEST` people reach on either side, widened by a part of the range and
-rounded outwards: one person's extreme moves them no further than anybody else's. Columns that hold addresses or hashes
-are never proposed, and nothing is from a file that does not tell people apart. The owner decides; nothing is read from
-data later.
+are left out, and so are columns in which few people differ: they would tell a model nothing. Bounds are set by what at
+least `FEWEST` people reach on either side, widened by a part of the range and rounded outwards: one person's extreme
+moves them no further than anybody else's. Columns that hold addresses or hashes are never proposed, and nothing is from
+a file that does not tell people apart. The owner decides; nothing is read from data later.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def _column(name: str, series: pl.Series) -> ProposedColumn | str:
         if _tells_apart(numbers):
             return "its long numbers tell people apart, as phones and account numbers do: they stay at home"
         return _number(name, numbers.sort())
-    return _category(name, text)
+    return _category(name, text, len(series))
 
 
 def _holds_bars(series: pl.Series) -> bool:
@@ -195,9 +195,9 @@ def _bounds(low: float, high: float) -> tuple[float, float]:
     return lowest, highest
 
 
-def _category(name: str, text: pl.Series) -> ProposedColumn | str:
-    values, rare = _frequent(text)
-    return _few(values) or ProposedColumn(name, "category", values=values, note=_rare_note(rare))
+def _category(name: str, text: pl.Series, people: int) -> ProposedColumn | str:
+    found = _frequent(text, people)
+    return _useless(found) or ProposedColumn(name, "category", values=found.values, note=found.note)
 
 
 def _set(name: str, series: pl.Series) -> ProposedColumn | str:
@@ -207,27 +207,40 @@ def _set(name: str, series: pl.Series) -> ProposedColumn | str:
     each = lists.explode().drop_nulls()
     if _is_personal(each):
         return "it holds addresses or hashes, which stay at home"
-    values, rare = _frequent(each)
+    found = _frequent(each, len(series))
     lengths = lists.list.len().sort(descending=True)
     longest = int(lengths[min(len(lengths), FEWEST) - 1]) if len(lengths) else 1
-    at_most = min(len(values), max(1, longest))
-    return _few(values) or ProposedColumn(name, "set", values=values, at_most=at_most, note=_rare_note(rare))
+    at_most = min(len(found.values), max(1, longest))
+    return _useless(found) or ProposedColumn(name, "set", values=found.values, at_most=at_most, note=found.note)
 
 
-def _few(values: tuple[str, ...]) -> str:
-    if not values:
-        return f"it has no value that {FEWEST} people share"
-    many = f'it has more than {MOST_VALUES} values; kind = "text" counts by those that many people share'
-    return many if len(values) > MOST_VALUES else ""
+@dataclass(frozen=True, slots=True)
+class _Frequent:
+    """Values that enough people hold, in order. rare: how many others there are. alike: whether of each of them fewer
+    than `FEWEST` people hold it not."""
+
+    values: tuple[str, ...]
+    rare: int
+    alike: bool
+
+    @property
+    def note(self) -> str:
+        return f"{self.rare} rarer values left out" if self.rare else ""
 
 
-def _frequent(text: pl.Series) -> tuple[tuple[str, ...], int]:
-    """Values that enough people hold, in order, and how many others there are."""
+def _frequent(text: pl.Series, people: int) -> _Frequent:
+    """text: a value once for each of the people who hold it."""
     counts = text.filter(text != "").rename("value").value_counts(name="people")
-    enough = counts.filter(pl.col("people") >= FEWEST)["value"].to_list()
-    plain = tuple(sorted(value for value in enough if is_plain(value) and value == value.strip()))
-    return plain, counts.height - len(plain)
+    enough = counts.filter(pl.col("people") >= FEWEST)
+    plain = tuple(sorted(value for value in enough["value"] if is_plain(value) and value == value.strip()))
+    return _Frequent(plain, counts.height - len(plain), all(people - holders < FEWEST for holders in enough["people"]))
 
 
-def _rare_note(rare: int) -> str:
-    return f"{rare} rarer values left out" if rare else ""
+def _useless(found: _Frequent) -> str:
+    """Why nothing is to be proposed, or ""."""
+    if not found.values:
+        return f"it has no value that {FEWEST} people share"
+    if found.alike:
+        return f"fewer than {FEWEST} people differ in it, so a model would learn nothing there"
+    many = f'it has more than {MOST_VALUES} values; kind = "text" counts by those that many people share'
+    return many if len(found.values) > MOST_VALUES else ""

@@ -15,10 +15,11 @@ from ..dp.budget import Rho
 from ..dp.canonical import Json, canonical
 from ..dp.carry import Carried
 from ..dp.entry import Purchase
+from ..policies.accounts import caps
 from ..policies.agreement import Agreement
 from ..policies.check import Allowed, Refused, Submitted, check
 from ..policies.contract import Contract
-from ..policies.price import caps, context_of
+from ..policies.price import context_of
 from ..policies.request import Request
 from .books import Books, Entry, LedgerBroken, require, require_same
 from .evidence import loss_stated, signed_request, submission

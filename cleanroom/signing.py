@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..policies.agreement import (
     SignatureBroken,
@@ -18,14 +19,15 @@ from ..policies.agreement import (
 )
 from ..policies.contract import Contract
 from ..policies.document import read_document
-from ..policies.jobs.job import Job
-from ..policies.request import parse_job
 from ..policies.share import ShareUnusable, check_share, is_share_of, new_share, share_path, signed_share
 from ..policies.sign import BadSignature, Namespace, Signer, parse_public_key, ssh_keygen_line, verify
 from .cards import room_card
 from .files import sweep_of, write
 from .keys import Keys
 from .memory import refuse_untold, remember
+
+if TYPE_CHECKING:
+    from ..policies.jobs.job import Job
 
 
 class NoParty(Exception):
@@ -279,6 +281,8 @@ def read_shares(path: Path, contract: Contract) -> dict[str, str]:
 
 def sign_job(path: Path, name: str, sign: Signer) -> tuple[Job, Path]:
     """Sign a job as a party. Errors: InvalidContract, OSError, those of `sign`."""
+    from ..policies.request import parse_job
+
     data = read_document(path)
     job = parse_job(data)
     at = signature_path(path, name)

@@ -19,8 +19,8 @@ from ..dp.budget import DELTA_UNIT, EPSILON_UNIT, Delta, Rho
 from ..dp.canonical import canonical
 from ..dp.note import BadNote, parse_note
 from ..dp.window import Window
+from ..policies.accounts import counts_delta, counts_epsilon
 from ..policies.contract import InvalidContract, parse
-from ..policies.price import counts_delta, counts_epsilon
 from .log import Log
 
 

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..dp.ledger import Ledger
+from ..policies.accounts import caps
 from ..policies.agreement import Agreement
-from ..policies.price import caps
 from ..policies.succession import Ended, NotContinued, carried, refuse_unfit
 from .audit import ended
 from .foundation import Foundation, found_room

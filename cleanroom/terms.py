@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..policies.accounts import caps_of
 from ..policies.contract import digest, parse
-from ..policies.price import caps_of
 
 
 def terms_of(data: bytes, earlier: Sequence[bytes] = ()) -> dict[str, object]:

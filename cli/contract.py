@@ -157,9 +157,9 @@ def _meaning(contract: Contract) -> list[str]:
 
 def _threats(contract: Contract) -> list[tuple[ThreatModel, ...]]:
     """Of each rule, the threat models of the jobs that it allows."""
-    from ..policies.request import KINDS
+    from ..policies.threat import threat_models
 
-    return [KINDS[rule.job].threat_models(contract, rule.recipients) for rule in contract.rules.allow]
+    return [threat_models(contract, rule.job, rule.recipients) for rule in contract.rules.allow]
 
 
 def _under(models: tuple[ThreatModel, ...]) -> str:
@@ -205,7 +205,7 @@ def _cap(name: str, rule: DatasetRule) -> str:
 
 def _shared(contract: Contract) -> list[str]:
     """What an owner's data sets have together: one account, and what it keeps for keys that nobody listed."""
-    from ..policies.price import caps_of
+    from ..policies.accounts import caps_of
 
     said = []
     for cap in caps_of(contract, ""):

@@ -11,7 +11,7 @@ import typer
 from .hints import own_keys
 from .receipt import ledger_entries
 from .room import RoomFolder
-from .show import JsonFlag, Part, Result, Table, note, progressing, say, warn
+from .show import NOT_KNOWN, JsonFlag, Part, Result, Table, note, progressing, say, warn
 
 if TYPE_CHECKING:
     from ..cleanroom.job import Plan
@@ -222,7 +222,8 @@ def _precision(planned: Plan) -> Part:
         return "at these sizes it cannot be foreseen how exact it would be"
     places: dict[tuple[str, str, str], list[str]] = {}
     for row in planned.precision:
-        places.setdefault((row.number, row.given, f"±{_width(row.half)}"), []).append(row.table)
+        said = NOT_KNOWN if row.open else f"±{_width(row.half)}"
+        places.setdefault((row.number, row.given, said), []).append(row.table)
     several = len({tuple(tables) for tables in places.values()}) > 1
     rows = [(*([", ".join(dict.fromkeys(tables))] if several else []), *row) for row, tables in places.items()]
     header = (*(["table"] if several else []), "number", "if", "95 % interval")

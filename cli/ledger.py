@@ -238,7 +238,7 @@ def verify(
     from ..cleanroom.audit import verify_log
     from ..dp.accounting import epsilon_of
     from ..dp.budget import DELTA_UNIT, EPSILON_UNIT, Delta
-    from ..policies.price import counts_delta, counts_epsilon
+    from ..policies.accounts import counts_delta, counts_epsilon
 
     agreement = _agreement(contract)
     with working("verifying"):

@@ -43,7 +43,7 @@ def _ahead(specification: Mapping[str, Any], entry: int) -> str:
 def _price(paid: Mapping[str, Any]) -> str:
     """A charge in the unit of its account."""
     from ..dp.budget import DELTA_UNIT, EPSILON_UNIT, RHO_UNIT
-    from ..policies.price import counts_delta, counts_epsilon
+    from ..policies.accounts import counts_delta, counts_epsilon
 
     name, units = paid["account"], paid["rho"]
     if counts_delta(name):

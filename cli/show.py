@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="print the result as one JSON object")]
 
+NOT_KNOWN = "not known"
+"""In the place of an interval that holds all that is possible."""
 ALMOST = 1 - 1e-9
 """Of the largest value there could be: a figure that reaches it reaches that value."""
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -74,8 +76,8 @@ class Bars:
 class Curve:
     """A small plot of points from left to right: x, and the low end, estimate and high end of y.
 
-    across, up: what the axes are; across runs from 0 to 1, up from 0 to `top`. guess: of some x, what a guess by chance
-    would be, drawn as dots.
+    across, up: what the axes are, both shares; across runs from 0 to 1, up from 0 to `top`. guess: of some x, what a
+    guess by chance would be, drawn as dots.
     """
 
     title: str
@@ -306,12 +308,12 @@ def _curve(curve: Curve) -> Iterator[str]:
             field[up][place(x)] = "│"
     for x, _, estimate, _ in curve.points:
         field[line(estimate)][place(x)] = "●"
-    ends = {0: f"{curve.top:.3g}", _UP: "0"}
+    ends = {0: f"{100 * curve.top:.3g}%", _UP: "0%"}
     yield f"{curve.title}: {curve.up}, by {curve.across}"
     for at, row in enumerate(field):
         yield f"  {ends.get(at, ''):>6} ┤{''.join(row)}".rstrip()
     yield f"  {'':>6} └{'─' * _ACROSS}"
-    yield f"  {'':>6}  0{'1':>{_ACROSS - 1}}"
+    yield f"  {'':>6}  0%{'100%':>{_ACROSS - 2}}"
     yield ""
 
 
@@ -360,9 +362,27 @@ def interval(estimate: Mapping[str, Any], digits: int = 3) -> str:
     return f"{number(estimate['estimate'], digits)}  [{low}, {high}]"
 
 
-def told(share: Mapping[str, Any], digits: int = 3) -> str:
-    """A share with its interval; a word where that leaves all that is possible."""
-    return "not known" if share["low"] <= 0 and share["high"] >= ALMOST else interval(share, digits)
+def percent(value: float, digits: int = 1) -> str:
+    """A share for people."""
+    return f"{number(100 * value, digits)}%"
+
+
+def is_open(share: Mapping[str, float]) -> bool:
+    """Whether the interval of a share, or of an auc, holds all that is possible."""
+    return share["low"] <= 0 and share["high"] >= ALMOST
+
+
+def told(auc: Mapping[str, float], digits: int = 3) -> str:
+    """An auc with its interval, for people; a word where that leaves all that is possible."""
+    return NOT_KNOWN if is_open(auc) else interval(auc, digits)
+
+
+def percents(share: Mapping[str, float], digits: int = 1) -> str:
+    """A share with its interval, for people."""
+    if is_open(share):
+        return NOT_KNOWN
+    estimate, low, high = (percent(share[end], digits) for end in ("estimate", "low", "high"))
+    return f"{estimate}  [{low}, {high}]"
 
 
 def _end(value: float | None, digits: int) -> str:

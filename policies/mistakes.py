@@ -372,6 +372,8 @@ def _allowances(raw: Raw) -> Iterator[Problem]:
             yield from _exact_problems(where, raw, str(item["job"]), _texts(item, "recipients"))
         if item.get("job") == "lookalike":
             yield from _seed_problems(where, raw, _texts(item, "recipients"))
+        if item.get("job") == "completion":
+            yield from _target_problems(where, raw, _texts(item, "recipients"))
 
 
 def _exact_problems(where: str, raw: Raw, kind: str, recipients: list[str]) -> Iterator[Problem]:
@@ -396,6 +398,23 @@ def _seed_problems(where: str, raw: Raw, recipients: list[str]) -> Iterator[Prob
         asks = f"{' and '.join(place(name) for name in seeds)} ask{'s' if len(seeds) == 1 else ''}"
         rule = f"a lookalike protects who is on the seed list, and {asks} that all about a person be protected"
         yield Problem(f"{where}.job", rule, 'allow `job = "model"` in its place: it protects all of that')
+
+
+def _target_problems(where: str, raw: Raw, recipients: list[str]) -> Iterator[Problem]:
+    """A completion tells its reader attributes that another owner knows."""
+    others = [rule for rule in _tables(raw, "dataset").values() if _text(rule, "owner") not in (None, *recipients)]
+    people = [rule for rule in others if rule.get("rows") != "events"]
+    columns = [column for rule in people for column in _tables(rule, "columns").values()]
+    if others and not any(_may_be_target(column) for column in columns):
+        rule = "no people of another owner have a category or ordinal of two values, a flag or a set to complete"
+        yield Problem(f"{where}.job", rule, "declare such a column for them, or leave this rule out")
+
+
+def _may_be_target(column: Raw) -> bool:
+    """As `policies.jobs.completion` takes targets; so may what has the wrong shape, which is said elsewhere."""
+    kind, values = column.get("kind"), column.get("values")
+    one = kind in ("category", "ordinal") and isinstance(values, list) and len(values) < 2
+    return not one and kind not in ("number", "date", "household", "text")
 
 
 def _repeats(names: list[str]) -> bool:

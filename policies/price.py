@@ -19,13 +19,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..dp.account import Cap
 from ..dp.accounting import rho_within
 from ..dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED
-from ..dp.budget import Budget, Delta, Epsilon, Rho, delta_units, epsilon_units
+from ..dp.budget import Budget, Delta, Epsilon, Rho
 from ..dp.entry import Charge, Context, Purchase, Specification
-from ..dp.flip import ACCOUNTS as RESPONSES
 from ..dp.scale import Scale
+from .accounts import UNIT, account, responses_account, selection_account
 from .agreement import Agreement
 from .contract import Contract
 from .jobs.draw import Draw, Shape
@@ -33,63 +32,6 @@ from .jobs.job import Job, ShapeOf
 
 if TYPE_CHECKING:
     from .request import Request
-
-SELECTION = "selection"
-"""Accounts of this name count δ, in whole units of 10^-18; those of `UNIT` count ρ."""
-UNIT = "record"
-"""What is protected: one submitted record, which its owner has made one person as well as it can."""
-
-
-def account(owner: str) -> str:
-    """One account per owner and unit."""
-    return f"{owner}/{UNIT}"
-
-
-def selection_account(owner: str) -> str:
-    """What one owner allows to be spent in δ on showing keys that nobody listed."""
-    return f"{owner}/{SELECTION}"
-
-
-def responses_account(owner: str) -> str:
-    """What one owner allows to be spent in ε on labels by randomised response."""
-    return f"{owner}/{RESPONSES}"
-
-
-def counts_epsilon(name: str) -> bool:
-    """Whether an account of this name counts ε, and not ρ."""
-    return name.endswith(f"/{RESPONSES}")
-
-
-def counts_delta(name: str) -> bool:
-    """Whether an account of this name counts δ, and not ρ."""
-    return name.endswith(f"/{SELECTION}")
-
-
-def caps(agreement: Agreement) -> list[Cap]:
-    """One cap per owner, by owner: the smallest that any of its data sets allows; and one in δ, and one in ε, where it
-    allows any."""
-    return caps_of(agreement.contract, agreement.digest)
-
-
-def caps_of(contract: Contract, digest: str) -> list[Cap]:
-    """As `caps`, of a contract that is not signed yet. digest: SHA-256 of its bytes, in hex."""
-    smallest: dict[str, tuple[Rho, Budget]] = {}
-    for rule in contract.dataset.values():
-        budget = rule.budget.budget()
-        rho = rho_within(budget)
-        if rule.owner not in smallest or rho < smallest[rule.owner][0]:
-            smallest[rule.owner] = (rho, budget)
-    found = []
-    for owner, (rho, b) in sorted(smallest.items()):
-        found.append(Cap(account(owner), owner, UNIT, repr(float(b.epsilon)), repr(float(b.delta)), rho, digest))
-        budgets = [rule.budget for rule in contract.dataset.values() if rule.owner == owner]
-        if kept := min(budget.selection or 0.0 for budget in budgets):
-            units = Rho(delta_units(kept))
-            found.append(Cap(selection_account(owner), owner, UNIT, "0.0", repr(kept), units, digest))
-        if kept := min(budget.responses or 0.0 for budget in budgets):
-            units = Rho(epsilon_units(kept))
-            found.append(Cap(responses_account(owner), owner, UNIT, repr(kept), "0.0", units, digest))
-    return found
 
 
 def context_of(agreement: Agreement, request: Request) -> Context:

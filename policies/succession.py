@@ -16,9 +16,9 @@ from decimal import Decimal
 from ..dp.accounting import epsilon_of
 from ..dp.budget import DELTA_UNIT, EPSILON_UNIT, Delta, Rho
 from ..dp.carry import Carried
+from .accounts import account, caps, caps_of, responses_account, selection_account
 from .agreement import Agreement
 from .contract import Contract
-from .price import account, caps, caps_of, responses_account, selection_account
 from .sign import parse_public_key
 
 

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
+from .contract import Contract, JobKind
+from .learnt import pairs
+
 ThreatModel: TypeAlias = Literal["membership", "person"]
 
 SECRET: dict[ThreatModel, str] = {
@@ -25,6 +28,7 @@ _OF: dict[str, ThreatModel] = {
     "person-fit@2": "person",
     "person-scores@1": "person",
 }
+_JOBS: dict[JobKind, tuple[ThreatModel, ...]] = {"lookalike": ("membership",), "model": ("person",)}
 _COMPLETIONS = ("attribute-moments@1", "answer-counts@1")
 
 
@@ -36,3 +40,24 @@ def threat_model_of(statistic: str, columns: Sequence[str]) -> ThreatModel | Non
     if statistic in _COMPLETIONS:
         return "person" if len({column.partition(".")[0] for column in columns}) == 1 else "membership"
     return _OF.get(statistic)
+
+
+def threat_models(contract: Contract, kind: JobKind, readers: Sequence[str]) -> tuple[ThreatModel, ...]:
+    """Those that jobs of a kind have under a contract, for such readers. None where the kind counts.
+
+    Each job knows its own (`Job.threat_model`); this imports no kind of job, so that a contract is shown at once.
+    """
+    return _completions(contract, readers) if kind == "completion" else _JOBS.get(kind, ())
+
+
+def _completions(contract: Contract, readers: Sequence[str]) -> tuple[ThreatModel, ...]:
+    """By what each data set protects that could be `attributes` to people of a reader."""
+    held = contract.dataset
+    asked = {
+        held[attributes].protects
+        for people, attributes in pairs(contract)
+        if held[people].owner in readers
+        and held[people].id is not None
+        and held[people].rows == held[attributes].rows == "people"
+    }
+    return tuple(sorted(asked))

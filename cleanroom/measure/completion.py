@@ -38,7 +38,7 @@ from ..room import Dataset, Room
 from .completed import FILE, CompletionRelease, contents, quality_of
 from .crowds import HELD_OUT, held_out, keyed_hash, kinds_of
 from .known import known_of
-from .measure import Made, Planned
+from .measure import OPEN_SHARE, Made, Planned
 from .paired import paired
 
 ASSUMED_RATES = (0.25, 0.5, 1.0)
@@ -104,6 +104,7 @@ class CompletionMeasure:
                 if own
                 else f"{rate:.0%} of {job.attributes} match, .8 right",
                 answers.planned(rate * most / values, sigma),
+                open_from=OPEN_SHARE,
             )
             for values in sorted(sets)
             for rate in ((1.0,) if own else ASSUMED_RATES)

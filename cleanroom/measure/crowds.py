@@ -24,7 +24,8 @@ from ...modelling.outlook import Outlook
 from ...modelling.strategy import Rows
 from ...modelling.wide import measured
 from ...policies.contract import CategoryColumn, Column, Contract, NumberColumn, OrdinalColumn, SetColumn
-from ...policies.jobs.lookalike import LookalikeJob, learnable
+from ...policies.jobs.lookalike import LookalikeJob
+from ...policies.learnt import learnable
 from ..room import Dataset, Room
 from .considered import encoded
 

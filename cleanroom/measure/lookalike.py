@@ -57,7 +57,7 @@ from .considered import cells_of as considered_cells
 from .crowds import HELD_OUT, all_kinds, declared_kinds
 from .effects import Effect, effects_json
 from .fitted import Fitted, fitted, responded, variance_of
-from .measure import Contents, Made, Planned
+from .measure import OPEN_SHARE, Contents, Made, Planned
 from .responses import LABELS, better_said, evaluated, labelled, wrong_said
 from .strata import CellLetters, Known, by_known_said, of_counts, of_labels, strata_in
 from .unsure import Stratum
@@ -213,6 +213,7 @@ class LookalikeMeasure:
                 planned_auc_halfwidth(
                     round(HELD_OUT * seeds * rate), people, sigma * math.sqrt(many), ASSUMED_AUC, flip, cuts
                 ),
+                open_from=OPEN_SHARE,
             )
             for rate in ASSUMED_RATES
             if 1 <= round(HELD_OUT * seeds * rate) < people

@@ -6,6 +6,7 @@ one `Measure`, listed in `measure.kinds`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -24,12 +25,22 @@ Precision: TypeAlias = tuple[str, str, float]
 
 
 class Planned(NamedTuple):
-    """The same, and of which table; "" where there is one."""
+    """The same, and of which table; "" where there is one. open_from: the half width from which on it is not known at
+    all: all that is possible, or as good as that, lies in the interval."""
 
     number: str
     given: str
     half: float
     table: str = ""
+    open_from: float = math.inf
+
+    @property
+    def open(self) -> bool:
+        return self.half >= self.open_from
+
+
+OPEN_SHARE = 0.5 - 1e-9
+"""`open_from` of a share whose interval ends at 0 and at 1."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ from ..matched import read_match
 from ..room import Dataset, Room
 from .crowds import HELD_OUT, Crowd, held_out, kinds_of, trained_on
 from .effects import Effect, effects_json
-from .measure import Contents, Made, Planned
+from .measure import OPEN_SHARE, Contents, Made, Planned
 
 ASSUMED_RATES = (0.25, 0.5, 1.0)
 ASSUMED_AUC = 0.75
@@ -151,7 +151,7 @@ class ModelMeasure:
     def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
         """Sizes are noisy. With strata: in how many groups people are counted."""
         job = _asked(allowed.request.job)
-        sizes = "sizes are noisy too: a reader may not know who is there"
+        sizes = "numbers of people are noisy as well: that somebody is among them is secret too"
         if not job.strata:
             return (sizes,)
         groups = _bins(room.contract, job) // FEW_BINS
@@ -173,6 +173,7 @@ class ModelMeasure:
                 "auc",
                 f"{rate:.0%} of {job.seed} are among {job.people}, auc {ASSUMED_AUC}",
                 planned_halfwidth(round(seeds * rate), people, sigma, ASSUMED_AUC, job.strata),
+                open_from=OPEN_SHARE,
             )
             for rate in ASSUMED_RATES
             if 1 <= round(seeds * rate) < people

@@ -77,14 +77,19 @@ class OverlapMeasure:
 
     def precision(self, room: Room, allowed: Allowed) -> tuple[Planned, ...]:
         """A rate is a count over a public size."""
-        del room
         job, spec = allowed.request.job, allowed.purchases[0].specification
         assert isinstance(job, OverlapJob)  # noqa: S101 - measure_of dispatches on the kind
-        half, seeds = Z95 * spec.deviation, allowed.rows[job.seed]
-        by_key = {"matched by one key": half, "match rate by one key": half / seeds} if spec.statistic != COUNT else {}
-        every = half * spec.cells**0.5
-        halves = {**by_key, "matched": every, "match rate": every / seeds}
-        return tuple(Planned(name, "whatever it is", half) for name, half in halves.items())
+        half, seeds, most = Z95 * spec.deviation, allowed.rows[job.seed], room.contract.match.bounds.seed
+        by_key = _planned(" by one key", half, seeds, most) if spec.statistic != COUNT else ()
+        return (*by_key, *_planned("", half * spec.cells**0.5, seeds, most))
+
+
+def _planned(by: str, half: float, seeds: int, most: int) -> tuple[Planned, ...]:
+    """most: rows that one seed may match, so that no rate is larger."""
+    return (
+        Planned(f"matched{by}", "whatever it is", half),
+        Planned(f"match rate{by}", "whatever it is", half / seeds, open_from=float(most)),
+    )
 
 
 def overlap(noisy: Noisy, seeds: int, most: int = 1, keys: Sequence[str] = ()) -> dict[str, object]:

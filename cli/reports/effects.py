@@ -13,7 +13,7 @@ FLAT = 0.01
 """Log-odds an axis reaches at least: what a column of one value adds is 0 but for rounding."""
 HEARD = (
     "an effect adds to the log-odds, beside the average person: +0.7 doubles the odds. Intervals cover the noise, luck "
-    "and shrinkage{}; where one holds 0, the release cannot tell"
+    "and shrinkage{}; where one reaches 0, or nearly, the release cannot tell"
 )
 SILENT = (
     "of columns that were not in the job, and of pairs of columns, the noisy sums say nothing; to learn of a column, "
@@ -25,6 +25,12 @@ UNHEARD = (
 )
 
 
+EDGE = 0.1
+"""Of an interval's width: an effect so close to an end of it is said to be at its edge."""
+SHRUNK = (
+    "effects are the model's own, which are shrunk: where one lies at the edge of its interval, what the value adds is "
+    "likelier to lie well inside it"
+)
 WIDE = (
     "which columns matter is not said: the table is too wide for intervals that hold; a job of fewer `columns` says it"
 )
@@ -38,7 +44,14 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
     unheard = SILENT if document["kind"] == "model" else UNHEARD
     alone = ", as if columns were independent" if document["kind"] == "model" else ""
     told = [effect for effect in effects[:MOST_EXPLAINED] if effect["levels"]]  # noise may leave nobody in any
-    return [_matter(effects), *(_levels(effect) for effect in told), HEARD.format(alone), unheard]
+    shrunk = [SHRUNK] if any(_at_edge(level["effect"]) for effect in told for level in _shown(effect)) else []
+    return [_matter(effects), *(_levels(effect) for effect in told), HEARD.format(alone), *shrunk, unheard]
+
+
+def _at_edge(figure: Mapping[str, float]) -> bool:
+    """Whether the model's own number, which is shrunk, lies at an end of what is believed of it."""
+    width = figure["high"] - figure["low"]
+    return width > FLAT and not EDGE * width <= figure["estimate"] - figure["low"] <= (1 - EDGE) * width
 
 
 def _matter(effects: Sequence[Mapping[str, Any]]) -> Table:
@@ -54,7 +67,7 @@ def _matter(effects: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _levels(effect: Mapping[str, Any]) -> Table:
-    shown = _spaced(effect["levels"]) if effect["ordered"] else _strongest(effect["levels"])
+    shown = _shown(effect)
     far = max(max(abs(level["effect"]["low"]), abs(level["effect"]["high"])) for level in shown)
     far = max(FLAT, far)
     rows = [
@@ -69,6 +82,10 @@ def _levels(effect: Mapping[str, Any]) -> Table:
     whole = f", {len(shown)} of its {len(effect['levels'])} values" if len(shown) < len(effect["levels"]) else ""
     header = ("value", "people", "effect", f"-{far:.2g} to {far:.2g}")
     return Table(header, rows, f"{effect['column']}{whole}", right=(1, 2), whole=(3,))
+
+
+def _shown(effect: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return _spaced(effect["levels"]) if effect["ordered"] else _strongest(effect["levels"])
 
 
 def _strongest(levels: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

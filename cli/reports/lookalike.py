@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..show import Bars, Part, Table, interval, number
+from ..show import NOT_KNOWN, Bars, Part, Table, interval, is_open, number, percent, percents, told
 from . import considered, curves, effects, strata
 
 STRATA = (
     "this is what the model says of its own scores, and not how right they were. A missing value counts as a value of "
     "its own"
 )
+TREELESS = "boosting grew no tree, as none helped: it says of everybody what glm says"
 COIN = 0.5
 """AUC of who ranks people by chance."""
 SHOWN = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
@@ -29,23 +30,22 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
     shown = [cuts[at] for at in sorted(nearest)]
     rows = [
         (
-            f"{cut['share']:.1%}",
+            percent(cut["share"]),
             f"{cut['people']:,}",
-            interval(cut["precision"]),
-            interval(cut["lift"], 2),
-            interval(cut["gain"], 2),
+            percents(cut["precision"]),
+            _lift(cut),
+            percents(cut["gain"], 0),
         )
         for cut in shown
     ]
-    highest = max((cut["lift"]["estimate"] for cut in cuts), default=1.0) or 1.0
-    bars = [
-        (f"{cut['share']:.1%}", cut["lift"]["estimate"] / highest, f"{cut['lift']['estimate']:.2f}") for cut in cuts
-    ]
+    lifts = [(cut["share"], cut["lift"]["estimate"]) for cut in cuts if not is_open(cut["gain"])]
+    highest = max((lift for _, lift in lifts), default=1.0) or 1.0
+    bars = [(percent(share), lift / highest, f"{lift:.2f}") for share, lift in lifts]
     return [
         Table(
             ("number", "estimate  [95 % interval: noise and sampling]"),
             [
-                ("auc", interval(document["auc"])),
+                ("auc", told(document["auc"])),
                 ("seeds held out", interval(document["positives"], 0)),
                 ("audience", _audience(document["audience"])),
             ],
@@ -61,7 +61,7 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
             title="held-out people  [95 % interval: noise and sampling]",
         ),
         RATE,
-        Bars("lift by best share of people", bars),
+        *([Bars("lift by best share of people", bars)] if bars else []),
         *curves.parts([_point(cut) for cut in cuts], document["positives"]["estimate"] / max(1, document["held_out"])),
         _calibration(document),
         *strata.parts(document),
@@ -70,6 +70,11 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
         *effects.parts(document),
         *considered.parts(document),
     ]
+
+
+def _lift(cut: Mapping[str, Any]) -> str:
+    """A share of the seeds over a share of the people, which is known."""
+    return NOT_KNOWN if is_open(cut["gain"]) else interval(cut["lift"], 2)
 
 
 def _audience(said: Mapping[str, Any]) -> str:
@@ -92,7 +97,8 @@ def chance(document: Mapping[str, Any], what: str) -> list[Part]:
     auc = document["auc"]
     if not auc["low"] <= COIN <= auc["high"]:
         return []
-    return [f"the auc's interval holds {COIN:g}: the release cannot tell this {what} from chance"]
+    why = "auc is not known" if is_open(auc) else f"auc's interval holds {COIN:g}"
+    return [f"the {why}: the release cannot tell this {what} from chance"]
 
 
 def _compared(learners: Sequence[Mapping[str, Any]]) -> list[Part]:
@@ -117,7 +123,14 @@ def _compared(learners: Sequence[Mapping[str, Any]]) -> list[Part]:
         ),
         "a learner wins over those named before it where its lead is more than one standard error; nobody held out was "
         "looked at for it",
+        *([TREELESS] if _treeless(learners) else []),
     ]
+
+
+def _treeless(learners: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether boosting is its additive model: only without a tree are both as good to the last bit."""
+    gains = {each["name"]: each["gain"] for each in learners}
+    return "glm" in gains and gains.get("boosting") == gains["glm"]
 
 
 def _strata(strata: Sequence[Mapping[str, Any]]) -> list[Part]:
@@ -144,7 +157,7 @@ def _calibration(document: Mapping[str, Any]) -> Table:
     """What the model said of people, best bins first, and what came true."""
     bins = document["calibration"]
     rows = [
-        (f"{row['people']:,}", number(row["predicted"]), interval(row["rate"]))
+        (f"{row['people']:,}", percent(row["predicted"]), percents(row["rate"]))
         for row in bins[:: max(1, len(bins) // 5)]
         if row["predicted"] is not None
     ]

@@ -6,25 +6,27 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from ..show import ALMOST, Bars, Part, Table, interval, number, told
+from ..show import ALMOST, NOT_KNOWN, Bars, Part, Table, interval, percent, percents, told
 from . import curves, effects, strata
 from .lookalike import chance
 
+PEOPLE = "held-out people  [95 % interval: noise and sampling]"
 NOBODY = "there may be no seed among the people held out: what follows says little"
 MOST_SHOWN = 8
 """Score bins in the table of calibration, about; `--json` has all."""
 
 
 def parts(document: Mapping[str, Any]) -> list[Part]:
-    """AUC, and what the best score bins would give as an audience."""
+    """AUC, and what those who score best would give as an audience."""
     numbers = [
         ("auc", told(document["auc"])),
         ("people held out", interval(_people(document["held_out"]), 0)),
         ("seeds held out", interval(_people(document["positives"]), 0)),
     ]
-    header = ("best share of people", "lift", "gain: share of seeds in it", "rate of seeds in it")
+    header = ("best share", "rate of seeds in it", "lift", "gain: share of seeds in it")
     rows = [
-        (told(cut["share"]), _lift(cut), told(cut["gain"], 2), told(cut["precision"])) for cut in document["cuts"][::2]
+        (percents(cut["share"]), percents(cut["precision"]), _lift(cut), percents(cut["gain"], 0))
+        for cut in document["cuts"][::2]
     ]
     shown = [cut for cut in document["cuts"] if not _lift_is_open(cut)]
     highest = max((cut["lift"]["estimate"] for cut in shown), default=1.0) or 1.0
@@ -35,7 +37,7 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
         Table(("number", "estimate  [95 % interval: noise and sampling]"), numbers, right=(1,)),
         *([NOBODY] if document["positives"]["low"] <= 0 else []),
         *chance(document, "model"),
-        Table(header, rows, "held-out people, by score bin", right=(0, 1, 2, 3), whole=(0, 1, 2, 3), keys=1),
+        Table(header, rows, PEOPLE, right=(0, 1, 2, 3), whole=(0, 1, 2, 3), keys=1),
         *([Bars("lift by best share of people", bars)] if bars else []),
         *(curves.parts([_point(cut, rate) for cut in document["cuts"]], rate) if shown else []),
         *_calibration(document),
@@ -50,8 +52,8 @@ def _calibration(document: Mapping[str, Any]) -> list[Part]:
     ends = document.get("ends") or []
     if not ends:
         return []
-    said = [f"above {number(ends[0])}", *(f"{number(low)} to {number(high)}" for high, low in pairwise(ends))]
-    rows = list(zip([*said, f"below {number(ends[-1])}"], map(told, document["rates"]), strict=True))
+    said = [f"above {percent(ends[0])}", *(f"{percent(low)} to {percent(high)}" for high, low in pairwise(ends))]
+    rows = list(zip([*said, f"below {percent(ends[-1])}"], map(percents, document["rates"]), strict=True))
     title = "calibration, some score bins from best to worst"
     shown = rows[:: max(1, len(rows) // MOST_SHOWN)]
     return [Table(("model says", "came true  [95 % interval]"), shown, title, right=(0, 1))]
@@ -73,7 +75,7 @@ def _lift_is_open(cut: Mapping[str, Any]) -> bool:
 
 
 def _lift(cut: Mapping[str, Any]) -> str:
-    return "not known" if _lift_is_open(cut) else interval(cut["lift"], 2)
+    return NOT_KNOWN if _lift_is_open(cut) else interval(cut["lift"], 2)
 
 
 def _point(cut: Mapping[str, Any], rate: float) -> curves.Point:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..show import Part, Table, interval, number, told
+from ..show import Part, Table, interval, percent, percents, told
 
 COIN = 0.5
 """AUC of who ranks people by chance."""
@@ -47,7 +47,7 @@ def _people(many: int | Mapping[str, float]) -> str:
 
 def _rates(known: Sequence[Mapping[str, Any]]) -> Table:
     rows = [
-        (_columns(each), number(_said(each)), told(each["rate"]), told(each["shrunk_rate"] or each["rate"]))
+        (_columns(each), percent(_said(each)), percents(each["rate"]), percents(each["shrunk_rate"] or each["rate"]))
         for each in known
     ]
     header = ("columns known", "model says", "rate of seeds", "rate, shrunk")
@@ -76,7 +76,7 @@ def _tops(document: Mapping[str, Any], known: Sequence[Mapping[str, Any]]) -> li
     nearest = min(ends, key=lambda end: abs(end - share))
     found = [(each, top) for each in known for top in each["tops"] if top["share"] == nearest]
     rows = [
-        (_columns(each), f"{top['people']:,}", interval(top["rate"]), interval(top["lift"], 2)) for each, top in found
+        (_columns(each), f"{top['people']:,}", percents(top["rate"]), interval(top["lift"], 2)) for each, top in found
     ]
     header = ("columns known", "of them", "rate of seeds", "lift over their own rate")
     title = f"among the best {nearest:.1%} of all people held out  [95 % interval]"

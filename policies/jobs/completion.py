@@ -15,7 +15,7 @@ itself; a file of attributes about events, in which a person stands many times.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -25,13 +25,14 @@ from ...dp.budget import Rho
 from ...dp.canonical import Json
 from ...dp.entry import Specification
 from ...dp.scale import price
-from ..contract import ChoiceColumn, Contract, FlagColumn, Name, SetColumn
+from ..contract import ChoiceColumn, Contract, Name, SetColumn
+from ..learnt import learnable, pairs, wanted
 from ..refused import Refused, Submitted
 from ..sentences import counted, names
 from ..threat import ThreatModel
 from .draw import Draw, shaped, with_noise
 from .job import MOST_COLUMNS, Job, ShapeOf, each_once
-from .lookalike import FEWEST_PEOPLE, learnable, refuse_columns
+from .lookalike import FEWEST_PEOPLE, refuse_columns
 from .pair import refuse_short
 from .table import identifier_of
 
@@ -40,7 +41,6 @@ MOST_TARGETS, MOST_VALUES = 8, 100
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """How sure an answer can be asked to be: the noisy counts tell how right answers are at each."""
 MOST_CELLS = 2**20
-TARGETS = (ChoiceColumn, FlagColumn, SetColumn)
 
 
 class CompletionJob(Job):
@@ -94,19 +94,6 @@ class CompletionJob(Job):
     def threat_model(self, contract: Contract) -> ThreatModel:
         return "person" if self.own_columns(contract) else "membership"
 
-    @classmethod
-    def threat_models(cls, contract: Contract, readers: Sequence[str]) -> tuple[ThreatModel, ...]:
-        """By what each data set protects that could be `attributes` to people of a reader."""
-        held = contract.dataset
-        asked = {
-            held[attributes].protects
-            for people, attributes in _pairs(contract)
-            if held[people].owner in readers
-            and held[people].id is not None
-            and held[people].rows == held[attributes].rows == "people"
-        }
-        return tuple(sorted(asked))
-
     def fewest_rows(self, contract: Contract, dataset: str) -> int:
         return contract.rules.smallest_seed if dataset == self.attributes else FEWEST_PEOPLE
 
@@ -154,7 +141,7 @@ class CompletionJob(Job):
 
     def _refuse_targets(self, contract: Contract) -> None:
         declared = contract.dataset[self.attributes].columns
-        fitting = _wanted(contract, self.attributes)
+        fitting = wanted(contract, self.attributes)
         unfit = [name for name in self.targets if name not in fitting]
         if unfit:
             rule = f"{names(unfit)} is no category, flag or set of {self.attributes}"
@@ -222,12 +209,12 @@ class CompletionJob(Job):
     def draft(cls, contract: Contract, size: int | None) -> list[str]:
         """Attributes are of a data set with columns to want, people of another owner with some to learn from."""
         del size
-        people_first = sorted(_pairs(contract), key=lambda pair: contract.dataset[pair[0]].id is None)
+        people_first = sorted(pairs(contract), key=lambda pair: contract.dataset[pair[0]].id is None)
         if not people_first:
             rule = "no two owners hold columns, one to learn from and one to complete"
             raise Refused("targets", rule, "declare columns for both in the contract")
         people, attributes = people_first[0]
-        targets = ", ".join(f'"{name}"' for name in _wanted(contract, attributes)[:MOST_TARGETS])
+        targets = ", ".join(f'"{name}"' for name in wanted(contract, attributes)[:MOST_TARGETS])
         return [
             f'people = "{people}"  # who gets answers: its owner alone reads them',
             f'attributes = "{attributes}"  # who knows them of some',
@@ -237,23 +224,6 @@ class CompletionJob(Job):
 
     def made(self) -> dict[str, Json]:
         return {"people": self.people, "attributes": self.attributes, "confident": str(self.confident)}
-
-
-def _wanted(contract: Contract, dataset: str) -> list[str]:
-    """Columns that can be targets."""
-    return [name for name, column in contract.dataset[dataset].columns.items() if isinstance(column, TARGETS)]
-
-
-def _pairs(contract: Contract) -> list[tuple[str, str]]:
-    """People and attributes of two owners, with columns to learn from and columns to want."""
-    return [
-        (people, attributes)
-        for attributes in contract.dataset
-        for people in contract.dataset
-        if contract.dataset[people].owner != contract.dataset[attributes].owner
-        and _wanted(contract, attributes)
-        and learnable(contract, people)
-    ]
 
 
 def values_of(contract: Contract, dataset: str, column: str) -> tuple[str, ...]:

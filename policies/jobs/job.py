@@ -8,7 +8,7 @@ kind looks, stands in `cleanroom.measure`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Annotated, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -82,12 +82,6 @@ class Job(Strict, ABC):
         """By name, of a job that learns from people (`policies.threat`)."""
         del contract
         return None
-
-    @classmethod
-    def threat_models(cls, contract: Contract, readers: Sequence[str]) -> tuple[ThreatModel, ...]:
-        """Those that jobs of this kind have under a contract, for such readers. None where the kind counts."""
-        del contract, readers
-        return ()
 
     def rows_moved(self, contract: Contract) -> int:
         """How many of the rows that its statistics are sums over one protected record moves at most."""

@@ -6,7 +6,7 @@ What it gives rests on exact knowledge of the features, so only the features' ow
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -17,6 +17,7 @@ from ...dp.canonical import Json
 from ...dp.entry import Specification
 from ...dp.scale import price
 from ..contract import Contract, Name
+from ..learnt import learnable
 from ..refused import Refused, Submitted
 from ..sentences import counted, names
 from ..threat import ThreatModel
@@ -27,9 +28,6 @@ from .pair import PairJob
 
 FEWEST_PEOPLE = 200
 """A lookalike holds out one person in five by a hash: with fewer people nobody might be held out."""
-
-LEARNABLE = ("number", "category", "ordinal", "set")
-"""Kinds of columns that features are made of."""
 
 MOMENTS, GROUPS, SCORES = "seed-moments@4", "seed-groups@1", "score-histogram@1"
 STRATA = "score-strata@1"
@@ -102,11 +100,6 @@ class LookalikeJob(PairJob):
     def threat_model(self, contract: Contract) -> ThreatModel:
         del contract
         return "membership"
-
-    @classmethod
-    def threat_models(cls, contract: Contract, readers: Sequence[str]) -> tuple[ThreatModel, ...]:
-        del contract, readers
-        return ("membership",)
 
     def fewest_rows(self, contract: Contract, dataset: str) -> int:
         """Of the people: as many as it needs, and as the audience it asks for."""
@@ -309,11 +302,6 @@ def _ask_model(contract: Contract) -> str:
     if any(rule.job == "model" for rule in contract.rules.allow):
         return "ask a job of kind model"
     return 'agree on a contract that allows `job = "model"`'
-
-
-def learnable(contract: Contract, dataset: str) -> list[str]:
-    """Columns that a model learns from, in the contract's order."""
-    return [name for name, held in contract.dataset[dataset].columns.items() if held.kind in LEARNABLE]
 
 
 def refuse_columns(contract: Contract, dataset: str, columns: list[str] | None) -> None:

@@ -7,7 +7,7 @@ pay. It hands out no people: effects of columns, and how good the model is on pe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -17,12 +17,13 @@ from ...dp.budget import Rho
 from ...dp.entry import Specification
 from ...dp.scale import price
 from ..contract import Contract, Name
+from ..learnt import learnable
 from ..refused import Refused, Submitted
 from ..sentences import counted
 from ..threat import ThreatModel
 from .draw import Draw, shaped, with_noise
 from .job import ShapeOf, each_once
-from .lookalike import FEWEST_PEOPLE, learnable, refuse_columns
+from .lookalike import FEWEST_PEOPLE, refuse_columns
 from .pair import PairJob
 
 FIT, SCORES = "person-fit@2", "person-scores@1"
@@ -47,11 +48,6 @@ class ModelJob(PairJob):
     def threat_model(self, contract: Contract) -> ThreatModel:
         del contract
         return "person"
-
-    @classmethod
-    def threat_models(cls, contract: Contract, readers: Sequence[str]) -> tuple[ThreatModel, ...]:
-        del contract, readers
-        return ("person",)
 
     def fewest_rows(self, contract: Contract, dataset: str) -> int:
         return contract.rules.smallest_seed if dataset == self.seed else FEWEST_PEOPLE
@@ -79,8 +75,8 @@ class ModelJob(PairJob):
         return (
             f"{readers} {learn} which columns of {self.people} tell {self.seed} from other people, and how well, with "
             f"noise (ε {self.epsilon:g})",
-            f"everything about one person is protected, of {owner}'s people as of {self.seed}: a reader who knows all "
-            "others could hardly tell whether that person is there, or what its columns say",
+            f"everything about one person is protected, among {owner}'s people and in {self.seed} alike: a reader who "
+            "knows all others could hardly tell whether that person is there, or what its columns say",
         )
 
     @classmethod

@@ -35,6 +35,30 @@ def test_any_file_with_a_small_schema_is_measured(root: Path, tmp_path: Path) ->
     assert said["rows"][0]["auc"] > 0.6
 
 
+def test_values_that_the_schema_does_not_list_are_counted(root: Path, tmp_path: Path) -> None:
+    """The same figures on stdout, and a line on stderr for each column that has some."""
+    asked = ("--epsilon", "4", "--unit", "membership", "--splits", "1", "--only", "passbox membership", "--json")
+    done = typed(root, tmp_path, SCHEMA.replace('["red", "blue"]', '["red"]'), *asked)
+    assert json.loads(done.stdout)["people"] == 400
+    assert done.stderr.splitlines() == ["colour: 200 of 400 values are not in the schema, and taken for missing"]
+
+
+@pytest.mark.parametrize(("sets", "becomes"), [(False, "taken for missing"), (True, "left out of their sets")])
+def test_a_missing_value_is_not_one_that_is_not_listed(
+    sets: bool, becomes: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    from lookalike_data import read, undeclared
+
+    (tmp_path / "people.csv").write_text("likes,bought\ncars,yes\n,no\nNA,no\n" + ("cars|tea,yes\n" if sets else ""))
+    kind = 'kind = "set", at_most = 2' if sets else 'kind = "category"'
+    column = f'likes = {{ {kind}, values = ["cars", "food"] }}'
+    (tmp_path / "schema.toml").write_text(f'label = {{ column = "bought", positive = "yes" }}\n[columns]\n{column}\n')
+    many = "2 of 4" if sets else "1 of 2"
+    found = undeclared(read(tmp_path / "people.csv", tmp_path / "schema.toml"))
+    assert found == [f"likes: {many} values are not in the schema, and {becomes}"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

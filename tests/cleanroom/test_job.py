@@ -132,6 +132,28 @@ def test_a_plan_that_foresees_no_interval_says_so(world: World, capsys: pytest.C
     assert json.loads(capsys.readouterr().out)["precision"] == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "number", "epsilon", "known"),
+    [
+        ("lookalike", "auc", 0.05, False),
+        ("lookalike", "auc", 4.0, True),
+        ("overlap", "match rate", 0.005, False),
+        ("overlap", "match rate", 1.0, True),
+    ],
+)
+def test_a_plan_says_in_words_where_nothing_can_be_told(
+    kind: str, number: str, epsilon: float, known: bool, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """200 seeds. --json says the figure all the same."""
+    path = world.sign_job(world.job_text(kind, epsilon=epsilon), "publisher")
+    assert cli(["plan", str(world.place), str(path), "--json"]) == 0
+    rows = [row for row in json.loads(capsys.readouterr().out)["precision"] if row["number"] == number]
+    assert {row["half_width"] < (0.5 if number == "auc" else 1.0) for row in rows} == {known}
+    assert cli(["plan", str(world.place), str(path)]) == 0
+    shown = [line for line in capsys.readouterr().out.splitlines() if line.strip().startswith(number)]
+    assert [("±" in line, "not known" in line) for line in shown] == [(known, not known)] * len(rows)
+
+
 def test_a_plan_says_what_fits_now_and_what_would_after_a_cosigning(desk: Desk) -> None:
     assert desk.job(1.2, "first")[0] == 0
     code, error = desk.job(1.3, "second")

@@ -19,7 +19,8 @@ from passbox.cleanroom.measure import crowds, fitted, lookalike
 from passbox.cleanroom.measure.unsure import strata_of
 from passbox.cleanroom.room import Room
 from passbox.cli.reports.kinds import report
-from passbox.cli.show import Curve, Table
+from passbox.cli.reports.lookalike import TREELESS
+from passbox.cli.show import Bars, Curve, Table
 from passbox.dp.accounting import rho_within
 from passbox.dp.aggregate import Statistic
 from passbox.dp.budget import RHO_UNIT, Budget, Delta, Epsilon
@@ -91,6 +92,49 @@ def test_the_report_shows_each_learner_and_why_one_won(world: World) -> None:
     assert sum("won" in row[0] for row in tables[0].rows) == 1
     alone = world.open(world.run("lookalike").release).document
     assert not [part for part in report(alone) if isinstance(part, Table) and part.header[0] == "learner"]
+
+
+def test_shares_of_people_are_percentages_in_a_lookalikes_report(world: World) -> None:
+    parts = report(world.open(world.run("lookalike", strata=True).release).document)
+    shares = ("best share", "gain: share", "rate", "model says", "came true")
+    cells = {
+        name: [row[at] for row in part.rows]
+        for part in parts
+        if isinstance(part, Table)
+        for at, name in enumerate(part.header)
+        if name.startswith(shares)
+    }
+    assert {name.split(":")[0] for name in cells} >= {
+        "best share",
+        "gain",
+        "rate of seeds",
+        "rate, shrunk",
+        "model says",
+    }
+    assert all("%" in cell or cell == "not known" for column in cells.values() for cell in column)
+
+
+@pytest.mark.parametrize(("high", "known"), [(1.0, False), (0.9, True)])
+def test_a_lift_is_told_where_noise_does_not_leave_it_open(high: float, known: bool, world: World) -> None:
+    document: Any = world.open(world.run("lookalike").release).document
+    gain = {"estimate": 0.3, "low": 0.0, "high": high}
+    parts = report({**document, "cuts": [{**cut, "gain": gain} for cut in document["cuts"]]})
+    (table,) = (part for part in parts if isinstance(part, Table) and "lift" in part.header)
+    assert {row[table.header.index("lift")] != "not known" for row in table.rows} == {known}
+    assert any(isinstance(part, Bars) for part in parts) is known
+
+
+def test_a_report_says_that_boosting_grew_no_tree_where_it_grew_none(world: World) -> None:
+    opened = world.open(world.run("lookalike", learners=["glm", "boosting"]).release)
+    document: Any = opened.document
+    glm, boosting = document["learners"]
+    without = {**document, "learners": [glm, {**boosting, "gain": glm["gain"]}]}
+    with_trees = {
+        **document,
+        "learners": [glm, {**boosting, "gain": {**glm["gain"], "high": glm["gain"]["high"] + 1e-9}}],
+    }
+    unknown = {**document, "learners": [boosting]}
+    assert [TREELESS in report(each) for each in (without, with_trees, unknown)] == [True, False, False]
 
 
 def test_the_same_job_costs_nothing_more_and_gives_the_same_file(world: World) -> None:

@@ -178,7 +178,7 @@ def test_a_lift_is_told_where_noise_does_not_leave_it_open(lift: Triple, share: 
     document = {"auc": nothing, "held_out": nothing, "positives": nothing, "cuts": [cut], "effects": []}
     parts = model.parts(document)
     (table,) = [part for part in parts if isinstance(part, Table) and "lift" in part.header]
-    assert table.rows[0][1] == said
+    assert table.rows[0][2] == said
     assert any(isinstance(part, Bars) for part in parts) == (said != "not known")
 
 

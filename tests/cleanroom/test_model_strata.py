@@ -78,7 +78,7 @@ def test_the_release_tells_each_stratum_and_the_report_shows_it(world: World) ->
     assert [str(row[0])[-1] for row in aucs.rows] == [str(each["most"]) for each in told]
     (calibrated,) = [each for each in tables if each.title.startswith("calibration")]
     assert len(calibrated.rows) == FEW_BINS
-    assert calibrated.rows[0][0] == f"above {document['ends'][0]:.3f}"
+    assert calibrated.rows[0][0] == f"above {document['ends'][0]:.1%}"
 
 
 def test_without_strata_calibration_is_told_of_all_bins(world: World) -> None:

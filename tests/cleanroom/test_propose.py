@@ -56,7 +56,7 @@ def test_a_category_that_few_rows_hold_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_set_value_counts_once_a_row(tmp_path: Path) -> None:
-    found = proposal(tmp_path, topics=["|".join(["secret"] * 50) + "|cars"] + ["cars|travel"] * 399)
+    found = proposal(tmp_path, topics=["|".join(["secret"] * 50) + "|cars"] + ["cars|travel"] * 389 + ["cars"] * 10)
     assert only(found).values == ("cars", "travel")
 
 
@@ -84,7 +84,7 @@ def crowded(tmp_path: Path, **loud: Any) -> Proposal:
         "email": [f"p{n}@example.com" for n in range(ROWS)],
         "region": ["north", "south"] * 200,
         "age": [18.0 + n % 70 for n in range(ROWS)],
-        "topics": [["cars", "travel"]] * ROWS,
+        "topics": [["cars", "travel"], ["cars"]] * 200,
     }
     more = {"visitor_id": ["V7"], "email": ["p7@example.com"], "region": ["the queen"], "age": [987_654.0]}
     more |= {"topics": [["secret", "cars", "travel", "pets"]]} | loud
@@ -131,9 +131,9 @@ def test_ten_people_with_a_row_each_are_ten(tmp_path: Path) -> None:
 def test_people_are_told_apart_in_a_hashed_column_as_well(tmp_path: Path) -> None:
     digests = [hashlib.sha256(f"p{n}@example.com".encode()).hexdigest() for n in range(40)]
     path = tmp_path / "visitors.parquet"
-    cells = ["north"] * 40 + ["the queen"] * 30
+    cells = ["north", "south"] * 20 + ["the queen"] * 30
     pq.write_table(pa.table({"email": digests + digests[:1] * 30, "region": cells}), path)
-    assert only(propose(path, "email", "uid2@1", "sha256")).values == ("north",)
+    assert only(propose(path, "email", "uid2@1", "sha256")).values == ("north", "south")
 
 
 def test_without_identifiers_or_ids_nothing_is_proposed(tmp_path: Path) -> None:
@@ -164,6 +164,33 @@ def test_columns_that_cannot_stand_in_a_contract_are_left_out_with_the_reason(tm
     assert found.columns == ()
     assert set(found.left_out) == {"Age", "token", "k", "blob", "nested"}
     assert "rename" in found.left_out["Age"]
+
+
+SAME = {
+    "one value for all": ["north"] * ROWS,
+    "one number for all": [7] * ROWS,
+    "one set for all": [["cars", "travel"]] * ROWS,
+    "nine who lack it": ["north"] * (ROWS - FEWEST + 1) + [None] * (FEWEST - 1),
+    "nine of another value, which is not proposed": ["no"] * (ROWS - FEWEST + 1) + ["yes"] * (FEWEST - 1),
+    "nine who hold less": [["cars", "travel"]] * (ROWS - FEWEST + 1) + [["cars"]] * (FEWEST - 1),
+}
+DIFFER = {
+    "ten who lack it": ["north"] * (ROWS - FEWEST) + [None] * FEWEST,
+    "ten of another value": ["no"] * (ROWS - FEWEST) + ["yes"] * FEWEST,
+    "ten who hold less": [["cars", "travel"]] * (ROWS - FEWEST) + [["cars"]] * FEWEST,
+}
+
+
+@pytest.mark.parametrize("values", SAME.values(), ids=SAME)
+def test_a_column_in_which_few_people_differ_is_left_out(values: list[Any], tmp_path: Path) -> None:
+    found = proposal(tmp_path, held=values)
+    assert found.columns == ()
+    assert found.left_out == {"held": "fewer than 10 people differ in it, so a model would learn nothing there"}
+
+
+@pytest.mark.parametrize("values", DIFFER.values(), ids=DIFFER)
+def test_a_column_in_which_ten_people_differ_is_proposed(values: list[Any], tmp_path: Path) -> None:
+    assert only(proposal(tmp_path, held=values)).name == "held"
 
 
 def test_values_a_contract_would_refuse_are_left_out(tmp_path: Path) -> None:
@@ -219,7 +246,7 @@ def test_the_draft_of_real_looking_people_holds_no_rare_value(signed: Any, tmp_p
         "email": [f"p{n}@example.com" for n in range(ROWS)],
         "age": [str(18 + n % 70) for n in range(ROWS - 1)] + ["987654321"],
         "region": ["north", "south"] * 199 + ["atlantis", "eldorado"],
-        "topics": ["cars|travel"] * 399 + ["falconry|cars"],
+        "topics": ["cars|travel", "cars"] * 199 + ["falconry|cars"] * 2,
     }
     path = tmp_path / "visitors.csv"
     pcsv.write_csv(pa.table(rows), path)

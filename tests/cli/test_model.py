@@ -202,6 +202,35 @@ def test_effects_show_what_matters_and_why() -> None:
 
 
 @pytest.mark.parametrize(
+    ("low", "estimate", "high", "said"),
+    [
+        (0.43, 0.44, 0.87, True),
+        (-0.9, -0.3, -0.3, True),
+        (-0.1, -0.1, 0.4, True),
+        (0.4, 0.5, 0.8, False),
+        (-2e-12, -2e-12, 2e-12, False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["lookalike", "model"])
+def test_that_an_effect_is_shrunk_is_said_where_it_lies_at_the_edge(
+    kind: str, low: float, estimate: float, high: float, said: bool
+) -> None:
+    levels = [
+        {"level": "north", "share": 0.6, "effect": figure(-0.4, -0.2, 0.0)},
+        {"level": "south", "share": 0.4, "effect": figure(low, estimate, high)},
+    ]
+    region = {"column": "region", "ordered": False, "matters": figure(0.1, 0.3, 0.5), "levels": levels}
+    assert (effects.SHRUNK in effects.parts({"kind": kind, "effects": [region]})) is said
+
+
+def test_of_values_that_are_not_shown_no_edge_is_said() -> None:
+    loud = [{"level": str(n), "share": 0.1, "effect": figure(0.5, 1.0, 1.5)} for n in range(effects.MOST_LEVELS)]
+    quiet = {"level": "quiet", "share": 0.1, "effect": figure(0.1, 0.1, 0.9)}
+    region = {"column": "region", "ordered": False, "matters": figure(0.1, 0.3, 0.5), "levels": [*loud, quiet]}
+    assert effects.SHRUNK not in effects.parts({"kind": "model", "effects": [region]})
+
+
+@pytest.mark.parametrize(
     ("low", "estimate", "high", "drawn"),
     [
         (-1.0, 0.0, 1.0, "────────────●────────────"),

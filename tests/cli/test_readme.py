@@ -73,7 +73,9 @@ TABLES = {*LEARNING, "pyarrow", "numpy"}
     ("person", "words", "unused"),
     [
         ("publisher", "keys show publisher.keys", TABLES),
-        ("officer", "contract show contract.toml", LEARNING),
+        ("officer", "contract show contract.toml", TABLES),
+        ("officer", "contract check contract.toml", TABLES),
+        ("officer", "contract verify contract.toml", TABLES),
         ("officer", "ledger verify spring.ledger --contract contract.toml", LEARNING),
         ("operator", "room show spring", LEARNING),
         ("operator", "release list spring", LEARNING),

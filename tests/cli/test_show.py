@@ -11,7 +11,21 @@ import pexpect
 import pytest
 
 from passbox.cli.reports import completion, effects, model, tables
-from passbox.cli.show import Bars, Curve, Part, Result, Table, Verbatim, captured, clean, draw, say
+from passbox.cli.show import (
+    Bars,
+    Curve,
+    Part,
+    Result,
+    Table,
+    Verbatim,
+    captured,
+    clean,
+    draw,
+    percent,
+    percents,
+    say,
+    told,
+)
 
 HOSTILE = ["\x1b]0;title\x07", "\x1b[2J", "\x9b2J", "\u202eevil", "\u200bhidden", "a\rb", "\u2066x\u2069", "\ufeff"]
 
@@ -94,6 +108,14 @@ def test_json_is_one_object_and_nothing_else(capsys: pytest.CaptureFixture[str])
     assert err == ""
 
 
+def test_a_share_is_a_percentage_for_people() -> None:
+    share = {"estimate": -1e-9, "low": 0.0, "high": 0.97}
+    assert (percents(share), percents(share, 0)) == ("0.0%  [0.0%, 97.0%]", "0%  [0%, 97%]")
+    assert percents(share | {"high": 1.0}) == told(share | {"high": 1.0}) == "not known"
+    assert told(share) == "0.000  [0.000, 0.970]"
+    assert (percent(0.4754), percent(0.4754, 0)) == ("47.5%", "48%")
+
+
 def test_json_refuses_what_json_has_not() -> None:
     with pytest.raises(ValueError, match="JSON"):
         say(Result({"a": float("nan")}), True)
@@ -148,9 +170,10 @@ def test_no_word_of_a_table_is_cut_where_all_fit(width: int) -> None:
 
 
 FIGURE = {"estimate": 4.754, "low": 0.013, "high": 10.25}
+SHARE = {"estimate": 0.475, "low": 0.013, "high": 0.976}
 MODEL = {
     **dict.fromkeys(("auc", "held_out", "positives"), FIGURE),
-    "cuts": [dict.fromkeys(("share", "lift", "gain", "precision"), FIGURE)],
+    "cuts": [{"lift": FIGURE, **dict.fromkeys(("share", "gain", "precision"), SHARE)}],
 }
 COMPLETION = {
     "questions": [{"name": "region", "answered": 0.5, "levels": [0.5], "strata": []}],
@@ -160,12 +183,21 @@ COMPLETION = {
 }
 
 
+def test_shares_of_people_are_percentages_in_a_models_report() -> None:
+    (row,) = next(part.rows for part in model.parts(MODEL) if isinstance(part, Table) and len(part.header) == 4)
+    assert row == ("47.5%  [1.3%, 97.6%]", "47.5%  [1.3%, 97.6%]", "4.75  [0.01, 10.25]", "48%  [1%, 98%]")
+
+
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_no_interval_of_a_model_or_a_completion_is_broken(width: int) -> None:
     for parts, many in ((model.parts(MODEL), 5), (completion.parts(COMPLETION), 4)):
         lines = shown(parts, width)
-        assert all(line.count("[0.01") == line.count("10.25") for line in lines)
-        assert sum(line.count("10.25") for line in lines) >= many
+        begun, ended = (
+            [sum(map(line.count, ends)) for line in lines]
+            for ends in (("[0.01", "[1.3%, ", "[1%, "), ("10.25", " 97.6%]", " 98%]"))
+        )
+        assert begun == ended
+        assert sum(ended) >= many
 
 
 @pytest.mark.parametrize(
@@ -218,7 +250,7 @@ def test_what_lies_beyond_a_plot_stands_at_its_edge() -> None:
     console = Console(width=80, file=io.StringIO())
     draw(console, Curve("PR", "seeds", "rate", [(0.2, -1.0, 3.0, 9.0)], lambda _: 0.1, top=0.3))
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    assert lines[1].startswith("     0.3 ┤")
+    assert lines[1].startswith("     30% ┤")
     assert "●" in lines[1]
     assert all("│" in line for line in lines[2:13])
 

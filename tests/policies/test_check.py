@@ -10,6 +10,7 @@ import pytest
 from passbox.dp.accounting import rho_within
 from passbox.dp.budget import Budget, Delta, Epsilon
 from passbox.dp.scale import price
+from passbox.policies.accounts import caps
 from passbox.policies.agreement import Agreement
 from passbox.policies.check import Allowed, Refused, Submitted, askers, check
 from passbox.policies.contract import JobKind, parse
@@ -17,7 +18,6 @@ from passbox.policies.document import InvalidContract
 from passbox.policies.jobs.draw import Shape
 from passbox.policies.jobs.job import MOST_COLUMNS, MOST_READERS
 from passbox.policies.jobs.lookalike import FEWEST_PEOPLE, SCORES, LookalikeJob
-from passbox.policies.price import caps
 from passbox.policies.request import KINDS, Request, parse_job
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from passbox.dp.accounting import rho_within
 from passbox.dp.budget import Budget, Delta, Epsilon
 from passbox.dp.note import NoteKey
+from passbox.policies.accounts import caps_of
 from passbox.policies.contract import InvalidContract, Problem, is_plain, parse
 from passbox.policies.mistakes import mistakes
-from passbox.policies.price import caps_of
 
 Changed = Callable[..., str]
 
@@ -209,6 +209,50 @@ def test_one_list_that_asks_no_more_is_enough_for_a_lookalike(changed: Changed) 
         changed(('protects = "membership"', 'protects = "person"'), ("[rules]", MORE.format(protects="person")))
     )
     assert "buyers and more ask that" in found.rule
+
+
+def completed(column: str, rows: str = 'rows = "people"') -> tuple[tuple[str, str], ...]:
+    """What makes of the contract one that allows a completion of a column of the buyers."""
+    whole = '{ job = "completion", ask = ["publisher"], recipients = ["publisher"] }'
+    return (
+        ('{ job = "lookalike", ask = ["publisher"], recipients = ["publisher"] }', whole),
+        ("[dataset.buyers]", f"[dataset.buyers]\n{rows}\n{column}"),
+    )
+
+
+NO_TARGETS = {
+    "nothing": "",
+    "a number": 'columns.spent = { kind = "number", bounds = [0, 9] }',
+    "a text": 'columns.page = { kind = "text" }',
+    "one value": 'columns.tier = { kind = "category", values = ["gold"] }',
+    "one value in order": 'columns.tier = { kind = "ordinal", values = ["gold"] }',
+}
+TARGETS = {
+    "two values": 'columns.tier = { kind = "category", values = ["gold", "tin"] }',
+    "two values in order": 'columns.tier = { kind = "ordinal", values = ["gold", "tin"] }',
+    "a flag": 'columns.member = { kind = "flag" }',
+    "a set of one": 'columns.likes = { kind = "set", values = ["cars"], at_most = 1 }',
+}
+
+
+@pytest.mark.parametrize("column", NO_TARGETS.values(), ids=NO_TARGETS)
+def test_a_completion_of_nothing_is_a_mistake(column: str, changed: Changed) -> None:
+    (found,) = problems(changed(*completed(column)))
+    assert (found.where, found.remedy) == (
+        "rules.allow.0.job",
+        "declare such a column for them, or leave this rule out",
+    )
+
+
+@pytest.mark.parametrize("column", TARGETS.values(), ids=TARGETS)
+def test_one_attribute_is_enough_for_a_completion(column: str, changed: Changed) -> None:
+    parse(changed(*completed(column)).encode())
+
+
+def test_what_events_hold_is_no_attribute_to_complete(changed: Changed) -> None:
+    events = 'rows = "events"\nat_most = 5'
+    (found,) = problems(changed(*completed(TARGETS["a flag"], events)))
+    assert "to complete" in found.rule
 
 
 MORE = """\

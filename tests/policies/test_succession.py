@@ -12,9 +12,9 @@ from passbox.cleanroom.memory import Untold
 from passbox.cli.explain import explain
 from passbox.dp.accounting import epsilon_of, rho_within
 from passbox.dp.budget import Budget, Delta, Epsilon, Rho
+from passbox.policies.accounts import caps
 from passbox.policies.agreement import Agreement, agree
 from passbox.policies.contract import Contract, parse
-from passbox.policies.price import caps
 from passbox.policies.succession import Ended, NotContinued, carried, together
 
 if TYPE_CHECKING:

@@ -21,10 +21,11 @@ from passbox.dp.entry import Purchase
 from passbox.dp.note import COSIGNER, NoteKey, add_line, cosign, sign_checkpoint
 from passbox.dp.scale import price
 from passbox.dp.tree import bundle_entries, hash_tiles, leaf_hash, root_of
+from passbox.policies.accounts import caps
 from passbox.policies.agreement import Agreement, agree
 from passbox.policies.contract import parse
 from passbox.policies.loss import Loss
-from passbox.policies.price import caps, context_of, purchases
+from passbox.policies.price import context_of, purchases
 from passbox.policies.request import Request, parse_job
 from passbox.policies.sign import public_line, sign
 
