@@ -25,9 +25,19 @@ def asked(folder: Path, schema: str) -> list[str]:
     return [str(folder / "people.csv"), "--schema", str(folder / "schema.toml")]
 
 
+def run_here(root: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    """The script in this process: one of its own would import all learners first."""
+    script = root / "benchmarks" / "lookalike.py"
+    monkeypatch.syspath_prepend(script.parent)
+    monkeypatch.setattr(sys, "argv", [str(script), *arguments])
+    runpy.run_path(str(script), run_name="__main__")
+
+
+ONE = ["--epsilon", "4", "--unit", "membership", "--splits", "1", "--only", "passbox membership", "--json"]
+
+
 def test_any_file_with_a_small_schema_is_measured(root: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(root / "benchmarks" / "lookalike.py"), *asked(tmp_path, SCHEMA), "--epsilon", "4"]
-    command += ["--unit", "membership", "--splits", "1", "--only", "passbox membership", "--json"]
+    command = [sys.executable, str(root / "benchmarks" / "lookalike.py"), *asked(tmp_path, SCHEMA), *ONE]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
@@ -35,12 +45,14 @@ def test_any_file_with_a_small_schema_is_measured(root: Path, tmp_path: Path) ->
     assert said["rows"][0]["auc"] > 0.6
 
 
-def test_values_that_the_schema_does_not_list_are_counted(root: Path, tmp_path: Path) -> None:
+def test_values_that_the_schema_does_not_list_are_counted(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The same figures on stdout, and a line on stderr for each column that has some."""
-    asked = ("--epsilon", "4", "--unit", "membership", "--splits", "1", "--only", "passbox membership", "--json")
-    done = typed(root, tmp_path, SCHEMA.replace('["red", "blue"]', '["red"]'), *asked)
-    assert json.loads(done.stdout)["people"] == 400
-    assert done.stderr.splitlines() == ["colour: 200 of 400 values are not in the schema, and taken for missing"]
+    run_here(root, monkeypatch, [*asked(tmp_path, SCHEMA.replace('["red", "blue"]', '["red"]')), *ONE])
+    said = capsys.readouterr()
+    assert json.loads(said.out)["people"] == 400
+    assert said.err.splitlines() == ["colour: 200 of 400 values are not in the schema, and taken for missing"]
 
 
 @pytest.mark.parametrize(("sets", "becomes"), [(False, "taken for missing"), (True, "left out of their sets")])
@@ -81,13 +93,9 @@ def test_a_missing_value_is_not_one_that_is_not_listed(
 def test_what_does_not_fit_is_one_line(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, said: str
 ) -> None:
-    """In this process: each of its own would import all learners first."""
     assert old in SCHEMA
-    script = root / "benchmarks" / "lookalike.py"
-    monkeypatch.syspath_prepend(script.parent)
-    monkeypatch.setattr(sys, "argv", [str(script), *asked(tmp_path, SCHEMA.replace(old, new))])
     with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(script), run_name="__main__")
+        run_here(root, monkeypatch, asked(tmp_path, SCHEMA.replace(old, new)))
     told = stopped.value.code
     assert isinstance(told, str), "Python prints it on stderr, and leaves with 1"
     assert told.startswith("error: ")
