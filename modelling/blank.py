@@ -11,7 +11,7 @@ from .design import BITS, Block
 from .packed import step_l2_squared
 
 STEPS = 24
-PRIOR = 3
+PRIOR = 4
 """Which priors a fit has, and how its steps go: of the same sums another makes another model, so that it is another
 question."""
 

@@ -18,20 +18,24 @@ import numpy as np
 
 from .design import COUNT_UNIT, ONE, Block, Float
 from .effects import Known
+from .evidence import USUAL, sizes
 from .expected import Expected
 from .lookalike import Effects, Model
 from .margins import FEWEST_POSITIVES, LARGEST_SHARE, Margins
 
-FIRST, SMALLEST, LARGEST = 0.4, 0.02, 3.0
-"""Standard deviation of a level's effect, log-odds: where the search starts, and what it is kept to."""
+FIRST = 0.4
+"""Standard deviation of a level's effect, log-odds, until sums have been seen."""
+WIDEST = 1.5
+"""And of scores, which is less than many columns of such effects would have: their first steps would be noise, and the
+mean of steps remembers them."""
+POWER = 1.0
+"""Of sizes, of which the mean is taken. Less than in `prior`: of steps' noise more is left in what columns say."""
 LATE = 0.85
 """Share of the steps, the last ones, whose mean is taken."""
 INTERCEPT_T = 30.0
 """Prior standard deviation of the intercept's weight: 4.5 in log-odds."""
 CAUTION = 1.5
 """By how much the noise is overstated in the penalty: curvature is known in part."""
-USUAL, APART = 0.3, 1.0
-"""Where columns' effect sizes lie before anything is known of them, and how far apart in log."""
 
 
 Pull = Callable[[int, float, list[Float]], Float]
@@ -107,7 +111,8 @@ class Descent:
         """Steps, and at the end one more from their mean; and the weights and pulls that were averaged."""
         width = self.cells + 1
         at, pulls, weights = np.zeros((self.steps, width)), np.zeros((self.steps, width)), np.zeros(width)
-        shrunk = self.shrunk([*((FIRST / each.length) ** 2 for each in self.expected), INTERCEPT_T**2])
+        first = min(FIRST, WIDEST / math.sqrt(len(self.expected)))
+        shrunk = self.shrunk([*((first / each.length) ** 2 for each in self.expected), INTERCEPT_T**2])
         for t in range(self.steps):
             at[t], pulls[t] = weights, pull(t, self.intercept(weights), self.effects(weights))
             if t == self.steps // 2:
@@ -181,8 +186,8 @@ class Descent:
             own = seen[part] - self.curvature.mean[part] * (float(seen[-1]) / float(self.curvature.mean[-1]))
             precision, pull = _spectrum(centred, own, noise, prior)
             spectra.append((precision / prior.length**2, pull / prior.length))
-        sizes = zip(_evidence(spectra), self.expected, strict=True)
-        return [*(size / prior.length**2 for size, prior in sizes), INTERCEPT_T**2]
+        found = zip(sizes(spectra, [USUAL] * len(spectra), POWER).tolist(), self.expected, strict=True)
+        return [*((size / prior.length) ** 2 for size, prior in found), INTERCEPT_T**2]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -226,23 +231,3 @@ def _turned(root: Float, vectors: Float, precision: Float, pull: Float) -> tuple
     both = root.T @ vectors
     values, turned = np.linalg.eigh((both * precision) @ both.T)
     return np.maximum(values, 0), turned.T @ both @ pull
-
-
-def _evidence(spectra: Sequence[tuple[Float, Float]]) -> list[float]:
-    """For each column the mean, on a log scale, of the effect sizes' squares that its noisy sums leave plausible.
-
-    On a grid: the evidence has a flat start, where an iteration would stay.
-    """
-    grid = np.geomspace(SMALLEST, LARGEST, 60)
-    logs = np.stack([_log_evidence(precision, pull, grid**2) for precision, pull in spectra])
-    logs = logs - np.log(grid / USUAL) ** 2 / (2 * APART**2)
-    weights = np.exp(logs - logs.max(axis=1, keepdims=True))
-    means = weights @ np.log(grid) / weights.sum(axis=1)
-    return [float(v) for v in np.exp(2 * means)]
-
-
-def _log_evidence(precision: Float, pull: Float, variances: Float) -> Float:
-    """Of pulls ~ N(0, precision + precision^2 variance), up to a constant: one value a variance."""
-    seen = precision > 1e-12
-    gain = precision[seen, None] * variances
-    return np.asarray(0.5 * (pull[seen, None] ** 2 * variances / (1 + gain) - np.log1p(gain)).sum(axis=0))

@@ -19,8 +19,8 @@ The model. A person matches with probability p = c / (1 + exp(-z)), z = b + F w,
 people, s = sum y g, with measured rows G, has mean G'p and variance close to G' diag(p (1 - p)) G; the noise adds
 sigma^2 I. So w is the posterior mode under s ~ N(G'p(w), G' diag(p (1 - p)) G + sigma^2 I) and w ~ N(0, t_j^2) in
 column j, found by damped Gauss-Newton steps.
-The t_j come from the noisy sum itself, by expectation maximisation of the evidence at w = 0; ordered columns have a
-second one, for a trend (`prior`). Last, b is moved until the mean probability is the noisy share of matches.
+The t_j come from the noisy sum itself, from the evidence at w = 0, pooled over columns; ordered columns have a second
+one, for a trend (`prior`). Last, b is moved until the mean probability is the noisy share of matches.
 
 The ceiling c is there because a seed is often a sample of those who are like it: the others look the same and are
 not matched, so no one's probability comes near 1, however rare or frequent seeds are (Elkan & Noto 2008). Tried are
@@ -139,11 +139,11 @@ class SeedGLM(Settings):
     Its settings are read, set and cloned as scikit-learn's are. It has no `fit`: that would have to pay without being
     told how: `estimators.LookalikeClassifier` is the classifier.
 
-    rounds: of evidence maximisation. steps: of Gauss-Newton, at most. ceilings: tried below 1, as multiples of the
-    share of matches.
+    rounds: in which sizes of effects are found, at most. steps: of Gauss-Newton, at most. ceilings: tried below 1, as
+    multiples of the share of matches.
     """
 
-    def __init__(self, rounds: int = 25, steps: int = 8, ceilings: tuple[float, ...] = CEILINGS) -> None:
+    def __init__(self, rounds: int = 8, steps: int = 8, ceilings: tuple[float, ...] = CEILINGS) -> None:
         self.rounds, self.steps, self.ceilings = rounds, steps, ceilings
 
     def fit_drawn(self, design: Design, matched: Mask, draw: Draw, outlook: Outlook | None = None) -> Model:

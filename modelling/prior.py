@@ -4,8 +4,8 @@ A column has one size. An ordered one has two: one of its trend, a line and a be
 departs from the trend, where neighbouring levels share strength (`tables.smooth`). Most numbers tell by a trend; where
 noise is large, one size for both either drowns the trend or lets noise through between levels.
 
-Sizes are those under which the sums are most plausible, by expectation maximisation (MacKay 1992; Tipping 2001), each
-drawn towards `USUAL` as if one more coefficient had been seen. All of it is post-processing of noisy sums.
+Sizes are what the sums leave plausible, pooled over columns (`evidence`): each in turn, with the others as they were
+last, whose weights are left open. All of it is post-processing of noisy sums.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from .design import ONE, Block, Design, Float, Int, largest_norm_squared
+from .evidence import USUAL, Spectrum, sizes
 
-USUAL = 0.3
-"""Standard deviation, log-odds, that effects of a column usually have."""
-SEEN = 1.0
-"""How many coefficients' worth of evidence that is."""
-FIRST_T, SMALLEST_T, LARGEST_T = 1.5, 0.03, 10.0
-"""Where the search for the standard deviation of a weight starts, and what it is kept to. It starts high and makes few
-rounds: where noise leaves a size open it stays rather too large, and intervals too wide rather than too short."""
-SETTLED = 0.025
+SMALLEST_T, LARGEST_T = 0.03, 10.0
+"""What the standard deviation of a weight is kept to where it is found once more for intervals."""
+POWER = 2.0
+"""Of sizes, of which the mean is taken: where noise hides much, a weight is believed in proportion to its variance."""
+SETTLED = 0.03
 """Log of a variance: smaller changes end the search."""
+FLAT = 1e-9
+"""Directions that are seen less precisely, as a share of the best one, are not seen."""
 TREND, FEWEST_LEVELS = 2, 4
 """Degree of a trend, and how many levels a column must have to have one."""
 
@@ -61,13 +61,14 @@ class Prior:
         """Each size squared, given what the sums say of the weights."""
         directions = np.hstack([np.eye(len(self.trends)), self.trends])
         precision, pull = directions.T @ precision @ directions, directions.T @ pull
-        size, variance = np.bincount(self.part, minlength=len(self.usual)), np.full(len(self.usual), FIRST_T**2)
+        members = [np.flatnonzero(self.part == at) for at in range(len(self.usual))]
+        variance, usual = self.usual.copy(), np.sqrt(self.usual).tolist()
         for _ in range(rounds):
-            spread = np.linalg.inv(precision + np.diag(1 / variance[self.part]))
-            second = (spread @ pull) ** 2 + np.diag(spread)
-            found = np.bincount(self.part, weights=second, minlength=len(size))
-            new = np.clip((found + SEEN * self.usual) / (size + SEEN), SMALLEST_T**2, LARGEST_T**2)
-            moved = float(np.abs(np.log(new / variance)).max())
+            spread: Float = np.asarray(np.linalg.inv(precision + np.diag(1 / variance[self.part])), dtype=np.float64)
+            mean = spread @ pull
+            each = zip(members, variance.tolist(), strict=True)
+            new = sizes([_alone(spread[np.ix_(at, at)], mean[at], prior) for at, prior in each], usual, POWER) ** 2
+            moved = float(np.abs(np.log(new / variance)).max(initial=0.0))
             variance = new
             if moved < SETTLED:
                 break
@@ -84,6 +85,16 @@ class Prior:
         scaled = self.trends / variances[:cells, None]
         inner = np.linalg.inv(np.diag(1 / variances[cells:]) + self.trends.T @ scaled)
         return np.asarray(np.diag(1 / variances[:cells]) - scaled @ inner @ scaled.T, dtype=np.float64)
+
+
+def _alone(spread: Float, mean: Float, prior: float) -> Spectrum:
+    """What the sums say of some coefficients, the others left open: what is believed of them, without their prior."""
+    if not len(mean):
+        return mean, mean
+    inverse = np.linalg.inv(spread)
+    precision, directions = np.linalg.eigh(inverse - np.eye(len(mean)) / prior)
+    told = precision > FLAT * max(float(precision[-1]), 0.0)
+    return precision[told], directions.T[told] @ (inverse @ mean)
 
 
 def _length(block: Block) -> float:

@@ -72,7 +72,7 @@ class Share:
     doubt: Doubt
 
 
-def fit_share(problem: ShareProblem, rounds: int = 25, steps: int = 8) -> Share:
+def fit_share(problem: ShareProblem, rounds: int = 8, steps: int = 8) -> Share:
     """The share under which the contrast is most plausible."""
     solution = problem.solve(rounds, steps)
     return Share(problem.model(solution.weights), problem.doubt(solution))

@@ -283,9 +283,9 @@ def telco_like():
 
 def test_settings_are_those_of_a_scikit_learn_estimator() -> None:
     learner = SeedGLM(steps=3)
-    assert clone(learner).get_params() == {"rounds": 25, "steps": 3, "ceilings": (12.0, 6.0)}
+    assert clone(learner).get_params() == {"rounds": 8, "steps": 3, "ceilings": (12.0, 6.0)}
     assert learner.set_params(steps=4) is learner
-    assert (learner.steps, learner.rounds) == (4, 25)
+    assert (learner.steps, learner.rounds) == (4, 8)
     with pytest.raises(ValueError, match="lifts"):
         learner.set_params(steps=5, lifts=1)
     assert learner.steps == 4
