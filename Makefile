@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What a file sets up is set up once.
 BY_FILE := --dist loadfile --no-loadscope-reorder
+# Commands that tests start find what was compiled before, wherever it was forbidden to keep it.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test long torture audit lint check clean help fuzz
 

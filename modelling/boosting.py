@@ -193,7 +193,8 @@ class _Growing:
     def __init__(self, of: Grounds, order: Int, rows: Int, remains: Float) -> None:
         self.of, self.order, self.remains, self.width = of, order, remains, order.shape[1]
         self.start = self.width * np.arange(len(order))
-        self.leaves = {0: self._leaf(rows, self._sums(rows))}
+        self.cutting = (order + self.start[:, None]).ravel()
+        self.leaves = {0: self._leaves([rows], self._sums(rows)[None])[0]}
         self.view, self.left, self.child = [-1], [np.zeros(self.width, dtype=np.bool_)], [0]
 
     def tree(self, leaves: int) -> Tree:
@@ -214,10 +215,10 @@ class _Growing:
         parts = leaf.rows[goes], leaf.rows[~goes]
         small = int(len(parts[0]) > len(parts[1]))
         sums = self._sums(parts[small])
-        both = (leaf.sums - sums, sums) if small else (sums, leaf.sums - sums)
+        both = np.stack((leaf.sums - sums, sums) if small else (sums, leaf.sums - sums))
         self.view[at], self.left[at], self.child[at] = leaf.view, leaf.left, first
-        for node, rows, each in zip((first, first + 1), parts, both, strict=True):
-            self.leaves[node] = self._leaf(rows, each)
+        for node, each in zip((first, first + 1), self._leaves(parts, both), strict=True):
+            self.leaves[node] = each
             self.view.append(-1)
             self.left.append(np.zeros(self.width, dtype=np.bool_))
             self.child.append(0)
@@ -228,14 +229,19 @@ class _Growing:
         remains = np.bincount(flat, np.repeat(self.remains[rows], shape[0]), minlength=size)
         return np.stack([remains, np.bincount(flat, minlength=size)]).astype(np.float64).reshape(2, *shape)
 
-    def _leaf(self, rows: Int, sums: Float) -> _Leaf:
-        """Every view is cut where the two sides gain most, its levels in their order."""
-        order, ridge = self.order, self.of.ridge
-        r, n = np.cumsum(np.take_along_axis(sums, order[None], axis=2), axis=2)
-        whole_r, whole_n = r[:, -1:], n[:, -1:]
-        gain = r**2 / (n + ridge) + (whole_r - r) ** 2 / (whole_n - n + ridge) - whole_r**2 / (whole_n + ridge)
-        gain[(n < self.of.fewest) | (whole_n - n < self.of.fewest)] = 0.0
-        view, cut = np.unravel_index(int(np.argmax(gain)), gain.shape)
+    def _leaves(self, parts: Sequence[Int], sums: Float) -> list[_Leaf]:
+        """Every view is cut where the two sides gain most, its levels in their order. sums: of each part."""
+        ridge, fewest = self.of.ridge, self.of.fewest
+        ordered = sums.reshape(len(parts), 2, -1)[:, :, self.cutting].reshape(sums.shape)
+        r, n = np.moveaxis(np.cumsum(ordered, axis=3), 1, 0)
+        whole_r, whole_n = r[..., -1:], n[..., -1:]
+        others = whole_n - n
+        gain = r**2 / (n + ridge) + (whole_r - r) ** 2 / (others + ridge) - whole_r**2 / (whole_n + ridge)
+        gain[(n < fewest) | (others < fewest)] = 0.0
+        return [self._cut(*each) for each in zip(parts, sums, gain, strict=True)]
+
+    def _cut(self, rows: Int, sums: Float, gain: Float) -> _Leaf:
+        view, cut = divmod(int(gain.argmax()), self.width)
         left = np.zeros(self.width, dtype=np.bool_)
-        left[order[view, : cut + 1]] = True
-        return _Leaf(rows, sums, float(gain[view, cut]), int(view), left)
+        left[self.order[view, : cut + 1]] = True
+        return _Leaf(rows, sums, float(gain[view, cut]), view, left)

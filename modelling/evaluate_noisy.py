@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -104,7 +105,7 @@ def planned_halfwidth(positives: int, held_out: int, sigma: float, auc: float, f
     apart, share = float(np.sqrt(2) * ndtri(auc)), positives / held_out
     above = [np.append(ndtr(middle - ends), 1.0) for middle in (apart * (1 - share), -apart * share)]
     p, m = (n * np.diff(each, prepend=0.0) for n, each in zip((positives, held_out - positives), above, strict=True))
-    expected = evaluate_noisy(p, m, sigma).auc
+    expected = evaluate_noisy(p, m, sigma, cuts=False).auc
     return (expected.high - expected.low) / 2
 
 
@@ -150,8 +151,12 @@ class _Counts:
     def _most(self, share: Estimate) -> float:
         """No lift is larger: not than one over the share, with all positives in it, nor than one over the rate of
         positives, with nobody else in it. Both as small as their own intervals leave them."""
-        rate = self.zero(lambda q: self._of(q, np.ones_like(self.p)), 1.0, 0.5)
-        return 1 / max(share.low, rate.low, SMALLEST_SHARE)
+        return 1 / max(share.low, self._rate.low, SMALLEST_SHARE)
+
+    @cached_property
+    def _rate(self) -> Estimate:
+        """Share of positives in all bins."""
+        return self.zero(lambda q: self._of(q, np.ones_like(self.p)), 1.0, 0.5)
 
     def rate(self, at: int) -> Estimate:
         """Share of positives in one bin."""
@@ -175,8 +180,8 @@ class _Counts:
         """T = U - q P N."""
         gp = self.above @ self.m - q[:, None] * self.m.sum()
         gm = self.p @ self.above - q[:, None] * self.p.sum()
-        second = ((self.above[None] - q[:, None, None]) ** 2).sum(axis=(1, 2))
-        return gp @ self.p, gp, gm, second
+        pairs, squares = float(self.above.sum()), float((self.above**2).sum())
+        return gp @ self.p, gp, gm, squares - 2 * q * pairs + q**2 * self.above.size
 
     def _lift(self, q: Float, inside: Float) -> Gradient:
         """T = positives inside x everybody - q x positives x everybody inside, without what noise adds to squares."""

@@ -93,8 +93,9 @@ def _quantile(weight: Float, mean: Float, deviation: Float, tail: float) -> floa
     from scipy.special import ndtr
 
     low, high = float((mean - 9 * deviation).min()), float((mean + 9 * deviation).max())
+    spread = np.maximum(deviation, 1e-12)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        below = float(weight @ ndtr((middle - mean) / np.maximum(deviation, 1e-12)))
+        below = float(weight @ ndtr((middle - mean) / spread))
         low, high = (middle, high) if below < tail else (low, middle)
     return (low + high) / 2

@@ -420,12 +420,13 @@ CELLS = {
 }
 
 
+@pytest.mark.parametrize("lists", [60, pytest.param(1_000, marks=pytest.mark.long)])
 @pytest.mark.parametrize("repeats", ["merge", "drop"])
-def test_every_row_that_is_read_is_there_merged_or_left_out_once(empty_room: World, repeats: str) -> None:
+def test_every_row_that_is_read_is_there_merged_or_left_out_once(empty_room: World, repeats: str, lists: int) -> None:
     world = agree_on(empty_room, "own-best", largest_person="3", repeats=f'"{repeats}"')
     contract, source = world.agreement.contract, world.folder / "any.csv"
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=lists, deadline=None)
     @given(st.lists(st.tuples(*map(st.sampled_from, CELLS.values())), min_size=1, max_size=12))
     def counted(rows: list[tuple[str, ...]]) -> None:
         write(source, [list(CELLS), *map(list, rows)])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+
+from .terminal import environment, typed
 
 PROMPT = re.compile(r"^(publisher|advertiser|officer|operator)\$ (.*)$")
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,28 +64,14 @@ def people(home: Path) -> None:
     frame[1000:].select("email", "garden", "plan").write_csv(home / "advertiser" / "buyers.csv")
 
 
-def environment(home: Path) -> dict[str, str]:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "HOME": str(home), "NO_COLOR": "1", "COLUMNS": "120"}
-
-
-def typed(home: Path, session: str) -> str:
+def played(home: Path, session: str) -> str:
     """Everything that is printed."""
     printed = []
     for line in session.strip().splitlines():
         found = PROMPT.match(line)
         assert found is not None, line
         person, command = found.groups()
-        done = subprocess.run(
-            ["bash", "-c", command],
-            cwd=home / person,
-            env=environment(home),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-        printed.append(done.stdout)
+        printed.append(typed(command, home / person, environment(home)))
     return "".join(printed)
 
 
@@ -94,12 +79,12 @@ def typed(home: Path, session: str) -> str:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("completion")
     people(home)
-    typed(home, BEFORE)
+    played(home, BEFORE)
     columns, allowed, _ = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     contract = home / "publisher" / "contract.toml"
     text = contract.read_text().replace("[dataset.buyers]\n", "[dataset.buyers]\n" + columns, 1)
     contract.write_text(text.replace("allow = [", "allow = [\n" + allowed, 1))
-    typed(home, AFTER)
+    played(home, AFTER)
     return home
 
 
@@ -109,7 +94,7 @@ def test_the_session_of_the_page_gives_every_visitor_an_answer_or_an_abstention(
     The page's ε fits the window that a drafted contract leaves before an officer cosigns.
     """
     (session,) = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
-    printed = typed(home, session)
+    printed = played(home, session)
     assert "answers at least 0.8 sure, for your 4,000 people" in printed
     table = pl.read_csv(home / "publisher" / "completed.csv").join(
         pl.read_csv(home / "publisher" / "visitors.csv"), on="visitor_id"

@@ -65,18 +65,26 @@ def test_the_audience_is_the_publishers_own_ids(played: tuple[dict[str, Any], Pa
     assert chosen == sorted(chosen)
 
 
-@pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.long)])
-def test_printed_commands_work_again(tmp_path: Path, every: int) -> None:
-    """Each sixth one, at length all of them."""
-    done = typed("demo", "--people", "3000", "--seeds", "300", "--out", "all", cwd=tmp_path)
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What a demo of published data prints, and its folder."""
+    home = tmp_path_factory.mktemp("real")
+    done = typed("demo", "--real", "--out", "all", cwd=home)
     assert done.returncode == 0, done.stderr
-    lines = [line for line in done.stdout.splitlines() if "$ passbox" in line or "$ cp" in line]
+    return done.stdout, home / "all"
+
+
+@pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.long)])
+def test_printed_commands_work_again(shown: tuple[str, Path], every: int) -> None:
+    """Each sixth one, at length all of them."""
+    printed, folder = shown
+    lines = [line for line in printed.splitlines() if "$ passbox" in line or "$ cp" in line]
     assert len(lines) > 30
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for line in lines[::every]:
         person, _, command = line.partition("$ ")
         again = subprocess.run(
-            ["bash", "-c", command], cwd=tmp_path / "all" / person, env=environment, capture_output=True, check=False
+            ["bash", "-c", command], cwd=folder / person, env=environment, capture_output=True, check=False
         )
         assert again.returncode == 0, line + again.stderr.decode()
 
@@ -99,12 +107,11 @@ def test_the_demo_refuses_what_it_cannot_make_and_makes_nothing(words: str, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_on_real_data_the_demo_says_what_its_truth_is(tmp_path: Path) -> None:
+def test_on_real_data_the_demo_says_what_its_truth_is(shown: tuple[str, Path]) -> None:
     """All who left are listed: there is no larger truth than the exact figure."""
-    done = typed("demo", "--real", "--out", "x", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "All true buyers are on the seed list here" in done.stdout
-    assert "not on the seed list" not in done.stdout
+    printed, _ = shown
+    assert "All true buyers are on the seed list here" in printed
+    assert "not on the seed list" not in printed
 
 
 @pytest.mark.parametrize("blocks", [20, 60, 130])

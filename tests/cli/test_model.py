@@ -152,7 +152,7 @@ def test_an_audit_is_typed_against_a_contract(passbox, agreed: Path, monkeypatch
     """Surer than the product, which finds a leak where none is once in 10,000 audits: here once in 10^7."""
     monkeypatch.setattr(canaries, "SURE", 1 - 1e-7)
     code, out, _ = passbox(
-        "audit", "model", "--contract", "contract.toml", "--epsilon", "16", "--runs", "200", "--json"
+        "audit", "model", "--contract", "contract.toml", "--epsilon", "16", "--runs", "100", "--json"
     )
     said = json.loads(out)
     assert (code, said["holds"], said["kind"]) == (0, True, "lookalike")

@@ -1,10 +1,12 @@
-"""The README's terminal session and its Python lines are run as they stand."""
+"""The README's terminal session and its Python lines are run as they stand.
+
+The session is read by a shell and run in one process (`terminal.py`), and then typed again as commands of their own.
+"""
 
 from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -14,6 +16,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+
+from .terminal import environment, typed
 
 PROMPT = re.compile(r"^(publisher|advertiser|officer|operator)?\$ (.*)$")
 
@@ -30,11 +34,6 @@ def session(root: Path) -> list[tuple[str, str]]:
     return [(person, command) for person, command in commands if not command.startswith(("make ", ". "))]
 
 
-def environment(home: Path) -> dict[str, str]:
-    here = Path(sys.executable).parent
-    return {**os.environ, "PATH": f"{here}:{os.environ['PATH']}", "HOME": str(home), "NO_COLOR": "1", "COLUMNS": "120"}
-
-
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """The folder after the whole session, and what each command printed."""
@@ -45,11 +44,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
         if command == "cd spring":
             continue
         where = home / "spring" / person if person else home
-        done = subprocess.run(
-            ["bash", "-c", command], cwd=where, env=environment(home), capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{person}$ {command}\n{done.stdout}\n{done.stderr}"
-        printed[f"{person}$ {command}"] = done.stdout
+        printed[f"{person}$ {command}"] = typed(command, where, environment(home))
     return home / "spring", printed
 
 
@@ -120,8 +115,8 @@ def test_typing_the_session_again_changes_nothing(played: tuple[Path, dict[str, 
     """Each sixth command, at length all of them."""
     folder, _ = played
     before = {path: path.read_bytes() for path in (folder / "operator" / "spring" / "releases").iterdir()}
-    typed = [(person, command) for person, command in session(root) if person and command.startswith("passbox")]
-    for person, command in typed[::every]:
+    lines = [(person, command) for person, command in session(root) if person and command.startswith("passbox")]
+    for person, command in lines[::every]:
         done = subprocess.run(
             ["bash", "-c", command], cwd=folder / person, env=environment(folder), capture_output=True, check=False
         )
@@ -197,16 +192,12 @@ def test_a_party_looks_at_its_own_list_with_what_it_was_given_and_nothing_is_cha
     words = "--contract contract.toml --dataset visitors --bundle visitors.bundle --json"
     command = f"passbox doctor match visitors.csv {words} --overlap overlap-*.release --key publisher.keys"
     where = folder / "publisher"
-    done = subprocess.run(["bash", "-c", command], cwd=where, env=environment(folder), capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = json.loads(typed(command, where, environment(folder)))
     assert {"form", "gmail", "scheme"} <= {cause["name"] for cause in found["causes"]}
     assert "key" not in {cause["name"] for cause in found["causes"]}
     assert 0 < found["observed"]["low"] < found["observed"]["high"] < 1
     command = "passbox release open overlap-*.release --key publisher.keys --json"
-    done = subprocess.run(["bash", "-c", command], cwd=where, env=environment(folder), capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    told = json.loads(typed(command, where, environment(folder)))
     assert found["observed"]["rate"] == pytest.approx(told["matched"]["estimate"] / found["rows"]), "of this list"
     assert all(cause["gain"]["high"] <= cause["share"] + 1e-6 for cause in found["causes"] if cause["gain"])
     assert {path: path.read_bytes() for path in room.rglob("*") if path.is_file()} == before
@@ -223,9 +214,6 @@ def test_a_bundle_keyed_for_another_contract_is_named_a_key_mismatch(
     share.write_text(share.read_text().replace("-----BEGIN", " -----BEGIN", 1))
     words = f"--contract {tmp_path}/contract.toml --dataset visitors --bundle visitors.bundle"
     command = f"passbox doctor match visitors.csv {words} --json"
-    done = subprocess.run(
-        ["bash", "-c", command], cwd=publisher, env=environment(folder), capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    (cause,) = (each for each in json.loads(done.stdout)["causes"] if each["name"] == "key")
+    found = json.loads(typed(command, publisher, environment(folder)))
+    (cause,) = (each for each in found["causes"] if each["name"] == "key")
     assert (cause["share"], cause["certain"]) == (1, True)

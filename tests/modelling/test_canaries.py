@@ -98,7 +98,7 @@ def test_an_honest_audit_seldom_says_more_than_there_is(people) -> None:
 def test_planted_leak_half_the_noise_is_caught(people) -> None:
     worst = worst_row(people)
     assert two_worlds(membership_attack(people, LABEL, worst, noise(MU, halved=True)), MU, 2000).leaks
-    assert two_worlds(person_attack(people, LABEL & False, worst, noise(2.0, halved=True), steps=4), 2.0, 300).leaks
+    assert two_worlds(person_attack(people, LABEL & False, worst, noise(2.0, halved=True), steps=4), 2.0, 120).leaks
 
 
 def kept_apart(monkeypatch: pytest.MonkeyPatch) -> tuple[Float, Float]:
@@ -155,7 +155,7 @@ def test_planted_fault_an_audit_that_measures_one_world_otherwise_is_caught(
 def test_planted_leak_a_persons_row_that_is_not_cut_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody with values that nobody else has is turned into a row that is several times as long as may be."""
     audit = person_attack(*alone(), noise(1.0), steps=4)
-    assert not two_worlds(audit, 1.0, 200).leaks
+    assert not two_worlds(audit, 1.0, 60).leaks
     honest = Packed.by
 
     def uncut(real: Packed, columns: Sequence[Block]) -> Packed:
@@ -163,7 +163,7 @@ def test_planted_leak_a_persons_row_that_is_not_cut_is_caught(monkeypatch: pytes
         return replace(made, short=np.full(made.rows, float(1 << SHORT_BITS)))
 
     monkeypatch.setattr(Packed, "by", uncut)
-    assert two_worlds(audit, 1.0, 200).leaks
+    assert two_worlds(audit, 1.0, 60).leaks
 
 
 def test_planted_leak_a_row_that_is_too_long_is_caught(people, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -77,12 +79,22 @@ def holds(interval: Estimate, truth: float) -> bool:
     return interval.low <= truth <= interval.high
 
 
+@contextmanager
+def cuts_alone(*seen: int) -> Iterator[None]:
+    """Of an evaluation's cuts these are made, which are all that is read: all of them take most of its time."""
+    honest = module._cut
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_cut", lambda *given: honest(*given) if given[-1] - 1 in seen else None)
+        yield
+
+
 def coverage(regime: str, *, told: float = 1.0, number: int = 1, runs: int = RUNS) -> dict[str, float]:
     """How often each kind of interval holds the truth. told: share of the noise that `evaluate` is told of."""
     people, share, auc, sigma = REGIMES[regime]
     held: dict[str, list[bool]] = {}
     for counts, totals in held_out(people, share, auc, sigma, number, runs):
-        seen = evaluate(paid(counts, sigma * told), totals)
+        with cuts_alone(*CUTS_SEEN):
+            seen = evaluate(paid(counts, sigma * told), totals)
         held.setdefault("auc", []).append(holds(seen.auc, auc))
         for cut in (seen.cuts[k] for k in CUTS_SEEN):
             gain = true_gain(share, auc, cut.share)
@@ -297,7 +309,9 @@ def answered(people: int, share: float, auc: float, flip: float, runs: int) -> l
         bins = ScoreBins.of(scores, rng.integers(0, 2**63, people, dtype=np.uint64))
         yes = positive ^ (rng.random(people) < flip)
         counts = [np.bincount(bins.cell[who], minlength=len(bins.totals)) for who in (yes, positive)]
-        found.append((evaluate_flipped(counts[0], bins.totals, flip, bins.predicted), exact(counts[1], bins.totals)))
+        with cuts_alone():
+            told = evaluate_flipped(counts[0], bins.totals, flip, bins.predicted)
+            found.append((told, exact(counts[1], bins.totals)))
     return found
 
 

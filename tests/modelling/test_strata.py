@@ -88,9 +88,10 @@ def test_of_each_stratum_its_own_interval_holds_the_truth() -> None:
 
 
 def test_scores_that_claim_too_much_are_not_believed_much() -> None:
-    """Scores that noise moves by half of what they tell of most: shrunk intervals still hold nine times in ten."""
-    found = coverage(unsure=0.6)
-    assert found["auc"].mean() >= FLOOR
+    """Scores that noise moves by half of what they tell of most: shrunk intervals still hold nine times in ten. In 160
+    runs a coverage of .95 falls below .91 with probability 1e-5."""
+    found = coverage(unsure=0.6, runs=160)
+    assert found["auc"].mean() >= 0.91
     assert found["shrunk auc"].mean() >= 0.9
 
 

@@ -8,6 +8,7 @@ The idea is Re:cord-play's (arXiv:2602.17454).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -79,8 +80,12 @@ limits = st.integers(1, 4)
 unlimited = st.one_of(st.none(), limits)
 
 
+@cache
 def amounts(rows_per_key: int | None, people: bool) -> st.SearchStrategy[tuple[Measure, ...]]:
-    """Measures of different names that a table of so many rows a key bounds; with people counted or not."""
+    """Measures of different names that a table of so many rows a key bounds; with people counted or not.
+
+    Built once: a strategy that is new is looked through first, which takes longer than what it is drawn for.
+    """
     views = st.builds(Count, st.just("views"), at_most=limits, in_total=unlimited)
     clicks = st.builds(Count, st.just("clicks"), at_most=limits, of=st.just("clicked"))
     priced = st.builds(Count, st.just("priced"), at_most=st.just(rows_per_key or 3), of=st.just("price"))
@@ -122,10 +127,13 @@ def groups(draw: st.DrawFn, name: str) -> GroupBy:
     return GroupBy(name, by, keys_per_person, measures, rows_per_key, running, kept)
 
 
+GROUPS = [groups(name) for name in ("a", "b", "c")]
+
+
 @st.composite
 def layouts(draw: st.DrawFn) -> Layout:
     """Requests of up to three tables that are not refused: what is refused reads no row."""
-    return Layout.of([draw(groups(name)) for name in ("a", "b", "c")[: draw(st.integers(1, 3))]])
+    return Layout.of([draw(table) for table in GROUPS[: draw(st.integers(1, 3))]])
 
 
 def moved(layout: Layout, table: pl.DataFrame, person: int, path: Aggregate = aggregate) -> int:

@@ -1,5 +1,6 @@
-"""Do intervals hold the truth as often as they say? 16,000 releases of each kind, all through the real mechanism but
-those of quantiles between many bins, whose noise of the same law is NumPy's.
+"""Do intervals hold the truth as often as they say? 16,000 releases of each kind: numbers, totals, sums and quantiles
+between few bins through the real mechanism, the others with NumPy's noise of the same law (`test_gaussian` holds the
+mechanism to it).
 
 The truth is what the exact integers say: intervals cover the noise. Of 16,000 releases 95 % hold it, ±.0017 (one
 standard deviation), so that 94 to 96 % are 5.8 of them on either side. Not all claims are of .95: where all but a gap
@@ -106,7 +107,7 @@ def test_ratios_over_large_small_and_no_denominators() -> None:
     """σ is about 6 people here: 24 viewers and fewer are lost in it; of what 2 did, .94 of releases know nothing."""
     sizes, clicks = [100_000, 900, 60, 24, 12, 6, 2], [4_000, 90, 20, 3, 6, 0, 1]
     group = GroupBy("t", (regions(7),), 1, (People("v"), Count("clicks", 1, "clicked")))
-    found = Many(group, people(sizes, clicks)).table.ratio("clicks", "v", most=1)
+    found = Many(group, people(sizes, clicks), draw=by_numpy).table.ratio("clicks", "v", most=1)
     assert fits(held(np.array(clicks) / np.array(sizes), found)[:-1])
     assert not np.isnan(found.low).any()
     assert not np.isnan(found.high).any()
@@ -114,14 +115,14 @@ def test_ratios_over_large_small_and_no_denominators() -> None:
     assert unknown[0] == 0
     assert unknown[-1] > 0.4
     last = GroupBy("t", (regions(1),), 1, (People("v"), Count("clicks", 1, "clicked")))
-    alone = Many(last, people(sizes[-1:], clicks[-1:]), 30_000).table.ratio("clicks", "v", most=1)
+    alone = Many(last, people(sizes[-1:], clicks[-1:]), 30_000, by_numpy).table.ratio("clicks", "v", most=1)
     assert fits(held(np.array(clicks[-1:]) / np.array(sizes[-1:]), alone))
 
 
 def test_means_of_many_few_and_next_to_no_rows() -> None:
     for sizes, releases in (([20_000, 300, 40], RELEASES), ([8], 60_000)):
         group = GroupBy("t", (regions(len(sizes)),), 1, mean("price", "price", 0, 200, 10), 1)
-        many = Many(group, people(sizes, [0] * len(sizes)), releases)
+        many = Many(group, people(sizes, [0] * len(sizes)), releases, by_numpy)
         assert fits(held(many.truth.mean("price").estimate, many.table.mean("price")))
 
 
@@ -145,7 +146,7 @@ def test_quantiles_of_so_few_that_noise_crosses_them_often_are_covered_more() ->
 
 def test_the_largest_keys_hold_all_at_once() -> None:
     """Of ten keys alike the noisiest look largest, and plain intervals fail them."""
-    many = Many(GroupBy("t", (regions(10),), 1, (People(),)), people([100] * 10, [0] * 10))
+    many = Many(GroupBy("t", (regions(10),), 1, (People(),)), people([100] * 10, [0] * 10), draw=by_numpy)
     cells = many.table.cells["people"].reshape(-1, 10)
     one = replace(many.table, cells={"people": cells[0]})
     best = np.take_along_axis(cells, np.argsort(-cells, axis=1)[:, :5], axis=1)

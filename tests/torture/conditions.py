@@ -95,20 +95,17 @@ def within(ledger: Ledger, name: int, journal: int) -> bool:
 # -- the real commands -------------------------------------------------------------------------------------------------
 
 
-def commands_with_wrong_clocks(one: faults.Helper, steps: list[faults.Step]) -> list[str]:
+def commands_with_wrong_clocks(one: faults.Helper, steps: list[faults.Step], *, in_turn: bool = False) -> list[str]:
+    """Ten years ahead, and behind. in_turn: every other command the one, and the others the other."""
     wrong = []
-    for years in (10, -10):
-        for step in steps:
+    for at, years in enumerate((10, -10)):
+        for step in steps[at::2] if in_turn else steps:
             one.put_back(step.before)
             code = one.do(step.words, years=years)[0]
-            said = "" if code == REFUSED else faults.wrong_after(one, step, code << 8)
-            wrong += [f"{step.name} {years} years off: {said}"] if said else _then(one, step, f"{years} years off")
+            refused = code == REFUSED
+            said = faults.judged(one, step, ended=1) if refused else faults.wrong_after(one, step, code << 8)
+            wrong += [f"{step.name} {years} years off: {said}"] if said else []
     return wrong
-
-
-def _then(one: faults.Helper, step: faults.Step, what: str) -> list[str]:
-    said = faults.judged(one, step, ended=1)
-    return [f"{step.name} {what}: {said}"] if said else []
 
 
 def commands_on_a_full_disk(
@@ -204,15 +201,17 @@ def torture(
     kills: int,
     sizes: Sequence[int] = SIZES,
     say: Callable[..., Any] = print,
+    *,
+    in_turn: bool = False,
 ) -> list[str]:
-    """All of it. steps: as `faults.steps_of` gives them."""
+    """All of it. steps: as `faults.steps_of` gives them. in_turn: as of `commands_with_wrong_clocks`."""
     wrong = clocks()
     say(f"clocks 10 years off, ledger: {len(wrong)} violations", flush=True)
     found = unwitnessed()
     say(f"nobody cosigns: {len(found)} violations", flush=True)
     wrong += found
-    found = commands_with_wrong_clocks(one, steps)
-    say(f"clocks 10 years off, {2 * len(steps)} commands: {len(found)} violations", flush=True)
+    found = commands_with_wrong_clocks(one, steps, in_turn=in_turn)
+    say(f"clocks 10 years off, {len(steps) * (2 - in_turn)} commands: {len(found)} violations", flush=True)
     wrong += found
     found, how = commands_on_a_full_disk(one, steps, sizes)
     say(f"full disk ({how}), {len(steps) * len(sizes)} commands: {len(found)} violations", flush=True)

@@ -33,6 +33,7 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -354,18 +355,22 @@ def strike(
     *others: Helper,
     every: int = 1,
     calls: Collection[str] = (),
+    in_turn: bool = False,
     seed: int = 1,
     say: Callable[..., Any] = print,
 ) -> None:
-    """All faults, or one in so many of the calls. calls: of these kinds only. Each helper works beside the others."""
-    picked, work = random.Random(seed), []
+    """All faults, or one in so many of the calls. Each helper works beside the others.
+
+    calls: of these kinds only. in_turn: at each call one fault, the first here and the second there, instead of all.
+    """
+    picked, turns, work = random.Random(seed), cycle(FAULTS), []
     for step in steps:
         points = [point for point in points_of(one, step) if not calls or point.call in calls]
         chosen = [point for point in points if picked.randrange(every) == 0]
         chosen = chosen or picked.sample(points, min(1, len(points)))  # no command is left out
         tally.points[step.name] = len(chosen)
         say(f"{step.name}: {len(chosen)} of {len(points)} calls", flush=True)
-        work += [(step, point, fault) for point in chosen for fault in FAULTS]
+        work += [(step, point, fault) for point in chosen for fault in ((next(turns),) if in_turn else FAULTS)]
     free: SimpleQueue[Helper] = SimpleQueue()
     for each in (one, *others):
         free.put(each)

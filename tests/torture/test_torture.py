@@ -83,7 +83,7 @@ def stage() -> Iterator[Stage]:
 @traced
 def test_a_call_that_fails_leaves_everybody_able_to_go_on(stage: Stage) -> None:
     tally = faults.Tally()
-    faults.strike(tally, *stage, every=1000)
+    faults.strike(tally, *stage, every=1000, in_turn=True)
     assert tally.wrong == []
     assert set(tally.points) == {typed.name for typed in script.SCRIPT}
     assert tally.struck > 0.95 * tally.tried  # threads do not make the same calls each time
@@ -111,7 +111,7 @@ def test_a_new_room_is_synced_under_its_name(stage: Stage) -> None:
 def test_commands_under_bad_conditions_work_or_refuse(stage: Stage) -> None:
     one, steps = stage
     short = [step for at, step in enumerate(steps) if at < 12 or at % 3 == 0]
-    assert conditions.torture(one, short, kills=8, sizes=(0,), say=lambda *_, **__: None) == []
+    assert conditions.torture(one, short, kills=8, sizes=(0,), say=lambda *_, **__: None, in_turn=True) == []
 
 
 @traced
