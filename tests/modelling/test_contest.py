@@ -120,15 +120,17 @@ def test_trees_are_not_believed_where_columns_add_up() -> None:
     assert roc_auc_score(matched, boosting.model.score(design)) > roc_auc_score(matched, glm.model.score(design)) - 0.01
 
 
-@pytest.mark.parametrize(("seed", "trees"), [(1, 0), (3, 0), (2, 1), (4, 2)])
-def test_boosting_is_as_good_as_what_it_starts_from_to_the_last_bit_only_without_a_tree(seed: int, trees: int) -> None:
-    """A report that says that there is no tree goes by this."""
-    design, matched = one_by_one(seed)
-    sums = noisy_moments(design, matched, NOISE, seed + 2)
-    glm, boosting = contested(design, sums, counts_of(design, matched, sums, seed + 3), ("glm", "boosting"))
-    assert isinstance(boosting.model, Boosted)
-    assert len(boosting.model.trees) == trees
-    assert (boosting.gain == glm.gain) is (trees == 0)
+def test_boosting_is_as_good_as_what_it_starts_from_to_the_last_bit_only_without_a_tree() -> None:
+    """A report that says that there is no tree goes by this: in six worlds, some with trees and some without."""
+    grew = []
+    for seed in range(1, 7):
+        design, matched = one_by_one(seed)
+        sums = noisy_moments(design, matched, NOISE, seed + 2)
+        glm, boosting = contested(design, sums, counts_of(design, matched, sums, seed + 3), ("glm", "boosting"))
+        assert isinstance(boosting.model, Boosted)
+        grew.append(len(boosting.model.trees) > 0)
+        assert (boosting.gain == glm.gain) is not grew[-1]
+    assert {True, False} == set(grew)
 
 
 def test_a_lead_of_a_learner_over_itself_is_nothing() -> None:
