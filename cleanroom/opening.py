@@ -8,7 +8,7 @@ Not made once more here, and so the room's word, which it signed:
 - of a lookalike, `learners`, `effects`, `considered`, `strata`, sizes and predictions in `calibration` and `by_known`,
   of the latter `fewest`, `most`, `zone` and `below` as well; the audience and the model; of randomised labels, `places`
   and `cells`, and whose label is which in labels.parquet;
-- of a model, `effects` and the model itself;
+- of a model, `effects`, `ends` of its score bins and the model itself;
 - of a completion, `questions` with their strata and how many were answered, and the answers in completed.parquet.
 The caller ensures: the contract is its own copy, and the ledger was verified (`passbox ledger verify`).
 

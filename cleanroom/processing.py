@@ -41,7 +41,7 @@ ACTIVITIES = {
     "matched-by-tier@1": "counts of records in both data sets by the key they match by, with noise",
     "table@1": "counts and sums by the keys that a signed job declares, with noise",
     "keys@1": "counts and sums by values that nobody listed, of those that many people share, with noise",
-    "seed-moments@4": "sums of features over the seed, with noise (lookalike)",
+    "seed-moments@5": "sums of features over the seed, with noise (lookalike)",
     "seed-groups@1": "counts of the seed by groups of like people, with noise (lookalike)",
     "person-fit@2": "sums over people, one step after another, with noise (model)",
     "person-scores@1": "histograms of scores over seeds and over others, with noise (model)",

@@ -66,7 +66,7 @@ STATISTICS = {
     "matched-by-tier@1": "overlap by key",
     "table@1": "table of numbers",
     "keys@1": "numbers of keys that nobody listed",
-    "seed-moments@4": "lookalike fit",
+    "seed-moments@5": "lookalike fit",
     "score-histogram@1": "lookalike evaluation",
     "score-strata@1": "lookalike evaluation by known columns",
     "attribute-moments@1": "completion",

@@ -84,7 +84,7 @@ const SUMS = 2n ** 40n + ((2n ** 20n * 30n) / 100n) ** 2n;
 const NOISE = {
   "matched-count@1": { lattice: "2^-10", l2: 2n ** 20n },
   "matched-by-tier@1": { lattice: "2^-10", l2: 2n ** 20n, tiers: true },
-  "seed-moments@4": { lattice: "2^-20", l2: SUMS },
+  "seed-moments@5": { lattice: "2^-20", l2: SUMS },
   "score-histogram@1": { lattice: "2^-10", l2: 2n ** 20n },
   "score-strata@1": { lattice: "2^-10", l2: 2n ** 20n }, // the same, by how much is known of a person
   "person-fit@2": { lattice: "2^-20", query: true, least: 29_961_829_587_600n, opens: true }, // 25 sums, rounded down
@@ -102,8 +102,8 @@ const PRICED_BY = { lookalike: "seed", completion: "attributes" };
 
 /** What looks at the people who train, and what at those held out, for one charge. */
 const PAIRS = [
-  ["seed-moments@4", "score-histogram@1"],
-  ["seed-moments@4", "score-strata@1"],
+  ["seed-moments@5", "score-histogram@1"],
+  ["seed-moments@5", "score-strata@1"],
   ["person-fit@2", "person-scores@1"],
   ["attribute-moments@1", "answer-counts@1"],
 ];
@@ -628,7 +628,7 @@ class Books {
     require(!randomised, rule);
     const [cost, dearer] = [0n, 1n].map((less) => price(BigInt(l2), BigInt(scale) - less)).map((each) => {
       if (statistic === "seed-groups@1") return 4n * each; // a quarter of the job's price, and the rest
-      return compares && statistic === "seed-moments@4" ? each + (each - 1n) / 3n : each;
+      return compares && statistic === "seed-moments@5" ? each + (each - 1n) / 3n : each;
     });
     const kept = deltas.every((delta) => deltasOf(cost, epsilon)[0] <= delta);
     const least = deltas.some((delta) => deltasOf(dearer, epsilon)[1] > delta);

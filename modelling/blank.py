@@ -12,8 +12,8 @@ from .packed import step_l2_squared
 
 STEPS = 24
 PRIOR = 4
-"""Which priors a fit has, and how its steps go: of the same sums another makes another model, so that it is another
-question."""
+"""Which priors fits have, and how their steps go: of the same sums another makes another model, so that it is another
+question. A lookalike says it by the number of its sums (`seed-moments@5`)."""
 
 
 def blank(columns: Sequence[Block], steps: int = STEPS) -> Statistic:

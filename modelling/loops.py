@@ -54,12 +54,20 @@ class Compiled:
         self._module = module
 
     def add(self, total: NDArray[Any], joint: NDArray[Any], code: Codes) -> None:
+        _refuse_unequal(total, code)
         self._module.add(total, joint, code)
 
     def summed(self, code: Codes, weights: Float, size: int) -> Float:
+        _refuse_unequal(weights, code)
         found = np.zeros(size)
         self._module.sum_into(found, weights, code)
         return found
+
+
+def _refuse_unequal(rows: NDArray[Any], code: Codes) -> None:
+    """Compiled loops look no length up."""
+    if len(rows) != len(code):
+        raise ValueError("every person has one code in each group")
 
 
 def loops_for(looks: int) -> Loops:

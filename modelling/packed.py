@@ -71,7 +71,8 @@ class Group:
 
     def __post_init__(self) -> None:
         """Errors: ValueError for a code of no level: nothing that looks codes up checks them again."""
-        if int(self.codes.level.max(initial=0)) >= self.joint:
+        level = self.codes.level
+        if level.dtype.kind != "u" or int(level.max(initial=0)) >= self.joint:
             raise ValueError("a code is of no level")
 
     @property

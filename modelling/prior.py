@@ -4,8 +4,8 @@ A column has one size. An ordered one has two: one of its trend, a line and a be
 departs from the trend, where neighbouring levels share strength (`tables.smooth`). Most numbers tell by a trend; where
 noise is large, one size for both either drowns the trend or lets noise through between levels.
 
-Sizes are what the sums leave plausible, pooled over columns (`evidence`): each in turn, with the others as they were
-last, whose weights are left open. All of it is post-processing of noisy sums.
+Sizes are what the sums leave plausible, pooled over columns (`evidence`): all at once, each with the others' as they
+were in the round before, and their weights left open. All of it is post-processing of noisy sums.
 """
 
 from __future__ import annotations

@@ -37,7 +37,8 @@ SURELY = 3.0
 
 @dataclass(frozen=True, slots=True)
 class NoisyQuality:
-    """What scores are worth for people of whom `fewest` to `most` columns are known. said: mean of what the model says.
+    """What scores are worth for people of whom `fewest` to `most` columns are known. said: about what the
+    model says of them on average, by the middle of each bin.
 
     shrunk_rate, shrunk_auc: None where there is one stratum, or noise leaves nothing of any.
     """

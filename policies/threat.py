@@ -20,7 +20,7 @@ SECRET: dict[ThreatModel, str] = {
     "person": "everything about a person is secret, columns and being there too, on either side",
 }
 _OF: dict[str, ThreatModel] = {
-    "seed-moments@4": "membership",
+    "seed-moments@5": "membership",
     "seed-groups@1": "membership",
     "score-histogram@1": "membership",
     "score-strata@1": "membership",

@@ -26,6 +26,7 @@ from ...dp.noisy import Noisy
 from ...modelling import answers, attributes
 from ...modelling.answers import Places, Ranks, counted, stratum_of
 from ...modelling.attributes import Known, Target
+from ...modelling.blank import PRIOR
 from ...modelling.completion import Completed, Learnt, known_columns, learn, questions
 from ...modelling.design import BITS, Design
 from ...modelling.features import Encoder, Kind, most_cells
@@ -62,6 +63,7 @@ class CompletionMeasure:
                 "secret": contract.dataset[asked.attributes].protects,
                 "known": [[*map(str, (type(kind).__name__, kind))] for kind in kinds],
                 "targets": [[target.name, list(target.values), target.at_most] for target in targets],
+                "prior": PRIOR,
             }
         )
         if statistic == ANSWERS:

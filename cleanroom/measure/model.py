@@ -12,7 +12,9 @@ The caller ensures: the split into parts does not depend on who matched (`crowds
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -94,8 +96,9 @@ class ModelRelease(Document):
 
     @model_validator(mode="after")
     def _bins_end_between(self) -> ModelRelease:
-        """Every bin but the last has an end, below that of a better one."""
-        if self.ends and (len(self.ends) + 1 != len(self.rates) or self.ends != sorted(self.ends, reverse=True)):
+        """Every bin but the last has an end, not above that of a better one; none is certain."""
+        falls = all(0 < low <= high < 1 for high, low in pairwise([*self.ends[:1], *self.ends]))
+        if self.ends and (len(self.ends) + 1 != len(self.rates) or not falls):
             raise ValueError("rates and ends do not go together")
         return self
 
@@ -143,10 +146,14 @@ class ModelMeasure:
         return Made((sums, scores), Contents(values, {"model.json": scorer.to_json().encode()}))
 
     def figures(self, document: Mapping[str, Any], noisy: Sequence[Noisy]) -> dict[str, object]:
-        """What is known of a person at most are all columns: so the last stratum says how many there are."""
-        if not document.get("by_known"):
+        """How many columns there are says the entry of the counts, which the noisy numbers were held against."""
+        strata = len(noisy[1].values) != 2 * BINS
+        if strata != bool(document.get("by_known")):
+            raise ValueError("counts and strata do not go together")
+        if not strata:
             return _figures(noisy[1])
-        return _by_known(noisy[1], document["by_known"][-1]["most"], document["ends"])
+        entry = json.loads(document["receipt"]["entries"][1]["entry"])
+        return _by_known(noisy[1], len(entry["specification"]["columns"]), document["ends"])
 
     def said(self, room: Room, allowed: Allowed) -> tuple[str, ...]:
         """Sizes are noisy. With strata: in how many groups people are counted."""

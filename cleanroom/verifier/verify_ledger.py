@@ -4,9 +4,9 @@ import base64, hashlib, json, math, pathlib, subprocess, sys, tempfile, tomllib
 
 OPENSSL = "openssl pkeyutl -verify -pubin -keyform DER -inkey k -rawin -in m -sigfile s"
 NOISE, _, FIT = """10 15 -2097152 answer-counts@1,20 15 -1198467170960 attribute-moments@1,0 15 -119304647 table@1,10 14
-1048576 matched-count@1 score-histogram@1 score-strata@1,20 14 1198467170960 seed-moments@4,0 14 1 responses@1,10 15
+1048576 matched-count@1 score-histogram@1 score-strata@1,20 14 1198467170960 seed-moments@5,0 14 1 responses@1,10 15
 1048576 seed-groups@1,10 15 2097152 person-scores@1,10 14 -1048576 matched-by-tier@1,0 16 -119304647 keys@1,20 15
--29961829587600 person-fit@2;seed-moments@4 score-,person-fit@2 person-s,attribute-moments@1 an""".partition(";")
+-29961829587600 person-fit@2;seed-moments@5 score-,person-fit@2 person-s,attribute-moments@1 an""".partition(";")
 MADE, PAIRS = (("discrete-gaussian", "1/1048576"), ("randomised-response", "1/4503599627370496")), (*FIT.split(","),)
 L2 = {(s, *MADE[n == "1"], f"2^-{a}", int(w)): int(n) for a, w, n, *by in map(str.split, NOISE.split(",")) for s in by}
 PARTS = """cap account delta epsilon owner rho unit, carry charges from statement, closed next, denial asker clause job

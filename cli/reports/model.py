@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -52,11 +52,18 @@ def _calibration(document: Mapping[str, Any]) -> list[Part]:
     ends = document.get("ends") or []
     if not ends:
         return []
-    said = [f"above {percent(ends[0])}", *(f"{percent(low)} to {percent(high)}" for high, low in pairwise(ends))]
-    rows = list(zip([*said, f"below {percent(ends[-1])}"], map(percents, document["rates"]), strict=True))
+    told = _apart(ends)
+    said = [f"above {told[0]}", *(f"{low} to {high}" for high, low in pairwise(told)), f"below {told[-1]}"]
+    rows = list(zip(said, map(percents, document["rates"]), strict=True))
     title = "calibration, some score bins from best to worst"
     shown = rows[:: max(1, len(rows) // MOST_SHOWN)]
     return [Table(("model says", "came true  [95 % interval]"), shown, title, right=(0, 1))]
+
+
+def _apart(ends: Sequence[float]) -> list[str]:
+    """Ends of bins in as many digits as tell them apart, five at most."""
+    written = [[percent(end, digits) for end in ends] for digits in range(1, 6)]
+    return next((each for each in written if len({*each}) == len(ends)), written[-1])
 
 
 def _people(figure: Mapping[str, float]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..show import Part, Table, interval, percent, percents, told
+from ..show import Part, Table, interval, is_open, percent, percents, told
 
 COIN = 0.5
 """AUC of who ranks people by chance."""
@@ -50,7 +50,8 @@ def _rates(known: Sequence[Mapping[str, Any]]) -> Table:
         (_columns(each), percent(_said(each)), percents(each["rate"]), percents(each["shrunk_rate"] or each["rate"]))
         for each in known
     ]
-    header = ("columns known", "model says", "rate of seeds", "rate, shrunk")
+    said = "model says, about" if "said" in known[0] else "model says"
+    header = ("columns known", said, "rate of seeds", "rate, shrunk")
     title = "what the model says, and what came true  [95 % interval]"
     return Table(header, rows, title, right=(1, 2, 3), whole=(2, 3), keys=2)
 
@@ -89,6 +90,9 @@ def _chance(known: Sequence[Mapping[str, Any]], chosen: bool) -> list[Part]:
     found: list[Part] = []
     for at, each in enumerate(known):
         if not each["auc"]["low"] <= COIN <= each["auc"]["high"]:
+            continue
+        if is_open(each["auc"]):
+            found.append(f"where {_columns(each)} columns are known noise hides what scores are worth")
             continue
         above = known[at + 1 :]
         out = (

@@ -29,7 +29,7 @@ from .pair import PairJob
 FEWEST_PEOPLE = 200
 """A lookalike holds out one person in five by a hash: with fewer people nobody might be held out."""
 
-MOMENTS, GROUPS, SCORES = "seed-moments@4", "seed-groups@1", "score-histogram@1"
+MOMENTS, GROUPS, SCORES = "seed-moments@5", "seed-groups@1", "score-histogram@1"
 STRATA = "score-strata@1"
 """What `SCORES` counts, by how much is known of a person as well."""
 RESPONSES = "responses@1"

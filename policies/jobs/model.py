@@ -27,6 +27,8 @@ from .lookalike import FEWEST_PEOPLE, refuse_columns
 from .pair import PairJob
 
 FIT, SCORES = "person-fit@2", "person-scores@1"
+FEWEST_IN_STRATA = 2
+"""Columns that a model with strata has."""
 
 
 class ModelJob(PairJob):
@@ -59,6 +61,9 @@ class ModelJob(PairJob):
             rule = f"{self.people} has {counted(people, 'row')}, a model needs {FEWEST_PEOPLE}"
             raise Refused("people", rule, "submit more people")
         refuse_columns(contract, self.people, self.columns)
+        if self.strata and len(self.columns_of(contract)) < FEWEST_IN_STRATA:
+            rule = "a model of one column has no strata: it is known of a person, or it is not"
+            raise Refused("strata", rule, "leave strata out, or name more in columns")
 
     def draws(self, contract: Contract, base: Specification, rho: Rho, shape_of: ShapeOf) -> tuple[Draw, ...]:
         """All the noise of the fit at once, opened and settled; two histograms on the other part are covered by it."""

@@ -92,8 +92,9 @@ def test_the_release_of_too_few_seeds_says_so_to_its_reader(world: World, kind: 
     assert any("noise outweighs" in each for each in document["warnings"])
     said = [part for part in report(document) if isinstance(part, str) and "from chance" in part]
     what = "audience" if kind == "lookalike" else "model"
-    assert (document["auc"]["low"], document["auc"]["high"]) == (0.0, 1.0)
-    assert said == [f"the auc is not known: the release cannot tell this {what} from chance"]
+    hidden = (document["auc"]["low"], document["auc"]["high"]) == (0.0, 1.0)  # but once in 30 releases
+    why = "the auc is not known" if hidden else "the auc's interval holds 0.5"
+    assert said == [f"{why}: the release cannot tell this {what} from chance"]
 
 
 def refilled(world: World, text: str) -> World:

@@ -428,7 +428,7 @@ def test_plan_and_ledger_name_the_threat_model(desk: Desk) -> None:
     entries, models = shown["entries"], shown["threat_models"]
     assert isinstance(entries, list)
     statistics = {str(each["seq"]): each["specification"]["statistic"] for each in entries if "specification" in each}
-    learnt = {at for at, name in statistics.items() if name in ("seed-moments@4", "score-histogram@1")}
+    learnt = {at for at, name in statistics.items() if name in ("seed-moments@5", "score-histogram@1")}
     assert learnt
     assert models == dict.fromkeys(learnt, "membership")
 

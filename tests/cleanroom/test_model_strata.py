@@ -117,11 +117,35 @@ def test_a_reader_computes_every_figure_again(world: World, place: str) -> None:
         check_receipt(ran.release.path, document)
 
 
-@pytest.mark.parametrize("change", [{"ends": [0.5]}, {"by_known": []}])
+@pytest.mark.parametrize("change", [{"ends": [0.5]}, {"ends": []}, {"by_known": []}])
 def test_strata_that_do_not_fit_are_refused(world: World, change: dict[str, Any]) -> None:
     ran = world.run("model", recipients=BOTH, strata=True)
     with pytest.raises(BadRelease):
         check_receipt(ran.release.path, {**world.open(ran.release).document, **change})
+
+
+def test_a_number_of_columns_that_is_none_is_no_reason_to_count_so_far(world: World) -> None:
+    """How many columns there are says the entry, not who sent the release."""
+    ran = world.run("model", recipients=BOTH, strata=True)
+    document = dict(world.open(ran.release).document)
+    known: Any = document["by_known"]
+    known[-1]["most"] = 2**53 - 1
+    with pytest.raises(BadRelease, match="by_known does not follow"):
+        check_receipt(ran.release.path, document)
+
+
+@pytest.mark.parametrize("ends", [[1.0, 0.5], [0.5, 0.0], [0.4, 0.5]])
+def test_ends_that_are_none_are_no_release(world: World, ends: list[float]) -> None:
+    document = document_of(world)
+    with pytest.raises(ValueError, match="rates and ends"):
+        measure.ModelRelease.model_validate({**document, "ends": [*ends, *document["ends"][2:]]})
+
+
+def test_one_column_has_no_strata(world: World) -> None:
+    """Two groups of eight bins would be as many counts as sixteen bins of everybody."""
+    with pytest.raises(Refused, match="one column") as caught:
+        world.run("model", recipients=BOTH, strata=True, columns=["region"])
+    assert caught.value.clause == "strata"
 
 
 # -- what one record moves ---------------------------------------------------------------------------------------------

@@ -363,7 +363,7 @@ def test_the_page_knows_what_each_statistic_moves_or_moves_at_least() -> None:
         ("score-histogram@1", *noise, f"2^-{COUNT_BITS}", 14): COUNT_L2_SQUARED,
         ("score-strata@1", *noise, f"2^-{COUNT_BITS}", 14): COUNT_L2_SQUARED,
         ("responses@1", *flips, "2^-0", 14): 1,
-        ("seed-moments@4", *noise, f"2^-{BITS}", 14): MOMENTS_L2_SQUARED,
+        ("seed-moments@5", *noise, f"2^-{BITS}", 14): MOMENTS_L2_SQUARED,
         ("seed-groups@1", *noise, f"2^-{COUNT_BITS}", 15): COUNT_L2_SQUARED,
         ("person-scores@1", *noise, f"2^-{COUNT_BITS}", 15): 2 * COUNT_L2_SQUARED,
         ("answer-counts@1", *noise, f"2^-{COUNT_BITS}", 15): -answers.l2_squared(1),

@@ -74,6 +74,15 @@ def test_without_numba_numpy_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(loops_for(10**12), Plain)
 
 
-def test_a_code_of_no_level_is_refused_before_anything_looks_it_up() -> None:
+@pytest.mark.parametrize("level", [np.array([0, 3], dtype=np.uint8), np.array([0, -1], dtype=np.int8)])
+def test_a_code_of_no_level_is_refused_before_anything_looks_it_up(level: np.ndarray) -> None:
     with pytest.raises(ValueError, match="of no level"):
-        Group((0,), (3,), Codes(np.array([0, 3], dtype=np.uint8)))
+        Group((0,), (3,), Codes(level))
+
+
+def test_people_of_another_number_are_refused(compiled: Loops) -> None:
+    code = np.zeros(10, dtype=np.uint8)
+    with pytest.raises(ValueError, match="one code in each group"):
+        compiled.add(np.zeros(9), np.zeros(1), code)
+    with pytest.raises(ValueError, match="one code in each group"):
+        compiled.summed(code, np.zeros(11), 1)

@@ -133,12 +133,13 @@ def least(runs: int) -> float:
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     found = coverage()
     assert found["whole"] >= least(RUNS), found
-    assert all(found[name] >= least(RUNS) for name in ("auc", "rate", "shrunk_auc", "shrunk_rate")), found
+    strata = ("auc", "rate", "shrunk_auc", "shrunk_rate")  # of one run nearly independent: each has its own noise
+    assert all(found[name] >= least(3 * RUNS) for name in strata), found
 
 
 def test_planted_fault_intervals_that_ignore_half_the_noise_are_caught() -> None:
-    found = coverage(sigma=4 * SIGMA, told=SIGMA)
-    assert found["rate"] < least(RUNS), found
+    found = coverage(sigma=2 * SIGMA, told=SIGMA)
+    assert found["rate"] < least(3 * RUNS), found
 
 
 def test_no_counts_give_a_number_that_is_none() -> None:
