@@ -67,7 +67,7 @@ def evaluate_noisy(positives: Float, rest: Float, sigma: float, cuts: bool = Tru
     return NoisyEvaluation(
         people=_number(float(positives.sum() + rest.sum()), sigma * (2 * bins) ** 0.5),
         positives=_number(float(positives.sum()), sigma * bins**0.5),
-        auc=counts.zero(counts.auc, 1.0, 0.5),
+        auc=_auc(counts),
         cuts=tuple(counts.cut(best) for best in range(1, bins if cuts else 0)),
         rates=tuple(counts.rate(at) for at in range(bins)),
     )
@@ -111,6 +111,13 @@ def planned_halfwidth(positives: int, held_out: int, sigma: float, auc: float, f
 
 def _number(value: float, sigma: float) -> Estimate:
     return Estimate(value, value - Z95 * sigma, value + Z95 * sigma)
+
+
+def _auc(counts: _Counts) -> Estimate:
+    """As straight lines across bins have it. Scores of two values in neighbouring bins put more pairs in order by that
+    than there are: where it leaves all that is possible, ties count half."""
+    found = counts.zero(counts.auc, 1.0, 0.5)
+    return found if found.low > 0 or found.high < 1 else area(counts.p, counts.m, counts.sigma)
 
 
 def _ties(bins: int) -> Float:
@@ -204,18 +211,10 @@ class _Counts:
         falls = np.flatnonzero((t[:-1] >= 0) & (t[1:] < 0))
         inside = np.flatnonzero(beyond <= 0)
         if not len(inside) and not len(falls):
-            return _beyond(t, most, otherwise)
+            return Estimate(otherwise, 0.0, most, COVERS)
         middle = _crossing(q, t, int(falls[0])) if len(falls) else float(q[inside].mean())
         low, high = (_end(q, beyond, inside, side) for side in (0, -1)) if len(inside) else (middle, middle)
         return Estimate(min(max(middle, low), high), low, high, COVERS)
-
-
-def _beyond(t: Float, most: float, otherwise: float) -> Estimate:
-    """Where no q is accepted and T passes 0 at none: at the end to which T falls, or all that is possible."""
-    if t[0] > t[-1] and (t[-1] > 0 or t[0] < 0):
-        at = most if t[-1] > 0 else 0.0
-        return Estimate(at, at, at, COVERS)
-    return Estimate(otherwise, 0.0, most, COVERS)
 
 
 def _end(q: Float, beyond: Float, inside: Int, side: int) -> float:

@@ -37,8 +37,9 @@ SURELY = 3.0
 
 @dataclass(frozen=True, slots=True)
 class NoisyQuality:
-    """What scores are worth for people of whom `fewest` to `most` columns are known. said: about what the
-    model says of them on average, by the middle of each bin.
+    """What scores are worth for people of whom `fewest` to `most` columns are known.
+
+    said: about what the model says of them on average, by the middle of each bin.
 
     shrunk_rate, shrunk_auc: None where there is one stratum, or noise leaves nothing of any.
     """
@@ -104,9 +105,8 @@ class _Stratum:
         """What the model makes expect: rate and AUC."""
         people = np.maximum(self.positives + self.rest, 0.0)
         seeds = people * likely
-        return float(seeds.sum() / max(people.sum(), 1.0)), evaluate_noisy(
-            seeds, people - seeds, 0.0, cuts=False
-        ).auc.estimate
+        told = evaluate_noisy(seeds, people - seeds, 0.0, cuts=False)
+        return float(seeds.sum() / max(people.sum(), 1.0)), told.auc.estimate
 
     @property
     def rate(self) -> Estimate:

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
 
-import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
 
-from passbox.cleanroom.demo import auc, share
+from passbox.cleanroom.demo import share
 from passbox.dp.accounting import epsilon_of, rho_within
 from passbox.dp.budget import Budget, Delta, Epsilon, Rho
 
@@ -41,11 +39,3 @@ def test_two_jobs_spend_one_epsilon_and_hardly_less(epsilon: float, deltas: tupl
     spent = epsilon_of(Rho(sum(costs)), delta)
     assert spent <= Epsilon(epsilon)
     assert spent > 0.99 * epsilon - 0.0002
-
-
-@pytest.mark.parametrize("levels", [3, 10_000])
-def test_the_true_auc_is_what_others_call_so_where_scores_are_equal_too(levels: int) -> None:
-    chosen = np.random.default_rng(1)
-    buyers = chosen.random(2_000) < 0.1
-    scores = (chosen.integers(levels, size=2_000) + buyers * levels / 3).round()
-    assert auc(buyers, scores) == pytest.approx(roc_auc_score(buyers, scores), abs=1e-12)

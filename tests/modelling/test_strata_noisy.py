@@ -55,6 +55,17 @@ def test_the_auc_of_bins_is_that_of_scores(auc: float, share: float, few: bool) 
     assert abs(evaluate_noisy(seeds, rest, 1e-3).auc.estimate - auc) < (0.003 if few else 0.0008)
 
 
+@pytest.mark.parametrize("share", [0.95, 1.0])
+def test_two_scores_in_neighbouring_bins_have_an_auc(share: float) -> None:
+    """Of either group this share has the better, and the worse, of two scores; ties count half."""
+    seeds, rest = np.zeros((2, FEW_BINS))
+    seeds[3], seeds[4] = 2_000 * share, 2_000 * (1 - share)
+    rest[3], rest[4] = 20_000 * (1 - share), 20_000 * share
+    auc = evaluate_noisy(seeds, rest, 1.0, cuts=False).auc
+    assert auc.low - 1e-9 <= share**2 + share * (1 - share) <= auc.high + 1e-9
+    assert auc.low > 0.9
+
+
 def test_planted_fault_ties_that_count_half_say_too_little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_within", lambda bins: np.zeros((bins, bins)))
     with pytest.raises(AssertionError):
