@@ -9,12 +9,13 @@ import math
 from collections.abc import Mapping
 
 from ..dp.flip import FLIP_UNIT
+from ..modelling import answers
 from ..modelling.blank import STEPS
 from ..modelling.length import lengths
 from ..modelling.reliable import TRAINS, as_sums, fewest_known, fewest_seeds
 from ..policies.check import Allowed
-from ..policies.contract import Contract
-from ..policies.jobs.completion import CompletionJob
+from ..policies.contract import Contract, SetColumn
+from ..policies.jobs.completion import CompletionJob, values_of
 from ..policies.jobs.lookalike import LookalikeJob
 from ..policies.jobs.model import ModelJob
 from ..policies.sentences import counted
@@ -22,6 +23,8 @@ from .room import Room
 
 ALIKE = 0.9
 """A seed list that has so large a share of the people's rows: if it matches, there is hardly anybody else."""
+HIDDEN = 0.5 - 1e-9
+"""Half of the width of an interval that holds all shares there are."""
 SHAKY = 4
 """So many times the fewest seeds: below that a model's scores are loosely tied to what they should be. Of a
 completion's people, a quarter may match."""
@@ -31,7 +34,7 @@ def warned(room: Room, allowed: Allowed) -> tuple[str, ...]:
     """All that deserves a second look before a job is run, and beside what it gave."""
     rows = {name: held.rows for name, held in room.submitted().items()}
     odd = (*too_few(room.contract, allowed, rows), *too_many(room.contract, allowed, rows))
-    return (*allowed.warnings, *odd, *too_little(allowed, rows))
+    return (*allowed.warnings, *odd, *too_little(allowed, rows), *too_unsure(room.contract, allowed, rows))
 
 
 def too_few(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) -> tuple[str, ...]:
@@ -95,3 +98,37 @@ def too_little(allowed: Allowed, rows: Mapping[str, int]) -> tuple[str, ...]:
             f"most {most:,} of {job.attributes} do: where few of them match, nearly all will be abstentions",
         )
     return ()
+
+
+def too_unsure(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) -> tuple[str, ...]:
+    """Whether a completion will hardly say how right its answers are. rows: as submitted.
+
+    A plan takes it that seven in ten are answered, of all whom the other party could know; of half as many as that
+    nothing would be told."""
+    job = allowed.request.job
+    if not isinstance(job, CompletionJob):
+        return ()
+    sigma, asked = allowed.purchases[-1].specification.deviation, most_asked(contract, job, rows)
+    each = min(asked / values for values in values_told(contract, job))
+    if answers.planned(each / 2, sigma) < HIDDEN:
+        return ()
+    best = answers.planned(each, sigma)
+    told = "even if all are known and seven in ten answered"
+    if best < HIDDEN:
+        told = f"within ±{best:.2f} at best, and not at all where half as many are known or answered"
+    remedy = "ask a larger ε or fewer targets, or bring more people"
+    return (f"how right answers are will probably not be told, {told}: {remedy}",)
+
+
+def most_asked(contract: Contract, job: CompletionJob, rows: Mapping[str, int]) -> float:
+    """People held out whose attributes the other party could know: public sizes alone."""
+    known, own = rows[job.attributes], job.own_columns(contract)
+    return (1 - TRAINS) * (known if own else min(known, rows[job.people]))
+
+
+def values_told(contract: Contract, job: CompletionJob) -> tuple[int, ...]:
+    """Among how many values of an attribute the people are dealt who are asked about it: a set's, or 1; each once."""
+    declared = contract.dataset[job.attributes].columns
+    sets = {name: isinstance(declared[name], SetColumn) for name in job.targets_of(contract)}
+    many = {max(1, len(values_of(contract, job.attributes, name))) if sets[name] else 1 for name in sets}
+    return tuple(sorted(many))

@@ -294,7 +294,7 @@ def _plan_json(planned: Plan) -> dict[str, Any]:
             for cost in planned.selections
         ],
         "precision": [
-            {"table": row.table, "number": row.number, "if": row.given, "half_width": row.half}
+            {"table": row.table, "number": row.number, "if": row.given, "half_width": None if row.open else row.half}
             for row in planned.precision
         ],
         "worst_case": [{"epsilon": epsilon, "auc": auc} for epsilon, auc in planned.worst_case],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .receipt import places
+from .reports.hidden import without_hidden
 from .reports.kinds import report
 from .room import RoomFolder
 from .show import JsonFlag, Part, Result, Table, say, working
@@ -123,7 +124,7 @@ def open_(
     if opened.audience is not None and ids is None:
         parts.append("the audience is in the room's tokens: `--ids DATASET.ids` turns them into your own IDs")
     unsigned = "who made this release was not checked: anybody can seal a file to you; pass `--contract contract.toml`"
-    shown = {name: value for name, value in document.items() if name not in _LETTERS}
+    shown = {name: value for name, value in without_hidden(document).items() if name not in _LETTERS}
     data = {**shown, "files": [str(path) for path in made], "signer_checked": contract is not None}
     data |= {"vouched_by": list(found.by)} if found else {}
     doubts = _doubts(document, file, key, contract)

@@ -30,10 +30,10 @@ from ...policies.contract import Contract
 from ...policies.jobs.completion import ANSWERS, SUMS, CompletionJob
 from ...policies.jobs.draw import Shape
 from ...policies.jobs.job import Job
+from ..few import most_asked, values_told
 from ..room import Room
 from .case import Case, case_of, known_kinds, targets_of
 from .completed import FILE, CompletionRelease, contents, quality_of
-from .crowds import HELD_OUT
 from .measure import OPEN_SHARE, Made, Pay, Planned, paying
 
 ASSUMED_RATES = (0.25, 0.5, 1.0)
@@ -84,8 +84,7 @@ class CompletionMeasure:
         sigma = spec.deviation
         rows = {name: held.rows for name, held in room.submitted().items()}
         own = job.own_columns(room.contract)
-        most = HELD_OUT * (rows[job.attributes] if own else min(rows[job.attributes], rows[job.people]))
-        sets = {max(1, len(each.values) if each.at_most else 1) for each in targets_of(room.contract, job)}
+        most = most_asked(room.contract, job, rows)
         return tuple(
             Planned(
                 "right answers" if values == 1 else f"right answers, of a set of {values} values",
@@ -95,7 +94,7 @@ class CompletionMeasure:
                 answers.planned(rate * most / values, sigma),
                 open_from=OPEN_SHARE,
             )
-            for values in sorted(sets)
+            for values in values_told(room.contract, job)
             for rate in ((1.0,) if own else ASSUMED_RATES)
         )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..show import Bars, Part, Table, interval
+from ..show import Bars, Part, Table
+from ..show import told as said
 
 NOBODY = "nobody is sure enough"
 MOST_DETAILED = 6
@@ -26,7 +27,8 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
         found.append(f"{len(both) - MOST_DETAILED} more in detail: `--json`")
     found.append(
         "answered: of your own people, exactly. Right: of people held out whose attribute the other party knows, with "
-        "a 95 % interval for noise and sampling; always saying the usual value is right as often as its share says. "
+        "a 95 % interval for noise and sampling; not known where that leaves all that is possible. Always saying the "
+        "usual value is right as often as its share says. "
         "Whoever is not answered stands in the file as abstained, with the likeliest value beside"
     )
     return found
@@ -35,13 +37,13 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
 def _summary(asked: Mapping[str, Any], told: Mapping[str, Any], confident: float) -> tuple[str, ...]:
     level = next(each for each in told["levels"] if each["confident"] == confident)
     usual = max(told["usual"], key=lambda share: share["estimate"])
-    right = interval(level["right"], 2) if asked["answered"] else NOBODY
-    return asked["name"], f"{asked['answered']:.1%}", right, interval(usual, 2), interval(told["auc"], 2)
+    right = said(level["right"], 2) if asked["answered"] else NOBODY
+    return asked["name"], f"{asked['answered']:.1%}", right, said(usual, 2), said(told["auc"], 2)
 
 
 def _levels(asked: Mapping[str, Any], told: Mapping[str, Any]) -> Table:
     rows = [
-        (f"{each['confident']:g}", f"{own:.1%}", interval(each["right"], 2) if own else NOBODY)
+        (f"{each['confident']:g}", f"{own:.1%}", said(each["right"], 2) if own else NOBODY)
         for own, each in zip(asked["levels"], told["levels"], strict=True)
     ]
     header = ("`confident`", "answered, of your people", "right, of those answered")
@@ -59,7 +61,7 @@ def _strata(asked: Mapping[str, Any], told: Mapping[str, Any]) -> Table:
 
 def _stratum(own: Mapping[str, Any], held: Mapping[str, Any]) -> Sequence[str]:
     known = f"{own['fewest']}" if own["fewest"] == own["most"] else f"{own['fewest']} to {own['most']}"
-    right = interval(held["right"], 2) if own["answered"] else NOBODY
+    right = said(held["right"], 2) if own["answered"] else NOBODY
     return known, f"{own['people']:,}", f"{own['answered']:.1%}", right
 
 

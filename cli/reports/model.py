@@ -28,7 +28,7 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
         (percents(cut["share"]), percents(cut["precision"]), _lift(cut), percents(cut["gain"], 0))
         for cut in document["cuts"][::2]
     ]
-    shown = [cut for cut in document["cuts"] if not _lift_is_open(cut)]
+    shown = [cut for cut in document["cuts"] if not lift_is_open(cut)]
     highest = max((cut["lift"]["estimate"] for cut in shown), default=1.0) or 1.0
     best = [(cut["share"]["estimate"], cut["lift"]["estimate"]) for cut in shown]
     bars = [(f"{share:.1%}", max(0.0, lift / highest), f"{lift:.2f}") for share, lift in best]
@@ -71,7 +71,7 @@ def _people(figure: Mapping[str, float]) -> dict[str, float]:
     return {name: max(0.0, figure[name]) for name in ("estimate", "low", "high")}
 
 
-def _lift_is_open(cut: Mapping[str, Any]) -> bool:
+def lift_is_open(cut: Mapping[str, Any]) -> bool:
     """Whether noise leaves open how large a lift is: up to the largest there could be, of those alone who are in the
     cut, and from 0 on, or with nobody known to be in the cut. As `modelling.evaluate_noisy`."""
     from ...modelling.evaluate_noisy import SMALLEST_SHARE
@@ -82,7 +82,7 @@ def _lift_is_open(cut: Mapping[str, Any]) -> bool:
 
 
 def _lift(cut: Mapping[str, Any]) -> str:
-    return NOT_KNOWN if _lift_is_open(cut) else interval(cut["lift"], 2)
+    return NOT_KNOWN if lift_is_open(cut) else interval(cut["lift"], 2)
 
 
 def _point(cut: Mapping[str, Any], rate: float) -> curves.Point:

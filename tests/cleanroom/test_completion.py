@@ -466,6 +466,15 @@ def test_a_plan_warns_of_too_little_to_learn_from_before_anything_is_paid(world:
     assert not [said for said in enough if "usual" in said]
 
 
+def test_a_plan_warns_where_a_release_will_hardly_say_how_right_answers_are(world: World) -> None:
+    """From public sizes alone: of the half that is answered, or known, nothing would be told."""
+    sure, hardly, never = (job.plan(world.room(), request(world, epsilon=e)).warnings for e in (8.0, 1.5, 0.05))
+    said = [[each for each in warnings if "how right answers are" in each] for warnings in (sure, hardly, never)]
+    assert list(map(len, said)) == [0, 1, 1]
+    assert "at best" in said[1][0]
+    assert "even if all" in said[2][0]
+
+
 def test_the_release_of_too_little_to_learn_from_says_so_to_its_reader(world: World) -> None:
     ran = ask(world, epsilon=0.05)
     document: Any = opened(world, ran).document

@@ -144,11 +144,11 @@ def test_a_plan_that_foresees_no_interval_says_so(world: World, capsys: pytest.C
 def test_a_plan_says_in_words_where_nothing_can_be_told(
     kind: str, number: str, epsilon: float, known: bool, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """200 seeds. --json says the figure all the same."""
+    """200 seeds. --json has no figure there."""
     path = world.sign_job(world.job_text(kind, epsilon=epsilon), "publisher")
     assert cli(["plan", str(world.place), str(path), "--json"]) == 0
     rows = [row for row in json.loads(capsys.readouterr().out)["precision"] if row["number"] == number]
-    assert {row["half_width"] < (0.5 if number == "auc" else 1.0) for row in rows} == {known}
+    assert {row["half_width"] is not None for row in rows} == {known}
     assert cli(["plan", str(world.place), str(path)]) == 0
     shown = [line for line in capsys.readouterr().out.splitlines() if line.strip().startswith(number)]
     assert [("±" in line, "not known" in line) for line in shown] == [(known, not known)] * len(rows)

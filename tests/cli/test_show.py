@@ -11,6 +11,7 @@ import pexpect
 import pytest
 
 from passbox.cli.reports import completion, effects, model, tables
+from passbox.cli.reports.hidden import without_hidden
 from passbox.cli.show import (
     Bars,
     Curve,
@@ -198,6 +199,44 @@ def test_no_interval_of_a_model_or_a_completion_is_broken(width: int) -> None:
         )
         assert begun == ended
         assert sum(ended) >= many
+
+
+HIDDEN = {"estimate": 0.5, "low": 0.0, "high": 1.0, "covers": "noise and sampling"}
+TOLD = {"estimate": 0.83, "low": 0.61, "high": 1.0, "covers": "noise and sampling"}
+
+
+def test_no_table_of_a_completion_has_an_estimate_where_noise_leaves_all_that_is_possible() -> None:
+    strata = [{"fewest": 0, "most": 2, "people": 9, "answered": 0.2}]
+    asked = [{"name": "garden", "answered": 0.2, "levels": [0.2], "strata": strata}]
+    levels = [{"confident": 0.9, "right": HIDDEN}]
+    quality = [{"levels": levels, "usual": [TOLD], "auc": HIDDEN, "strata": [{"right": HIDDEN}]}]
+    rows = [
+        row
+        for part in completion.parts(COMPLETION | {"questions": asked, "quality": quality})
+        if isinstance(part, Table)
+        for row in part.rows
+    ]
+    assert [cell for row in rows for cell in row if "0.50" in str(cell)] == []
+    assert [row.count("not known") for row in rows] == [2, 1, 1]
+
+
+@pytest.mark.parametrize("kind", ["completion", "model", "lookalike"])
+def test_json_has_no_estimate_where_the_tables_say_that_it_is_not_known(kind: str) -> None:
+    lift, share = {**HIDDEN, "estimate": 1.0, "high": 1000.0}, 0.1 if kind == "lookalike" else HIDDEN
+    cut = {"share": share, "gain": HIDDEN, "lift": lift}
+    document = {"kind": kind, "auc": HIDDEN, "rates": [TOLD, HIDDEN], "cuts": [cut], "people": 3}
+    found = without_hidden(document)
+    assert found["auc"] == {**HIDDEN, "estimate": None}
+    assert [each["estimate"] for each in found["rates"]] == [0.83, None]
+    assert found["cuts"][0]["lift"] == {**lift, "estimate": None}
+    assert document["auc"] == HIDDEN
+
+
+def test_what_a_count_may_be_is_no_share_that_noise_hides() -> None:
+    """Between -3 and 9 people matched: that is told, in JSON as in the tables."""
+    count = {"estimate": 3.0, "low": -3.0, "high": 9.0, "covers": "noise"}
+    for kind in ("overlap", "model"):
+        assert without_hidden({"kind": kind, "matched": count})["matched"] == count
 
 
 @pytest.mark.parametrize(
