@@ -25,10 +25,11 @@ from . import (
     text,
 )
 from .help import help_of, path_of, typed
+from .streams import UNREAD, nobody_reads, spell
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 internal, 2 usage, 3 bad input, 4 signature or tampering, 5 refused by the contract, "
-    "6 budget, 7 storage, 130 stopped by Ctrl-C."
+    "6 budget, 7 storage, 130 stopped by Ctrl-C, 141 nobody read on."
 )
 
 app = typer.Typer(
@@ -82,7 +83,9 @@ def root(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
-    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+    spell()
+    code = run(sys.argv[1:] if arguments is None else list(arguments))
+    sys.exit(UNREAD if nobody_reads() else code)
 
 
 def run(arguments: list[str]) -> int:
@@ -93,7 +96,13 @@ def run(arguments: list[str]) -> int:
             sys.stdout.write(help_of(app, arguments))
             return 0
         code = typed(app, arguments).main(arguments, prog_name="passbox", standalone_mode=False, obj=app)
+    except SystemExit:  # of the parser, which takes a closed pipe for its own
+        if nobody_reads():
+            return UNREAD
+        raise
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the edge: every error becomes words here
+        if isinstance(error, BrokenPipeError) and nobody_reads():
+            return UNREAD
         return _failed(error, arguments, as_json)
     return _failed(KeyboardInterrupt(), arguments, as_json) if code == STOPPED else int(code or 0)
 

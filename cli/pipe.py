@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import fcntl
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ def pipe(how: Texts, as_json: bool) -> None:
 
     try:
         _widen(sys.stdin.buffer)
+        _in_utf8()
         with until_nobody_reads(), _progress() as progress:
             for block in arriving(sys.stdin.buffer):
                 drawn = lines(block, how)
@@ -46,6 +48,12 @@ def pipe(how: Texts, as_json: bool) -> None:
         seen = ", ".join(f"{count:,} {kind}" for kind, count in how.counts.other.items() if count)
         words = f"{counted(how.counts.tokens, 'word')} drawn at ε {how.certificate.epsilon}"
         note(f"{words}; {seen or 'none'} stood in for")
+
+
+def _in_utf8() -> None:
+    """Lines go out as they came, in UTF-8, whatever the terminal's alphabet: no letter of them is replaced."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="strict")
 
 
 def _widen(stream: BinaryIO) -> None:

@@ -151,7 +151,7 @@ NO_TERMINAL = 10_000
 
 def consoles() -> tuple[Console, Console]:
     """stdout and stderr, as Rich sees them: NO_COLOR, width and pipes are honoured."""
-    from rich.console import Console
+    from .console import Console
 
     return (
         Console(markup=False, highlight=False, emoji=False, width=None if sys.stdout.isatty() else NO_TERMINAL),
