@@ -1,4 +1,4 @@
-"""Rich's console, but for what it does where nobody reads any more: it would leave at once, as if there were a fault."""
+"""Rich's console, but for what it does where nobody reads any more: it would leave at once, as if at fault."""
 
 from __future__ import annotations
 
