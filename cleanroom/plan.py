@@ -14,7 +14,7 @@ from ..dp.budget import DELTA_UNIT, EPSILON_UNIT, Budget, Epsilon, Rho, said_dow
 from ..dp.entry import Charge
 from ..dp.ledger import Ledger
 from ..dp.scale import smallest_scale
-from ..policies.accounts import counts_epsilon
+from ..policies.accounts import binding, counts_epsilon
 from ..policies.check import Allowed, Refused, check
 from ..policies.jobs.lookalike import GROUPS
 from ..policies.price import delta_of_job
@@ -30,7 +30,7 @@ EXPLAINED_EPSILONS = (1.0, 4.0, 8.0)
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a job means for one data set. Figures in ε at the data set's δ, but for `largest_after`: the largest job
+    """What a job means for one data set. Figures in ε at the δ of its owner's account, but for `largest_after`: the largest job
     of this kind that would still fit. rho: still to be paid, in whole units of 10^-12; left: of the cap, now: of it,
     what may be spent before the next cosigning. fits_cosigned: whether it fits once a witness has cosigned all there
     is. labels: whether it is of what is kept for labels by randomised response, which is counted in ε alone."""
@@ -260,7 +260,7 @@ def _selections(
 
 def _cost(room: Room, allowed: Allowed, charge: Charge, rho: Rho, account: Account) -> Cost:
     rule, after = room.contract.dataset[charge.dataset], Rho(account.spent + rho)
-    budget = rule.budget.budget()
+    budget = binding(room.contract, rule.owner).budget()
     if counts_epsilon(charge.account):
         figures = (account.spent / EPSILON_UNIT, after / EPSILON_UNIT, account.cap / EPSILON_UNIT)
     else:

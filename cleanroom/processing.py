@@ -13,7 +13,7 @@ from typing import Any
 
 from ..dp.accounting import epsilon_of
 from ..dp.budget import DELTA_UNIT, EPSILON_UNIT, Rho
-from ..policies.accounts import account, counts_delta, counts_epsilon
+from ..policies.accounts import account, binding, counts_delta, counts_epsilon
 from ..policies.contract import Contract
 from .cells import harmless
 from .private import Words, words_of
@@ -97,27 +97,26 @@ def _categories(spec: Mapping[str, Any] | None, contract: Contract) -> str:
 
 
 def _safeguards(entry: Mapping[str, Any], contract: Contract) -> str:
-    """What each charge was worth, at the δ of its owner; and what protects the rest."""
+    """What each charge was worth, at the δ of its owner's account; and what protects the rest."""
     said = []
     for charge in entry["charges"]:
-        rule = contract.dataset[charge["dataset"]].budget
+        owner = contract.dataset[charge["dataset"]].owner
         if counts_delta(charge["account"]):
             said.append(f"{charge['dataset']}: delta {charge['rho'] / DELTA_UNIT:g} for values that nobody listed")
             continue
         if counts_epsilon(charge["account"]):
             labels = f"{charge['dataset']}: epsilon {charge['rho'] / EPSILON_UNIT:g}, without a delta"
-            said.append(f"{labels}, of {rule.responses:g} for labels by randomised response")
+            said.append(f"{labels}, of {_kept(contract, owner):g} for labels by randomised response")
             continue
-        delta = rule.budget().delta
-        epsilon = epsilon_of(Rho(charge["rho"]), delta)
-        said.append(f"{charge['dataset']}: epsilon {epsilon:.4g} at delta {delta:g} of {account_cap(contract, charge)}")
+        allowed = binding(contract, owner).budget()
+        epsilon = epsilon_of(Rho(charge["rho"]), allowed.delta)
+        worth = f"{charge['dataset']}: epsilon {epsilon:.4g} at delta {allowed.delta:g}"
+        said.append(f"{worth} of {allowed.epsilon:g} for {account(owner)}")
     for cover in entry["covered"]:
         said.append(f"{cover['dataset']}: covered by the charge of the other part of the people")
     return "; ".join([*said, "sealed to its recipients"])
 
 
-def account_cap(contract: Contract, charge: Mapping[str, Any]) -> str:
-    """The cap that a charge counts against, in words."""
-    owner = contract.dataset[charge["dataset"]].owner
-    smallest = min(rule.budget.budget().epsilon for rule in contract.dataset.values() if rule.owner == owner)
-    return f"{smallest:g} for {account(owner)}"
+def _kept(contract: Contract, owner: str) -> float:
+    """What an owner keeps for labels: the least that any of its data sets says."""
+    return min(rule.budget.responses or 0.0 for rule in contract.dataset.values() if rule.owner == owner)

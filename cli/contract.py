@@ -135,7 +135,7 @@ def _meaning(contract: Contract) -> list[str]:
     """A contract's consequences in sentences, for who signs it."""
     from ..policies.sentences import matching, operator_sentence
 
-    said = [*(_cap(name, rule) for name, rule in contract.dataset.items()), *_shared(contract)]
+    said = [*(_cap(contract, name) for name in contract.dataset), *_shared(contract)]
     said += [
         f"{_and(rule.ask)} may ask for {rule.job}{_under(models)}; only {_and(rule.recipients)} may read it"
         for rule, models in zip(contract.rules.allow, _threats(contract), strict=True)
@@ -188,14 +188,16 @@ def _nameless(contract: Contract) -> list[str]:
     return said
 
 
-def _cap(name: str, rule: DatasetRule) -> str:
-    """What an owner allows, and what that is worth at worst."""
+def _cap(contract: Contract, name: str) -> str:
+    """What an owner allows, by the one account of all its data sets, and what that is worth at worst."""
     from ..dp.accounting import attack_auc, rho_within
+    from ..policies.accounts import binding
 
-    budget = rule.budget
+    rule = contract.dataset[name]
+    budget = binding(contract, rule.owner)
     what = "whatever is shown about these people" if rule.protects == "person" else "who is in this list"
     worst = attack_auc(rho_within(budget.budget()), budget.responses or 0.0)
-    together = f"over all contracts it signed, ε {budget.together:g}; " if budget.together is not None else ""
+    together = f"over all contracts it signed, ε {rule.budget.together:g}; " if rule.budget.together else ""
     spent = f"{rule.owner} lets at most ε {budget.epsilon:g} (δ {budget.delta:g}) of {name} be spent in all"
     return (
         f"{spent}, on {what}; {together}when it is all spent, the best test has an AUC of {worst:.2f}: of one person "
@@ -221,8 +223,17 @@ def _shared(contract: Contract) -> list[str]:
             said.append(f"{labels}, wrong as often as that asks: that alone changes no odds by more than {odds:.3g}")
         elif len(held) > 1:
             share = f"{_and(held)} share one account of {cap.owner}: together at most ε {float(cap.epsilon):g} is spent"
-            said.append(f"{share}, and what is spent on one is spent of all")
+            said.append(f"{share}, and what is spent on one is spent of all{_differing(contract, held)}")
     return said
+
+
+def _differing(contract: Contract, held: list[str]) -> str:
+    """That only one of several budgets binds, where they differ."""
+    written = {(contract.dataset[name].budget.epsilon, contract.dataset[name].budget.delta) for name in held}
+    if len(written) == 1:
+        return ""
+    each = _and([f"ε {epsilon:g} (δ {delta:g})" for epsilon, delta in sorted(written)])
+    return f"; of {each}, as they are written, the one that lets least be spent holds for all"
 
 
 def _continued(contract: Contract) -> list[str]:
@@ -235,12 +246,14 @@ def _continued(contract: Contract) -> list[str]:
 def _window(contract: Contract) -> str:
     """How far spending may run ahead of who witnesses it."""
     from ..dp.accounting import largest_job, rho_within
+    from ..policies.accounts import binding
 
     cosign, window = contract.room.cosign, contract.window()
     if cosign is None or window is None:
         return "nobody cosigns the ledger: that there is only one history of it rests on the operator's word"
-    budgets = {name: rule.budget.budget() for name, rule in contract.dataset.items()}
-    largest = {name: largest_job(window.most(rho_within(budget)), budget.delta) for name, budget in budgets.items()}
+    caps = {name: rho_within(binding(contract, rule.owner).budget()) for name, rule in contract.dataset.items()}
+    deltas = {name: rule.budget.budget().delta for name, rule in contract.dataset.items()}
+    largest = {name: largest_job(window.most(caps[name]), deltas[name]) for name in caps}
     who = _and(cosign.by) if cosign.need == 1 else f"{cosign.need} of {_and(cosign.by)}"
     each = ", ".join(f"ε {most:.2f} to {name}" for name, most in largest.items())
     return (
@@ -256,14 +269,16 @@ def _and(names: list[str]) -> str:
 @app.command("show")
 def show(contract: ContractFile, as_json: JsonFlag = False) -> None:
     """Show a contract: parties with fingerprints to compare by voice, data sets, budgets, rules."""
+    from ..policies.accounts import binding
     from ..policies.agreement import read_contract
     from ..policies.contract import digest
     from ..policies.sign import fingerprint
 
     agreed, data = read_contract(contract)
     parties = [(name, party.role, fingerprint(party.sign)) for name, party in agreed.party.items()]
+    budgets = {name: binding(agreed, rule.owner) for name, rule in agreed.dataset.items()}
     datasets = [
-        (name, rule.owner, rule.protects, f"{rule.budget.epsilon:g}", f"{rule.budget.delta:g}")
+        (name, rule.owner, rule.protects, f"{budgets[name].epsilon:g}", f"{budgets[name].delta:g}")
         for name, rule in agreed.dataset.items()
     ]
     rules = agreed.rules

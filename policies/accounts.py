@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from ..dp.account import Cap
 from ..dp.accounting import rho_within
-from ..dp.budget import Budget, Rho, delta_units, epsilon_units
+from ..dp.budget import Rho, delta_units, epsilon_units
 from ..dp.flip import ACCOUNTS as RESPONSES
 from .agreement import Agreement
-from .contract import Contract
+from .contract import AllowedBudget, Contract
 
 SELECTION = "selection"
 """Accounts of this name count δ, in whole units of 10^-18; those of `UNIT` count ρ."""
@@ -43,6 +43,13 @@ def counts_delta(name: str) -> bool:
     return name.endswith(f"/{SELECTION}")
 
 
+def binding(contract: Contract, owner: str) -> AllowedBudget:
+    """What is written for that one of an owner's data sets which lets least be spent: it holds for all of them, since
+    they have one account."""
+    budgets = [rule.budget for rule in contract.dataset.values() if rule.owner == owner]
+    return min(budgets, key=lambda each: rho_within(each.budget()))
+
+
 def caps(agreement: Agreement) -> list[Cap]:
     """One cap per owner, by owner: the smallest that any of its data sets allows; and one in δ, and one in ε, where it
     allows any."""
@@ -51,15 +58,11 @@ def caps(agreement: Agreement) -> list[Cap]:
 
 def caps_of(contract: Contract, digest: str) -> list[Cap]:
     """As `caps`, of a contract that is not signed yet. digest: SHA-256 of its bytes, in hex."""
-    smallest: dict[str, tuple[Rho, Budget]] = {}
-    for rule in contract.dataset.values():
-        budget = rule.budget.budget()
-        rho = rho_within(budget)
-        if rule.owner not in smallest or rho < smallest[rule.owner][0]:
-            smallest[rule.owner] = (rho, budget)
     found = []
-    for owner, (rho, b) in sorted(smallest.items()):
-        found.append(Cap(account(owner), owner, UNIT, repr(float(b.epsilon)), repr(float(b.delta)), rho, digest))
+    for owner in sorted({rule.owner for rule in contract.dataset.values()}):
+        b = binding(contract, owner).budget()
+        cap = Cap(account(owner), owner, UNIT, repr(float(b.epsilon)), repr(float(b.delta)), rho_within(b), digest)
+        found.append(cap)
         budgets = [rule.budget for rule in contract.dataset.values() if rule.owner == owner]
         if kept := min(budget.selection or 0.0 for budget in budgets):
             units = Rho(delta_units(kept))

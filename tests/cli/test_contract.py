@@ -39,6 +39,21 @@ def test_who_signs_reads_caps_window_and_readers_in_plain_words(passbox: Typed, 
     assert "a seed has at least 1 row, an audience" in passbox("contract", "show", "contract.toml")[1]
 
 
+def test_no_job_is_called_possible_that_the_account_of_its_owner_does_not_hold(passbox: Typed, drafted: Path) -> None:
+    """A quarter of ε 8 would hold a job of ε 3.67 about exposures, which share an account of ε 3 with the visitors."""
+    path = drafted / "contract.toml"
+    table = (
+        '[dataset.exposures]\nowner = "publisher"\nprotects = "person"\nidentifiers.email = "raw"\nrows = "events"\n'
+    )
+    events = f"{table}at_most = 5\nbudget = {{ epsilon = 8.0, delta = 1e-7 }}\n[rules]"
+    path.write_text(path.read_text().replace("[rules]", events, 1))
+    code, out, err = passbox("contract", "check", "contract.toml")
+    assert code == 0, out + err
+    (largest,) = re.findall(r"ε ([0-9.]+) to exposures", out)
+    assert 1.2 < float(largest) < 1.8
+    assert "at most ε 8" not in out
+
+
 ALLOW = """allow = [
   { job = "lookalike", ask = ["publisher"], recipients = ["publisher"] },
   { job = "model", ask = ["publisher"], recipients = ["publisher"] },
