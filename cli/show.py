@@ -53,8 +53,20 @@ class Table:
     covers: Sequence[str] = ()
 
     def titled(self) -> str:
-        said = ", ".join(dict.fromkeys(filter(None, self.covers)))
+        said = covered(self.covers)
         return f"{self.title}  [95 % interval: {said}]" if said else self.title
+
+
+def covered(covers: Sequence[str]) -> str:
+    """What intervals of several columns account for, in one phrase: noise, and what else there is to some of them."""
+    said = list(dict.fromkeys(filter(None, covers)))
+    more = [each.removeprefix(_NOISE).lstrip(",; ") for each in said if each != _NOISE]
+    if len(said) < 2 or not all(each.startswith((f"{_NOISE};", f"{_NOISE},")) for each in said if each != _NOISE):
+        return ", ".join(said)
+    return "; some ".join([_NOISE, *more])
+
+
+_NOISE = "noise"
 
 
 @dataclass(frozen=True, slots=True)

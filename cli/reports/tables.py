@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..show import Bars, Part, Table, number
+from . import cuts
 
 MOST_SHOWN = 40
 """Keys on the screen; a file holds them all."""
@@ -19,23 +20,30 @@ BELOW_ZERO = (
 def parts(document: Mapping[str, Any]) -> list[Part]:
     """Every table of a release, a plot of its first column, and what to know about the numbers."""
     found: list[Part] = []
+    names = cuts.marked(document)
     for table in document["tables"]:
-        found += [*_table(table), *_hidden(table)]
+        if table["name"].startswith(cuts.CUT):
+            table = {**table, "columns": [cuts.within_rows(document, each) for each in table["columns"]]}
+        found += [*_table(table, names), *_hidden(table)]
+    found += [cuts.MARKED] if names else []
+    found += [cuts.PUBLIC] if cuts.bounded(document) else []
     found += [plot for table in document["tables"][:1] for plot in _plot(table)]
     if any(_below_zero(table) for table in document["tables"]):
         found.append(BELOW_ZERO)
     return [*found, *document["notes"]]
 
 
-def _table(table: Mapping[str, Any]) -> list[Part]:
-    """Of one key, numbers stand below each other; of several, as many beside each other as fit."""
+def _table(table: Mapping[str, Any], marked: frozenset[str] = frozenset()) -> list[Part]:
+    """Of one key, numbers stand below each other; of several, as many beside each other as fit. marked: numbers that
+    bounds may have cut."""
     columns, keys = table["columns"], table["keys"]
+    names = [f"{each['name']}{cuts.MARK if each['name'] in marked else ''}" for each in columns]
     if len(keys) == 1 or not table["by"]:
-        rows = [(column["name"], cell(column, 0)) for column in columns] if keys else []
+        rows = [(name, cell(column, 0)) for name, column in zip(names, columns, strict=True)] if keys else []
         covers = [column["covers"] for column in columns]
         return [Table(("number", "estimate"), rows, table["name"], right=(1,), whole=(1,), covers=covers)]
     rows = [(*key, *(cell(column, at) for column in columns)) for at, key in enumerate(keys[:MOST_SHOWN])]
-    header = (*table["by"], *(column["name"] for column in columns))
+    header = (*table["by"], *names)
     right = tuple(range(len(table["by"]), len(header)))
     many = len(table["by"])
     covers = [*[""] * many, *(column["covers"] for column in columns)]
