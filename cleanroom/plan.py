@@ -30,10 +30,10 @@ EXPLAINED_EPSILONS = (1.0, 4.0, 8.0)
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a job means for one data set. Figures in ε at the δ of its owner's account, but for `largest_after`: the largest job
-    of this kind that would still fit. rho: still to be paid, in whole units of 10^-12; left: of the cap, now: of it,
-    what may be spent before the next cosigning. fits_cosigned: whether it fits once a witness has cosigned all there
-    is. labels: whether it is of what is kept for labels by randomised response, which is counted in ε alone."""
+    """What a job means for one data set. Figures in ε at the δ of its owner's account, but for `largest_after`: the
+    largest job of this kind that would still fit. rho: still to be paid, in whole units of 10^-12; left: of the cap,
+    now: of it, what may be spent before the next cosigning. fits_cosigned: whether it fits once a witness has cosigned
+    all there is. labels: whether it is of what is kept for labels by randomised response, counted in ε alone."""
 
     dataset: str
     owner: str

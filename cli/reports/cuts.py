@@ -1,6 +1,6 @@
 """Which numbers of a release bounds may have cut, and how much of them may be missing at most.
 
-An interval is of what counts: it does not hold what bounds cut off. A release has a table of that beside (`View` "cut by
+An interval is of what counts: it does not hold what bounds cut off. A release has a table of that beside ("cut by
 bounds"), by the declared bounds of a person; public numbers of rows say it closer. Both are only shown here: what a
 release holds is as its reader recomputes it.
 """
