@@ -73,11 +73,17 @@ def signatures_of(files: Mapping[str, bytes], name: str) -> dict[str, str]:
     return {at.removeprefix(f"{name}.").removesuffix(".sig"): files[at].decode("ascii", "replace") for at in beside}
 
 
-def _kept(files: Mapping[str, bytes], name: str, sha256: str, rule: str) -> bytes:
+def _kept(files: Mapping[str, bytes], name: str, sha256: str, missing: str) -> bytes:
+    """What lies in the copy under a name, which says its digest. missing: the rule where nothing does."""
     data = files.get(name)
-    require(data is not None and hashlib.sha256(data).hexdigest() == sha256, rule)
+    require(data is not None, missing)
     assert data is not None  # noqa: S101 - said again for the type checker
+    require(hashlib.sha256(data).hexdigest() == sha256, CHANGED)
     return data
+
+
+CHANGED = "a job or manifest was changed"
+"""As the page says it that every copy carries (`cleanroom.verifier`)."""
 
 
 def loss_stated(books: Books, entry: Entry) -> Carried:

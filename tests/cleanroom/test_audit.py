@@ -469,6 +469,20 @@ def test_a_job_must_be_there_whole_and_signed_by_its_asker(operator: Operator, r
         assert operator.broken().entry == OVERLAP
 
 
+def test_what_was_altered_is_not_called_missing(operator: Operator) -> None:
+    """Of a job as of a manifest; the page that every copy carries has the same words."""
+    job_of, data = operator.entries[OVERLAP]["job"], operator.entries[OVERLAP]["specification"]["datasets"]["buyers"]
+    for kept, name, missing in (
+        (operator.requests, f"{job_of}.toml", "the signed job is not in the copy"),
+        (operator.manifests, f"{data}.json", "the manifest of a data set is not in the copy"),
+    ):
+        whole = kept.pop(name)
+        assert operator.broken().rule == missing
+        kept[name] = whole + b"\n"
+        assert operator.broken().rule == "a job or manifest was changed"
+        kept[name] = whole
+
+
 DISALLOWED: dict[str, tuple[str, dict[str, Any], str]] = {
     "a lookalike for somebody else": ("lookalike", {"recipients": ["advertiser"]}, "rules.allow"),
     "too small an audience": ("lookalike", {"audience": {"size": 10}}, "rules.smallest_audience"),
