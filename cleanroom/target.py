@@ -25,7 +25,7 @@ STEPS = 10_000
 class Target:
     """A number within ± of the truth in 95 of 100 releases. epsilon: the least that is enough, to four digits.
 
-    half_width: what it gives. fits: whether a job of this ε fits now.
+    half_width: what it gives. fits: whether a job of this ε fits now. planned: what the job gives as it is.
     """
 
     number: str
@@ -33,6 +33,7 @@ class Target:
     epsilon: float
     half_width: float
     fits: bool
+    planned: float
 
 
 class NoTarget(Exception):
@@ -64,7 +65,7 @@ def target(contract: Contract, planned: Plan, within: float, number: str = "") -
         )
     scale = smallest_scale(spec.l2_squared, rho_within(Budget(Epsilon(epsilon), delta)))
     most = planned.largest
-    return Target(name, within, epsilon, half * scale / spec.scale, epsilon <= most)
+    return Target(name, within, epsilon, half * scale / spec.scale, epsilon <= most, half)
 
 
 def _found(planned: Plan, number: str) -> tuple[str, float]:

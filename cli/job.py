@@ -153,7 +153,11 @@ def _threat(room: Room, planned: Plan) -> list[Part]:
 
 def _needed(found: Target, planned: Plan) -> str:
     number, gives = f"{found.number} within ±{found.within:g}", f"which gives ±{found.half_width:,.4g}"
+    if planned.paid and found.planned <= found.within:
+        return f"{found.number} is within ±{found.planned:,.4g} by what was paid before: nothing more is needed"
     needs = f"{number} needs epsilon = {found.epsilon:g}, {gives}"
+    if planned.paid:
+        needs = f"what was paid before gives ±{found.planned:,.4g}; {needs}, in another draw that is paid for by itself"
     if found.fits:
         return f"{needs}; it fits. Write it into the job, and sign it again"
     return f"{needs}; that does not fit now: the largest that does is epsilon = {planned.largest:g}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -90,6 +91,21 @@ def test_a_plan_says_which_epsilon_an_accuracy_needs(played: tuple[Path, dict[st
     assert data["notes"]
     for wrong in ("cpm=1", "x", "nothing=3", "clicks=nan"):
         typed(operator, "plan", "spring", "campaign.toml", "--target", wrong, code=2)
+
+
+def test_a_target_is_answered_of_a_job_that_was_paid_before(played: tuple[Path, dict[str, Any]]) -> None:
+    """What it gives as it is, and what would be enough; or that it is enough."""
+    operator = played[0] / "operator"
+    said = typed(operator, "plan", "spring", "campaign.toml", "--target", "clicks=40")
+    assert "all of it was paid before" in said
+    assert re.search(
+        r"paid before gives ±[0-9.]+; clicks within ±40 needs epsilon = [0-9.]+, .* paid for by itself", said
+    )
+    said = typed(operator, "plan", "spring", "campaign.toml", "--target", "clicks=400")
+    assert re.search(r"clicks is within ±[0-9.]+ by what was paid before: nothing more is needed", said)
+    data = json.loads(typed(operator, "plan", "spring", "campaign.toml", "--target", "clicks=400", "--json"))
+    assert data["paid"] is True
+    assert data["target"]["planned"] < 400
 
 
 def test_tables_are_written_as_csv_and_shown_with_their_intervals(played: tuple[Path, dict[str, Any]]) -> None:
