@@ -28,7 +28,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ValidationError
 
-from .document import FORMAT, Identity, Places, Strict
+from .document import FORMAT, Hex, Identity, Places, Strict
 from .files import sweep_of, write
 from .measure.kinds import KINDS, measure_of
 from .room import Room
@@ -63,12 +63,16 @@ class _Which(BaseModel):
 
 
 class About(Strict):
-    """What `ID.json` beside a sealed file says of it, in public terms."""
+    """What `ID.json` beside a sealed file says of it, in public terms. The rest is of the job that first made it, and
+    not said of what earlier versions released. asked: what tells the job apart from others of its kind."""
 
     id: Identity
     kind: Kind
     recipients: list[str]
     entries: Places
+    job: Hex | None = None
+    epsilon: float | None = None
+    asked: str = ""
 
 
 _T = TypeVar("_T", bound=BaseModel)
@@ -101,13 +105,16 @@ def note_text(identity: str, files: Mapping[str, bytes]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A release in the room, in public terms."""
+    """A release in the room, in public terms. job, epsilon, asked: as of `About`."""
 
     id: str
     kind: str
     recipients: tuple[str, ...]
     entries: tuple[int, ...]
     path: Path
+    job: str | None = None
+    epsilon: float | None = None
+    asked: str = ""
 
 
 def published(room: Room, identity: str) -> Listed | None:
@@ -122,7 +129,8 @@ def listed_at(path: Path) -> Listed:
     about = _shaped(path, path.read_bytes(), About, remedy)
     if about.id != path.stem:
         raise BadRelease(path, "it is of another release", remedy, tampered=True)
-    return Listed(about.id, about.kind, tuple(about.recipients), tuple(about.entries), path.with_suffix(".release"))
+    places = tuple(about.recipients), tuple(about.entries), path.with_suffix(".release")
+    return Listed(about.id, about.kind, *places, about.job, about.epsilon, about.asked)
 
 
 def releases(room: Room) -> list[Listed]:

@@ -64,6 +64,9 @@ def publish(room: Room, allowed: Allowed, ledger: Ledger, made: Made) -> Listed:
         "kind": job.kind,
         "recipients": readers,
         "entries": [item.receipt.sequence for item in made.noisy],
+        "job": allowed.request.digest,
+        "epsilon": job.epsilon,
+        "asked": job.brief(),
     }
     write(room.path / "releases" / f"{identity}.json", json.dumps(about, indent=2).encode())
     return listed_at(room.path / "releases" / f"{identity}.json")

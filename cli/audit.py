@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .receipt import RHO
 from .show import JsonFlag, Part, Result, Table, progressing, say
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def _result(found: Audit) -> Result:
         Table(header, rows, right=(2, 3, 4, 5)),
         *(f"- left out: {said}" for said in found.left_out),
         verdict,
+        RHO,
         "people were invented from the contract's declared domains; no submitted record was looked at. A bound far "
         "below its charge proves nothing, one above it proves a leak",
     ]

@@ -258,7 +258,7 @@ def _window(contract: Contract) -> str:
     each = ", ".join(f"ε {most:.2f} to {name}" for name, most in largest.items())
     return (
         f"up to {cosign.ahead:.0%} of a cap may be spent before {who} cosigns the ledger, and no more until then: "
-        f"one job alone may charge at most {each}"
+        f"one job alone may charge at most {each}. That is a share of ρ, which adds up as ε does not"
     )
 
 

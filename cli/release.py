@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .receipt import places
+from .receipt import SHORT, hour_of, places, said_hour
 from .reports.hidden import without_hidden
 from .reports.kinds import report
 from .room import RoomFolder
@@ -34,19 +34,37 @@ def list_(room: RoomFolder, as_json: JsonFlag = False) -> None:
     opened = open_room(room)
     listed = releases(opened)
     with opened.ledger() as ledger:
-        ahead = paid_ahead(ledger.leaves())
-    rows = [(item.id, item.kind, ", ".join(item.recipients), places(item.entries, ahead)) for item in listed]
+        leaves = ledger.leaves()
+    ahead = paid_ahead(leaves)
+    drawn = {item.id: hour_of(leaves[item.entries[-1]]) for item in listed if item.entries[-1] < len(leaves)}
+    rows = [
+        (
+            item.id,
+            item.asked,
+            "" if item.epsilon is None else f"{item.epsilon:g}",
+            said_hour(drawn.get(item.id, "")),
+            (item.job or "")[:SHORT],
+            ", ".join(item.recipients),
+            places(item.entries, ahead),
+        )
+        for item in listed
+    ]
     data = [
         {
             "id": item.id,
             "kind": item.kind,
+            "asked": item.asked,
+            "epsilon": item.epsilon,
+            "hour": drawn.get(item.id),
+            "job": item.job,
             "recipients": list(item.recipients),
             "entries": list(item.entries),
             "paid_ahead": sorted({ahead[entry] for entry in item.entries if entry in ahead}),
         }
         for item in listed
     ]
-    parts = [Table(("release", "kind", "readers", "ledger entries"), rows)] if rows else ["nothing has left this room"]
+    header = ("release", "of", "ε", "drawn (UTC)", "job, sha256", "readers", "ledger entries")
+    parts = [Table(header, rows, right=(2,), whole=(0, 3, 4))] if rows else ["nothing has left this room"]
     say(Result({"releases": data}, parts, f"`passbox release export {room} --out FOLDER`" if rows else ""), as_json)
 
 
@@ -120,7 +138,11 @@ def open_(
     left = _add_model(made, file.with_suffix(".model.json"), opened.files.get("model.json"), asked=out is not None)
     write_all_new(made, mode=0o600)
     document = opened.document
-    parts = [*report(document), *(_standing(found) if found else []), *(f"wrote `{path}`" for path in made)]
+    parts = [
+        *report(document, _caps(contract)),
+        *(_standing(found) if found else []),
+        *(f"wrote `{path}`" for path in made),
+    ]
     if opened.audience is not None and ids is None:
         parts.append("the audience is in the room's tokens: `--ids DATASET.ids` turns them into your own IDs")
     unsigned = "who made this release was not checked: anybody can seal a file to you; pass `--contract contract.toml`"
@@ -132,6 +154,14 @@ def open_(
     said: Any = document["warnings"]
     warnings = [*said, *left, *doubts, *([] if contract else [unsigned])]
     say(Result(data, parts, _after_opening(document, contract, ledger), warnings), as_json)
+
+
+def _caps(contract: Path | None) -> dict[str, int]:
+    """Of the accounts, as the reader's own contract has them; none without one."""
+    from ..policies.accounts import caps_of
+    from ..policies.agreement import read_contract
+
+    return {cap.account: cap.rho for cap in caps_of(read_contract(contract)[0], "")} if contract else {}
 
 
 def _add_model(made: dict[Path, bytes], path: Path, data: bytes | None, *, asked: bool) -> list[str]:

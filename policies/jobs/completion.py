@@ -222,6 +222,9 @@ class CompletionJob(Job):
             "confident = 0.8  # .5, .6, .7, .8, .9 or .95; another one later costs nothing",
         ]
 
+    def brief(self) -> str:
+        return f"{', '.join(self.targets)} of {self.attributes} for {self.people}, at {self.confident:g}"
+
     def made(self) -> dict[str, Json]:
         return {"people": self.people, "attributes": self.attributes, "confident": str(self.confident)}
 

@@ -120,6 +120,10 @@ class Job(Strict, ABC):
         """What is made of what was drawn, as far as another choice makes another release of the same noise."""
         return {}
 
+    def brief(self) -> str:
+        """What tells it apart from others of its kind, in a few words."""
+        return ", ".join(self.datasets())
+
     def fewest_rows(self, contract: Contract, dataset: str) -> int:
         """How few rows a data set may have for this job not to be refused for that."""
         del dataset

@@ -289,6 +289,9 @@ class LookalikeJob(PairJob):
             *(['# labels = "randomised"  # charged to what is kept for labels'] if kept else []),
         ]
 
+    def brief(self) -> str:
+        return f"{self.audience.size:,} of {self.people} like {self.seed}"
+
     def made(self) -> dict[str, Json]:
         compared: dict[str, Json] = {"learners": [*self.learners]} if self.compares else {}
         used: dict[str, Json] = {"columns": [*sorted(self.columns)]} if self.randomised and self.columns else {}

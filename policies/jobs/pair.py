@@ -48,6 +48,9 @@ class PairJob(Job):
         seed = next((name for name in contract.dataset if name != people), people)
         return [f'people = "{people}"', f'seed = "{seed}"']
 
+    def brief(self) -> str:
+        return f"{self.seed} among {self.people}"
+
     def made(self) -> dict[str, Json]:
         return {"people": self.people, "seed": self.seed}
 

@@ -177,6 +177,9 @@ class TableJob(Job):
     def what(self) -> str:
         """What its readers learn, in a few words."""
 
+    def brief(self) -> str:
+        return f"{self.dataset} by {', '.join(self.by)}" if self.by else self.dataset
+
     @classmethod
     def draft(cls, contract: Contract, size: int | None) -> list[str]:
         """The first data set of events, where there is one, and a category to count by."""

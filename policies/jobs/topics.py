@@ -48,6 +48,9 @@ class TopicsJob(TableJob):
     def what(self) -> str:
         return f"how {self.topics} and {self.response} go together"
 
+    def brief(self) -> str:
+        return f"{self.topics} and {self.response}"
+
     def query(self, terms: Terms) -> Query:
         if terms.at_least is not None:
             rule = "lift needs sums beside the pairs, which would show a pair that is hidden for having too few people"

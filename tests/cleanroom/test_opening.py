@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import json
 import random
+import re
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -399,3 +401,25 @@ def test_numbers_stay_numbers_and_parquet_stays_as_it_is(tmp_path: Path) -> None
     table = pa.table({"id": ["=1+1"]})
     write_audience(table, tmp_path / "a.parquet")
     assert pq.read_table(tmp_path / "a.parquet") == table
+
+
+def test_releases_are_told_apart_where_they_lie_and_where_they_are_read(
+    ran: World, tmp_path: Path, passbox: Typed
+) -> None:
+    """By what was asked, at which ε, when, and for the file of which job."""
+    told = json.loads(passbox("release", "list", ran.place, "--json")[1])["releases"]
+    jobs = {each["kind"]: each for each in told}
+    assert [jobs[kind]["epsilon"] for kind in ("overlap", "lookalike")] == [0.25, 1.0]
+    assert jobs["lookalike"]["asked"] == "300 of visitors like buyers"
+    assert jobs["overlap"]["asked"] == "buyers among visitors"
+    shown = passbox("release", "list", ran.place)[1]
+    for each in told:
+        hour = f"{each['hour'][:10]} {each['hour'][11:13]}h"
+        assert each["job"][:12] in shown
+        assert hour in shown
+        file, key = tmp_path / f"{each['id']}.release", ran.folder / "publisher.keys"
+        shutil.copy(ran.place / "releases" / file.name, file)
+        words = ("--key", key, "--contract", ran.contract, "--out", tmp_path / "audience.csv")
+        opened = passbox("release", "open", file, *(words if each["kind"] == "lookalike" else words[:4]))[1]
+        assert f"drawn {hour} UTC, for a job of publisher, sha256 {each['job'][:12]}" in opened
+        assert re.search(r"ρ [0-9.]+ of advertiser/record \([0-9.]+% of the cap, μ [0-9.]+\)", opened)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from passbox.cleanroom.release import listed_at
 from passbox.cli.explain import explain
 from passbox.cli.receipt import cost, ledger_entries
 from passbox.cli.reports.kinds import report
@@ -55,6 +57,12 @@ def test_a_charge_is_told_in_the_unit_of_its_account() -> None:
     assert cost([first]) == (
         "cost: ρ 0.02 of a/record (μ 0.2), entry 4; δ 1e-06 of a/selection, entry 4; ε 0.5 of a/responses, entry 4"
     )
+    caps = {"a/record": RHO_UNIT // 10, "a/selection": DELTA_UNIT // 10**5, "a/responses": EPSILON_UNIT}
+    assert cost([first], caps) == (
+        "cost: ρ 0.02 of a/record (20.0% of the cap, μ 0.2), entry 4; "
+        "δ 1e-06 of a/selection (10.0% of the cap), entry 4; "
+        "ε 0.5 of a/responses (50.0% of the cap), entry 4"
+    )
     assert cost([second]) == (
         "cost: ρ 0.02 (μ 0.2) of each account that entry 3 charged, ahead; entry 5 is covered by that"
     )
@@ -63,3 +71,10 @@ def test_a_charge_is_told_in_the_unit_of_its_account() -> None:
 def test_a_job_for_another_contract_is_told_by_the_word_of_its_file() -> None:
     said = explain(Refused("name", "the job is for winter, this room's contract is spring", "draft it anew"))
     assert said.message.startswith("contract: the job is for winter")
+
+
+def test_what_an_earlier_version_released_is_listed_without_what_it_did_not_say(tmp_path: Path) -> None:
+    path = tmp_path / "overlap-0123456789ab.json"
+    path.write_text('{"id": "overlap-0123456789ab", "kind": "overlap", "recipients": ["officer"], "entries": [3]}')
+    found = listed_at(path)
+    assert (found.job, found.epsilon, found.asked) == (None, None, "")
