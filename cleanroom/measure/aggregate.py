@@ -42,7 +42,8 @@ class AggregateMeasure(TableMeasure):
         labels = _labels(asked, tables)
         by = short([d.name for d in first.by[: len(asked.by)]], asked.dataset)
         among = rows[asked.dataset] if any(isinstance(each, Open) for each in first.by) else 0
-        columns = tuple(column for name in asked.measure for column in _columns(asked, name, among))
+        most = rows[asked.dataset]
+        columns = tuple(column for name in asked.measure for column in _columns(asked, name, among, most))
         top = None
         if asked.top is not None:
             top = tables[_table(asked, asked.top.by)].top(asked.top.by, asked.top.keys)
@@ -103,11 +104,12 @@ def _labels(job: AggregateJob, tables: Tables) -> list[tuple[str, ...]]:
     raise KeyError
 
 
-def _columns(job: AggregateJob, name: str, among: int) -> list[Column]:
-    """among: the most keys that there can be of a column whose values nobody listed: people decide which show."""
+def _columns(job: AggregateJob, name: str, among: int, rows: int) -> list[Column]:
+    """among: the most keys that there can be of a column whose values nobody listed: people decide which show. rows: of
+    the data set."""
     asked, table = job.measure[name], _table(job, name)
     if isinstance(asked, MeanAsked):
-        return [Mean(name, name, name)]
+        return [Mean(name, name, name, rows)]
     if isinstance(asked, QuantilesAsked):
         return [Quantile(f"{name} {100 * share:g}%", name, name, share) for share in asked.shares]
     if job.top is None or job.top.by != name:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from ...policies.jobs.aggregate import number_column
 from ...policies.jobs.campaign import CREDITED, EVENTS, PARTS_OF, CampaignJob, Figure
 from ...policies.jobs.query import Terms
 from ...policies.jobs.table import TableJob
@@ -35,14 +36,14 @@ class CampaignMeasure(TableMeasure):
     job = CampaignJob
 
     def views(self, job: TableJob, terms: Terms, tables: Tables, rows: Mapping[str, int]) -> Sequence[View]:
-        del rows
         asked = _asked(job)
+        most = _most(asked, terms, rows)
         first = tables[EVENTS]
         by = short([each.name for each in first.by], asked.dataset)
         shown = enough_of(terms, [tables[name] for name in (EVENTS, CREDITED) if name in tables])
-        views = [View("by key" if by else "in all", by, first.labels, _columns(asked, total=False), shown)]
+        views = [View("by key" if by else "in all", by, first.labels, _columns(asked, most, total=False), shown)]
         if first.totals:
-            views.append(View("in all", (), [()], _columns(asked, total=True)))
+            views.append(View("in all", (), [()], _columns(asked, most, total=True)))
         return views
 
     def notes(self, job: TableJob, terms: Terms) -> list[str]:
@@ -64,8 +65,18 @@ def _asked(job: TableJob) -> CampaignJob:
     return job
 
 
-def _columns(job: CampaignJob, *, total: bool) -> tuple[Column, ...]:
-    """Counts and amounts first, then what is made of them."""
+def _most(job: CampaignJob, terms: Terms, rows: Mapping[str, int]) -> dict[str, float]:
+    """The most that each number can be, by the public numbers of rows."""
+    most: dict[str, float] = {name: float(rows[job.dataset]) for name in job.counted()}
+    if job.conversions:
+        most["conversions"] = float(rows[job.conversions])
+    if job.spend:
+        most["spend"] = rows[job.dataset] * number_column(terms, job.dataset, job.spend).bounds[1]
+    return most
+
+
+def _columns(job: CampaignJob, most: Mapping[str, float], *, total: bool) -> tuple[Column, ...]:
+    """Counts and amounts first, then what is made of them. most: of each number."""
     plain = [Plain(name, _table(name), name, total) for name in job.counted()]
     made = [
         Ratio(
@@ -76,6 +87,7 @@ def _columns(job: CampaignJob, *, total: bool) -> tuple[Column, ...]:
             MOST.get(figure, math.inf),
             total,
             ASSUMED[figure],
+            most[PARTS_OF[figure][1]],
         )
         for figure in job.figures()
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +18,7 @@ from ...policies.jobs.query import Terms
 from ...policies.jobs.reach import ALL, HOUSEHOLDS, PEOPLE, FrequencyJob, ReachJob
 from ...policies.jobs.table import TableJob
 from .measure import Precision
-from .shown import Column, Plain, Tables, View, short
+from .shown import Column, Plain, Tables, View, short, up_to
 from .table import TableDocument, TableMeasure, bounds_said, enough
 
 
@@ -75,7 +76,6 @@ class FrequencyMeasure(TableMeasure):
     job = FrequencyJob
 
     def views(self, job: TableJob, terms: Terms, tables: Tables, rows: Mapping[str, int]) -> Sequence[View]:
-        del rows
         assert isinstance(job, FrequencyJob)  # noqa: S101 - measure_of dispatches on the kind
         what = HOUSEHOLDS if job.households else PEOPLE
         table = tables[what]
@@ -85,7 +85,7 @@ class FrequencyMeasure(TableMeasure):
         labels = [(*key, each) for key in keys for each in times]
         shown = enough(terms, table)
         columns = (Plain(what, what, what), AtLeastSoOften(f"{what} so often or more", what))
-        averages = (Averages(f"{what} reached", what, what), Averages("average frequency", what, ""))
+        averages = (Averages(f"{what} reached", what, what), Averages("average frequency", what, "", rows[job.dataset]))
         whole = None if shown is None else np.asarray(shown.reshape(len(keys), -1).all(axis=1))
         return [
             View("how often", (*by, "rows"), labels, columns if shown is None else columns[:1], shown),
@@ -130,11 +130,13 @@ class AtLeastSoOften:
 
 @dataclass(frozen=True, slots=True)
 class Averages:
-    """How many were reached at all, and how often on average; `what` is "" for the latter."""
+    """How many were reached at all, and how often on average; `what` is "" for the latter. rows: of the data set, and
+    so at most as many who were reached."""
 
     name: str
     table: str
     what: str
+    rows: float = math.inf
 
     def read(self, tables: Tables) -> Estimates:
         cells, sigma = _by_often(tables, self.table)
@@ -151,7 +153,7 @@ class Averages:
         most = cells.shape[1]
         times, assumed = np.arange(1.0, most + 1), 0.5 ** np.arange(1, most + 1)
         rows = []
-        for size in (1_000, 10_000, 100_000):
+        for size in up_to(self.rows, (1_000, 10_000, 100_000)):
             one = quotients(size * assumed[None, :], sigma, times, np.ones(most), 1.0, float(most))[0]
             if one.high < most:
                 rows.append((self.name, f"{size:,} reached, half of them once", (one.high - one.low) / 2))

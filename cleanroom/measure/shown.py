@@ -28,6 +28,12 @@ Bools: TypeAlias = NDArray[np.bool_]
 ASSUMED = (100, 1_000, 10_000, 100_000)
 """Sizes under a ratio's line for which a plan says how exact it would be: the real ones are secret."""
 
+
+def up_to(most: float, sizes: Sequence[int] = ASSUMED) -> tuple[int, ...]:
+    """Sizes to assume where public numbers of rows allow `most`: smaller ones, and that. most: infinite for any."""
+    return tuple(size for size in sizes if size < most) + ((math.floor(most),) if 1 <= most < sizes[-1] else ())
+
+
 SHOWN = (10, 100, 1_000)
 """How many keys may show that nobody listed: for these a plan says how exact the largest would be."""
 
@@ -114,7 +120,8 @@ class Largest:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """One noisy number over another, times a unit (1,000 for a price of a thousand). most: what is possible."""
+    """One noisy number over another, times a unit (1,000 for a price of a thousand). most: what is possible. below: the
+    most that may stand below the line, by public numbers of rows."""
 
     name: str
     top: tuple[str, str]
@@ -123,20 +130,26 @@ class Ratio:
     most: float = math.inf
     total: bool = False
     assumed: float = 0.1
+    below: float = math.inf
 
     def read(self, tables: Tables) -> Estimates:
         (top, s), (bottom, t) = (_cells(tables, part, self.total) for part in (self.top, self.bottom))
         return ratios(top, s, bottom, t, most=self.most / self.unit).moved(self.unit)
 
     def planned(self, tables: Tables) -> tuple[Precision, ...]:
-        """For some sizes of what stands below the line, and a ratio as is often seen."""
+        """For some sizes of what stands below the line, and a ratio as is often seen. Of the largest that public rows
+        allow it is also said where it would not be known."""
         (_, s), (_, t) = (_cells(tables, part, self.total) for part in (self.top, self.bottom))
-        rows, sizes = [], np.array(ASSUMED, dtype=np.float64)
-        found = ratios(self.assumed * sizes, s, sizes, t, most=self.most / self.unit)
-        for at, size in enumerate(ASSUMED):
+        sizes = up_to(self.below)
+        last = sizes[-1] if math.isfinite(self.below) and sizes else None
+        bottom = np.array(sizes, dtype=np.float64)
+        found = ratios(self.assumed * bottom, s, bottom, t, most=self.most / self.unit)
+        rows = []
+        for at, size in enumerate(sizes):
             one = found[at]
-            if math.isfinite(one.high) and not math.isnan(one.estimate):
-                half = self.unit * (one.high - one.low) / 2
+            known = math.isfinite(one.high) and not math.isnan(one.estimate)
+            if known or size == last:
+                half = self.unit * (one.high - one.low) / 2 if known else math.inf
                 given = f"{size:,} {self.bottom[1]}, {self.name} {self.unit * self.assumed:g}"
                 rows.append((self.name, given, half))
         return tuple(rows)
@@ -149,11 +162,12 @@ def _cells(tables: Tables, part: tuple[str, str], total: bool) -> tuple[NDArray[
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """The mean of a table that was asked for it."""
+    """The mean of a table that was asked for it. rows: how many there are, which is public."""
 
     name: str
     table: str
     measure: str
+    rows: float = math.inf
 
     def read(self, tables: Tables) -> Estimates:
         return tables[self.table].mean(self.measure)
@@ -161,9 +175,9 @@ class Mean:
     def planned(self, tables: Tables) -> tuple[Precision, ...]:
         table = tables[self.table]
         s, t = table.sigma[self.measure], table.sigma[f"{self.measure}.rows"]
-        sizes = np.array(ASSUMED, dtype=np.float64)
-        all_of_them = ratios(np.zeros(len(sizes)), s, sizes, t, least=-math.inf)
-        found = [(size, all_of_them[at]) for at, size in enumerate(ASSUMED)]
+        sizes = up_to(self.rows)
+        all_of_them = ratios(np.zeros(len(sizes)), s, np.array(sizes, dtype=np.float64), t, least=-math.inf)
+        found = [(size, all_of_them[at]) for at, size in enumerate(sizes)]
         return tuple(
             (self.name, f"{size:,} rows, a mean in the middle", (one.high - one.low) / 2)
             for size, one in found

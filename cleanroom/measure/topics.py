@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +17,7 @@ from ...policies.jobs.query import Terms
 from ...policies.jobs.table import TableJob
 from ...policies.jobs.topics import EVERYBODY, PAIRS, RESPONSE, TOPIC, TopicsJob
 from .measure import Precision
-from .shown import Column, Plain, Tables, View, short
+from .shown import Column, Plain, Tables, View, short, up_to
 from .table import TableDocument, TableMeasure, enough
 
 Float = NDArray[np.float64]
@@ -38,12 +39,11 @@ class TopicsMeasure(TableMeasure):
     job = TopicsJob
 
     def views(self, job: TableJob, terms: Terms, tables: Tables, rows: Mapping[str, int]) -> Sequence[View]:
-        del rows
         assert isinstance(job, TopicsJob)  # noqa: S101 - measure_of dispatches on the kind
         pairs = tables[PAIRS]
         columns: tuple[Column, ...] = (
             Plain("people", PAIRS, "people"),
-            Associated(LIFT),
+            Associated(LIFT, rows[job.dataset]),
             Associated(ODDS),
             Associated(CHANCE),
         )
@@ -77,9 +77,10 @@ class TopicsMeasure(TableMeasure):
 
 @dataclass(frozen=True, slots=True)
 class Associated:
-    """What is made of a pair and its margins."""
+    """What is made of a pair and its margins. rows: of the data set of topics."""
 
     name: str
+    rows: float = math.inf
 
     def read(self, tables: Tables) -> Estimates:
         counts = counts_of(tables)
@@ -97,7 +98,7 @@ class Associated:
         if self.name != LIFT:
             return ()
         noise, rows = _noise(tables), list[Precision]()
-        for people in (10_000, 100_000, 1_000_000):
+        for people in up_to(self.rows, (10_000, 100_000, 1_000_000)):
             a, r, c, n = (np.array([share * people]) for share in (0.005, 0.1, 0.05, 1.0))
             one = lift(Counts(a, r, c, n, noise))[0]
             if np.isfinite(one.high):

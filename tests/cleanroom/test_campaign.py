@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -16,6 +17,7 @@ from campaign_jobs import KINDS, asked
 
 from passbox.cleanroom import job
 from passbox.cleanroom.asking import draft_job, refusal
+from passbox.cleanroom.measure.shown import ASSUMED, up_to
 from passbox.cleanroom.opening import BadRelease, check_receipt
 from passbox.cleanroom.samples import campaign
 from passbox.cleanroom.target import ANY_SIZE, NoTarget, target
@@ -535,6 +537,30 @@ def test_a_contract_that_cannot_hold_is_told_so(campaign_room: CampaignWorld, na
     with pytest.raises(InvalidContract) as invalid:
         parse(text.replace(old, new, 1).encode())
     assert any(words in f"{each.rule} {each.remedy}" for each in invalid.value.problems)
+
+
+@pytest.mark.parametrize("kind", ["campaign", "frequency", "topics", "aggregate"])
+def test_a_plan_assumes_no_more_than_the_public_rows(campaign_room: CampaignWorld, kind: str) -> None:
+    """And says of as many as those, whether it is known or not."""
+    planned = job.plan(campaign_room.room(), campaign_room.request(kind, "advertiser", **asked(kind)))
+    rows, sizes = planned.allowed.rows, dict[str, set[int]]()
+    for row in planned.precision:
+        if found := re.match(r"([\d,]+) (impressions|clicks|conversions|rows,|reached|people,)", row.given):
+            sizes.setdefault(row.number, set()).add(int(found[1].replace(",", "")))
+    assert sizes
+    for number, said in sizes.items():
+        most = rows[planned.allowed.request.job.datasets()[0]]
+        assert max(said) <= most
+        if kind == "campaign" and number in ("cpm", "cpc", "ctr", "cvr", "scroll_rate"):
+            assert max(said) == most
+
+
+@pytest.mark.parametrize(
+    ("most", "sizes"),
+    [(7_824, (100, 1_000, 7_824)), (1_000, (100, 1_000)), (50, (50,)), (0, ()), (10**6, ASSUMED), (math.inf, ASSUMED)],
+)
+def test_sizes_are_assumed_up_to_the_public_one(most: float, sizes: tuple[int, ...]) -> None:
+    assert up_to(most) == sizes
 
 
 def test_the_sample_is_of_the_size_that_was_asked(truth: dict[str, pl.DataFrame]) -> None:
