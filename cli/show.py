@@ -186,23 +186,28 @@ def warn(warnings: Sequence[str]) -> bool:
 
 
 def _line(console: Console, text: str) -> str:
-    """Where a person reads it, broken between words, and never within what stands between backticks."""
+    """Where a person reads it, broken between words, and never within what stands between backticks. What follows of a
+    point in a list stands below its first word."""
     said = clean(text)
-    if not console.is_terminal or "`" not in said or len(said) <= console.width:
+    if not console.is_terminal or len(said) <= console.width:
         return said
-    lines = [""]
+    lines, indent = [""], " " * len(_POINT) if said.startswith(_POINT) else ""
     for word in re.findall(r" *(?:`[^`]*`|[^ `]|`)+", said):
-        if lines[-1] and len(lines[-1] + word) > console.width:
-            lines.append(word.lstrip())
+        if lines[-1].strip(_POINT) and len(lines[-1] + word) > console.width:
+            lines.append(indent + word.lstrip())
         else:
             lines[-1] += word
     return "\n".join(lines)
 
 
+_POINT = "- "
+"""Before a point in a list."""
+
+
 def draw(console: Console, part: Part) -> None:
     """One part of a result."""
     if isinstance(part, str):
-        console.print(_line(console, part), soft_wrap=not console.is_terminal or "`" in part)
+        console.print(_line(console, part), soft_wrap=True)
     elif isinstance(part, Verbatim):
         console.print(clean(part.text), soft_wrap=True)
     elif isinstance(part, Table):
@@ -234,15 +239,43 @@ def _pieces(table: Table, width: int) -> Iterator[Table]:
 def _widths(table: Table, width: int) -> list[int | None]:
     """Of a table that is too wide, what each column gets so that no word is cut; None where they may choose.
 
-    Each gets its longest word, and of what is left as much as the length of its cells."""
+    Each gets its longest word, and of what is left as much as the length of its cells. Where that does not fit, words
+    may go on in another line after a mark within them."""
     cells = [[clean(cell) for cell in row] for row in (table.header, *table.rows)]
-    most = [max(len(row[at]) for row in cells) for at in range(len(table.header))]
-    least = [max(len(word) for row in cells for word in [*row[at].split(), ""]) for at in range(len(table.header))]
-    least = [most[at] if at in table.whole else each for at, each in enumerate(least)]
-    spare, wanted = width - 1 - sum(least) - _BETWEEN * len(least), sum(most) - sum(least)
-    if not 0 <= spare < wanted:
-        return [None] * len(least)
-    return [few + spare * (many - few) // wanted for few, many in zip(least, most, strict=True)]
+    places = range(len(table.header))
+    most = [max(len(row[at]) for row in cells) for at in places]
+    words, parts = (
+        [
+            most[at] if at in table.whole else max(len(part) for row in cells for part in [*of(row[at]), ""])
+            for at in places
+        ]
+        for of in (str.split, _parts)
+    )
+    for least, wide in ((words, most), (parts, words)):
+        spare, wanted = width - 1 - sum(least) - _BETWEEN * len(least), sum(wide) - sum(least)
+        if 0 <= spare < wanted:
+            return [few + spare * (many - few) // wanted for few, many in zip(least, wide, strict=True)]
+    return [None] * len(most)
+
+
+def _parts(text: str) -> list[str]:
+    """Words, and of long ones what stands between marks, each with the mark after it."""
+    return re.findall(r"[^\s._/-]*[._/-]+|[^\s._/-]+", text)
+
+
+def _broken(text: str, width: int | None) -> str:
+    """A cell whose words go on in another line after a mark, where they are longer than its column."""
+    if width is None or all(len(word) <= width for word in text.split()):
+        return text
+    lines = [""]
+    for word in text.split():
+        for at, part in enumerate(_parts(word) if len(word) > width else [word]):
+            gap = " " if at == 0 and lines[-1] else ""
+            if len(lines[-1] + gap + part) > width:
+                lines.append(part)
+            else:
+                lines[-1] += gap + part
+    return "\n".join(lines)
 
 
 _BETWEEN = 3
@@ -279,7 +312,7 @@ def _draw_table(console: Console, table: Table) -> None:
             no_wrap=position in table.whole,
         )
     for row in table.rows:
-        drawn.add_row(*(Text(clean(cell)) for cell in row))
+        drawn.add_row(*(Text(_broken(clean(cell), width)) for cell, width in zip(row, widths, strict=True)))
     console.print(drawn)
 
 

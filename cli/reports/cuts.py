@@ -7,6 +7,7 @@ release holds is as its reader recomputes it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -73,7 +74,8 @@ def _left(document: Mapping[str, Any], name: str) -> float | None:
     low, high = rules[dataset]["columns"][of]["bounds"] if of else (0, 1)
     if low < 0:
         return None
-    return max(0.0, float(document["rows"][dataset] * high) - _counts(document, name))
+    left = max(0.0, float(document["rows"][dataset] * high) - _counts(document, name))
+    return left if of else math.ceil(left)
 
 
 def _counted(kind: str, asked: Mapping[str, Any], name: str) -> tuple[str | None, str | None]:

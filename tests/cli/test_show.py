@@ -170,6 +170,26 @@ def test_no_word_of_a_table_is_cut_where_all_fit(width: int) -> None:
     assert all(" ".join(lines).split().count(word) >= 2 for cell in row for word in cell.split())
 
 
+def test_long_words_of_a_narrow_table_go_on_after_a_mark() -> None:
+    """A ledger of a campaign at 80 columns: whose words do not fit beside each other, but their parts do."""
+    header = ("#", "hour (UTC)", "what", "asked by", "read by", "charged, of the cap")
+    what = "campaign of exposures.campaign, exposures.clicked, purchases.price"
+    row = ("12", "2027-01-10 09h", what, "advertiser", "advertiser, publisher, officer", "exposures 13.4%")
+    lines = shown([Table(header, [row], right=(0,), whole=(0, 1))], 80)
+    assert max(map(len, lines)) <= 80
+    drawn = " ".join(" ".join(lines).split())
+    assert all(part in drawn for part in ("exposures.", "campaign,", "clicked,", "advertiser,", "publisher,", "13.4%"))
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_what_follows_of_a_point_stands_below_its_first_word(width: int) -> None:
+    lines = shown([f"- {'word ' * 40}end", f"- {'word ' * 20}`a command` {'word ' * 10}"], width)
+    assert [line[:2] for line in lines].count("- ") == 2
+    assert {line[:2] for line in lines} == {"- ", "  "}
+    assert all(line[2] != " " for line in lines)
+    assert max(map(len, lines)) <= width
+
+
 FIGURE = {"estimate": 4.754, "low": 0.013, "high": 10.25}
 SHARE = {"estimate": 0.475, "low": 0.013, "high": 0.976}
 MODEL = {
