@@ -242,8 +242,8 @@ def _of_key(asked: Examined, found: Diagnosis, causes: list[Cause], rate: Observ
         f"{counted(found.rows, 'row')} of {asked.kind}, {asked.arrives}, by {asked.scheme}; no other list was read"
     ]
     if causes:
-        bars = [(each.label, each.share, _percent(each.share)) for each in causes[:8]]
-        parts += [*_tables(causes, rate), Bars("share of the list each concerns", bars)]
+        bars = [(each.label, each.share, _percent(each.share)) for each in causes[:8] if each.rows]
+        parts += [*_tables(causes, rate), *([Bars("share of the list each concerns", bars)] if bars else [])]
     else:
         parts.append("nothing in it costs matches")
     if found.recipes:
@@ -344,11 +344,22 @@ def _verdict(best: list[Cause], rate: Observed | None) -> list[Part]:
                 _told(rate),
                 "nothing in this list explains a low rate: it lies in the other list, or few people are on both",
             ]
-        return [_told(rate), f"likely: {best[0].label}, {best[0].what}"]
+        return [_told(rate), *_explained(best[0], rate)]
     if not best:
         return []
     said = "mend first" if best[0].certain else "nothing is wrong in itself; ask first about"
     return [f"{said}: {best[0].label}, {best[0].what}"]
+
+
+def _explained(best: Cause, rate: Observed) -> list[Part]:
+    """What a cause explains of those who miss, at most; and that others may be on one list alone."""
+    missing = max(0.0, 1 - rate.rate)
+    said = f"{best.label}, {best.what}"
+    if best.certain or best.share >= missing:
+        found = f"likely: {said}" if best.certain else f"it may be: {said}"
+    else:
+        found = f"of the {100 * missing:.1f} points that miss, at most {100 * best.share:.1f} may be: {said}"
+    return [found, "or they are simply not on the other list: no list shows that, and it explains any rate"]
 
 
 def _told(rate: Observed) -> str:

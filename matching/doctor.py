@@ -149,7 +149,7 @@ def likely(causes: Sequence[Cause], observed: Observed) -> list[Cause]:
 
     Where the rate may be nothing at all, those that concern (almost) every row come first: few rows cannot explain it.
     """
-    candidates = [cause for cause in causes if cause.name not in _WINS_NOTHING]
+    candidates = [cause for cause in causes if cause.name not in _WINS_NOTHING and cause.rows]
     if observed.low <= SAME:
         total = [cause for cause in candidates if cause.share > 1 - 10 * SAME]
         return total or candidates
@@ -346,13 +346,14 @@ def standing_otherwise(made: Made, scheme: str, kind: str, rows: int) -> list[Ca
 
 
 def _alike(made: Made, scheme: str, kind: str, rows: int) -> list[Cause]:
-    """Schemes that the known values do not tell from the agreed one, though other values would."""
+    """Schemes that the known values do not tell from the agreed one, though other values would: a note, and no row that
+    anything is known to be wrong with."""
     parting = {name: each for each in unlike(scheme, kind) for name in each.schemes}
     if not (left := made.undecided(scheme, parting)):
         return []
     what = f"the known values were hashed by {scheme}, or by {_listed(left)}, which hash just these alike"
     remedy = f"try a value like {parting[left[0]].value}, on which they part"
-    return [Cause("scheme", what, rows, rows, remedy, certain=False, at_most=True)]
+    return [Cause("scheme", what, 0, rows, remedy, certain=False, at_most=True)]
 
 
 def _of(fit: Fit) -> tuple[Name, str]:

@@ -200,6 +200,39 @@ def test_a_second_key_that_only_one_list_carries_counts_for_none(
     assert found["rate"] == found["observed"]
 
 
+def test_a_list_of_which_some_are_on_no_other_is_not_blamed_for_it(
+    empty_room: World, passbox: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two thirds match; one address in eight has a spelling that conventions fold otherwise, which explains no more."""
+    world = agree(empty_room, {"email": "uid2@1"}, "raw")
+    mine = [f"per.son{at}@gmail.com" if at % 8 == 0 else f"person{at}@example.com" for at in range(SEEDS)]
+    visitors = [["visitor_id", "email"], *([f"v{at}", each] for at, each in enumerate(mine) if at % 3)]
+    release = counted(world, {"visitors": visitors, "buyers": [["email"], *([each] for each in mine)]}, epsilon=1.0)
+    monkeypatch.chdir(world.folder)
+    _, out, _ = passbox(*DOCTOR, "--overlap", release, "--key", "advertiser.keys")
+    assert "likely:" not in out
+    assert re.search(r"of the [0-9.]+ points that miss, at most 12\.[0-9] may be: gmail spelling", out)
+    assert "or they are simply not on the other list" in out
+
+
+def test_a_correct_list_has_no_row_that_anything_is_wrong_with(passbox: Typed, tmp_path: Path) -> None:
+    """All known values stand in it as agreed; that other schemes would hash just these alike is a note."""
+    values = [f"person{at}@example.com" for at in range(30)]
+    (tmp_path / "list.csv").write_text(
+        "\n".join(["email", *(hashed(each, "email", "uid2@1") for each in values)]) + "\n"
+    )
+    (tmp_path / "known").write_text("\n".join(values) + "\n")
+    words = ("--kind", "email", "--scheme", "uid2@1", "--arrives", "sha256", "--known", tmp_path / "known")
+    code, out, _ = passbox("doctor", "match", tmp_path / "list.csv", *words)
+    assert code == 0
+    assert "30 of 30 known values stand in it" in out
+    assert "█" not in out
+    assert "ask first about" not in out
+    found = json.loads(passbox("doctor", "match", tmp_path / "list.csv", *words, "--json")[1])
+    assert [each["rows"] for each in found["causes"]] == [0]
+    assert found["likely"] == []
+
+
 # -- as C3R keys -------------------------------------------------------------------------------------------------------
 
 

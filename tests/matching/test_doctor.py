@@ -159,6 +159,11 @@ def test_nearly_nobody_matching_is_explained_by_what_concerns_everybody() -> Non
     assert likely([gmail], Observed(0.0, 0.001, 0.003)) == [gmail]
 
 
+def test_what_concerns_no_row_explains_no_rate() -> None:
+    nothing = Cause("scheme", "w", 0, 100, "r", certain=False, at_most=True)
+    assert likely([nothing], Observed(0.5, 0.6, 0.7)) == likely([nothing], Observed(0.0, 0.001, 0.003)) == []
+
+
 @pytest.mark.parametrize("scheme", ["uid2@1", "plain@1"])
 def test_a_list_of_one_and_a_list_of_none_are_looked_at_like_any_other(scheme: str) -> None:
     assert examine(column(["a@b.c"]), scheme, "email", "raw") == []
