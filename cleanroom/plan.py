@@ -76,6 +76,9 @@ class Unaffordable(Exception):
         first = f"ask epsilon = {largest:g}, or " if largest > 0 else ""
         self.hint = first + self._else(cost)
 
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}"
+
     def _else(self, cost: Cost) -> str:
         """Cosigning is offered where it helps."""
         if cost.window and self.cosigned <= self.largest:
@@ -122,6 +125,9 @@ class SelectionSpent(Exception):
         window = ", and more once a witness has cosigned" if cost.now < cost.cap - cost.spent else ""
         first = f"write selection = {self.largest:g} in the job{window}; or " if cost.now else ""
         self.hint = f"{first}list the values in a contract, or agree on one that keeps more"
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}"
 
 
 _COSIGN = "`passbox ledger export`, `ledger cosign`, `ledger accept`"

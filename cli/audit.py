@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .receipt import RHO
-from .show import JsonFlag, Part, Result, Table, progressing, say
+from .show import JsonFlag, Part, Result, Table, note, progressing, say
 
 if TYPE_CHECKING:
     from ..cleanroom.canary.audit import Audit
@@ -38,6 +39,7 @@ def model(
     """Put canaries through the real code, and print what they show beside what is charged.
 
     People are made up from the contract's declared domains; no submitted record is looked at, and nothing is charged.
+    It takes some minutes; fewer `--runs` take less, and show less.
     """
     from ..cleanroom.canary.audit import audit, job_to_audit
     from ..policies.agreement import read_contract
@@ -46,6 +48,8 @@ def model(
     agreed, data = read_contract(contract)
     rule = learning_job(kind, agreed)
     job = job_to_audit(agreed, data, rule, asked_epsilon(epsilon))
+    if not sys.stderr.isatty():  # where nobody sees a bar
+        note("running canaries: this takes some minutes")
     with progressing("canaries") as progress:
         found = audit(agreed, data, job, runs, progress)
     say(_result(found), as_json)

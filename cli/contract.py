@@ -433,12 +433,29 @@ def _signed(contract: Path, done: Signed) -> Result:
 def verify(contract: ContractFile, as_json: JsonFlag = False) -> None:
     """Say for every party whether its signature, and its share of the match key, holds for these bytes."""
     from ..cleanroom.signing import refuse_faults, standing
+    from ..policies.agreement import SignatureBroken, SignatureMissing
+    from ..policies.share import ShareUnusable
 
     found = standing(contract)
     complete = all(row.signature == "signed" and row.share in ("signed", "-") for row in found)
-    if complete or not as_json:
-        say(_standings(contract, found, complete), as_json)
-    refuse_faults(found)
+    told = _standings(contract, found, complete)
+    try:
+        if complete or not as_json:
+            say(told, as_json)
+        refuse_faults(found)
+    except (SignatureBroken, SignatureMissing, ShareUnusable) as error:
+        if not as_json:
+            raise
+        raise _refused(told, error, contract) from None
+
+
+def _refused(told: Result, error: Exception, contract: Path) -> typer.Exit:
+    """Says as JSON what stands of each party, and the error beside it, as one object."""
+    from .explain import explain
+
+    words = explain(error, str(contract), pays=False)
+    say(Result({**told.data, **words.as_json()}), True)
+    return typer.Exit(words.exit)
 
 
 def _standings(contract: Path, found: list[Standing], complete: bool) -> Result:

@@ -243,7 +243,9 @@ def verify(
     agreement = _agreement(contract)
     with working("verifying"):
         kept = [path.read_bytes().decode("utf-8", "replace") for path in seen or []]
-        found = verify_log(_log(where), agreement, kept)
+        log = _log(where)
+        found = verify_log(log, agreement, kept)
+    odd = _another_contract(log, agreement, contract)
     of_delta = [item for item in found.accounts if counts_delta(item.account)]
     of_epsilon = [item for item in found.accounts if counts_epsilon(item.account)]
     accounts = [
@@ -279,6 +281,7 @@ def verify(
                 "selections": selections,
                 "responses": responses,
                 "witnessed": dict(found.witnessed),
+                "same_contract": not odd,
             },
             [
                 f"verified: {found.entries} entries, {counted(found.releases, 'noisy statistic')}, "
@@ -288,9 +291,22 @@ def verify(
                 f"root {found.root}",
             ],
             f"compare the root with the others: one log shows one root to all; {_then(agreement, where)}",
+            odd,
         ),
         as_json,
     )
+
+
+def _another_contract(log: Log, agreement: Agreement, contract: Path) -> list[str]:
+    """A copy carries a contract as well. It is not what counts, but another one there is nobody's honest mistake."""
+    from hashlib import sha256
+
+    theirs = log.contract.get("contract.toml")
+    if theirs is not None and sha256(theirs).hexdigest() == agreement.digest:
+        return []
+    what = "no contract.toml" if theirs is None else "another contract.toml"
+    own = f"it was verified by `{contract}`, which is what counts"
+    return [f"the copy's folder contract/ holds {what}; {own}, but ask who made the copy"]
 
 
 def _then(agreement: Agreement, where: Path) -> str:

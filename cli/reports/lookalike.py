@@ -26,7 +26,8 @@ RATE = (
 def parts(document: Mapping[str, Any]) -> list[Part]:
     """How good the model is on people held out: lift, gain and calibration."""
     cuts = document["cuts"]
-    nearest = {min(range(len(cuts)), key=lambda at: abs(cuts[at]["share"] - share)) for share in SHOWN if cuts}
+    wanted = (*SHOWN, _share(document))
+    nearest = {min(range(len(cuts)), key=lambda at: abs(cuts[at]["share"] - share)) for share in wanted if cuts}
     shown = [cuts[at] for at in sorted(nearest)]
     rows = [
         (
@@ -70,6 +71,12 @@ def parts(document: Mapping[str, Any]) -> list[Part]:
         *effects.parts(document),
         *considered.parts(document),
     ]
+
+
+def _share(document: Mapping[str, Any]) -> float:
+    """About which share of the best people the audience is."""
+    audience = document["audience"]
+    return float(audience.get("reach") or audience["size"] / max(1, document["people"]))
 
 
 def _lift(cut: Mapping[str, Any]) -> str:

@@ -218,9 +218,7 @@ def test_a_list_of_which_some_are_on_no_other_is_not_blamed_for_it(
 def test_a_correct_list_has_no_row_that_anything_is_wrong_with(passbox: Typed, tmp_path: Path) -> None:
     """All known values stand in it as agreed; that other schemes would hash just these alike is a note."""
     values = [f"person{at}@example.com" for at in range(30)]
-    (tmp_path / "list.csv").write_text(
-        "\n".join(["email", *(hashed(each, "email", "uid2@1") for each in values)]) + "\n"
-    )
+    write(tmp_path / "list.csv", [["email"], *([hashed(each, "email", "uid2@1")] for each in values)])
     (tmp_path / "known").write_text("\n".join(values) + "\n")
     words = ("--kind", "email", "--scheme", "uid2@1", "--arrives", "sha256", "--known", tmp_path / "known")
     code, out, _ = passbox("doctor", "match", tmp_path / "list.csv", *words)

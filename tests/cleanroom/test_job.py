@@ -384,6 +384,7 @@ def test_the_budget_message_names_the_largest_job_that_fits_and_it_fits(world: W
     assert f"{error.dataset} has spent ε 2" in error.message
     assert "of 3; this job asks ε 2.9" in error.message
     assert f"the largest that still fits is ε {error.largest:g}" in error.message
+    assert str(error) == f"{error.message}; {error.hint}"
     assert 1 < error.largest < 2.9
     with pytest.raises(job.Unaffordable):
         world.run(kind, epsilon=error.largest + 0.0001, **both)

@@ -114,6 +114,21 @@ def test_shares_of_people_are_percentages_in_a_lookalikes_report(world: World) -
     assert all("%" in cell or cell == "not known" for column in cells.values() for cell in column)
 
 
+def test_the_table_has_a_row_about_the_share_that_was_asked(world: World) -> None:
+    """Cuts stand at some shares: the nearest."""
+    document: Any = world.open(world.run("lookalike").release).document
+    shares = sorted(cut["share"] for cut in document["cuts"])
+    for size in (0.167 * document["people"], 0.4 * document["people"]):
+        asked = document["audience"] | {"size": round(size)}
+        table = next(
+            part
+            for part in report({**document, "audience": asked})
+            if isinstance(part, Table) and part.header[0] == "best share" and "lift" in part.header
+        )
+        nearest = min(shares, key=lambda share: abs(share - asked["size"] / document["people"]))
+        assert f"{100 * nearest:.1f}%" in [row[0] for row in table.rows]
+
+
 @pytest.mark.parametrize(("high", "known"), [(1.0, False), (0.9, True)])
 def test_a_lift_is_told_where_noise_does_not_leave_it_open(high: float, known: bool, world: World) -> None:
     document: Any = world.open(world.run("lookalike").release).document

@@ -218,6 +218,22 @@ def test_one_character_changed_after_signing_and_every_command_names_the_signatu
     assert (code, one_object(out)["error"]["rule"]) == (4, "signature-broken")
 
 
+def test_json_says_of_every_party_where_it_stands_beside_the_signature_that_is_broken(
+    passbox: Typed, agreed: Path
+) -> None:
+    signature = agreed / "contract.toml.officer.sig"
+    signature.write_text((agreed / "contract.toml.host.sig").read_text())
+    code, out, _ = passbox("contract", "verify", "contract.toml", "--json")
+    said = one_object(out)
+    assert (code, said["error"]["rule"], said["verified"]) == (4, "signature-broken", False)
+    assert {name: row["signature"] == "signed" for name, row in said["parties"].items()} == {
+        "publisher": True,
+        "advertiser": True,
+        "officer": False,
+        "host": True,
+    }
+
+
 def test_a_contract_with_escape_sequences_in_its_keys_cannot_move_the_cursor(passbox: Typed, drafted: Path) -> None:
     path = drafted / "contract.toml"
     path.write_text('"\\u001b[2J\\u202e" = 1\n' + path.read_text())

@@ -56,6 +56,21 @@ def test_a_copy_whose_entries_have_lost_their_shape_is_not_shown(
     assert passbox("ledger", "verify", exported, CONTRACT)[0] == 4
 
 
+@pytest.mark.parametrize("change", [None, b"", b"version = 1"])
+def test_that_a_copy_carries_another_contract_is_said_and_changes_nothing(
+    change: bytes | None, passbox: Typed, exported: Path
+) -> None:
+    """It is verified by one's own. With the right one nothing is said."""
+    _, _, err = passbox("ledger", "verify", exported, CONTRACT)
+    assert "contract/" not in err
+    path = exported / "contract" / "contract.toml"
+    path.unlink() if change is None else path.write_bytes(change)
+    code, _, err = passbox("ledger", "verify", exported, CONTRACT)
+    assert (code, "folder contract/ holds" in err) == (0, True)
+    said = json.loads(passbox("ledger", "verify", exported, CONTRACT, "--json")[1])
+    assert (said["verified"], said["same_contract"]) == (True, False)
+
+
 def test_no_bit_of_a_copy_can_be_flipped_so_that_a_command_breaks(passbox: Typed, exported: Path) -> None:
     """Shown as it is, or refused; never verified, and never a fault of passbox. Nothing rests on what is passed over:
     hashes that only help to find a fault, the copy's own contract, the verifier beside it."""
