@@ -22,7 +22,8 @@ from .apart import Apart
 from .design import Float
 from .doubt import Doubt, Filed
 from .features import Encoder
-from .lookalike import Model, sigmoid
+from .logistic import sigmoid
+from .model import Model
 from .trees import Boosted
 
 APART, VERSION, BEFORE = 4, 3, 2
