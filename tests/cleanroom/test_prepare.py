@@ -31,7 +31,8 @@ from passbox.cleanroom.home import read_home
 from passbox.cleanroom.keys import KeysUnusable
 from passbox.cleanroom.prepare import Brought, NothingLeft, NotTheOwner, Prepared, Task, TooManyRejects, examine
 from passbox.cleanroom.source import BadSource
-from passbox.cli.explain import explain, remedy
+from passbox.cli.explain import explain
+from passbox.cli.reasons import remedy
 from passbox.matching.hashing import Handles
 from passbox.policies.agreement import SignatureBroken
 from passbox.policies.check import Refused
