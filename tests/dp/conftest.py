@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from passbox.dp.account import Cap
 from passbox.dp.aggregate import Statistic
 from passbox.dp.budget import Rho
 from passbox.dp.entry import Charge, Context, Purchase, Specification
-from passbox.dp.ledger import Cap, Ledger
+from passbox.dp.ledger import Ledger
 from passbox.dp.note import NoteKey
 from passbox.dp.scale import price, smallest_scale
 

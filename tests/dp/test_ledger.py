@@ -31,14 +31,17 @@ from hypothesis.stateful import (
 )
 
 from passbox.dp import mechanisms, tree
+from passbox.dp.account import BudgetExceeded, Cap
 from passbox.dp.budget import Rho
 from passbox.dp.canonical import canonical
+from passbox.dp.cover import UnpaidPart
 from passbox.dp.entry import Purchase
-from passbox.dp.ledger import BudgetExceeded, Cap, Ledger, LedgerDamaged, SpecificationMismatch, UnpaidPart
+from passbox.dp.ledger import Ledger
 from passbox.dp.mechanisms import PriceTooLow
 from passbox.dp.note import verify_checkpoint
+from passbox.dp.promised import SpecificationMismatch
 from passbox.dp.scale import Scale, smallest_scale
-from passbox.dp.storage import VERSION, Storage
+from passbox.dp.storage import VERSION, LedgerDamaged, Storage
 from passbox.dp.tree import BadTree
 
 ADVERTISER, SHOP = "advertiser/record", "shop/record"

@@ -28,7 +28,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 
-from passbox.dp.ledger import BudgetExceeded, Ledger
+from passbox.dp.account import BudgetExceeded
+from passbox.dp.ledger import Ledger
 from passbox.dp.note import Checkpoint, verify_checkpoint
 from passbox.dp.storage import Storage
 from passbox.dp.tree import leaf_hash, root_of
