@@ -29,7 +29,8 @@ from passbox.policies.request import Request, parse_job
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import CampaignWorld, Copier
+    from .campaign_world import CampaignWorld
+    from .world import Copier
 
 
 @pytest.fixture

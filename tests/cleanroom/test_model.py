@@ -45,7 +45,7 @@ from passbox.policies.threat import threat_model_of
 from .verifiers import all_accept
 
 if TYPE_CHECKING:
-    from conftest import World
+    from .world import World
 
 BOTH = ["publisher", "advertiser"]
 Triple = tuple[float, float, float]

@@ -22,7 +22,7 @@ from passbox.cli.explanation import SIGNATURE, Explanation
 from passbox.dp.note import NoteKey, sign_checkpoint
 
 if TYPE_CHECKING:
-    from conftest import World
+    from .world import World
 
 Document = dict[str, Any]
 

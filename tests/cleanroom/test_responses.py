@@ -41,7 +41,7 @@ from passbox.policies.jobs.lookalike import LookalikeJob
 from passbox.policies.sign import sign
 
 if TYPE_CHECKING:
-    from conftest import Copier, World
+    from .world import Copier, World
 
 PEOPLE, SEEDS = 3_000, 300
 KEPT, ASKED = 2.0, 1.5

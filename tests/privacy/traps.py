@@ -308,7 +308,7 @@ TRAPS = (
         "a nonce of 32 bytes before every commitment",
         (
             f"{LEDGER}::test_a_commitment_opens_with_its_nonce_and_to_nobody_else",
-            "cleanroom/test_audit.py::test_an_export_holds_no_release_and_no_secret",
+            "cleanroom/test_log.py::test_an_export_holds_no_release_and_no_secret",
         ),
     ),
     Trap(
