@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from ..policies.check import Refused
 from ..policies.contract import Allowance, Contract
 from ..policies.jobs.lookalike import FEWEST_PEOPLE
-from ..policies.learnt import LEARNABLE
+from ..policies.learnt import LEARNABLE, LEARNING
 
 
 def refuse_large_delta(contract: Contract, dataset: str, rows: int) -> None:
@@ -58,7 +58,6 @@ def idle_doubts(contract: Contract, dataset: str, columns: pa.Table) -> tuple[st
     return tuple(f"{_listed(which, what)}: {_IDLE}" for which, what in found if which)
 
 
-LEARNING = ("lookalike", "model", "completion")
 _IDLE = (
     "a model learns nothing there, and the column takes its share of every row all the same; leave it out of the "
     "contract, or of `columns` in a job"

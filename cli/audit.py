@@ -10,7 +10,8 @@ import typer
 from .show import JsonFlag, Part, Result, Table, progressing, say
 
 if TYPE_CHECKING:
-    from ..cleanroom.canary import Audit, Finding
+    from ..cleanroom.canary.audit import Audit
+    from ..cleanroom.canary.finding import Finding
 
 app = typer.Typer(help="Measure what models give away, on invented people.", no_args_is_help=True)
 
@@ -21,7 +22,7 @@ EPSILON = 8.0
 def model(
     contract: Annotated[Path, typer.Option(help="contract.toml, signed or not")],
     kind: Annotated[
-        str, typer.Option(help="lookalike or model [default: the first of them that the contract allows]")
+        str, typer.Option(help="lookalike, model or completion [default: the first of them that the contract allows]")
     ] = "",
     epsilon: Annotated[
         float,
@@ -37,7 +38,7 @@ def model(
 
     People are made up from the contract's declared domains; no submitted record is looked at, and nothing is charged.
     """
-    from ..cleanroom.canary import audit, job_to_audit
+    from ..cleanroom.canary.audit import audit, job_to_audit
     from ..policies.agreement import read_contract
     from .words import asked_epsilon, learning_job
 

@@ -26,6 +26,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from scipy.stats import beta, binom, norm
@@ -41,6 +42,7 @@ from .progress import Progress, quietly
 from .strategy import Rows
 from .wide import measured
 
+Secret = TypeVar("Secret")
 CONFIDENCE, SURE = 0.95, 0.9999
 AIMED = 0.05
 """How far below the truth a bound is expected to lie, as a share of it, where `runs_for` says how many runs."""
@@ -254,7 +256,7 @@ def _surprise(right: int, guesses: int, canaries: int, epsilon: float, delta: fl
     return min(1.0, tail + 2 * canaries * delta * float(gathered.max(initial=0.0)))
 
 
-def follows_from(audience: Callable[[Noisy, Mask], Int], noisy: Noisy, labels: Sequence[Mask]) -> bool:
-    """Whether an audience follows from the noisy bytes alone: the same for every label, to the last person."""
-    first, *others = [audience(noisy, label) for label in labels]
+def follows_from(given: Callable[[Noisy, Secret], Int], noisy: Noisy, secrets: Sequence[Secret]) -> bool:
+    """Whether what is given follows from the noisy bytes alone: the same for every secret, to the last number."""
+    first, *others = [given(noisy, secret) for secret in secrets]
     return all(np.array_equal(first, other) for other in others)

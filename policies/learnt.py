@@ -6,6 +6,8 @@ from .contract import ChoiceColumn, Contract, FlagColumn, SetColumn
 
 LEARNABLE = ("number", "category", "ordinal", "set")
 """Kinds of columns that features are made of."""
+LEARNING = ("lookalike", "model", "completion")
+"""Kinds of jobs that learn from people, and that an audit covers (`passbox audit model`)."""
 TARGETS = (ChoiceColumn, FlagColumn, SetColumn)
 
 

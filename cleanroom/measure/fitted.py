@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +47,7 @@ from ...policies.jobs.lookalike import MOST_BOOSTED, LookalikeJob
 from ..progress import Stages
 from ..room import Dataset, Room
 from .crowds import Crowd, crowd_of
+from .measure import Pay, paying
 from .responses import evaluated, placed
 from .strata import cells_of, lettered, of_counts, of_labels
 from .unsure import strata_of
@@ -81,10 +81,6 @@ class Fitted:
     considered: tuple[Adds, ...] = ()
 
 
-Pay: TypeAlias = Callable[[Purchase, Callable[[], Statistic]], Noisy]
-"""Finds a paid statistic, or makes the exact one and pays for its noisy twin."""
-
-
 # -- by sums ---------------------------------------------------------------------------------------------------------
 
 
@@ -97,14 +93,10 @@ def fitted(
     matched: NDArray[np.bool_],
 ) -> Fitted:
     """Pay for the statistics, or find them paid, and make of them what follows."""
-
-    def pay(purchase: Purchase, exact: Callable[[], Statistic]) -> Noisy:
-        return ledger.paid(purchase) or ledger.pay(purchase, exact())
-
     stages = Stages(stages_of(purchases), room.progress)
     crowd = crowd_of(room, job, people)
     stages.passed()
-    return fitted_to(crowd, matched, job, purchases, pay, stages)
+    return fitted_to(crowd, matched, job, purchases, paying(ledger), stages)
 
 
 def stages_of(purchases: Sequence[Purchase]) -> int:

@@ -7,10 +7,12 @@ one `Measure`, listed in `measure.kinds`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from ...dp.aggregate import Statistic
+from ...dp.entry import Purchase
 from ...dp.ledger import Ledger
 from ...dp.noisy import Noisy
 from ...policies.check import Allowed
@@ -57,6 +59,17 @@ class Made:
 
     noisy: tuple[Noisy, ...]
     contents: Contents
+
+
+Pay: TypeAlias = Callable[[Purchase, Callable[[], Statistic]], Noisy]
+"""Finds a paid statistic, or makes the exact one and pays for its noisy twin."""
+
+
+def paying(ledger: Ledger) -> Pay:
+    def pay(purchase: Purchase, exact: Callable[[], Statistic]) -> Noisy:
+        return ledger.paid(purchase) or ledger.pay(purchase, exact())
+
+    return pay
 
 
 class Measure(Protocol):

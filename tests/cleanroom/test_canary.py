@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from passbox.cleanroom import canary
-from passbox.cleanroom.canary import Audit, audit, job_to_audit
+from passbox.cleanroom.canary import crowd as crowded
+from passbox.cleanroom.canary import labels as labelled
+from passbox.cleanroom.canary import lookalike as lookalikes
+from passbox.cleanroom.canary import model as models
+from passbox.cleanroom.canary.audit import Audit, audit, job_to_audit
+from passbox.cleanroom.canary.buying import bought
+from passbox.cleanroom.canary.finding import Finding, Trial
 from passbox.cleanroom.measure import considered, crowds, fitted, lookalike, model
 from passbox.dp import mechanisms, rehearsal
 from passbox.dp.flip import Flip, price_of
@@ -44,13 +49,13 @@ def surer(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is no leak is called one once in 10^7, where the product allows one in 10,000. Fewer people than it invents:
     bounds are looser, and sooner here."""
     monkeypatch.setattr(canaries, "SURE", 1 - 1e-7)
-    monkeypatch.setattr(canary, "PERSON_BACKGROUND", 6_000)
+    monkeypatch.setattr(models, "BACKGROUND", 6_000)
 
 
 @pytest.fixture
 def worlds_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is looked for is found in two worlds: audiences of other labels, a dozen fits, are left out."""
-    monkeypatch.setattr(canary, "_follows", lambda *_: True)
+    monkeypatch.setattr(lookalikes, "_follows", lambda *_: True)
 
 
 @pytest.fixture
@@ -116,13 +121,7 @@ def test_one_run_speaks_where_there_are_coordinates_enough(agreed) -> None:
     wider = contract.model_copy(update={"dataset": {**contract.dataset, "visitors": held}})
     rule = next(rule for rule in wider.rules.allow if rule.job == "lookalike")
     job = job_to_audit(wider, data, rule, EPSILON)
-    bought = canary.purchases(
-        canary.Agreement(wider, data, {}),
-        canary.Request(job, b"", "", ""),
-        {"visitors": "0" * 64, "buyers": "0" * 64},
-        canary.shape_of,
-    )
-    many = canary._many(crowds.declared_kinds(wider, job), bought[0], 6_000, EPSILON, 1e-6)
+    many = lookalikes._many(crowds.declared_kinds(wider, job), bought(wider, data, job)[0], 6_000, EPSILON, 1e-6)
     assert 0.6 < many.lower < EPSILON
     assert not many.leaks
 
@@ -137,10 +136,10 @@ def test_planted_leak_a_part_of_the_noise(
     """Half of it in 300 runs; a quarter in 66, by an audit as sure as the product's: missed once in 10^6."""
     honest = mechanisms._drawn
     monkeypatch.setattr(canaries, "SURE", sure)
-    monkeypatch.setattr(canary, "PERSON_BACKGROUND", 1_500)
+    monkeypatch.setattr(models, "BACKGROUND", 1_500)
     monkeypatch.setattr(mechanisms, "_drawn", lambda v, l2, scale, rho: honest(v, l2, scale // part, 5 * part * rho))
-    groups = {"groups", "considered", "strata"} if kind == "lookalike" else set()
-    assert failing(audited(agreed, kind, runs)) == {"fit", "scores"} | groups
+    others = {"strata", *({"groups", "considered"} if kind == "lookalike" else ())}
+    assert failing(audited(agreed, kind, runs)) == {"fit", "scores"} | others
 
 
 @pytest.mark.usefixtures("worlds_alone", "drawn_quickly")
@@ -287,8 +286,8 @@ def test_planted_leak_a_seed_in_all_four_strata(agreed, monkeypatch: pytest.Monk
     rule = next(rule for rule in contract.rules.allow if rule.job == "lookalike")
     job = job_to_audit(contract, data, rule, EPSILON).model_copy(update={"strata": True})
     assert isinstance(job, LookalikeJob)
-    _, purchase = canary._bought(contract, data, job)
-    crowd, longest = canary._crowd(contract, job)
+    _, purchase = bought(contract, data, job)
+    crowd, longest = crowded.crowd_of(contract, job)
     listed = np.zeros_like(longest)
     honest = fitted.positives
 
@@ -298,9 +297,9 @@ def test_planted_leak_a_seed_in_all_four_strata(agreed, monkeypatch: pytest.Monk
 
     for planted in (False, True):
         monkeypatch.setattr(fitted, "positives", four_times if planted else honest)
-        attack = canary._on_strata(crowd, listed, longest, purchase)
-        found = canary.two_worlds(attack, canary._mu(purchase), 900, lambda *_: None)
-        assert found.leaks is planted
+        attack = lookalikes.on_strata(crowd, listed, longest, purchase)
+        found = Trial(900, lambda *_: None, 1).between("strata", "", attack, purchase)
+        assert found.holds is not planted
 
 
 # -- labels ----------------------------------------------------------------------------------------------------------
@@ -315,12 +314,12 @@ def answering(agreed: tuple[Contract, bytes]) -> tuple[Contract, bytes]:
     return parse(data), data
 
 
-def of_labels(answering: tuple[Contract, bytes]) -> dict[str, canary.Finding]:
+def of_labels(answering: tuple[Contract, bytes]) -> dict[str, Finding]:
     contract, data = answering
     rule = next(rule for rule in contract.rules.allow if rule.job == "lookalike")
     job = job_to_audit(contract, data, rule, 8.0)
     assert isinstance(job, LookalikeJob)
-    return {each.test: each for each in canary._of_labels(contract, data, job)}
+    return {each.test: each for each in labelled.of_labels(contract, data, job)}
 
 
 def test_labels_lose_about_what_is_charged_and_no_more(answering) -> None:

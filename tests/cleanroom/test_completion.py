@@ -17,6 +17,7 @@ import pytest
 from scipy.stats import beta, norm
 
 from passbox.cleanroom import job, opening
+from passbox.cleanroom.measure import case
 from passbox.cleanroom.measure import completion as measure
 from passbox.cleanroom.submit import submit
 from passbox.dp.aggregate import Statistic
@@ -254,8 +255,10 @@ def test_planted_fault_a_record_whose_attributes_count_twice_is_caught(
 def test_planted_fault_people_who_train_and_are_held_out_are_caught(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    everybody = property(lambda case: (case.taught, list(case.known)))
-    monkeypatch.setattr(measure._Case, "training", everybody)
+    def everybody(of: case.Case) -> Statistic:
+        return attributes.moments(of.taught, of.known, of.width)
+
+    monkeypatch.setattr(case.Case, "sums", everybody)
     with pytest.raises(AssertionError):
         test_one_record_moves_no_more_than_the_specification_says(world, monkeypatch, "held-out")
 
@@ -294,19 +297,19 @@ def record_of(world: World, part: str) -> int:
     room = world.room()
     held = room.datasets()
     asked = measure._asked(request(world).job)
-    case = measure._Case.of(room, asked, held["visitors"], held["customers"])
-    full = np.all([each.there for each in case.known], axis=0) & (case.out == (part == "held-out"))
+    found = case.case_of(room, asked, held["visitors"], held["customers"])
+    full = np.all([each.there for each in found.known], axis=0) & (found.out == (part == "held-out"))
     at = int(np.flatnonzero(full)[5])
     if asked.own_columns(room.contract):
         return at
-    ours, theirs = measure.paired(room, held["visitors"], held["customers"])
+    ours, theirs = case.paired(room, held["visitors"], held["customers"])
     return int(theirs[ours == at][0])
 
 
 def without(monkeypatch: pytest.MonkeyPatch, world: World, row: int) -> None:
     """The record is a dummy now: it matches nobody and says nothing."""
     room = world.room()
-    honest, honest_pairs = type(room).read, measure.paired
+    honest, honest_pairs = type(room).read, case.paired
 
     def read(room: Any, held: Any, columns: Any = None) -> pa.Table:
         table = honest(room, held, columns)
@@ -318,7 +321,7 @@ def without(monkeypatch: pytest.MonkeyPatch, world: World, row: int) -> None:
         return ours[stays], theirs[stays] - (theirs[stays] > row)
 
     monkeypatch.setattr(type(room), "read", read)
-    monkeypatch.setattr(measure, "paired", pairs)
+    monkeypatch.setattr(case, "paired", pairs)
 
 
 def contents(world: World, ran: job.Ran) -> dict[str, bytes]:
@@ -338,7 +341,7 @@ def test_with_the_noise_held_no_attribute_changes_a_byte(
     world: World, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     before = contents(world, first := ask(world))
-    known_of = measure.known_of
+    known_of = case.known_of
 
     def otherwise(target: Any, table: pa.Table) -> attributes.Known:
         known = known_of(target, table)
@@ -353,7 +356,7 @@ def test_with_the_noise_held_no_attribute_changes_a_byte(
         return replace(known, value=np.where(known.value >= 0, (known.value + 1) % len(target.values), -1))
 
     first.release.path.unlink()
-    monkeypatch.setattr(measure, "known_of", otherwise)
+    monkeypatch.setattr(case, "known_of", otherwise)
     assert contents(world, ask(world)) == before
 
 
@@ -475,7 +478,7 @@ def test_under_several_keys_people_are_joined_by_the_first_that_both_carry(signe
     world = made(signed, tmp_path / "several", "membership", keys=2)
     room = world.room()
     held = room.datasets()
-    ours, theirs = measure.paired(room, held["visitors"], held["customers"])
+    ours, theirs = case.paired(room, held["visitors"], held["customers"])
     assert len(set(ours.tolist())) == len(set(theirs.tolist())) == len(ours) == CUSTOMERS - CUSTOMERS // 3
     own = pl.read_parquet(world.folder / "visitors.ids")
     name = next(column for column in own.columns if column != "token")

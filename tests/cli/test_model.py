@@ -180,11 +180,14 @@ def test_an_audit_of_labels_at_an_epsilon_of_too_many_digits_is_refused(passbox,
     assert "round it" in hint
 
 
-def test_a_completion_is_not_called_a_job_that_does_not_learn(passbox, agreed: Path) -> None:
+def test_an_audit_of_a_job_that_the_contract_does_not_allow_says_what_it_allows(passbox, agreed: Path) -> None:
     code, _, err = passbox("audit", "model", "--contract", "contract.toml", "--kind", "completion")
     assert code == 2
-    assert "a completion learns from people too, and no audit covers it yet" in err
-    assert "an audit covers lookalike and model" in err
+    assert "the contract allows no such job" in err
+    assert "it allows lookalike" in err
+    code, _, err = passbox("audit", "model", "--contract", "contract.toml", "--kind", "aggregate")
+    assert code == 2
+    assert "an audit covers completion, lookalike, model" in err
 
 
 def figure(low: float, estimate: float, high: float) -> dict[str, object]:
