@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from passbox.cleanroom.submit import submit
 from .campaign_world import CampaignWorld, made_campaign
 from .desk import Desk
 from .forger import Operator
+from .party import Party
 from .world import PARTIES, PEOPLE, SEEDS, Copier, World, contract_text, copy, prepare_all, sign_contract
 
 sys.path.insert(0, str(Path(__file__).parent))  # what tests share lies beside them
@@ -68,6 +70,15 @@ def ran(matched: World, tmp_path_factory: pytest.TempPathFactory) -> World:
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Copier:
     """Copies a world, as often as it is called."""
     return lambda world: copy(world, tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture
+def party(signed: World, tmp_path: Path) -> Party:
+    for path in signed.folder.glob("contract.toml*"):
+        shutil.copy(path, tmp_path)
+    for path in signed.folder.glob("*.keys"):
+        shutil.copytree(path, tmp_path / path.name)
+    return Party(replace(signed, folder=tmp_path))
 
 
 @pytest.fixture
