@@ -408,14 +408,17 @@ PLANTS: dict[str, Planted] = {
     "published before the commit": Planted(published_before_the_commit, (statements, random_kills)),
     "the answer does not wait for the commit": Planted(commit_after_the_answer, (statements,)),
     "noise drawn outside the transaction": Planted(noise_drawn_outside_the_transaction, (race_for_one,)),
-    "no lock": Planted(no_lock, (test(LEDGER + "test_nobody_opens_or_writes_while_another_holds_the_lock"),)),
+    "no lock": Planted(
+        no_lock, (test("dp/test_storage.py::test_nobody_opens_or_writes_while_another_holds_the_lock"),)
+    ),
     "balance read before the lock": Planted(balance_read_before_the_lock, (race,)),
     "float budget": Planted(float_budget, (clocks, statements)),
     "synchronous = normal": Planted(synchronous("normal"), (power_cuts,)),
     "synchronous = off": Planted(synchronous("off"), (power_cuts,)),
     "charged after the commit": Planted(charge_after_the_commit, (statements,)),
     "no rollback after an error": Planted(
-        no_rollback, (any_order, test(LEDGER + "test_an_exception_leaves_neither_lock_nor_transaction_behind"))
+        no_rollback,
+        (any_order, test("dp/test_storage.py::test_an_exception_leaves_neither_lock_nor_transaction_behind")),
     ),
     "key without uniqueness": Planted(key_that_is_not_unique, (clocks, any_order)),
     "key that names the job": Planted(
@@ -424,7 +427,7 @@ PLANTS: dict[str, Planted] = {
     "a replay draws again": Planted(replay_draws_again, (clocks, race_for_one, any_order)),
     "cap check skipped": Planted(cap_check_skipped, (clocks, race, any_order)),
     "cap check that forgives a millionth": Planted(
-        cap_check_that_forgives, (test(LEDGER + "test_a_cap_is_kept_to_the_last_unit"),)
+        cap_check_that_forgives, (test("dp/test_balances.py::test_a_cap_is_kept_to_the_last_unit"),)
     ),
     "window not checked": Planted(window_not_checked, (unwitnessed,)),
     "a copy that is behind may pay": Planted(nothing_checked("dp.head", "Head.refuse_rolled_back"), (any_order,)),
@@ -437,7 +440,7 @@ PLANTS: dict[str, Planted] = {
     "body under another nonce": Planted(body_under_another_nonce, (clocks, any_order)),
     "cover not checked": Planted(
         nothing_checked("dp.ledger", "refuse_uncovered"),
-        (test(LEDGER + "test_each_rule_of_a_covered_release_is_needed"),),
+        (test("dp/test_cover.py::test_each_rule_of_a_covered_release_is_needed"),),
     ),
     "plan and statistic not compared": Planted(
         nothing_checked("dp.ledger", "refuse_mismatch"),
