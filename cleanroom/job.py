@@ -49,7 +49,7 @@ def read_request(room: Room, path: Path) -> Request:
     found = {name: read_armored(at) for name, at in places.items() if at.is_file()}
     may_ask = askers(room.contract, job)
     if not found:
-        raise SignatureMissing("job", may_ask or tuple(sorted(room.contract.party)))
+        raise SignatureMissing("job", may_ask or tuple(sorted(room.contract.party)), path.name)
     for name, signature in found.items():
         try:
             verify(data, signature, room.contract.party[name].sign, "passbox-job")

@@ -98,7 +98,7 @@ def check(contract: ContractFile, as_json: JsonFlag = False) -> None:
     """Check a contract, signed or not: every mistake at once, and what it means in plain words."""
     from ..policies.agreement import read_contract
     from ..policies.document import InvalidContract
-    from .explain import BAD_INPUT
+    from .explanation import BAD_INPUT
     from .words import today
 
     try:
@@ -118,7 +118,7 @@ def check(contract: ContractFile, as_json: JsonFlag = False) -> None:
 
 
 def _say_mistakes(contract: Path, problems: tuple[Problem, ...], as_json: bool) -> None:
-    from .explain import BAD_INPUT, Explanation
+    from .explanation import BAD_INPUT, Explanation
 
     many, them = counted(len(problems), "mistake"), "it" if len(problems) == 1 else "them"
     words = Explanation("invalid-contract", f"{contract}: {many}", f"mend {them} and type it again", BAD_INPUT)

@@ -33,11 +33,11 @@ class SignatureBroken(Exception):
 
 
 class SignatureMissing(Exception):
-    """Some parties have not signed."""
+    """Some parties have not signed. file: of what they sign; "" where it has no file here."""
 
-    def __init__(self, what: str, parties: tuple[str, ...]) -> None:
-        super().__init__(what, parties)
-        self.what, self.parties = what, parties
+    def __init__(self, what: str, parties: tuple[str, ...], file: str = "") -> None:
+        super().__init__(what, parties, file)
+        self.what, self.parties, self.file = what, parties, file
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from passbox.cli.app import run
 from passbox.policies.accounts import binding
 
 if TYPE_CHECKING:
-    from conftest import World
+    from .world import World
 
 BOTH = ["publisher", "advertiser"]
 EVENTS = """[dataset.exposures]
