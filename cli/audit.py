@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .progress import in_tenths
 from .receipt import RHO
-from .show import JsonFlag, Part, Result, Table, note, progressing, say
+from .show import JsonFlag, Part, Result, Table, progressing, say
 
 if TYPE_CHECKING:
     from ..cleanroom.canary.audit import Audit
@@ -48,10 +48,8 @@ def model(
     agreed, data = read_contract(contract)
     rule = learning_job(kind, agreed)
     job = job_to_audit(agreed, data, rule, asked_epsilon(epsilon))
-    if not sys.stderr.isatty():  # where nobody sees a bar
-        note("running canaries: this takes some minutes")
     with progressing("canaries") as progress:
-        found = audit(agreed, data, job, runs, progress)
+        found = audit(agreed, data, job, runs, in_tenths("canaries", progress))
     say(_result(found), as_json)
     if not found.holds:
         raise typer.Exit(1)

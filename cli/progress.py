@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from .show import clean, consoles
+from .show import clean, consoles, note
 
 
 @contextmanager
@@ -35,3 +35,18 @@ def counting(what: str) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=consoles()[1], transient=True) as bar:
         task = bar.add_task(clean(what), total=None)
         yield lambda more: bar.advance(task, more)
+
+
+def in_tenths(what: str, progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    """The same, and a line on stderr at every tenth where no screen shows a bar: for work that takes minutes."""
+    told = 0
+
+    def passed(done: int, steps: int) -> None:
+        nonlocal told
+        progress(done, steps)
+        tenth = 10 * done // max(1, steps)
+        if tenth > told and not sys.stderr.isatty():
+            told = tenth
+            note(f"{what}: {10 * tenth} %")
+
+    return passed
