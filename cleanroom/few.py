@@ -25,6 +25,8 @@ ALIKE = 0.9
 """A seed list that has so large a share of the people's rows: if it matches, there is hardly anybody else."""
 HIDDEN = 0.5 - 1e-9
 """Half of the width of an interval that holds all shares there are."""
+UNSURE = 0.4
+"""Half of the width of one that leaves nearly all of them."""
 SHAKY = 4
 """So many times the fewest seeds: below that a model's scores are loosely tied to what they should be. Of a
 completion's people, a quarter may match."""
@@ -103,19 +105,20 @@ def too_little(allowed: Allowed, rows: Mapping[str, int]) -> tuple[str, ...]:
 def too_unsure(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) -> tuple[str, ...]:
     """Whether a completion will hardly say how right its answers are. rows: as submitted.
 
-    A plan takes it that seven in ten are answered, of all whom the other party could know; of half as many as that
-    nothing would be told."""
+    A plan takes it that seven in ten are answered, of all whom the other party could know; half as many are looked at
+    here."""
     job = allowed.request.job
     if not isinstance(job, CompletionJob):
         return ()
     sigma, asked = allowed.purchases[-1].specification.deviation, most_asked(contract, job, rows)
     each = min(asked / values for values in values_told(contract, job))
-    if answers.planned(each / 2, sigma) < HIDDEN:
+    best, usual = (answers.planned(people, sigma) for people in (each, each / 2))
+    if usual < UNSURE:
         return ()
-    best = answers.planned(each, sigma)
     told = "even if all are known and seven in ten answered"
     if best < HIDDEN:
-        told = f"within ±{best:.2f} at best, and not at all where half as many are known or answered"
+        then = "not at all" if usual >= HIDDEN else f"±{usual:.2f}"
+        told = f"within ±{best:.2f} at best, and {then} where half as many are known or answered"
     remedy = "ask a larger ε or fewer targets, or bring more people"
     return (f"how right answers are will probably not be told, {told}: {remedy}",)
 

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from .streams import written
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -31,8 +33,8 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def clean(text: object) -> str:
-    """Text that cannot move the cursor, turn the direction of reading or hide."""
-    return "".join("�" if unicodedata.category(char) in _HIDDEN else char for char in str(text))
+    """Text that cannot move the cursor, turn the direction of reading or hide, in letters that stdout has."""
+    return written("".join("�" if unicodedata.category(char) in _HIDDEN else char for char in str(text)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,9 +45,17 @@ def spelled(error: UnicodeError) -> tuple[str, int]:
     return "".join(_SPELLED.get(char, "?") for char in error.object[error.start : error.end]), error.end
 
 
+codecs.register_error("passbox", spelled)
+
+
+def written(text: str) -> str:
+    """As stdout will have it, for who lays it out: what is spelled is longer."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text if encoding.lower().startswith("utf") else text.encode(encoding, "passbox").decode(encoding)
+
+
 def spell() -> None:
     """From now on stdout and stderr spell what their encoding has not."""
-    codecs.register_error("passbox", spelled)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="passbox")
