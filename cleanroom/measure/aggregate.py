@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -42,7 +43,7 @@ class AggregateMeasure(TableMeasure):
         labels = _labels(asked, tables)
         by = short([d.name for d in first.by[: len(asked.by)]], asked.dataset)
         among = rows[asked.dataset] if any(isinstance(each, Open) for each in first.by) else 0
-        most = rows[asked.dataset]
+        most = rows.get(asked.dataset, math.inf)
         columns = tuple(column for name in asked.measure for column in _columns(asked, name, among, most))
         top = None
         if asked.top is not None:
@@ -104,7 +105,7 @@ def _labels(job: AggregateJob, tables: Tables) -> list[tuple[str, ...]]:
     raise KeyError
 
 
-def _columns(job: AggregateJob, name: str, among: int, rows: int) -> list[Column]:
+def _columns(job: AggregateJob, name: str, among: int, rows: float) -> list[Column]:
     """among: the most keys that there can be of a column whose values nobody listed: people decide which show. rows: of
     the data set."""
     asked, table = job.measure[name], _table(job, name)

@@ -67,11 +67,12 @@ def _asked(job: TableJob) -> CampaignJob:
 
 def _most(job: CampaignJob, terms: Terms, rows: Mapping[str, int]) -> dict[str, float]:
     """The most that each number can be, by the public numbers of rows."""
-    most: dict[str, float] = {name: float(rows[job.dataset]) for name in job.counted()}
+    own = rows.get(job.dataset, math.inf)
+    most: dict[str, float] = dict.fromkeys(job.counted(), own)
     if job.conversions:
-        most["conversions"] = float(rows[job.conversions])
+        most["conversions"] = rows.get(job.conversions, math.inf)
     if job.spend:
-        most["spend"] = rows[job.dataset] * number_column(terms, job.dataset, job.spend).bounds[1]
+        most["spend"] = own * number_column(terms, job.dataset, job.spend).bounds[1]
     return most
 
 

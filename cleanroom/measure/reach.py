@@ -85,7 +85,10 @@ class FrequencyMeasure(TableMeasure):
         labels = [(*key, each) for key in keys for each in times]
         shown = enough(terms, table)
         columns = (Plain(what, what, what), AtLeastSoOften(f"{what} so often or more", what))
-        averages = (Averages(f"{what} reached", what, what), Averages("average frequency", what, "", rows[job.dataset]))
+        averages = (
+            Averages(f"{what} reached", what, what),
+            Averages("average frequency", what, "", rows.get(job.dataset, math.inf)),
+        )
         whole = None if shown is None else np.asarray(shown.reshape(len(keys), -1).all(axis=1))
         return [
             View("how often", (*by, "rows"), labels, columns if shown is None else columns[:1], shown),

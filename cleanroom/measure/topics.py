@@ -43,7 +43,7 @@ class TopicsMeasure(TableMeasure):
         pairs = tables[PAIRS]
         columns: tuple[Column, ...] = (
             Plain("people", PAIRS, "people"),
-            Associated(LIFT, rows[job.dataset]),
+            Associated(LIFT, rows.get(job.dataset, math.inf)),
             Associated(ODDS),
             Associated(CHANCE),
         )
