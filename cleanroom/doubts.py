@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..matching.rejects import RejectCode
 from ..policies.check import Refused
 from ..policies.contract import Allowance, Contract
 from ..policies.jobs.lookalike import FEWEST_PEOPLE
@@ -39,6 +40,17 @@ def personal_doubts(found: Mapping[str, int]) -> tuple[str, ...]:
         f"{name}: {'1 row looks' if rows == 1 else f'{rows:,} rows look'} like an e-mail address, a phone number or a "
         "hash of one; the bundle holds text as it is, and what many people share is shown: clear them, or the column"
         for name, rows in found.items()
+    )
+
+
+def odd_doubts(suspects: Mapping[str, int]) -> tuple[str, ...]:
+    """The same of identifiers that are kept and reach nobody. suspects: as `records.Prepared` has them."""
+    return tuple(
+        f"{reason.partition(': ')[0]}: {'1 row holds' if rows == 1 else f'{rows:,} rows hold'} no plain address, which "
+        "is hashed as it stands and matches nobody who exports plain ones: export `jo@b.de`, not `Jo <jo@b.de>` or "
+        "`mailto:jo@b.de`"
+        for reason, rows in suspects.items()
+        if reason.endswith(f": {RejectCode.UNLIKELY}")
     )
 
 

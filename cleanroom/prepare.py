@@ -25,7 +25,7 @@ from ..policies.share import open_shares, shares_digest
 from ..policies.sign import Signer, parse_public_key
 from .bundle import BadBundle, Label, Packed, open_bundle, packed
 from .certified import privatised
-from .doubts import doubts, idle_doubts, personal_doubts, refuse_large_delta
+from .doubts import doubts, idle_doubts, odd_doubts, personal_doubts, refuse_large_delta
 from .dummies import refuse_padding
 from .files import FileInTheWay, flush, replacing, sweep_of
 from .home import Home, home_path, read_home, write_home
@@ -314,4 +314,5 @@ def _done(laid: Records, task: Task, *, written: bool) -> Prepared:
 
 def _doubts(brought: Brought, report: Prepared, laid: Records) -> tuple[str, ...]:
     idle = idle_doubts(brought.contract, brought.dataset, laid.columns)
-    return (*doubts(brought.contract, brought.dataset, report.rows), *personal_doubts(report.personal), *idle)
+    sizes = doubts(brought.contract, brought.dataset, report.rows)
+    return (*sizes, *odd_doubts(report.suspects), *personal_doubts(report.personal), *idle)

@@ -53,6 +53,17 @@ def test_check_says_how_many_rejects_there_would_be(passbox: Typed, drafted: Pat
     assert "--max-rejects 2" in err
 
 
+def test_addresses_with_more_around_them_are_odd_and_warned_of(passbox: Typed, drafted: Path) -> None:
+    text = (drafted / "visitors.csv").read_text()
+    (drafted / "visitors.csv").write_text(text + "V-x,Jo Ek <jo@b.de>,34,north\nV-y,mailto:jo@b.de,34,north\n")
+    code, out, err = passbox(*VISITORS[:-1], "--check")
+    assert code == 0
+    assert "kept, but odd: email: unlikely-address" in out
+    assert "email: 2 rows hold no plain address" in err
+    code, out, _ = passbox("identifiers", "explain", "--kind=email", "mailto:jo@b.de")
+    assert (code, "odd, unlikely-address" in out) == (0, True)
+
+
 def test_lengths_of_time_are_refused_by_name_where_text_is_declared(passbox: Typed, drafted: Path) -> None:
     """As pandas writes a column of timedelta."""
     table = pl.read_csv(drafted / "visitors.csv").with_columns(pl.col("age").cast(pl.Duration("ns")).alias("region"))
