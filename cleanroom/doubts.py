@@ -102,20 +102,30 @@ def _is_one_value(column: pa.ChunkedArray) -> bool:
 
 
 def _too_few(contract: Contract, dataset: str, rows: int) -> list[str]:
-    """As jobs count (`policies.jobs`): an overlap looks at both lists, a lookalike at the seed, a completion at who
-    knows attributes."""
+    """As jobs count (`policies.jobs`): an overlap looks at both lists, a lookalike and a model at the seed, a completion
+    at who knows attributes."""
     kinds = {rule.job for rule in contract.rules.allow}
     least, has_features = contract.rules.smallest_seed, bool(contract.dataset[dataset].columns)
-    knows = has_features and contract.dataset[dataset].id is None
-    looking = [
-        kind for kind in sorted(kinds) if kind == "overlap" or (knows if kind == "completion" else not has_features)
-    ]
+    is_seed = _is_seed(contract, dataset)
+    counts = {"overlap": True, "completion": has_features and contract.dataset[dataset].id is None}
+    counts |= {"lookalike": is_seed, "model": is_seed}
+    looking = [kind for kind in sorted(kinds) if counts.get(kind, not has_features)]
     said = []
     if looking and rows < least:
         said.append(f"{_rows(rows)} fewer than smallest_seed = {least}: {' and '.join(looking)} will be refused")
-    if "lookalike" in kinds and has_features and rows < FEWEST_PEOPLE:
+    if "lookalike" in kinds and not is_seed and rows < FEWEST_PEOPLE:
         said.append(f"{_rows(rows)} fewer than the {FEWEST_PEOPLE} that a lookalike needs: it will be refused")
     return said
+
+
+def _is_seed(contract: Contract, dataset: str) -> bool:
+    """Whether people are held against this list: it has nothing to learn from, or no own IDs where a list of another
+    owner has both."""
+    own = contract.dataset[dataset]
+    if not own.columns:
+        return True
+    others = (rule for rule in contract.dataset.values() if rule.owner != own.owner and rule.rows == "people")
+    return own.id is None and any(rule.id is not None and rule.columns for rule in others)
 
 
 def _large_delta(contract: Contract, dataset: str, rows: int) -> list[str]:
