@@ -98,6 +98,7 @@ def check(contract: ContractFile, as_json: JsonFlag = False) -> None:
     """Check a contract, signed or not: every mistake at once, and what it means in plain words."""
     from ..policies.agreement import read_contract
     from ..policies.document import InvalidContract
+    from ..policies.learnt import unlearnable
     from .explain import BAD_INPUT
     from .words import today
 
@@ -106,12 +107,14 @@ def check(contract: ContractFile, as_json: JsonFlag = False) -> None:
     except InvalidContract as error:
         _say_mistakes(contract, error.problems, as_json)
         raise typer.Exit(BAD_INPUT) from None
-    said = _meaning(agreed)
+    said, doubts = _meaning(agreed), unlearnable(agreed)
+    sound = {"contract": str(contract), "name": agreed.name, "valid": True, "mistakes": []}
     say(
         Result(
-            {"contract": str(contract), "name": agreed.name, "valid": True, "mistakes": [], "means": said},
+            {**sound, "means": said, "warnings": list(doubts)},
             ["no mistakes", *(f"- {sentence}" for sentence in said)],
             f"`passbox contract sign {contract} --key {own_keys()}`, then send it with its signature to all parties",
+            doubts,
         ),
         as_json,
     )
@@ -258,6 +261,7 @@ def show(contract: ContractFile, as_json: JsonFlag = False) -> None:
     """Show a contract: parties with fingerprints to compare by voice, data sets, budgets, rules."""
     from ..policies.agreement import read_contract
     from ..policies.contract import digest
+    from ..policies.learnt import unlearnable
     from ..policies.sign import fingerprint
 
     agreed, data = read_contract(contract)
@@ -266,10 +270,10 @@ def show(contract: ContractFile, as_json: JsonFlag = False) -> None:
         (name, rule.owner, rule.protects, f"{rule.budget.epsilon:g}", f"{rule.budget.delta:g}")
         for name, rule in agreed.dataset.items()
     ]
-    rules = agreed.rules
+    rules, doubts = agreed.rules, unlearnable(agreed)
     say(
         Result(
-            {"contract": str(contract), "sha256": digest(data), **_written(agreed)},
+            {"contract": str(contract), "sha256": digest(data), **_written(agreed), "warnings": list(doubts)},
             [
                 f"{agreed.name}: {agreed.purpose}",
                 f"room {agreed.room.name}, operated by {agreed.room.operator}; until {agreed.expires}",
@@ -284,6 +288,7 @@ def show(contract: ContractFile, as_json: JsonFlag = False) -> None:
             ],
             "compare the fingerprints with the others by voice; "
             f"if you agree, `passbox contract sign {contract} --key {own_keys()}`",
+            doubts,
         ),
         as_json,
     )
