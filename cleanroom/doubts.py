@@ -102,8 +102,8 @@ def _is_one_value(column: pa.ChunkedArray) -> bool:
 
 
 def _too_few(contract: Contract, dataset: str, rows: int) -> list[str]:
-    """As jobs count (`policies.jobs`): an overlap looks at both lists, a lookalike and a model at the seed, a completion
-    at who knows attributes."""
+    """As jobs count (`policies.jobs`): an overlap looks at both lists, a lookalike and a model at the seed, a
+    completion at who knows attributes."""
     kinds = {rule.job for rule in contract.rules.allow}
     least, has_features = contract.rules.smallest_seed, bool(contract.dataset[dataset].columns)
     is_seed = _is_seed(contract, dataset)

@@ -83,7 +83,9 @@ def _missing(proposal: Proposal, wishes: Wishes) -> Iterator[str]:
             f'`id = "COLUMN"` under [dataset.{wishes.people}]'
         )
     if (found := proposal.arrival) and found.form != wishes.people_arrives:
-        named = "" if found.column == wishes.kind else f"; `prepare` takes it by `--column {wishes.kind}={found.column}`"
+        named = (
+            "" if found.column == wishes.kind else f"; `prepare` takes it by `--column {wishes.kind}={found.column}`"
+        )
         yield (
             f"column {found.column} holds {_HOLDS[found.form]}, and the draft says "
             f'`identifiers.{wishes.kind} = "{wishes.people_arrives}"`: '

@@ -15,6 +15,7 @@ import csv
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pyarrow as pa
@@ -55,7 +56,7 @@ class BadSource(Exception):
 
 def header(path: Path) -> tuple[str, ...]:
     """The column names. Errors: BadSource, OSError."""
-    if _is_parquet(path):
+    if is_parquet(path):
         with _parquet(path) as file:
             names = _parquet_names(path, file)
     else:
@@ -68,7 +69,7 @@ def read_source(path: Path, columns: Collection[str] | None = None) -> pa.Table:
     """The file as a table, or some of its columns; CSV cells are text, empty cells null. Errors: BadSource, OSError."""
     names = header(path)
     wanted = [name for name in names if columns is None or name in columns]
-    table = _read_parquet(path, wanted) if _is_parquet(path) else _read_csv(path, names, wanted)
+    table = _read_parquet(path, wanted) if is_parquet(path) else _read_csv(path, names, wanted)
     if table.num_rows == 0:
         raise _no_rows(path)
     return table
@@ -81,7 +82,7 @@ def read_pieces(path: Path, columns: Collection[str]) -> Iterator[pa.Table]:
     """
     names = header(path)
     wanted = [name for name in names if name in columns]
-    batches = _parquet_batches(path, wanted) if _is_parquet(path) else _csv_batches(path, names, wanted)
+    batches = _parquet_batches(path, wanted) if is_parquet(path) else _csv_batches(path, names, wanted)
     there = False
     for piece in _joined(batches):
         there = True
@@ -92,7 +93,7 @@ def read_pieces(path: Path, columns: Collection[str]) -> Iterator[pa.Table]:
 
 def likely_rows(path: Path) -> int:
     """About how many rows it has, rather more, and never more than there is room for. Errors: BadSource, OSError."""
-    if _is_parquet(path):
+    if is_parquet(path):
         with _parquet(path) as file:
             likely = int(file.metadata.num_rows)
     else:
@@ -100,6 +101,11 @@ def likely_rows(path: Path) -> int:
             first = file.read(_BLOCK)
         likely = (first.count(b"\n") + 1) * path.stat().st_size * 33 // (len(first) * 32)
     return min(max(likely, 1), _MOST_LIKELY)
+
+
+def opened(path: Path) -> TextIO:
+    """A CSV file as text, for `csv`. Errors: OSError."""
+    return path.open(encoding="utf-8", newline="")
 
 
 def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -118,7 +124,7 @@ def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(held + after)
 
 
-def _is_parquet(path: Path) -> bool:
+def is_parquet(path: Path) -> bool:
     """Whether it is Parquet, once it is known to be a file with something in it."""
     with path.open("rb") as file:
         if not path.is_file():
@@ -174,7 +180,7 @@ def _csv_names(path: Path) -> tuple[str, ...]:
         if head.startswith(mark):
             raise BadSource(path, f"it is {name}", remedy)
     try:
-        with path.open(encoding="utf-8", newline="") as text:
+        with opened(path) as text:
             names = next(row for row in csv.reader(text) if row)
     except UnicodeDecodeError:
         raise _not_utf8(path) from None
@@ -276,7 +282,7 @@ def _refuse_bytes(path: Path) -> bool:
 
 def _refuse_open_quote(path: Path) -> None:
     """Of an odd number of quotes one may stand alone inside a cell; at a cell's beginning it opens one."""
-    with path.open(encoding="utf-8", newline="") as text:
+    with opened(path) as text:
         try:
             for _ in csv.reader(text, strict=True):
                 pass

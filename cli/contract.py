@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .domains import domain
 from .hints import after_signatures, own_keys
 from .show import JsonFlag, Part, Result, Table, Verbatim, counted, note, say
 
 if TYPE_CHECKING:
     from ..cleanroom.draft import Drafted
     from ..cleanroom.signing import Signed, Standing
-    from ..policies.contract import Column, Contract, DatasetRule
+    from ..policies.contract import Contract, DatasetRule
     from ..policies.document import Problem
     from ..policies.threat import ThreatModel
 
@@ -318,7 +319,7 @@ def _columns(contract: Contract) -> list[tuple[str, str, str]]:
         rows += [(name, kind, _identifier(contract, rule, kind)) for kind in layout_of(contract, name).keys]
         if rule.rows == "events":
             rows.append((name, "", f"events: up to {rule.rows_a_person:,} rows of one person count"))
-        rows += [(name, column, _domain(declared)) for column, declared in rule.columns.items()]
+        rows += [(name, column, domain(declared)) for column, declared in rule.columns.items()]
     return rows
 
 
@@ -339,24 +340,6 @@ def _identifier(contract: Contract, rule: DatasetRule, kind: str) -> str:
 
 
 _ARRIVES = {"raw": "as it is", "sha256": "as SHA-256, in hex or base64", "sha1": "as SHA-1, in hex or base64"}
-
-
-def _domain(column: Column) -> str:
-    if column.kind == "number":
-        return f"a number from {column.bounds[0]:g} to {column.bounds[1]:g}"
-    if column.kind == "date":
-        return f"a day from {column.bounds[0]} to {column.bounds[1]}"
-    if column.kind == "flag":
-        return "yes or no"
-    if column.kind == "household":
-        return "a household, such as an IP address; keyed before it leaves"
-    if column.kind == "text":
-        return "text, of which only what many people share can show"
-    if column.kind == "category":
-        return f"one of {', '.join(column.values)}"
-    if column.kind == "ordinal":
-        return f"one of {' < '.join(column.values)}"
-    return f"up to {column.at_most} of {', '.join(column.values)}"
 
 
 @app.command("sign")

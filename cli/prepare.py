@@ -64,8 +64,8 @@ def _examined(file: Path, contract: Path, dataset: str, column: list[str], pad_t
     if (key := spoiled(report, 0)) is not None:
         refused = {f"{key}: {code}": n for code, n in report.keys[key].refused.items()}
         whole = f"most values of {key} are refused, or all were hashed twice: `prepare` would refuse the column. "
-        return _result(dataset, report, whole + remedy(refused, agreed.match.hashes), unseen)
-    return _result(dataset, report, some if rejected else real, unseen)
+        return _result(agreed, dataset, report, whole + remedy(refused, agreed.match.hashes), unseen)
+    return _result(agreed, dataset, report, some if rejected else real, unseen)
 
 
 def _prepared(
@@ -96,7 +96,8 @@ def _prepared(
     with working("hashing, sealing and signing"):
         report = make(task, keys, signer, read_shares(contract, agreement.contract), now())
     then = f"send `{bundle}` to {agreement.contract.room.operator}; `{report.home}` stays here"
-    return _result(dataset, report, then, _unseen(file, agreement.contract, contract, dataset, column))
+    unseen = _unseen(file, agreement.contract, contract, dataset, column)
+    return _result(agreement.contract, dataset, report, then, unseen)
 
 
 def _unseen(file: Path, agreed: Contract, contract: Path, dataset: str, columns: list[str]) -> list[str]:
@@ -116,8 +117,9 @@ def _unseen(file: Path, agreed: Contract, contract: Path, dataset: str, columns:
     return said
 
 
-def _result(dataset: str, report: Prepared, then: str, notes: list[str]) -> Result:
+def _result(agreed: Contract, dataset: str, report: Prepared, then: str, notes: list[str]) -> Result:
     lines: list[str | Table] = [Table((dataset, ""), _rows(report), right=(1,))]
+    lines += [_where(reason, agreed, dataset, report) for reason in sorted(report.first)]
     if report.cut:
         held, were = ("set", "was") if report.cut == 1 else ("sets", "were")
         lines.append(f"{report.cut:,} {held} held more values than declared and {were} cut to the first ones")
@@ -139,6 +141,7 @@ def _result(dataset: str, report: Prepared, then: str, notes: list[str]) -> Resu
             "dummies": report.dummies,
             "over": report.over,
             "rejects": dict(report.rejects),
+            "first": {reason: found.as_json() for reason, found in report.first.items()},
             "without": dict(report.without),
             "suspects": dict(report.suspects),
             "cut": report.cut,
@@ -158,6 +161,15 @@ def _result(dataset: str, report: Prepared, then: str, notes: list[str]) -> Resu
         then,
         [*map(_returned, report.returned), *report.doubts],
     )
+
+
+def _where(reason: str, agreed: Contract, dataset: str, report: Prepared) -> str:
+    """Where the first rows stand that are left out for a reason, and what their column takes. No value is said."""
+    from .domains import written
+
+    declared = agreed.dataset[dataset].columns.get(reason.partition(":")[0])
+    takes = f"; it takes {written(declared)}" if declared is not None else ""
+    return f"{reason}: {report.first[reason].said(report.rejects[reason])}{takes}"
 
 
 def _returned(found: Returned) -> str:

@@ -192,7 +192,7 @@ def _odd(made: Digests) -> Iterator[Cause]:
             remedy = "leave them out, unless both lists are made up"
             yield Cause("test-values", what, rows, len(made.accepted), remedy, certain=False)
         elif code == RejectCode.UNLIKELY:
-            what = "kept, and no plain addresses: a name, quotes, mailto: or white space is hashed with them, or a dot lacks"
+            what = "kept, and no plain addresses: a name, quotes, mailto: or white space is in them, or a dot lacks"
             remedy = "export the address alone: `jo@b.de`, not `Jo <jo@b.de>` or `mailto:jo@b.de`"
             yield Cause("form", what, rows, len(made.accepted), remedy, detail=code)
         else:

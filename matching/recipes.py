@@ -120,7 +120,9 @@ def likenesses(values: Sequence[str], kind: str, setting: Setting) -> tuple[str,
     """Those that look like identifiers of a kind, to one scheme at least: of others, such as whole lines of a list, no
     recipe says anything."""
     rules = [load(name).rules[kind] for name in known() if kind in load(name).rules]
-    return tuple(text for text in values if any(_is_like(normalised(rule, kind, text, setting), kind) for rule in rules))
+    return tuple(
+        text for text in values if any(_is_like(normalised(rule, kind, text, setting), kind) for rule in rules)
+    )
 
 
 def _is_like(result: str | RejectCode, kind: str) -> bool:

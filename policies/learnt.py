@@ -29,8 +29,8 @@ def unlearnable(contract: Contract) -> tuple[str, ...]:
         if mine and not any(learnable(contract, name) for name in mine):
             have = "has" if len(mine) == 1 else "have"
             said.append(
-                f"every {job} will be refused: {' and '.join(mine)} {have} no columns to learn from; declare some under "
-                f"[dataset.{mine[0]}], as `contract new --from FILE` proposes them"
+                f"every {job} will be refused: {' and '.join(mine)} {have} no columns to learn from; declare some "
+                f"under [dataset.{mine[0]}], as `contract new --from FILE` proposes them"
             )
     return tuple(said)
 

@@ -88,9 +88,7 @@ LEARNS = """allow = [
 
 
 @pytest.mark.parametrize("command", ["check", "show"])
-def test_a_contract_under_which_nothing_can_be_learnt_is_warned_of(
-    command: str, passbox: Typed, drafted: Path
-) -> None:
+def test_a_contract_under_which_nothing_can_be_learnt_is_warned_of(command: str, passbox: Typed, drafted: Path) -> None:
     path = drafted / "contract.toml"
     text = re.sub(r"^allow = \[.*?^\]\n", LEARNS, path.read_text(), flags=re.MULTILINE | re.DOTALL)
     path.write_text(text)
@@ -99,7 +97,10 @@ def test_a_contract_under_which_nothing_can_be_learnt_is_warned_of(
     code, out, err = passbox("contract", command, "contract.toml", "--json")
     assert code == 0
     told = one_object(out)["warnings"]
-    assert [line.partition(":")[0] for line in told] == ["every lookalike will be refused", "every model will be refused"]
+    assert [line.partition(":")[0] for line in told] == [
+        "every lookalike will be refused",
+        "every model will be refused",
+    ]
     assert "visitors has no columns to learn from" in told[0]
     code, out, err = passbox("contract", command, "contract.toml")
     assert err.count("warning: ") == 2

@@ -64,6 +64,28 @@ def test_addresses_with_more_around_them_are_odd_and_warned_of(passbox: Typed, d
     assert (code, "odd, unlikely-address" in out) == (0, True)
 
 
+def test_check_names_the_first_lines_of_each_reason_and_what_would_be_accepted(passbox: Typed, drafted: Path) -> None:
+    """Lines as an editor counts them: blank ones, and line breaks inside quotes, are lines too. No value is said."""
+    path = drafted / "visitors.csv"
+    head, *rows = path.read_text().splitlines()
+    assert head == "visitor_id,email,age,region"
+    rows[:2] = ["", "V-x,nobody-7f3a,34,north", "", *(f"V-{at},p{at}@b.io,34,Atlantis7f3a" for at in range(5))]
+    rows += ['"V-""7f3a\n",p9@b.io,1e309,north', "V-y,p8@b.io,1e309,north", ",p7@b.io,34,north"]
+    path.write_text("\n".join([head, *rows]) + "\n")
+    _, out, err = passbox(*VISITORS[:-1], "--check")
+    said, last = " ".join(out.split()), len(rows) + 2
+    assert "email: not-an-email: in line 3" in said
+    assert "region: value not declared: first in lines 5, 6 and 7; it takes one of" in said
+    assert f"age: not finite: in lines {last - 3} and {last - 1}; it takes a number from" in said
+    assert f"visitor_id: empty: in line {last}" in said
+    assert "7f3a" not in out + err
+    found = json.loads(passbox(*VISITORS[:-1], "--check", "--json")[1])
+    assert found["first"]["region: value not declared"] == {"lines": [5, 6, 7]}
+    pl.read_csv(path, infer_schema=False).write_parquet(drafted / "visitors.parquet")
+    out = passbox("prepare", "visitors.parquet", *VISITORS[2:-1], "--check")[1]
+    assert "email: not-an-email: in row 2" in " ".join(out.split())
+
+
 def test_lengths_of_time_are_refused_by_name_where_text_is_declared(passbox: Typed, drafted: Path) -> None:
     """As pandas writes a column of timedelta."""
     table = pl.read_csv(drafted / "visitors.csv").with_columns(pl.col("age").cast(pl.Duration("ns")).alias("region"))
