@@ -188,16 +188,25 @@ def _stays(task: Task, laid: Records, tokens: pa.Array | pa.ChunkedArray | None)
 
 
 def _refuse_rejects(task: Task, report: Prepared) -> None:
-    hashes = task.agreement.contract.match.hashes
+    if (fault := unfit(task.brought, report, task.most_rejects)) is not None:
+        raise fault
+
+
+def unfit(
+    brought: Brought, report: Prepared, most_rejects: float
+) -> NothingLeft | SpoiledColumn | TooManyRejects | None:
+    """Why `prepare` refuses a file for its rows; None where it does not. most_rejects: as in `Task`."""
+    hashes = brought.contract.match.hashes
     if report.rows == 0:
-        raise NothingLeft(task.source, report.rejects, hashes)
-    if (key := spoiled(report, task.most_rejects)) is not None:
+        return NothingLeft(brought.source, report.rejects, hashes)
+    if (key := spoiled(report, most_rejects)) is not None:
         held = report.keys[key]
         refused = {f"{key}: {code}": n for code, n in held.refused.items()}
-        raise SpoiledColumn(task.source, key, held.there, refused, hashes)
-    allowed = _allowed(task.most_rejects, report.read)
+        return SpoiledColumn(brought.source, key, held.there, refused, hashes)
+    allowed = _allowed(most_rejects, report.read)
     if sum(report.rejects.values()) > allowed:
-        raise TooManyRejects(task.source, report.read, report.rejects, allowed, hashes)
+        return TooManyRejects(brought.source, report.read, report.rejects, allowed, hashes)
+    return None
 
 
 def spoiled(report: Prepared, most_rejects: float) -> str | None:

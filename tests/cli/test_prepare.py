@@ -53,6 +53,30 @@ def test_check_says_how_many_rejects_there_would_be(passbox: Typed, drafted: Pat
     assert "--max-rejects 2" in err
 
 
+@pytest.mark.parametrize(
+    ("rows", "more", "fits", "told"),
+    [
+        ([], [], True, ""),
+        (["V-x,nobody,34,north"], [], False, "1 of 61 rows break a rule"),
+        (["V-x,nobody,34,north"], ["--max-rejects=1"], True, ""),
+        (None, ["--max-rejects=9"], False, "no row of it can be used"),
+    ],
+)
+def test_check_says_whether_prepare_would_take_the_file(
+    rows: list[str] | None, more: list[str], fits: bool, told: str, passbox: Typed, agreed: Path
+) -> None:
+    path, typed = agreed / "visitors.csv", [*VISITORS, *more]
+    text = path.read_text()
+    path.write_text("visitor_id,email,age,region\nV-x,nobody,34,north\n" if rows is None else text + "\n".join(rows))
+    code, out, err = passbox(*typed, "--check", "--json")
+    assert (code, json.loads(out)["fits"]) == (0, fits)
+    code, out, err = passbox(*typed, "--check")
+    assert (code, "`prepare` would refuse it" in out) == (0, not fits)
+    assert told in out
+    assert "--max-rejects" not in err or "would refuse" in out
+    assert passbox(*typed)[0] == (0 if fits else 3)
+
+
 def test_addresses_with_more_around_them_are_odd_and_warned_of(passbox: Typed, drafted: Path) -> None:
     text = (drafted / "visitors.csv").read_text()
     (drafted / "visitors.csv").write_text(text + "V-x,Jo Ek <jo@b.de>,34,north\nV-y,mailto:jo@b.de,34,north\n")
