@@ -1,8 +1,8 @@
 """A party's own file: CSV or Parquet, read whole, or piece by piece, or refused with one rule. Never echoes a cell.
 
-CSV must be UTF-8 without a byte order mark, comma separated, quoted with `"`, with one header line of distinct
-names and as many cells in every row. Everything is read as text; `columns` gives it its types. Parquet keeps its
-own types. Only the columns asked for are read.
+CSV must be UTF-8, comma separated, quoted with `"`, with one header line of distinct names and as many cells in every
+row. A byte order mark before the header is skipped. Everything is read as text; `columns` gives it its types. Parquet
+keeps its own types. Only the columns asked for are read.
 
 A first line that holds an address, a hash or a number is a person, not a header: such a file is refused before any
 name of it could be shown.
@@ -36,7 +36,6 @@ _MARKS = (
     (codecs.BOM_UTF32_LE, "UTF-32", "`iconv -f UTF-32 -t UTF-8 FILE > NEW` turns it into UTF-8"),
     (codecs.BOM_UTF16_LE, "UTF-16", "`iconv -f UTF-16 -t UTF-8 FILE > NEW` turns it into UTF-8"),
     (codecs.BOM_UTF16_BE, "UTF-16", "`iconv -f UTF-16 -t UTF-8 FILE > NEW` turns it into UTF-8"),
-    (codecs.BOM_UTF8, "UTF-8 with a byte order mark", "`tail -c +4 FILE > NEW` takes the mark away"),
     (b"\x1f\x8b", "compressed (gzip)", "`gunzip` unpacks it"),
     (b"\x28\xb5\x2f\xfd", "compressed (zstd)", "`zstd -d` unpacks it"),
     (b"PK\x03\x04", "a ZIP archive or an Excel workbook", "save it as CSV in UTF-8"),
@@ -104,8 +103,8 @@ def likely_rows(path: Path) -> int:
 
 
 def opened(path: Path) -> TextIO:
-    """A CSV file as text, for `csv`. Errors: OSError."""
-    return path.open(encoding="utf-8", newline="")
+    """A CSV file as text, for `csv`, without its byte order mark. Errors: OSError."""
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -145,7 +144,7 @@ def _no_rows(path: Path) -> BadSource:
 def _refuse_header(path: Path, names: tuple[str, ...]) -> None:
     """Nothing of the names is said: they may be a person's."""
     if len(names) == 1 and (mark := re.search("[;\t|]", names[0])):
-        raise BadSource(path, f"its cells are separated by {_SEPARATORS[mark[0]]}", "export it with commas")
+        raise BadSource(path, f"its cells are separated by {_SEPARATORS[mark[0]]}", _WITH_COMMAS)
     for at, name in enumerate(names, 1):
         if not name.strip():
             raise BadSource(path, f"column {at} has no name", "name every column in the first line")
@@ -159,6 +158,7 @@ def _refuse_header(path: Path, names: tuple[str, ...]) -> None:
         raise BadSource(path, "a column name stands twice in the header", "rename one of them")
 
 
+_WITH_COMMAS = "export it with commas; a spreadsheet takes the list separator of the system's regional settings"
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 

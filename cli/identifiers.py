@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import sys
@@ -131,12 +132,19 @@ def declared(scheme: str | None, kind: str, country: str | None, window: int | N
 
 
 def lines(file: str) -> Iterator[bytes]:
-    """Lines without their ends. One that is longer than any value is cut, and stays one line."""
+    """Lines without their ends, the first without a byte order mark. One that is longer than any value is cut, and
+    stays one line."""
     if file == "-":
-        yield from _bounded(sys.stdin.buffer)
+        yield from _unmarked(_bounded(sys.stdin.buffer))
         return
     with Path(file).open("rb") as source:
-        yield from _bounded(source)
+        yield from _unmarked(_bounded(source))
+
+
+def _unmarked(read: Iterator[bytes]) -> Iterator[bytes]:
+    for first in read:
+        yield first.removeprefix(codecs.BOM_UTF8)
+        yield from read
 
 
 def _bounded(source: BinaryIO) -> Iterator[bytes]:

@@ -77,6 +77,15 @@ def test_check_says_whether_prepare_would_take_the_file(
     assert passbox(*typed)[0] == (0 if fits else 3)
 
 
+def test_a_spreadsheets_file_gives_the_records_of_the_same_file_without_its_mark(passbox: Typed, drafted: Path) -> None:
+    path = drafted / "visitors.csv"
+    before = json.loads(passbox(*VISITORS[:-1], "--check", "--json")[1])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"V-x,nobody,34,north\r\n")
+    after = json.loads(passbox(*VISITORS[:-1], "--check", "--json")[1])
+    assert after["rows"] == before["rows"]
+    assert after["first"] == {"email: not-an-email": {"lines": [before["read"] + 2]}}
+
+
 def test_addresses_with_more_around_them_are_odd_and_warned_of(passbox: Typed, drafted: Path) -> None:
     text = (drafted / "visitors.csv").read_text()
     (drafted / "visitors.csv").write_text(text + "V-x,Jo Ek <jo@b.de>,34,north\nV-y,mailto:jo@b.de,34,north\n")
