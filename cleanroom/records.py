@@ -52,7 +52,8 @@ class Prepared:
     """What `prepare` did. Every count stays at the party, but for `rows`, which the room shows to all.
 
     read: rows in the file. rows: rows in the bundle, of which `dummies` are nobody's. merged: rows of a person who was
-    there already. shared: by key, how many identifiers stayed with a person before. rejects: rows left out, each under
+    there already. contradicting: how many of these hold another value than the first row of their person, which
+    counts. shared: by key, how many identifiers stayed with a person before. rejects: rows left out, each under
     the first reason. without: rows that count, by another key, though a value of theirs was refused, by reason. keys:
     what the column of each key holds. suspects: rows kept that are odd (`matching.suspects`), by reason. cut: sets cut
     to their declared size. over: rows beyond those of one person that count. unused: columns of the file left at home.
@@ -82,6 +83,7 @@ class Prepared:
     keys: Mapping[str, Key] = field(default_factory=dict)
     personal: Mapping[str, int] = field(default_factory=dict)
     first: Mapping[str, Lines] = field(default_factory=dict)
+    contradicting: int = 0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -164,6 +166,7 @@ def _people(brought: Brought, rows: Gathered, unused: tuple[str, ...]) -> Record
         read=rows.read,
         rows=len(first),
         merged=found.merged,
+        contradicting=_contradicting(rows.columns, found),
         cut=rows.cut,
         rejects={reason: count for reason, count in rejects.items() if count},
         unused=unused,
@@ -211,6 +214,19 @@ def _by_reason(counts: Mapping[str, Counter[RejectCode]]) -> dict[str, int]:
 def _spoiled(refused: Counter[RejectCode]) -> dict[str, int]:
     """Values that are there and were refused."""
     return {code.value: n for code, n in refused.items() if code != RejectCode.EMPTY}
+
+
+def _contradicting(columns: pa.Table, found: Persons) -> int:
+    """How many rows that joined another hold another value than the row that speaks for them. What is missing in either
+    says nothing."""
+    otherwise = np.zeros(len(found.again), dtype=np.bool_)
+    for column in columns.columns if len(otherwise) else ():
+        mine, first = (pl.Series(column.take(pa.array(rows))) for rows in (found.again, found.speaker))
+        if isinstance(mine.dtype, pl.List):
+            mine, first = mine.list.join("|"), first.list.join("|")
+            mine, first = mine.set(mine == "", None), first.set(first == "", None)
+        otherwise |= (mine != first).fill_null(value=False).to_numpy()
+    return int(otherwise.sum())
 
 
 # -- persons -----------------------------------------------------------------------------------------------------------

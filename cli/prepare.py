@@ -139,6 +139,10 @@ def _result(
     lines += [_where(reason, agreed, dataset, report) for reason in sorted(report.first)]
     if fault is not None:
         lines.append(f"`prepare` would refuse it: {explain(fault).message}")
+    if report.contradicting:
+        rows, its = ("row holds", "its") if report.contradicting == 1 else ("rows hold", "their")
+        first = f"another value than the first row of {its} person in the file, which counts"
+        lines.append(f"{report.contradicting:,} merged {rows} {first}")
     if report.cut:
         held, were = ("set", "was") if report.cut == 1 else ("sets", "were")
         lines.append(f"{report.cut:,} {held} held more values than declared and {were} cut to the first ones")
@@ -156,6 +160,7 @@ def _result(
             "read": report.read,
             "rows": report.rows,
             "merged": report.merged,
+            "contradicting": report.contradicting,
             "shared": dict(report.shared),
             "dummies": report.dummies,
             "over": report.over,

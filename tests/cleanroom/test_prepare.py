@@ -291,6 +291,21 @@ def test_a_hash_of_a_test_address_is_counted_or_refused_as_the_address_is(party:
     assert (report.rows, dict(report.rejects), dict(report.suspects)) == (1, {"email: test-value": 2}, {})
 
 
+def test_rows_of_one_person_that_say_otherwise_are_counted_and_the_first_counts(party: Party) -> None:
+    """What is missing in one of them says nothing."""
+    contract = party.world.agreement.contract
+    regions = contract.dataset["visitors"].columns["region"].values
+    one = {"visitor_id": "V-1", "email": "person.1@example.com"}
+    rows = [party.row(1, region=regions[0]), party.row(2)]
+    rows += [party.row(9, **one, region=regions[1], age="41"), party.row(9, **one, age=""), party.row(9, **one)]
+    rows += [party.row(9, **one, topics="")]
+    report = examine(Brought(party.csv(rows), contract, "visitors"))
+    assert (report.rows, report.merged, report.contradicting) == (2, 4, 1)
+    assert examine(Brought(party.csv(rows[:2]), contract, "visitors")).contradicting == 0
+    rows[4]["topics"] = contract.dataset["visitors"].columns["topics"].values[1]
+    assert examine(Brought(party.csv(rows), contract, "visitors")).contradicting == 2
+
+
 @pytest.mark.parametrize("case", [str.lower, str.upper])
 def test_hex_of_either_case_is_the_same_person(case: Callable[[str], str], party: Party) -> None:
     report = examine(hashed(party, case(SHA), case("ab" * 32)))
