@@ -27,7 +27,7 @@ from .bundle import BadBundle, Label, Packed, open_bundle, packed
 from .certified import privatised
 from .doubts import doubts, idle_doubts, odd_doubts, personal_doubts, refuse_large_delta
 from .dummies import refuse_padding
-from .files import FileInTheWay, flush, replacing, sweep_of
+from .files import FileInTheWay, flush, refuse_no_place, replacing, sweep_of
 from .home import Home, home_path, read_home, write_home
 from .keys import Keys
 from .memory import same_accounts
@@ -108,10 +108,11 @@ def prepare(task: Task, keys: Keys, sign: Signer, shares: Mapping[str, str], now
 
     Errors: Refused where the contract has expired, the data set cannot be padded or δ is above 1/n, NotTheOwner,
     BadSource, ColumnMissing, ColumnUnreadable, TooManyRejects, SpoiledColumn, NothingLeft, ShareUnusable,
-    SignatureBroken, BadCertificate, FileInTheWay, those of `sign`. Nothing is written then.
+    SignatureBroken, BadCertificate, FileInTheWay, OSError, those of `sign`. Nothing is written then.
     """
     refuse_expired(task.agreement.contract, now.astimezone(UTC).date())
     _refuse_stranger(task, keys)
+    refuse_no_place(task.out)
     key = derive_match_key(open_shares(task.agreement, shares, keys.seal_identity()), _contract_digest(task))
     private = privatised(task.source, task.brought.rule)
     made_from = _made_from(task, key)

@@ -86,6 +86,13 @@ def test_a_spreadsheets_file_gives_the_records_of_the_same_file_without_its_mark
     assert after["first"] == {"email: not-an-email": {"lines": [before["read"] + 2]}}
 
 
+def test_a_folder_that_is_not_there_is_named_before_anything_is_read(passbox: Typed, agreed: Path) -> None:
+    (agreed / "visitors.csv").write_bytes(b"\xff")
+    code, _, err = passbox(*VISITORS, "--out=nowhere/v.bundle")
+    assert code == 3
+    assert err.splitlines()[0] == "error: nowhere: there is no such folder"
+
+
 def test_addresses_with_more_around_them_are_odd_and_warned_of(passbox: Typed, drafted: Path) -> None:
     text = (drafted / "visitors.csv").read_text()
     (drafted / "visitors.csv").write_text(text + "V-x,Jo Ek <jo@b.de>,34,north\nV-y,mailto:jo@b.de,34,north\n")
