@@ -139,6 +139,15 @@ def test_slices_nulls_and_chunks_answer_row_by_row(wide: pa.DataType) -> None:
     assert one.values[1].tobytes() == hashlib.sha256(b"user.6+x@mail.example.io").digest()
 
 
+def test_room_for_a_block_grows_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that has seen small blocks only has room for these, and compiled code does not look."""
+    with monkeypatch.context() as patch:
+        patch.setattr(batch, "BLOCK", 10)
+        spare = batch._Spare()
+        assert len(spare.ends(5)) == 5
+    assert len(spare.ends(batch.BLOCK + 1)) == batch.BLOCK + 1
+
+
 def test_more_rows_than_a_block_are_answered_by_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "BLOCK", 100)
     monkeypatch.setattr(batch, "cpu_count", lambda: 4)
