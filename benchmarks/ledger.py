@@ -35,10 +35,11 @@ from pathlib import Path
 import numpy as np
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from passbox.dp.account import Cap
 from passbox.dp.aggregate import COUNT_BITS, COUNT_L2_SQUARED, Statistic
 from passbox.dp.budget import Rho
 from passbox.dp.entry import Charge, Context, Purchase, Specification
-from passbox.dp.ledger import Cap, Ledger
+from passbox.dp.ledger import Ledger
 from passbox.dp.note import NoteKey
 from passbox.dp.scale import price, smallest_scale
 

@@ -28,11 +28,12 @@ from sklearn.metrics import roc_auc_score
 
 from passbox.dp.aggregate import Statistic
 from passbox.dp.noisy import Noisy, Receipt
-from passbox.modelling import lookalike, strategy
+from passbox.modelling import problem, strategy
 from passbox.modelling.design import Design, Float, Int
 from passbox.modelling.features import Encoder
-from passbox.modelling.lookalike import Measured, SeedGLM
+from passbox.modelling.lookalike import SeedGLM
 from passbox.modelling.prior import Prior
+from passbox.modelling.problem import Measured
 from passbox.modelling.strategy import Strategy
 
 NOTHING = 1e-3
@@ -74,9 +75,9 @@ def exactly(statistic: Statistic) -> Noisy:
 def sizes_of(rows: Strategy, matched: Mask) -> Float:
     """Of effects, squared, as sums without noise tell them."""
     noisy = exactly(rows.moments(matched))
-    problem = Measured.by(rows, noisy.real, noisy.sigma, ())[0]
-    view = problem.view(np.zeros(len(rows.used)))
-    return Prior.of(rows.design, rows.used, problem.column).variances(view.precision, view.pull, SeedGLM().rounds)
+    posed = Measured.by(rows, noisy.real, noisy.sigma, ())[0]
+    view = posed.view(np.zeros(len(rows.used)))
+    return Prior.of(rows.design, rows.used, posed.column).variances(view.precision, view.pull, SeedGLM().rounds)
 
 
 def compared(people: People, number: int, epsilon: float, draws: int) -> dict[str, list[float]]:
@@ -98,8 +99,8 @@ def compared(people: People, number: int, epsilon: float, draws: int) -> dict[st
     for _ in range(draws):
         noisy = draw(rows.moments(matched))
         found.setdefault("passbox membership", []).append(auc(rows, noisy))
-        found.setdefault("sizes known", []).append(auc(rows, noisy, lookalike))
-        found.setdefault("rows turned for them", []).append(auc(turned, draw(turned.moments(matched)), lookalike))
+        found.setdefault("sizes known", []).append(auc(rows, noisy, problem))
+        found.setdefault("rows turned for them", []).append(auc(turned, draw(turned.moments(matched)), problem))
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,9 @@ from . import (
     text,
 )
 from .help import help_of, path_of, typed
+
+if TYPE_CHECKING:
+    from .explanation import Explanation
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 internal, 2 usage, 3 bad input, 4 signature or tampering, 5 refused by the contract, "
@@ -106,15 +109,23 @@ PAYING = ("demo", "room", "run", "ledger")
 
 
 def _failed(error: BaseException, arguments: list[str], as_json: bool) -> int:
-    from .explain import USAGE, explain, tell
-    from .usage import usage
+    from .explanation import USAGE, tell
 
     if type(error).__name__ == "NoArgsIsHelpError":
         sys.stderr.write(help_of(app, arguments))
         return USAGE
+    return tell(_words(error, arguments), as_json)
+
+
+def _words(error: BaseException, arguments: list[str]) -> Explanation:
+    """What the parser has to say of what was typed, or we of what went wrong."""
     if hasattr(error, "format_message"):
-        return tell(usage(error, path_of(app, arguments)), as_json)
-    return tell(explain(error, _contract(arguments), pays=arguments[0] in PAYING), as_json)
+        from .usage import usage
+
+        return usage(error, path_of(app, arguments))
+    from .explain import explain
+
+    return explain(error, _contract(arguments), pays=arguments[0] in PAYING)
 
 
 def _contract(words: Sequence[str]) -> str:

@@ -100,7 +100,7 @@ def check(contract: ContractFile, as_json: JsonFlag = False) -> None:
     from ..policies.agreement import read_contract
     from ..policies.document import InvalidContract
     from ..policies.learnt import unlearnable
-    from .explain import BAD_INPUT
+    from .explanation import BAD_INPUT
     from .words import today
 
     try:
@@ -122,7 +122,7 @@ def check(contract: ContractFile, as_json: JsonFlag = False) -> None:
 
 
 def _say_mistakes(contract: Path, problems: tuple[Problem, ...], as_json: bool) -> None:
-    from .explain import BAD_INPUT, Explanation
+    from .explanation import BAD_INPUT, Explanation
 
     many, them = counted(len(problems), "mistake"), "it" if len(problems) == 1 else "them"
     words = Explanation("invalid-contract", f"{contract}: {many}", f"mend {them} and type it again", BAD_INPUT)

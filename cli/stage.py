@@ -42,7 +42,7 @@ class Stage:
 
     def type(self, person: str, command: str, *, keep: str = "", brief: bool = False) -> dict[str, Any]:
         """Type one `passbox` command; the JSON it would have printed."""
-        from .explain import STOPPED
+        from .explanation import STOPPED
 
         self._prompt(person, command)
         with contextlib.chdir(self.folder / person), captured() as capture, self._waiting():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .explain import USAGE, Explanation
+from .explanation import USAGE, Explanation
 
 
 def usage(error: Any, command: str) -> Explanation:

@@ -2,8 +2,10 @@
 
 `Ledger.pay` is the only way from a `Statistic` of submitted records to a `Noisy`. In one transaction (`dp.storage`) it
 charges, draws the noise, adds the Merkle leaf, signs the checkpoint and stores the noisy bytes, sealed under the room's
-key; then it commits, and only then returns. The same specification gives the same bytes for ever. What is stored says
-`dp.body`.
+key; then it commits, and only then returns. The same specification gives the same bytes for ever.
+
+What is written is kept by three, each with what it ensures: `dp.balances` the accounts, `dp.log` the entries,
+`dp.releases` who read what, and the bytes.
 
 A job whose next question depends on the last noisy answer cannot put one statistic into one `pay`. It *opens*: all the
 noise it will ever add is paid for and drawn at once, on zeros, before a row is looked at, and kept sealed (`open`).
@@ -15,11 +17,9 @@ The code ensures
 - no noise without a receipt: `dp.mechanisms` is called here, and by `dp.rehearsal` for audits on invented people alone;
 - a key that nobody listed passes by `dp.selection` alone, and its δ is charged: what does not show is not stored;
 - labels leave flipped, and are charged to accounts that count ε: `dp.promised` holds one against the other;
-- no account above its cap: integers, checked here and again by SQLite;
 - one draw a specification: its key is unique, and a replay costs nothing; opened noise is settled once;
 - one set of submissions a signed job: whoever runs the room cannot ask it again of what was submitted anew;
-- a release beside another is free only where `dp.cover` says so, and only once;
-- entries in the order of their hours, even where the clock was set back: the hour above is written again.
+- a release beside another is free only where `dp.cover` says so, and only once.
 
 The caller ensures
 - `Purchase.specification.l2_squared` bounds what one record moves, under the match rule it names;
@@ -33,64 +33,35 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import Protocol, Self, cast
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .account import Account, BudgetExceeded, Cap
+from .account import Account, Cap
 from .aggregate import Statistic
-from .body import NONCE_SIZE, from_bytes, to_bytes
+from .balances import Balances
+from .body import NONCE_SIZE
 from .budget import Rho
-from .canonical import Json, Leaf, canonical, with_part
-from .carry import Carried, Closed
-from .cover import UnpaidPart, charges_of, refuse_other_cover, refuse_uncovered, refuse_unpaid
-from .entry import Charge, Context, Purchase, Released, commitment_to, hour
-from .flip import FLIP_UNIT
-from .head import Head, head_of, read_leaf, seen_by
+from .canonical import Json, Leaf, canonical
+from .carry import Carried
+from .cover import UnpaidPart, charges_of, refuse_uncovered, refuse_unpaid
+from .entry import Charge, Context, Purchase, commitment_to
+from .head import Head, head_of, seen_by
 from .labels import Labels, packed
+from .log import Clock, Log
 from .noisy import Noise, Noisy, Receipt
-from .note import NoteKey, sign_checkpoint
+from .note import NoteKey
 from .promised import Exact, SpecificationMismatch, refuse_mismatch
-from .restore import add_readers, refill
-from .scale import SCALE_UNIT
+from .releases import Keys, Releases, Vault, add_readers
+from .restore import refill
 from .selection import Candidates, shown
-from .storage import LedgerDamaged, Storage
-from .tree import LARGEST_ENTRY, BadTree, leaf_hash, root_of
-from .window import Forked, RolledBack, Window, WindowFull
-
-__all__ = [
-    "Account",
-    "BudgetExceeded",
-    "Cap",
-    "Carried",
-    "Clock",
-    "Closed",
-    "JobUsed",
-    "Ledger",
-    "LedgerDamaged",
-    "NoiseLost",
-    "SpecificationMismatch",
-    "UnpaidPart",
-    "Vault",
-]
-
-Clock = Callable[[], datetime]
-
-
-class Vault(Protocol):
-    """Keeps noisy bytes unreadable at rest. `context` is bound to the sealed bytes."""
-
-    def seal(self, plain: bytes, context: bytes) -> bytes: ...
-    def open(self, sealed: bytes, context: bytes) -> bytes: ...
-
-
-class NoiseLost(Exception):
-    """The statistic was drawn before a disk was lost, and its bytes with it. It is never drawn again."""
+from .storage import Storage
+from .tree import leaf_hash, root_of
+from .window import Forked, RolledBack, Window
 
 
 class JobUsed(Exception):
@@ -105,8 +76,10 @@ class Ledger:
     """
 
     def __init__(self, path: Path, key: NoteKey, vault: Vault, clock: Clock, window: Window | None = None) -> None:
-        self._key, self._vault, self._clock, self._window = key, vault, clock, window
         self._storage = Storage(path)
+        self._balances = Balances(self._storage, window)
+        self._log = Log(self._storage, key, clock)
+        self._releases = Releases(self._storage, vault)
 
     @classmethod
     def create(
@@ -124,8 +97,8 @@ class Ledger:
         """
         with cls._making(path, key, vault, clock) as ledger:
             for cap in caps:
-                ledger._storage.rows("insert into account(id, cap) values(?, ?)", cap.account, cap.rho)
-                ledger._append(head_of(ledger._storage), "cap", cap.as_json())
+                ledger._balances.open(cap)
+                ledger._log.append(head_of(ledger._storage), "cap", cap.as_json())
             for each in carried:
                 ledger._carry(each)
         return ledger
@@ -140,13 +113,8 @@ class Ledger:
         The caller ensures: the leaves were verified, and the statement that `lost` names was signed.
         """
         with cls._making(path, key, vault, clock) as ledger:
-            frontier = refill(ledger._storage, leaves)
-            note = sign_checkpoint(key.name, frontier.size, frontier.root(), key)
-            ledger._storage.rows("insert into checkpoint values(?, ?)", frontier.size, note)
-            seq = ledger._carry(lost)
-            for account, rho in lost.charges.items():
-                if rho:
-                    ledger._storage.rows("insert into lost values(?, ?, ?)", account, rho, seq)
+            ledger._log.sign(refill(ledger._storage, leaves))
+            ledger._balances.lose(lost.charges, ledger._carry(lost))
         return ledger
 
     @classmethod
@@ -176,38 +144,15 @@ class Ledger:
 
     def accounts(self) -> dict[str, Account]:
         with self._storage.reading():
-            seen = self.seen()
-            names = [name for (name,) in self._storage.rows("select id from account order by id")]
-            return {name: self._account(name, seen) for name in names}
-
-    def _account(self, name: str, seen: Mapping[str, int]) -> Account:
-        """One account, as empty as can be where there is none. seen: by the witnesses, as `seen` says."""
-        row = self._storage.row("select cap, spent from account where id = ?", name)
-        cap, spent = row or (0, 0)
-        return Account(name, Rho(cap), Rho(spent), self._ahead(name, Rho(cap), seen))
-
-    def _ahead(self, account: str, cap: Rho, seen: Mapping[str, int]) -> Rho | None:
-        """What may still be spent ahead of the entries that witnesses vouch for."""
-        if self._window is None:
-            return None
-        row = self._storage.row(
-            """select sum(rho) from (select account, rho, seq from charge union all select account, rho, seq from lost)
-               where account = ? and seq >= ?""",
-            account,
-            self._window.witnessed(seen),
-        )
-        return Rho(max(0, self._window.most(cap) - (int(row[0] or 0) if row else 0)))
+            return self._balances.all(self.seen())
 
     def leaves(self) -> list[bytes]:
         """Every entry as logged, in order."""
-        return [leaf for (leaf,) in self._storage.rows("select leaf from entry order by seq")]
+        return self._log.leaves()
 
     def checkpoint(self) -> str:
         """The newest signed checkpoint."""
-        row = self._storage.row("select note from checkpoint order by size desc limit 1")
-        if row is None:
-            raise LedgerDamaged("there is no checkpoint")
-        return str(row[0])
+        return self._log.checkpoint()
 
     def log(self) -> tuple[list[bytes], str]:
         """Every entry, and the checkpoint over exactly these, whoever writes meanwhile."""
@@ -235,24 +180,23 @@ class Ledger:
         """
         refuse_unpaid(purchase)
         with self._storage.reading():
-            if purchase.opened and not self._settled(purchase.key):
+            if purchase.opened and not self._releases.settled(purchase.key):
                 return None
-            stored = None if self._due(purchase) else self._stored(purchase)
-            return None if self._new_readers(purchase) else stored
+            stored = None if self._balances.due(purchase) else self._releases.stored(purchase)
+            return None if self._releases.new_readers(purchase) else stored
 
     def first_readers(self, key: str) -> tuple[str, ...] | None:
         """For whom a statistic was drawn, or its noise opened; None where it was not."""
-        row = self._row(key)
-        return tuple(row[2]["recipients"]) if row else None
+        entry = self._releases.entry(key)
+        return tuple(entry["recipients"]) if entry else None
 
     def covered_by(self, key: str) -> str | None:
         """The release that the charge of this one pays for as well; None where there is none yet."""
-        row = self._storage.row("select key from release where beside = ?", key)
-        return str(row[0]) if row else None
+        return self._releases.beside(key)
 
     def due(self, purchase: Purchase) -> tuple[Charge, ...]:
         """What is still to be paid for it: nothing, where only readers are new to whom nobody is newly exposed."""
-        return self._due(purchase)
+        return self._balances.due(purchase)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -289,7 +233,7 @@ class Ledger:
         if not purchase.opened or purchase.veil or purchase.selection or blank.values.any():
             raise SpecificationMismatch
         kept = self._bought(purchase, blank, "open")
-        return kept if self._settled(purchase.key) else Noise(kept.values, kept.scale, kept.bits)
+        return kept if self._releases.settled(purchase.key) else Noise(kept.values, kept.scale, kept.bits)
 
     def settle(self, purchase: Purchase, values: NDArray[np.int64]) -> Noisy:
         """What came of opened noise, logged and kept in the place of the noise, which is forgotten.
@@ -300,19 +244,21 @@ class Ledger:
         if not purchase.opened or values.dtype != np.int64 or values.shape != (purchase.specification.cells,):
             raise SpecificationMismatch
         with self._storage.writing():
-            if self._due(purchase) or self._new_readers(purchase) or self._row(purchase.key) is None:
+            due, new = self._balances.due(purchase), self._releases.new_readers(purchase)
+            if due or new or self._releases.entry(purchase.key) is None:
                 raise UnpaidPart("its noise was not opened for these readers")
-            stored = self._stored(purchase)  # refuses what was not opened
-            return stored if stored and self._settled(purchase.key) else self._kept(purchase, values)
+            stored = self._releases.stored(purchase)  # refuses what was not opened
+            return stored if stored and self._releases.settled(purchase.key) else self._kept(purchase, values)
 
     def _bought(self, purchase: Purchase, exact: Exact, kind: str) -> Noisy:
         refuse_unpaid(purchase)
         refuse_mismatch(purchase, exact)
         purchase.key  # noqa: B018 - digested once, and not while others wait
         with self._storage.writing():
-            stored = self._stored(purchase)
-            due = purchase.dues if stored is None else self._due(purchase)  # nothing is charged but for a release
-            new = set() if stored is None else self._new_readers(purchase)
+            stored = self._releases.stored(purchase)
+            # nothing is charged but for a release
+            due = purchase.dues if stored is None else self._balances.due(purchase)
+            new = set() if stored is None else self._releases.new_readers(purchase)
             if stored is not None and not due and not new:
                 return stored
             if due:
@@ -347,7 +293,7 @@ class Ledger:
             head = head_of(self._storage)
             if head.following != following:
                 head.refuse_closed()
-                self._append(head, "closed", {"contract": contract, "next": following})
+                self._log.append(head, "closed", {"contract": contract, "next": following})
 
     def closed_for(self) -> str:
         """The contract that goes on with these accounts; "" where the ledger is open."""
@@ -358,19 +304,9 @@ class Ledger:
         with self._storage.writing():
             head = head_of(self._storage)
             head.refuse_closed()
-            self._append(head, "denial", {**context.as_json(), "clause": clause})
+            self._log.append(head, "denial", {**context.as_json(), "clause": clause})
 
     # -- inside the transaction -------------------------------------------------------------------------------------
-
-    def _due(self, purchase: Purchase) -> tuple[Charge, ...]:
-        """The charges of a purchase that were not yet paid for its key."""
-        paid = {account for (account,) in self._storage.rows("select account from charge where key = ?", purchase.key)}
-        return tuple(charge for charge in purchase.dues if charge.account not in paid)
-
-    def _new_readers(self, purchase: Purchase) -> set[str]:
-        """Who has not read the stored bytes yet; empty where nothing is stored."""
-        row = self._storage.row("select readers from release where key = ?", purchase.key)
-        return set(purchase.context.recipients) - set(json.loads(row[0])) if row else set()
 
     def _bind(self, purchase: Purchase) -> None:
         """A signed job is for one set of submissions. Errors: JobUsed."""
@@ -385,38 +321,24 @@ class Ledger:
         """Charge the accounts, or refuse before anything is drawn; the charges as an entry holds them."""
         head.refuse_rolled_back()
         head.refuse_closed()
-        return [self._charged(charge, head.seen) for charge in due]
-
-    def _charged(self, charge: Charge, seen: Mapping[str, int]) -> dict[str, Json]:
-        """Errors: BudgetExceeded, WindowFull."""
-        account, rho = self._account(charge.account, seen), charge.rho
-        account.refuse_above(rho)
-        if account.ahead is not None and rho > account.ahead:
-            raise WindowFull(account.id, rho, account.ahead)
-        self._storage.rows("update account set spent = spent + ? where id = ?", rho, account.id)
-        return {"account": account.id, "dataset": charge.dataset, "rho": rho, "before": account.spent}
+        return [self._balances.charge(charge, head.seen) for charge in due]
 
     def _draw(self, head: Head, purchase: Purchase, exact: Exact, taken: list[Json], kind: str) -> Noisy:
         covered = self._covered(purchase)
         charged = min(charge.rho for charge in (*purchase.charges, *covered))
         noisy, keys = _drawn(purchase, exact, charged)
-        seq, receipt, body = self._committed(head, kind, purchase, noisy, taken, covered, keys)
-        readers = canonical(list(purchase.context.recipients)).decode()
-        row = (purchase.key, seq, purchase.beside or None, readers, body)
-        self._storage.rows("insert into release values(?, ?, ?, ?, ?)", *row)
-        self._record(purchase.key, purchase.dues, seq)
-        return _noisy(purchase, noisy, receipt, keys)
+        receipt = self._logged(head, kind, purchase, noisy, taken, covered, keys)
+        kept = self._releases.keep(purchase, noisy, receipt, keys)
+        self._balances.record(purchase.key, purchase.dues, receipt.sequence)
+        return kept
 
     def _kept(self, purchase: Purchase, values: NDArray[np.int64]) -> Noisy:
         """Put what came of opened noise in its place."""
         head = head_of(self._storage)
         head.refuse_closed()
-        seq, receipt, body = self._committed(head, "outcome", purchase, values, [], ())
-        self._storage.rows("insert into outcome values(?, ?, ?)", purchase.key, seq, body)
-        self._storage.rows("update release set body = x'' where key = ?", purchase.key)
-        return _noisy(purchase, values, receipt)
+        return self._releases.settle(purchase, values, self._logged(head, "outcome", purchase, values, [], ()))
 
-    def _committed(
+    def _logged(
         self,
         head: Head,
         kind: str,
@@ -424,22 +346,19 @@ class Ledger:
         values: NDArray[np.int64],
         taken: list[Json],
         covered: Sequence[Charge],
-        keys: tuple[str, ...] | None = None,
-    ) -> tuple[int, Receipt, bytes]:
-        """An entry that commits to integers under a new nonce: its number, its receipt, and the sealed bytes."""
+        keys: Keys = None,
+    ) -> Receipt:
+        """The receipt of an entry that commits to integers under a new nonce."""
         nonce = secrets.token_bytes(NONCE_SIZE)
         commitment = commitment_to(nonce, values, keys)
-        seq = self._released_as(head, kind, purchase, taken, covered, commitment)
-        body = self._vault.seal(to_bytes(nonce, keys, values), purchase.key.encode())
-        return seq, Receipt(purchase.key, seq, nonce, commitment), body
+        return Receipt(purchase.key, self._entered(head, kind, purchase, taken, covered, commitment), nonce, commitment)
 
     def _share(self, head: Head, purchase: Purchase, due: Sequence[Charge], taken: list[Json], new: set[str]) -> None:
         """New readers of stored bytes: no new noise, but whoever is newly exposed pays."""
-        row = self._row(purchase.key, settled=purchase.opened)
-        kind = "open" if purchase.opened and not self._settled(purchase.key) else "release"
-        commitment = row[2]["commitment"] if row else ""
-        seq = self._released_as(head, kind, purchase, taken, (), commitment)
-        self._record(purchase.key, due, seq)
+        entry = self._releases.entry(purchase.key, settled=purchase.opened)
+        kind = "open" if purchase.opened and not self._releases.settled(purchase.key) else "release"
+        seq = self._entered(head, kind, purchase, taken, (), entry["commitment"] if entry else "")
+        self._balances.record(purchase.key, due, seq)
         if new:
             add_readers(self._storage, purchase.key, new)
 
@@ -447,93 +366,26 @@ class Ledger:
         """What the release beside this one was charged: it must cover this one, and nothing else yet."""
         if not purchase.beside:
             return ()
-        other = self._released(purchase.beside)
+        other = self._releases.entry(purchase.beside)
+        if other is None:
+            raise UnpaidPart("the release it stands beside was not paid for")
         refuse_uncovered(purchase, other)
-        taken = self._storage.row("select 1 from release where beside = ?", purchase.beside)
-        if taken or other["beside"]:
+        if self._releases.beside(purchase.beside) or other["beside"]:
             raise UnpaidPart("one charge covers one pair of parts, once")
         return charges_of(other)
 
-    def _record(self, key: str, charges: Sequence[Charge], seq: int) -> None:
-        for charge in charges:
-            self._storage.rows("insert into charge values(?, ?, ?, ?)", seq, charge.account, key, charge.rho)
-
     def _carry(self, carried: Carried) -> int:
         """Charge what was spent elsewhere. Errors: BudgetExceeded."""
-        head, before = head_of(self._storage), dict[str, Rho]()
-        for name, rho in carried.charges.items():
-            if rho:
-                account = self._account(name, head.seen)
-                account.refuse_above(rho)
-                self._storage.rows("update account set spent = spent + ? where id = ?", rho, name)
-                before[name] = account.spent
-        return self._append(head, "carry", carried.as_json(before))
+        head = head_of(self._storage)
+        before = self._balances.carry(carried.charges, head.seen)
+        return self._log.append(head, "carry", carried.as_json(before))
 
-    def _released_as(
+    def _entered(
         self, head: Head, kind: str, purchase: Purchase, taken: list[Json], covered: Sequence[Charge], commitment: str
     ) -> int:
-        """A release's entry: its number. The specification was spelled before others had to wait."""
-        leaf = self._spelled(head, kind, _release(purchase, taken, covered, commitment))
-        return self._add(head, with_part(leaf, "specification", purchase.specification.spelled, "time"))
-
-    def _append(self, head: Head, kind: str, content: Leaf) -> int:
-        """An entry: its number."""
-        return self._add(head, self._spelled(head, kind, content))
-
-    def _spelled(self, head: Head, kind: str, content: Leaf) -> bytes:
-        return canonical({"v": 1, "seq": head.size, "kind": kind, "time": self._hour(head), **content})
-
-    def _add(self, head: Head, leaf: bytes) -> int:
-        """Add a leaf, move the tree on, sign the new checkpoint. Errors: BadTree where no log could carry it."""
-        if len(leaf) > LARGEST_ENTRY:
-            raise BadTree("entry-too-large")
-        frontier = head.frontier.push(leaf)
-        note = sign_checkpoint(self._key.name, frontier.size, frontier.root(), self._key)
-        self._storage.rows("insert into entry values(?, ?)", head.size, leaf)
-        self._storage.rows("update frontier set size = ?, peaks = ?", frontier.size, frontier.to_bytes())
-        self._storage.rows("insert into checkpoint values(?, ?)", frontier.size, note)
-        return head.size
-
-    def _hour(self, head: Head) -> str:
-        """Now, or the hour of the entry above where the clock was set back."""
-        return max(hour(self._clock()), head.hour)
-
-    # -- rows ------------------------------------------------------------------------------------------------------
-
-    def _stored(self, purchase: Purchase) -> Noisy | None:
-        row = self._row(purchase.key, settled=purchase.opened)
-        if row is None:
-            return None
-        seq, sealed, first = row
-        if (first["kind"] != "release") != purchase.opened:  # opened noise is not a release, nor a release noise
-            raise SpecificationMismatch
-        refuse_other_cover(purchase, first)
-        if not sealed:
-            raise NoiseLost
-        body = self._vault.open(sealed, purchase.key.encode())
-        nonce, keys, values = from_bytes(body, selected=purchase.selection is not None)
-        commitment = commitment_to(nonce, values, keys)
-        if first["commitment"] != commitment:
-            raise LedgerDamaged("stored noise is not what the log commits to")
-        return _noisy(purchase, values, Receipt(purchase.key, seq, nonce, commitment), keys)
-
-    def _released(self, key: str) -> Released:
-        row = self._row(key)
-        if row is None:
-            raise UnpaidPart("the release it stands beside was not paid for")
-        return row[2]
-
-    def _settled(self, key: str) -> bool:
-        return self._storage.row("select 1 from outcome where key = ?", key) is not None
-
-    def _row(self, key: str, *, settled: bool = False) -> tuple[int, bytes, Released] | None:
-        """What is kept of a key: its first entry's number, the sealed bytes, "" where they were lost, and the entry.
-
-        settled: of opened noise what came of it, where that is known.
-        """
-        kept = "outcome" if settled and self._settled(key) else "release"
-        row = self._storage.row(f"select seq, body, leaf from {kept} left join entry using (seq) where key = ?", key)  # noqa: S608 - one of two names
-        return (row[0], row[1], cast(Released, read_leaf(row[2], row[0]))) if row else None
+        """A release's entry: its number."""
+        content = _release(purchase, taken, covered, commitment)
+        return self._log.append(head, kind, content, purchase.specification.spelled)
 
 
 def _release(purchase: Purchase, taken: list[Json], covered: Sequence[Charge], commitment: str) -> Leaf:
@@ -551,7 +403,7 @@ def _release(purchase: Purchase, taken: list[Json], covered: Sequence[Charge], c
     }
 
 
-def _drawn(purchase: Purchase, exact: Exact, charged: Rho) -> tuple[NDArray[np.int64], tuple[str, ...] | None]:
+def _drawn(purchase: Purchase, exact: Exact, charged: Rho) -> tuple[NDArray[np.int64], Keys]:
     """Noisy integers, and the keys that show where nobody listed them: the only call for noise on submitted records."""
     from . import mechanisms
 
@@ -568,11 +420,3 @@ def _drawn(purchase: Purchase, exact: Exact, charged: Rho) -> tuple[NDArray[np.i
         return noisy, keys
     noisy = draw(exact.values)
     return (purchase.veil.over(noisy) if purchase.veil else noisy), None
-
-
-def _noisy(
-    purchase: Purchase, values: NDArray[np.int64], receipt: Receipt, keys: tuple[str, ...] | None = None
-) -> Noisy:
-    spec = purchase.specification
-    scale, flip = (0.0, spec.flip / FLIP_UNIT) if spec.flip else (spec.scale / SCALE_UNIT, 0.0)
-    return Noisy(values, scale=scale, bits=spec.bits, receipt=receipt, keys=keys, flip=flip)

@@ -66,7 +66,7 @@ class Noisy:
     values: int64, one a cell, in lattice units. scale: the noise's standard deviation in lattice units.
     bits: one lattice unit is 2^-bits of the statistic's own unit. keys: that were selected; None where they are listed.
     flip: where the integers are packed labels (`dp.labels`), how often one of them is wrong; 0 for the others.
-    Of submitted records only `dp.ledger` makes one: what takes a `Noisy` cannot have skipped the payment.
+    Of submitted records only the ledger makes one (`dp.releases`): what takes a `Noisy` cannot have skipped payment.
     """
 
     values: NDArray[np.int64] = field(repr=False)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .canonical import canonical
+from .releases import add_readers
 from .storage import Storage
 from .tree import Frontier
 
@@ -25,13 +26,6 @@ def refill(storage: Storage, leaves: Sequence[bytes]) -> Frontier:
         frontier = frontier.push(leaf)
     storage.rows("update frontier set size = ?, peaks = ?", frontier.size, frontier.to_bytes())
     return frontier
-
-
-def add_readers(storage: Storage, key: str, names: set[str]) -> None:
-    """Remember who has read a release."""
-    row = storage.row("select readers from release where key = ?", key)
-    known = set(json.loads(row[0])) if row else set()
-    storage.rows("update release set readers = ? where key = ?", canonical(sorted(known | names)).decode(), key)
 
 
 def _cap(storage: Storage, entry: dict[str, Any], _seq: int) -> None:

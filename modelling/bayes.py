@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..dp.noisy import Noisy
-from .design import BITS, COUNT_UNIT, Block, Design, Float
-from .lookalike import FEWEST, LARGEST_SHARE, DesignMismatch, Effects, Model, calibrate
+from .design import BITS, COUNT_UNIT, Block, Design, DesignMismatch, Float
+from .logistic import FEWEST, LARGEST_SHARE, calibrate
+from .model import Effects, Model
 from .strategy import Rows, design_of
 
 USUAL = 0.7

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .design import Design, Float, Int, Mask
-from .lookalike import Model
+from .model import Model
 from .trees import Boosted, Tree, effects_of, levels_of, ordered_views, widest
 
 FOLDS = 4

@@ -25,9 +25,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 
 from ..dp.noisy import Z95, Estimate, Noisy
 from .attributes import YES_NO, Known, Target, cells, moments
-from .design import BITS, COUNT_UNIT, Design, Float, Int, Mask
+from .design import BITS, COUNT_UNIT, Design, DesignMismatch, Float, Int, Mask
 from .draw import Draw
-from .lookalike import DesignMismatch, SeedGLM, sigmoid
+from .logistic import sigmoid
+from .lookalike import SeedGLM
 from .shares import Among, Share, ShareProblem, fit_share
 
 CONFIDENT = 0.8

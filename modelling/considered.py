@@ -37,9 +37,11 @@ from .crosses import Cross, crossed
 from .design import ONE, Block, Design, Float, Int, Mask, across, largest_norm_squared, used_cells, verify
 from .effects import COVERS, SIZES, Beliefs, Known, Seen
 from .features import Encoder, Kind
-from .lookalike import Problem, SeedGLM, Solution, seen
+from .lookalike import SeedGLM
 from .prior import LARGEST_T, SMALLEST_T
+from .problem import Problem, Solution
 from .strategy import Rows
+from .view import seen
 
 SURE = 0.05
 """Of releases in which no considered block adds anything, how many say of some that it does."""

@@ -26,7 +26,7 @@ from ..dp.noisy import Z95, Estimate, Noisy
 from .bayes import naive_bayes
 from .boosting import Counts, boost
 from .design import Float
-from .lookalike import Model
+from .model import Model
 from .strategy import Rows, design_of
 from .trees import Boosted
 

@@ -20,8 +20,8 @@ from .design import COUNT_UNIT, ONE, Block, Float
 from .effects import Known
 from .evidence import USUAL, sizes
 from .expected import Expected
-from .lookalike import Effects, Model
 from .margins import FEWEST_POSITIVES, LARGEST_SHARE, Margins
+from .model import Effects, Model
 
 FIRST = 0.4
 """Standard deviation of a level's effect, log-odds, until sums have been seen."""

@@ -46,6 +46,14 @@ class SensitivityExceeded(Exception):
         self.largest, self.allowed = largest, allowed
 
 
+class DesignMismatch(Exception):
+    """A design was made by another encoder, or a statistic from another design. Carries what was met and wanted."""
+
+    def __init__(self, met: str | int, wanted: str | int) -> None:
+        super().__init__(met, wanted)
+        self.met, self.wanted = met, wanted
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
     """The integers a column contributes.

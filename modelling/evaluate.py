@@ -25,7 +25,7 @@ import numpy as np
 from ..dp.noisy import Z95, Estimate, Noisy
 from .audience import best_first
 from .design import Float, Int
-from .lookalike import sigmoid
+from .logistic import sigmoid
 
 CUTS = (0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 """Shares of the held-out people at which score bins end, best first."""

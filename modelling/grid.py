@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .design import Block, Float, Int
-from .lookalike import Model
+from .model import Model
 from .person import margins_of
 
 BINS = 16

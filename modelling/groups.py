@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .design import Design, Float, Int
-from .lookalike import Model
+from .model import Model
 from .trees import effects_of, levels_of, ordered_views
 
 MOST_GROUPS = 1024

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .design import COUNT_UNIT, ONE, Block, Float
-from .lookalike import sigmoid
+from .logistic import sigmoid
 
 SLOPE = 0.7
 """Mean of p (1 - p) over people, in units of its value where everybody has the same p: scores spread in time."""

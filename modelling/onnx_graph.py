@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .features import Column, Number, Topics
-from .lookalike import Model
+from .model import Model
 from .scorer import Scorer
 
 if TYPE_CHECKING:

@@ -40,12 +40,12 @@ from .attenuation import restored, spreads
 from .blank import STEPS, blank
 from .column_strategy import ColumnStrategy
 from .descent import Descent, Pull
-from .design import BITS, Block, Design, Float, Int, Mask
+from .design import BITS, Block, Design, DesignMismatch, Float, Int, Mask
 from .draw import Draw
 from .effects import ColumnEffect, Held, Known, explained
 from .expected import Expected
-from .lookalike import DesignMismatch, Model
 from .margins import Margins
+from .model import Model
 from .momentum import DAMPING, Momentum
 from .packed import PEOPLE_UNIT, POSITIVES_UNIT, Packed, level_unit
 from .progress import Progress, quietly

@@ -32,8 +32,12 @@ import numpy as np
 from .boosting import FOLDS, MOST_PEOPLE, Grounds, Start, Validated, cutting_order, grown, noisier, validated
 from .contest import Learnt
 from .design import Design, Float, Mask, used_cells
-from .lookalike import CEILINGS, FEWEST, LARGEST_SHARE, Model, Problem, SeedGLM, View, sigmoid
+from .logistic import FEWEST, LARGEST_SHARE, sigmoid
+from .lookalike import CEILINGS, SeedGLM
+from .model import Model
+from .problem import Problem
 from .trees import Boosted, Tree, levels_of, log_odds, widest
+from .view import View
 
 PARTS = np.linspace(0.0, 1.0, 51)
 """What may be the additive model's part in a mixture."""

@@ -2,7 +2,7 @@
 
     {"version": 3, "encoder": {...}, "model": {...}, "doubt": {...}}
 
-`features.Encoder.to_json`, `to_json` of `lookalike.Model` or `trees.Boosted`, and `doubt.Filed` write the three; doubt
+`features.Encoder.to_json`, `to_json` of `model.Model` or `trees.Boosted`, and `doubt.Filed` write the three; doubt
 is null where scores have no intervals. Where `apart.Apart` writes it the version is 4. Version 2, which knew none, is
 read. Floats of encoder and model are written in full, so that new people get, to the last bit, the scores that they
 would have got in the room. Refused: other versions, unknown kinds, numbers that are not finite, and a model whose
@@ -22,7 +22,8 @@ from .apart import Apart
 from .design import Float
 from .doubt import Doubt, Filed
 from .features import Encoder
-from .lookalike import Model, sigmoid
+from .logistic import sigmoid
+from .model import Model
 from .trees import Boosted
 
 APART, VERSION, BEFORE = 4, 3, 2

@@ -6,7 +6,7 @@ known. Its mean is F' w (q - pi), and nothing of who is known is left in it but 
 the value, t is nothing but noise and luck, weights stay at 0, and everybody gets pi. That is the shrinkage to the
 parent: a person of whom little is known has few levels that could move its probability.
 
-With log(q / (1 - q)) = b + F v - o the v are found as the weights of a lookalike are (`modelling.lookalike.Problem`),
+With log(q / (1 - q)) = b + F v - o the v are found as the weights of a lookalike are (`modelling.problem.Problem`),
 under the noise that t has; b is moved until the known people's mean probability is pi. w comes from a lookalike of k. o
 is 0 for one of two values. Of several each has a score z = b + F v, and q is its part of the sum of all exp(z): there o
 is what the others' scores add up to. They are fitted one after the other, each beside those before; others stand at
@@ -21,7 +21,9 @@ import numpy as np
 
 from .design import Design, Float, used_cells
 from .doubt import Doubt
-from .lookalike import Model, Problem, calibrate, sigmoid
+from .logistic import calibrate, sigmoid
+from .model import Model
+from .problem import Problem
 
 
 @dataclass(frozen=True, slots=True, eq=False)

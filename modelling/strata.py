@@ -32,7 +32,7 @@ from .answers import STRATA, stratum_of
 from .audience import best_first
 from .design import Float, Int
 from .evaluate import Evaluation, bin_ends, evaluate_counts, rate_of
-from .lookalike import sigmoid
+from .logistic import sigmoid
 from .shrunk import shrunk
 
 ZONES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)

@@ -27,7 +27,7 @@ from .answers import STRATA, stratum_ends, stratum_of
 from .design import Float, Int
 from .evaluate_noisy import NoisyEvaluation, evaluate_noisy, ratio
 from .grid import FEW_BINS
-from .lookalike import sigmoid
+from .logistic import sigmoid
 from .shrunk import shrunk
 from .strata import OFF, joined
 

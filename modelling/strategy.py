@@ -149,7 +149,7 @@ class Strategy:
         middle[self.used] = self.middle
         return back, middle
 
-    # What sums of such rows are like, for weights of people: as `lookalike.Problem` needs it.
+    # What sums of such rows are like, for weights of people: as `problem.Problem` needs it.
 
     def total(self, weights: Float) -> Float:
         """Sum of weight x row over people, in units of a row's length."""

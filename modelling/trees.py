@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from .design import Design, Float, Int, Mask
-from .lookalike import Model, sigmoid
+from .logistic import sigmoid
+from .model import Model
 
 SMALLEST = 1e-3
 """Probabilities below it, and above 1 less it, are bent towards 0 and 1 and never reach them."""

@@ -20,11 +20,12 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 
 from ..dp.noisy import Noisy
 from .descent import Descent
-from .design import BITS, COUNT_UNIT, ONE, Design, Float, Mask
+from .design import BITS, COUNT_UNIT, ONE, Design, DesignMismatch, Float, Mask
 from .draw import Draw
-from .lookalike import DesignMismatch, Model, SeedGLM
+from .lookalike import SeedGLM
 from .margins import Margins
 from .mixing import Mixing
+from .model import Model
 from .outlook import Outlook
 from .packed import Packed
 from .strategy import MOST_CELLS, Rows, Strategy

@@ -32,7 +32,7 @@ from ...modelling.design import Block, Design
 from ...modelling.evaluate_noisy import NoisyEvaluation, evaluate_noisy, planned_halfwidth
 from ...modelling.features import Encoder
 from ...modelling.grid import BINS, FEW_BINS, binned, score_ends
-from ...modelling.lookalike import sigmoid
+from ...modelling.logistic import sigmoid
 from ...modelling.packed import Packed
 from ...modelling.person import DPGAM
 from ...modelling.scorer import Scorer

@@ -11,7 +11,7 @@ import math
 from ...modelling.answers import stratum_ends, stratum_of
 from ...modelling.completion import known_columns
 from ...modelling.design import Design
-from ...modelling.lookalike import Model
+from ...modelling.model import Model
 from ...modelling.scorer import Scorer
 from ..document import Count, Strict
 

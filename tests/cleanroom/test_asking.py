@@ -15,7 +15,7 @@ from passbox.policies.jobs.lookalike import LookalikeJob
 from passbox.policies.request import parse_job
 
 if TYPE_CHECKING:
-    from conftest import World
+    from .world import World
 
 TODAY = date(2027, 1, 10)
 

@@ -25,7 +25,7 @@ from passbox.policies.agreement import SignatureBroken
 from passbox.policies.share import ShareUnusable, new_share, open_shares, share_path, signed_share
 
 if TYPE_CHECKING:
-    from conftest import Copier, World
+    from .world import Copier, World
 
 KNOWN = [f"known{number}@mail.example" for number in range(2)]
 """People whom whoever looks knows already."""

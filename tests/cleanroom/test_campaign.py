@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,21 +14,17 @@ import pytest
 from campaign_jobs import KINDS, asked
 
 from passbox.cleanroom import job
-from passbox.cleanroom.asking import draft_job, refusal
 from passbox.cleanroom.opening import BadRelease, check_receipt
 from passbox.cleanroom.samples import campaign
-from passbox.cleanroom.target import ANY_SIZE, NoTarget, target
 from passbox.dp.intervals import at_once
 from passbox.dp.noisy import Z95
 from passbox.policies.check import Refused
-from passbox.policies.contract import parse
-from passbox.policies.document import InvalidContract
-from passbox.policies.request import Request, parse_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import CampaignWorld, Copier
+    from .campaign_world import CampaignWorld
+    from .world import Copier
 
 
 @pytest.fixture
@@ -218,7 +213,7 @@ def test_topics_name_the_pairs_that_were_made_to_go_together(make_campaign: Call
     assert lift["low"][place] > 1
 
 
-# -- plans -------------------------------------------------------------------------------------------------------------
+# -- as planned -------------------------------------------------------------------------------------------------------
 
 
 FIXED = {
@@ -237,94 +232,6 @@ def test_a_number_of_fixed_noise_has_the_interval_that_was_planned(opened: dict[
         found = column(opened[kind], table, name)
         half = next(row.half for row in planned if row.number == name)
         assert (found["high"][0] - found["low"][0]) / 2 == pytest.approx(half, rel=1e-12)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_plan_touches_no_data(world: CampaignWorld, kind: str) -> None:
-    request = world.request(kind, "advertiser", **asked(kind))
-    before = job.plan(world.room(), request)
-    for path in world.place.glob("datasets/*/*/*.parquet"):
-        path.unlink()
-    assert job.plan(world.room(), request) == before
-    assert world.spent() == {"advertiser/record": 0, "publisher/record": 0}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_who_pays_is_whose_people_are_shown_to_others(world: CampaignWorld, kind: str) -> None:
-    planned = job.plan(world.room(), world.request(kind, "advertiser", **asked(kind)))
-    both = kind == "campaign"  # its readers are both parties
-    assert {cost.owner for cost in planned.costs} == ({"publisher", "advertiser"} if both else {"publisher"})
-
-
-def test_the_same_job_again_is_the_same_file(world: CampaignWorld) -> None:
-    first = world.run("reach", "advertiser", **asked("reach"))
-    again = world.run("reach", "advertiser", **asked("reach"))
-    assert (first.charged, again.charged) == (True, False)
-    assert first.release == again.release
-
-
-def test_other_bounds_are_another_statistic(world: CampaignWorld) -> None:
-    """Noise would average out for those who ask one thing under many bounds, and pay once."""
-    one = world.request("reach", "advertiser", **asked("reach"))
-    keys = {job.plan(world.room(), one).allowed.purchases[0].key}
-    for changes in (
-        {"keys_per_person": 1},
-        {"by": ["device"]},
-        {"where": {"device": ["ctv"]}},
-        {"among": ["visitors"]},
-    ):
-        other = world.request("reach", "advertiser", **asked("reach", **changes))
-        keys.add(job.plan(world.room(), other).allowed.purchases[0].key)
-    assert len(keys) == 5
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_draft_is_a_job_that_a_room_would_run(campaign_room: CampaignWorld, kind: str) -> None:
-    agreed, data = campaign_room.agreement.contract, campaign_room.contract.read_bytes()
-    rule = next(each for each in agreed.rules.allow if each.job == kind)
-    text = draft_job(agreed, data, rule, 1.0, None).encode()
-    drafted = parse_job(text)
-    assert refusal(campaign_room.agreement, drafted, "publisher", campaign_room.now.date()) is None
-    assert job.plan(campaign_room.room(), Request(drafted, text, "publisher", "")).costs
-
-
-@pytest.mark.parametrize(("kind", "number"), [("reach", "households"), ("campaign", "clicks"), ("frequency", "")])
-def test_a_target_says_the_epsilon_and_that_epsilon_is_enough(
-    campaign_room: CampaignWorld, kind: str, number: str
-) -> None:
-    room, fields = campaign_room.room(), asked(kind, epsilon=1.0)
-    planned = job.plan(room, campaign_room.request(kind, "advertiser", **fields))
-    first = next(row.half for row in planned.precision if row.number == (number or "people"))
-    for within in (0.5 * first, first, 3 * first):
-        found = target(room.contract, planned, within, number)
-        again = job.plan(room, campaign_room.request(kind, "advertiser", **(fields | {"epsilon": found.epsilon})))
-        exact = [row.half for row in again.precision if row.given == "whatever it is" and row.number == found.number]
-        half = exact[0]
-        assert half <= within
-        assert half == pytest.approx(found.half_width)
-        less = round(found.epsilon - 0.0002, 4)
-        once_more = job.plan(room, campaign_room.request(kind, "advertiser", **(fields | {"epsilon": less})))
-        assert next(row.half for row in once_more.precision if row.number == found.number) > within * 0.999
-
-
-@pytest.mark.parametrize(("within", "number"), [(1e-9, ""), (-1.0, ""), (5.0, "cpm"), (5.0, "nothing")])
-def test_a_target_that_no_epsilon_gives_is_told_so(campaign_room: CampaignWorld, within: float, number: str) -> None:
-    planned = job.plan(campaign_room.room(), campaign_room.request("campaign", "advertiser", **asked("campaign")))
-    with pytest.raises(NoTarget):
-        target(campaign_room.room().contract, planned, within, number)
-
-
-def test_a_target_names_what_it_does_not_know(campaign_room: CampaignWorld) -> None:
-    """A name that no number has is told apart from numbers whose accuracy is secret."""
-    planned = job.plan(campaign_room.room(), campaign_room.request("campaign", "advertiser", **asked("campaign")))
-    contract, secret = campaign_room.room().contract, tuple(r for r in planned.precision if r.given != ANY_SIZE)
-    for plan in (planned, replace(planned, precision=secret)):
-        with pytest.raises(NoTarget) as unknown:
-            target(contract, plan, 5.0, "nope")
-        assert unknown.value.rule == "this job has no number nope"
-    with pytest.raises(NoTarget) as hidden:
-        target(contract, replace(planned, precision=secret), 5.0, secret[0].number)
-    assert "secret" in hidden.value.rule
 
 
 # -- what a reader can check -------------------------------------------------------------------------------------------
@@ -392,149 +299,6 @@ def test_a_key_with_few_people_is_hidden_from_its_reader_too(make_campaign: Call
     with pytest.raises(Refused) as refused:  # its margins would show what is hidden
         room.run("topics", "advertiser", **asked("topics"))
     assert refused.value.clause == "rules.at_least"
-
-
-# -- refused before data is touched ------------------------------------------------------------------------------------
-
-
-REFUSED: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
-    "a column that is not declared": ("reach", {"by": ["color"]}, "columns", {"by": ["campaign"]}),
-    "a value that is not declared": (
-        "reach",
-        {"where": {"device": ["fax"]}},
-        "where",
-        {"where": {"device": ["ctv"]}},
-    ),
-    "windows that overlap": (
-        "reach",
-        {"by": ["day"], "windows": {"day": [date(2027, 1, 1), date(2027, 2, 1), date(2027, 1, 15)]}},
-        "windows",
-        {"by": ["day"], "windows": {"day": [date(2027, 1, 1), date(2027, 1, 15), date(2027, 2, 1)]}},
-    ),
-    "days that cannot be": (
-        "reach",
-        {"by": ["day"], "windows": {"day": [date(2029, 1, 1), date(2029, 2, 1)]}},
-        "windows",
-        {"by": ["day"], "windows": {"day": [date(2027, 1, 1), date(2027, 2, 1)]}},
-    ),
-    "days that are not cut": (
-        "reach",
-        {"by": ["day"]},
-        "by",
-        {"by": ["day"], "windows": {"day": [date(2027, 1, 1), date(2027, 2, 1)]}},
-    ),
-    "a price divided by nothing": (
-        "campaign",
-        {"report": ["cpc"], "clicks": None},
-        "report",
-        {"report": ["cpm"], "clicks": None},
-    ),
-    "households that nobody named": (
-        "reach",
-        {"dataset": "purchases", "by": [], "recipients": ["publisher"]},
-        "columns",
-        {"dataset": "purchases", "by": [], "households": False, "recipients": ["publisher"]},
-    ),
-    "households as keys": ("reach", {"by": ["household"]}, "by", {"by": ["device"]}),
-    "a depth that nobody reaches": (
-        "campaign",
-        {"deep": {"column": "depth", "at_least": 101}},
-        "columns",
-        {"deep": {"column": "depth", "at_least": 99}},
-    ),
-    "a column of events looked up": ("reach", {"by": ["purchases.product"]}, "by", {"by": ["visitors.region"]}),
-    "what only its owner would read": (
-        "reach",
-        {"recipients": ["publisher"]},
-        "recipients",
-        {"recipients": ["officer"]},
-    ),
-    "a history that splits nobody": (
-        "topics",
-        {"history": {"column": "visits", "below": 500}},
-        "bins",
-        {"history": {"column": "visits", "below": 10}},
-    ),
-    "more cells than fit": (
-        "aggregate",
-        {"by": ["device", "depth", "cost"], "bins": {"depth": list(range(1000)), "cost": list(range(1000))}},
-        "query",
-        {"by": ["device"]},
-    ),
-    "a bound for what is not counted": (
-        "campaign",
-        {"at_most": {"revenue": 10}, "revenue": None},
-        "at_most",
-        {"at_most": {"spend": 1}, "revenue": None},
-    ),
-    "too short a list": ("topics", {"dataset": "exposures"}, "dataset", {}),
-}
-"""What is asked, what refuses it, and one change that passes."""
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_a_denial_names_its_clause_and_the_change_it_offers_passes(campaign_room: CampaignWorld, name: str) -> None:
-    kind, wrong, clause, right = REFUSED[name]
-    room = campaign_room.room()
-
-    def planned(changes: dict[str, Any]) -> job.Plan:
-        fields = {key: value for key, value in asked(kind, **changes).items() if value is not None}
-        return job.plan(room, campaign_room.request(kind, "advertiser", **fields))
-
-    with pytest.raises(Refused) as refused:
-        planned(wrong)
-    assert refused.value.clause == clause
-    assert refused.value.remedy
-    assert planned(right).allowed.purchases
-
-
-@pytest.mark.parametrize(
-    "name", ["a column that is not declared", "windows that overlap", "a price divided by nothing"]
-)
-def test_a_denial_is_logged_and_an_auditor_knows_its_clause(world: CampaignWorld, name: str) -> None:
-    kind, wrong, _, _ = REFUSED[name]
-    fields = {key: value for key, value in asked(kind, **wrong).items() if value is not None}
-    with pytest.raises(Refused):
-        world.run(kind, "advertiser", **fields)
-    assert world.verify().denials == 1
-
-
-def test_a_budget_that_fits_half_says_which_half(world: CampaignWorld) -> None:
-    """The largest ε that fits is named, and a job of that ε passes."""
-    world.run("reach", "advertiser", **asked("reach", epsilon=7.0))
-    with pytest.raises(job.Unaffordable) as short:
-        world.run("campaign", "advertiser", **asked("campaign", epsilon=7.0))
-    assert f"ask epsilon = {short.value.largest:g}" in short.value.hint
-    world.run("campaign", "advertiser", **asked("campaign", epsilon=short.value.largest))
-    world.verify()
-
-
-CONTRACTS: dict[str, tuple[str, str, str]] = {
-    "events without a bound": ("at_most = 40  # rows of one person that count\n", "", "nothing bounds"),
-    "events with IDs": ('rows = "events"\nat_most = 40', 'rows = "events"\nid = "x"\nat_most = 40', "no IDs"),
-    "people with a bound": ('id = "visitor_id"\n', 'id = "visitor_id"\nat_most = 3\n', "everybody stands once"),
-    "days that run backwards": (
-        "bounds = [2027-01-01, 2027-03-31]",
-        "bounds = [2027-03-31, 2027-01-01]",
-        "smaller first",
-    ),
-    "k of nobody": (
-        "smallest_audience = 200\n",
-        "smallest_audience = 200\nat_least = { people = 0, delta = 1e-6 }\n",
-        "",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", CONTRACTS)
-def test_a_contract_that_cannot_hold_is_told_so(campaign_room: CampaignWorld, name: str) -> None:
-    old, new, words = CONTRACTS[name]
-    text = campaign_room.contract.read_text()
-    assert old in text
-    parse(text.encode())
-    with pytest.raises(InvalidContract) as invalid:
-        parse(text.replace(old, new, 1).encode())
-    assert any(words in f"{each.rule} {each.remedy}" for each in invalid.value.problems)
 
 
 def test_the_sample_is_of_the_size_that_was_asked(truth: dict[str, pl.DataFrame]) -> None:

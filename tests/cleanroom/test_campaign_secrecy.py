@@ -29,7 +29,8 @@ from passbox.policies.jobs.query import Query, Terms
 from passbox.policies.jobs.table import TableJob
 
 if TYPE_CHECKING:
-    from conftest import CampaignWorld, Copier
+    from .campaign_world import CampaignWorld
+    from .world import Copier
 
 SECRET = bytes(range(32))
 TIGHT: dict[str, dict[str, Any]] = {

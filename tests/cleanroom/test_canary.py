@@ -30,7 +30,7 @@ from passbox.policies.jobs.lookalike import LookalikeJob
 from ..noise import by_numpy
 
 if TYPE_CHECKING:
-    from conftest import World
+    from .world import World
 
 EPSILON = 16.0
 """The code is the same at every epsilon; here 300 runs a world show what takes 50,000 at 1."""

@@ -20,7 +20,7 @@ from ..noise import by_numpy
 from .test_completion import BOTH_KNOW, CUSTOMERS_TOML
 
 if TYPE_CHECKING:
-    from conftest import World
+    from .world import World
 
 EPSILON = 16.0
 """The code is the same at every epsilon; here 300 runs a world show what takes 50,000 at 1."""

@@ -35,7 +35,7 @@ from passbox.policies.threat import threat_model_of
 from .verifiers import all_accept
 
 if TYPE_CHECKING:
-    from conftest import World
+    from .world import World
 
 PEOPLE, CUSTOMERS = 3_000, 2_000
 ALARM = 1e-6

@@ -24,7 +24,7 @@ from passbox.policies.document import InvalidContract
 from passbox.policies.jobs.considered import refuse_considered
 
 if TYPE_CHECKING:
-    from conftest import World
+    from .world import World
 
 USED = ["age", "device"]
 CONSIDER = ["topics", "region", "age x device"]

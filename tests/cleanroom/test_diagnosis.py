@@ -20,7 +20,7 @@ from passbox.matching.schemes import load
 from passbox.matching.schemes.setting import Setting
 
 if TYPE_CHECKING:
-    from conftest import World
+    from .world import World
 
 Typed = Callable[..., tuple[int, str, str]]
 PEOPLE, SEEDS = 900, 700

@@ -14,7 +14,7 @@ from passbox.policies.check import Refused
 from passbox.policies.contract import Contract, parse
 
 if TYPE_CHECKING:
-    from conftest import World
+    from .world import World
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from passbox.modelling.scorer import Scorer
 from passbox.policies.check import Refused
 
 if TYPE_CHECKING:
-    from conftest import World
+    from .world import World
 
 MODEL = '{ job = "model", ask = ["publisher"], recipients = ["publisher", "advertiser"] },\n]'
 

@@ -14,7 +14,7 @@ from passbox.matching.hashing import Handles
 from passbox.policies.check import Refused
 
 if TYPE_CHECKING:
-    from conftest import World
+    from .world import World
 
 SECRET = bytes(range(32))
 

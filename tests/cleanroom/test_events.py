@@ -23,7 +23,7 @@ from passbox.policies.jobs.query import Flag
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import CampaignWorld
+    from .campaign_world import CampaignWorld
 
 SECRET = bytes(range(32))
 U = np.uint64

@@ -18,7 +18,7 @@ from passbox.dp.budget import RHO_UNIT, Budget, Delta, Epsilon
 from passbox.modelling.reliable import FAR, as_sums, fewest_seeds, spread
 
 if TYPE_CHECKING:
-    from conftest import World
+    from .world import World
 
 
 @pytest.mark.parametrize(("epsilon", "about"), [(1.0, 100), (0.5, 200), (0.1, 1_000)])

@@ -23,7 +23,7 @@ from passbox.policies.contract import Contract, parse
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import World
+    from .world import World
 
 SECRET = bytes(range(32))
 ROWS = 500

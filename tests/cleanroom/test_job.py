@@ -18,7 +18,8 @@ from passbox.policies.document import InvalidContract
 from passbox.policies.sign import sign
 
 if TYPE_CHECKING:
-    from conftest import Copier, Desk, World
+    from .desk import Desk
+    from .world import Copier, World
 
 
 def entries(world: World) -> list[dict[str, Any]]:

@@ -40,7 +40,7 @@ from .spying import Drawn, spying
 from .verifiers import all_accept
 
 if TYPE_CHECKING:
-    from conftest import World
+    from .world import World
 
 ALL = ["glm", "naive-bayes", "boosting"]
 

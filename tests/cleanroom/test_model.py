@@ -45,7 +45,7 @@ from passbox.policies.threat import threat_model_of
 from .verifiers import all_accept
 
 if TYPE_CHECKING:
-    from conftest import World
+    from .world import World
 
 BOTH = ["publisher", "advertiser"]
 Triple = tuple[float, float, float]
@@ -216,7 +216,7 @@ def _opened(world: World) -> np.ndarray:
     """The noise in store, as only a test looks at it."""
     with world.room().ledger() as ledger:
         (key, seq, body), *_ = ledger._storage.rows("select key, seq, body from release order by seq")
-        plain = ledger._vault.open(body, key.encode())
+        plain = ledger._releases._vault.open(body, key.encode())
     del seq
     return np.frombuffer(plain[32:], dtype="<i8").astype(np.int64)
 

@@ -24,7 +24,7 @@ from .test_strata import few_known
 from .verifiers import all_accept
 
 if TYPE_CHECKING:
-    from conftest import Copier, World
+    from .world import Copier, World
 
 BOTH = ["publisher", "advertiser"]
 COLUMNS = 4

@@ -16,10 +16,11 @@ import pytest
 
 from passbox.cleanroom.submit import submit
 
-from .conftest import campaign_contract
+from .campaign_world import campaign_contract
 
 if TYPE_CHECKING:
-    from conftest import CampaignWorld, Copier
+    from .campaign_world import CampaignWorld
+    from .world import Copier
 
 SIX_SIGMA = 6 / 1.96
 """Half widths of 95 % beyond which one of all numbers here lies once in 6 million runs."""

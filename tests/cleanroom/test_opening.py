@@ -17,11 +17,12 @@ import pytest
 from passbox.cleanroom.files import FileInTheWay
 from passbox.cleanroom.opening import check_signer, open_release, write_audience
 from passbox.cleanroom.release import BadRelease, Listed, releases
-from passbox.cli.explain import SIGNATURE, Explanation, explain
+from passbox.cli.explain import explain
+from passbox.cli.explanation import SIGNATURE, Explanation
 from passbox.dp.note import NoteKey, sign_checkpoint
 
 if TYPE_CHECKING:
-    from conftest import World
+    from .world import World
 
 Document = dict[str, Any]
 

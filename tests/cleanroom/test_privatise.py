@@ -38,7 +38,7 @@ from passbox.dp.text.vectors import write
 from passbox.dp.text.vocabulary import STAND_INS, Vocabulary
 from passbox.policies.contract import TextColumn
 
-from .conftest import AUDIENCE, World
+from .world import AUDIENCE, World
 
 EPSILON = 3.0
 TOPICS = list(people.TOPICS)

@@ -16,7 +16,7 @@ from passbox.policies.contract import parse
 from passbox.policies.loss import approvers
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from .desk import Desk
 
 
 def spent(desk: Desk) -> dict[str, int]:

@@ -41,7 +41,7 @@ from passbox.policies.jobs.lookalike import LookalikeJob
 from passbox.policies.sign import sign
 
 if TYPE_CHECKING:
-    from conftest import Copier, World
+    from .world import Copier, World
 
 PEOPLE, SEEDS = 3_000, 300
 KEPT, ASKED = 2.0, 1.5
@@ -470,7 +470,7 @@ def test_a_plan_says_the_same_whoever_matches(used: World, monkeypatch: pytest.M
 
 def test_a_flip_that_the_code_makes_too_seldom_is_not_drawn(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A planted fault in the plan: the ledger draws nothing, and charges nothing."""
-    from passbox.dp.ledger import SpecificationMismatch
+    from passbox.dp.promised import SpecificationMismatch
     from passbox.policies.jobs import draw
 
     monkeypatch.setattr(draw, "least_flip", lambda units, moved: Flip(least_flip(units, moved) // 2))

@@ -23,7 +23,7 @@ from passbox.policies.agreement import SignatureBroken, read_agreement
 from passbox.policies.check import Refused
 
 if TYPE_CHECKING:
-    from conftest import Copier, World
+    from .world import Copier, World
 
 EXPIRED = datetime(2027, 7, 1, tzinfo=UTC)
 

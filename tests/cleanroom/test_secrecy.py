@@ -25,7 +25,7 @@ from passbox.matching.match import Match
 from .spying import Drawn, spying
 
 if TYPE_CHECKING:
-    from conftest import Copier, World
+    from .world import Copier, World
 
 
 # -- labels ----------------------------------------------------------------------------------------------------------

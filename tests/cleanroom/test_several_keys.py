@@ -34,7 +34,7 @@ from passbox.policies.check import Refused
 from passbox.policies.contract import InvalidContract, parse
 
 if TYPE_CHECKING:
-    from conftest import Copier, World
+    from .world import Copier, World
 
 RULES: tuple[Rule, ...] = get_args(Rule)
 PEOPLE = 400

@@ -33,7 +33,7 @@ from .spying import Drawn, spying
 from .verifiers import all_accept
 
 if TYPE_CHECKING:
-    from conftest import Copier, World
+    from .world import Copier, World
 
 PEOPLE, SEEDS = 3_000, 300
 KEPT = "budget = { epsilon = 4.0, delta = 1e-4, responses = 2.0 }"

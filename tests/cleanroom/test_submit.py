@@ -20,7 +20,7 @@ from passbox.policies.agreement import SignatureBroken
 from passbox.policies.check import Refused
 
 if TYPE_CHECKING:
-    from conftest import Copier, World
+    from .world import Copier, World
 
 
 def snapshot(world: World) -> dict[str, bytes]:

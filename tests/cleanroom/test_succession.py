@@ -18,7 +18,7 @@ from passbox.cli.app import run
 from passbox.policies.agreement import read_agreement
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from .desk import Desk
 
 SIGNERS = {"publisher": "publisher", "advertiser": "advertiser", "officer": "officer", "operator": "host2"}
 

@@ -35,12 +35,13 @@ from passbox.policies.contract import InvalidContract, parse
 from passbox.policies.jobs.query import Query, Terms
 from passbox.policies.jobs.table import TableJob
 
-from .conftest import campaign_contract
+from .campaign_world import campaign_contract
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import CampaignWorld, Copier
+    from .campaign_world import CampaignWorld
+    from .world import Copier
 
 DEVICES: dict[str, Any] = {
     "dataset": "exposures",

@@ -38,7 +38,7 @@ from passbox.policies.agreement import read_agreement
 from passbox.policies.jobs.overlap import COUNT, TIERS
 
 if TYPE_CHECKING:
-    from conftest import World
+    from .world import World
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE, NODE = ROOT / "cleanroom/verifier/verify_ledger.py", ROOT / "docs/verify_ledger.mjs"

@@ -16,7 +16,7 @@ from passbox.cleanroom.vouched import Vouched, vouched
 from passbox.policies.agreement import read_agreement
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from .desk import Desk
 
 
 def vouch(desk: Desk, pattern: str, person: str = "operator") -> Vouched:

@@ -16,7 +16,7 @@ from passbox.modelling.scorer import Scorer
 from passbox.modelling.wide import MOST_CELLS, WideGLM
 
 if TYPE_CHECKING:
-    from conftest import World
+    from .world import World
 
 VALUES = [f"v{i}" for i in range(150)]
 COLUMNS = [f"c{i}" for i in range(18)]

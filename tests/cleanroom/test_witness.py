@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from passbox.dp.note import COSIGNER, NoteKey, add_line, cosign
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from .desk import Desk
 
 
 def test_a_job_beyond_the_window_waits_for_a_cosignature_and_then_runs(desk: Desk) -> None:

@@ -12,7 +12,7 @@ from passbox.cleanroom.log import log_of, write_log
 from passbox.cleanroom.terms import terms_of
 
 if TYPE_CHECKING:
-    from conftest import World
+    from .world import World
 
 ROOT = Path(__file__).resolve().parents[2]
 

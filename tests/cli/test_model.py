@@ -14,7 +14,8 @@ from passbox.cli.reports import effects
 from passbox.dp.noisy import Noisy, Receipt
 from passbox.modelling import canaries
 from passbox.modelling.features import Category, Encoder, Kind, Number, Topics
-from passbox.modelling.lookalike import Effects, Model, SeedGLM
+from passbox.modelling.lookalike import SeedGLM
+from passbox.modelling.model import Effects, Model
 from passbox.modelling.person import DPGAM
 from passbox.modelling.scorer import Scorer
 from passbox.modelling.strategy import Strategy

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from passbox.dp import mechanisms
+from passbox.dp.account import Cap
 from passbox.dp.aggregate import Statistic
 from passbox.dp.budget import Rho
 from passbox.dp.entry import Charge, Context, Purchase, Specification
-from passbox.dp.ledger import Cap, Ledger
+from passbox.dp.ledger import Ledger
 from passbox.dp.note import NoteKey
 from passbox.dp.scale import price, smallest_scale
 
@@ -101,3 +103,22 @@ def desk(tmp_path: Path) -> Any:
 @pytest.fixture
 def new_desk() -> Callable[[Path], Desk]:
     return lambda folder: Desk(folder / "ledger.sqlite")
+
+
+@pytest.fixture
+def ledger(desk: Any) -> Ledger:
+    return desk.create()
+
+
+@pytest.fixture
+def draws(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Counts draws: one number is added a call."""
+    made: list[int] = []
+    real = mechanisms.gaussian
+
+    def counted(values: Any, *rest: Any) -> Any:
+        made.append(len(values))
+        return real(values, *rest)
+
+    monkeypatch.setattr(mechanisms, "gaussian", counted)
+    return made

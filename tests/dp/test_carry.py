@@ -13,8 +13,9 @@ import pytest
 from passbox.dp.account import BudgetExceeded, Cap
 from passbox.dp.budget import Rho
 from passbox.dp.carry import Carried, Closed
-from passbox.dp.ledger import Ledger, NoiseLost
+from passbox.dp.ledger import Ledger
 from passbox.dp.note import verify_checkpoint
+from passbox.dp.releases import NoiseLost
 from passbox.dp.tree import leaf_hash, root_of
 from passbox.dp.window import Window, WindowFull
 

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from passbox.dp.account import BudgetExceeded, Cap
 from passbox.dp.budget import EPSILON_UNIT, Rho
+from passbox.dp.cover import UnpaidPart
 from passbox.dp.entry import Charge, Context, Purchase, Specification
 from passbox.dp.flip import FLIP_UNIT, Flip, least_flip
 from passbox.dp.labels import WORD, Labels, packed, unpacked
-from passbox.dp.ledger import BudgetExceeded, Cap, SpecificationMismatch, UnpaidPart
+from passbox.dp.promised import SpecificationMismatch
 from passbox.dp.scale import Scale
 
 if TYPE_CHECKING:

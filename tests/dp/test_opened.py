@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 
 from passbox.dp import mechanisms
+from passbox.dp.account import BudgetExceeded
 from passbox.dp.aggregate import Statistic
-from passbox.dp.carry import Carried
+from passbox.dp.carry import Carried, Closed
+from passbox.dp.cover import UnpaidPart
 from passbox.dp.entry import Purchase
-from passbox.dp.ledger import BudgetExceeded, Closed, Ledger, NoiseLost, SpecificationMismatch, UnpaidPart
+from passbox.dp.ledger import Ledger
 from passbox.dp.noisy import Noise, Noisy
+from passbox.dp.promised import SpecificationMismatch
+from passbox.dp.releases import NoiseLost
 
 BLANK = Statistic(np.zeros(3, dtype=np.int64), bits=0, l2_squared=1)
 EXACT = np.array([100, 200, 300], dtype=np.int64)

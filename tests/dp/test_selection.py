@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
 from passbox.dp import keys
+from passbox.dp.account import BudgetExceeded, Cap
 from passbox.dp.accounting import rho_within
 from passbox.dp.aggregate import Statistic
 from passbox.dp.budget import DELTA_UNIT, RHO_UNIT, Budget, Delta, Epsilon, Rho, delta_units
@@ -20,11 +21,12 @@ from passbox.dp.entry import Charge, Context, Purchase, Specification
 from passbox.dp.grouped import candidates
 from passbox.dp.keys import Category, InvalidQuery, Open
 from passbox.dp.layout import GroupBy, Layout
-from passbox.dp.ledger import BudgetExceeded, Cap, LedgerDamaged, SpecificationMismatch
 from passbox.dp.measures import Count, Measure, People
 from passbox.dp.mechanisms import gaussian
+from passbox.dp.promised import SpecificationMismatch
 from passbox.dp.scale import SCALE_UNIT, Scale, price
 from passbox.dp.selection import Candidates, Selection, shown
+from passbox.dp.storage import LedgerDamaged
 
 if TYPE_CHECKING:
     from conftest import Desk
@@ -341,7 +343,7 @@ def test_stored_keys_that_were_changed_are_caught(desk: Desk) -> None:
     with desk.create(caps()) as ledger:
         ledger.select(asked(), two_keys(LAYOUT))
         ((sealed,),) = ledger._storage.rows("select body from release")
-        plain = ledger._vault.open(sealed, asked().key.encode()).replace(b"popular", b"another")
-        ledger._storage.rows("update release set body = ?", ledger._vault.seal(plain, asked().key.encode()))
+        plain = desk.vault.open(sealed, asked().key.encode()).replace(b"popular", b"another")
+        ledger._storage.rows("update release set body = ?", desk.vault.seal(plain, asked().key.encode()))
         with pytest.raises(LedgerDamaged):
             ledger.select(asked(), two_keys(LAYOUT))

@@ -17,7 +17,7 @@ from passbox.modelling.blank import blank
 from passbox.modelling.design import Design, Float
 from passbox.modelling.effects import SIZES, USUAL, Known, Seen, alone, half_cauchy
 from passbox.modelling.features import Category, Encoder, Number, Topics
-from passbox.modelling.lookalike import sigmoid
+from passbox.modelling.logistic import sigmoid
 from passbox.modelling.packed import Packed
 from passbox.modelling.person import DPGAM
 from passbox.modelling.scorer import APART, VERSION, NotAModel, Scorer

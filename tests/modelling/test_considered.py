@@ -24,7 +24,8 @@ from passbox.modelling.design import (
 )
 from passbox.modelling.features import MOST_LEVELS, Category, Encoder, Kind, Number
 from passbox.modelling.length import lengths
-from passbox.modelling.lookalike import SeedGLM, sigmoid
+from passbox.modelling.logistic import sigmoid
+from passbox.modelling.lookalike import SeedGLM
 from passbox.modelling.strategy import Strategy
 from passbox.policies.jobs import considered as asked
 

@@ -15,10 +15,11 @@ from passbox.modelling import boosting
 from passbox.modelling.bayes import naive_bayes
 from passbox.modelling.boosting import Counts, boost
 from passbox.modelling.contest import LEARNERS, contest
-from passbox.modelling.design import Design
+from passbox.modelling.design import Design, DesignMismatch
 from passbox.modelling.features import Category, Encoder, Number, Topics
 from passbox.modelling.groups import MOST_GROUPS, group, how_many
-from passbox.modelling.lookalike import DesignMismatch, fit, sigmoid
+from passbox.modelling.logistic import sigmoid
+from passbox.modelling.lookalike import fit
 from passbox.modelling.strategy import Strategy
 from passbox.modelling.trees import Boosted, log_odds
 

@@ -15,7 +15,8 @@ from passbox.dp.noisy import Z95, Noisy, Receipt
 from passbox.modelling.design import Design, Float
 from passbox.modelling.doubt import Covers, Doubt
 from passbox.modelling.features import Category, Encoder, Kind, Number, Topics
-from passbox.modelling.lookalike import SeedGLM, sigmoid
+from passbox.modelling.logistic import sigmoid
+from passbox.modelling.lookalike import SeedGLM
 from passbox.modelling.scorer import BEFORE, NotAModel, Scorer
 from passbox.modelling.strategy import Strategy
 

@@ -15,8 +15,10 @@ from passbox.modelling import person
 from passbox.modelling.design import Design
 from passbox.modelling.effects import ColumnEffect, Held, Known
 from passbox.modelling.features import Category, Encoder, Kind, Number, Topics
-from passbox.modelling.lookalike import Model, SeedGLM, sigmoid
+from passbox.modelling.logistic import sigmoid
+from passbox.modelling.lookalike import SeedGLM
 from passbox.modelling.margins import Margins
+from passbox.modelling.model import Model
 from passbox.modelling.person import DPGAM
 from passbox.modelling.strategy import Strategy
 from passbox.modelling.wide import WideGLM

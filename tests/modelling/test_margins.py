@@ -9,7 +9,7 @@ import pytest
 from passbox.modelling import margins as margins_module
 from passbox.modelling.descent import Descent
 from passbox.modelling.features import Category, Encoder, Number, Topics
-from passbox.modelling.lookalike import sigmoid
+from passbox.modelling.logistic import sigmoid
 from passbox.modelling.margins import Margins
 from passbox.modelling.packed import Packed
 from passbox.modelling.person import DPGAM

@@ -10,7 +10,7 @@ from passbox.modelling import momentum
 from passbox.modelling.blank import STEPS
 from passbox.modelling.design import Design, Float
 from passbox.modelling.features import Category, Encoder
-from passbox.modelling.lookalike import sigmoid
+from passbox.modelling.logistic import sigmoid
 from passbox.modelling.mixing import Mixing
 from passbox.modelling.momentum import Momentum
 from passbox.modelling.person import DPGAM

@@ -15,10 +15,10 @@ from passbox.dp.budget import RHO_UNIT, Budget, Delta, Epsilon
 from passbox.dp.noisy import Noisy, Receipt
 from passbox.modelling import packed as packed_module
 from passbox.modelling.blank import STEPS, blank
-from passbox.modelling.design import BITS, ONE
+from passbox.modelling.design import BITS, ONE, DesignMismatch
 from passbox.modelling.expected import Expected
 from passbox.modelling.features import Category, Encoder, Number
-from passbox.modelling.lookalike import DesignMismatch, Model
+from passbox.modelling.model import Model
 from passbox.modelling.packed import Packed, step_l2_squared
 from passbox.modelling.person import DPGAM, SMOOTHER, smoother_at
 

@@ -12,7 +12,7 @@ import pytest
 from passbox.dp.budget import Budget, Delta, Epsilon
 from passbox.modelling.design import Design
 from passbox.modelling.features import Category, Encoder
-from passbox.modelling.lookalike import Problem
+from passbox.modelling.problem import Problem
 from passbox.modelling.recommend import flip_at, noise, recommended
 from passbox.modelling.responses import ResponseProblem, Responses
 

@@ -13,7 +13,7 @@ from passbox.modelling import responses as module
 from passbox.modelling.contest import Learnt
 from passbox.modelling.design import Design
 from passbox.modelling.features import Category, Encoder, Number, Topics
-from passbox.modelling.lookalike import calibrate, sigmoid
+from passbox.modelling.logistic import calibrate, sigmoid
 from passbox.modelling.responses import ResponseProblem, Responses, additive, learn
 from passbox.modelling.scorer import Scorer
 from passbox.modelling.trees import Boosted, log_odds

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from passbox.modelling.features import Category, Encoder, Kind, Number, Ordinal, Topics
-from passbox.modelling.lookalike import Effects, Model
+from passbox.modelling.model import Effects, Model
 from passbox.modelling.onnx_graph import NameTaken, graph
 from passbox.modelling.person import DPGAM
 from passbox.modelling.scorer import NotAModel, Scorer

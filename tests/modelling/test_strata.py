@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 from passbox.dp.noisy import Estimate
 from passbox.modelling import strata as module
 from passbox.modelling.evaluate import bin_ends, evaluate_counts, exact, planned_auc_halfwidth
-from passbox.modelling.lookalike import sigmoid
+from passbox.modelling.logistic import sigmoid
 from passbox.modelling.shrunk import shrunk
 from passbox.modelling.strata import MOST_CELLS, ZONES, StratumCells, evaluate_strata, joined
 

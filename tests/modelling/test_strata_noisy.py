@@ -10,7 +10,7 @@ from scipy.stats import binom, norm
 from passbox.modelling import evaluate_noisy as module
 from passbox.modelling.evaluate_noisy import evaluate_noisy
 from passbox.modelling.grid import FEW_BINS, binned, steps
-from passbox.modelling.lookalike import sigmoid
+from passbox.modelling.logistic import sigmoid
 from passbox.modelling.strata_noisy import NoisyQuality, evaluate_noisy_strata, placed, places
 
 COLUMNS = 8

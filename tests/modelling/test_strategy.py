@@ -18,9 +18,11 @@ from passbox.modelling.design import (
     used_cells,
 )
 from passbox.modelling.features import Category, Encoder, Kind, Number, Ordinal, Topics
-from passbox.modelling.lookalike import Measured, Problem, SeedGLM, sigmoid
+from passbox.modelling.logistic import sigmoid
+from passbox.modelling.lookalike import SeedGLM
 from passbox.modelling.outlook import Outlook
 from passbox.modelling.prior import Prior
+from passbox.modelling.problem import Measured, Problem
 from passbox.modelling.strategy import Strategy
 from passbox.modelling.turn import turn_for
 

@@ -118,7 +118,7 @@ TRAPS = (
             f"{JOB}::test_a_plan_touches_no_data_and_changes_nothing",
             f"{JOB}::test_a_plan_is_the_same_on_neighbouring_data",
             f"{CAMPAIGN}::test_what_neighbours_are_told_is_the_same",
-            f"{LEDGER}::test_overspending_is_refused_before_a_draw_and_costs_nothing",
+            "dp/test_balances.py::test_overspending_is_refused_before_a_draw_and_costs_nothing",
         ),
     ),
     Trap(
@@ -127,7 +127,7 @@ TRAPS = (
         "times are rounded to the hour; nothing more is claimed",
         (
             "dp/test_entry.py::test_a_time_is_kept_to_the_hour_in_utc",
-            f"{LEDGER}::test_a_clock_set_back_writes_the_hour_above_again",
+            "dp/test_log.py::test_a_clock_set_back_writes_the_hour_above_again",
             f"{ATTACKS}::test_the_draw_takes_as_many_draws_whoever_is_there",
             f"{MATCH}::test_the_same_lines_run_whatever_the_overlap",
         ),
@@ -162,8 +162,8 @@ TRAPS = (
         "charge and noise are one transaction; the same request is the same bytes",
         (
             f"{LEDGER}::test_the_same_specification_gives_the_same_bytes_and_one_charge",
-            f"{LEDGER}::test_of_eight_processes_racing_for_a_budget_of_three_exactly_three_win",
-            f"{LEDGER}::test_a_process_that_dies_loses_no_charge_and_draws_no_second_noise",
+            "dp/test_ledger_deaths.py::test_of_eight_processes_racing_for_a_budget_of_three_exactly_three_win",
+            "dp/test_ledger_deaths.py::test_a_process_that_dies_loses_no_charge_and_draws_no_second_noise",
             f"{ATTACKS}::test_a_receipt_is_good_for_one_release",
             f"{ATTACKS}::test_a_ledger_that_takes_a_receipt_twice_is_caught",
             "torture/test_torture.py::test_killed_at_random_nothing_is_lost_or_drawn_again",
@@ -174,9 +174,9 @@ TRAPS = (
         "differences of overlapping audiences",
         "one account an owner; in parallel only parts that are disjoint",
         (
-            f"{LEDGER}::test_each_rule_of_a_covered_release_is_needed",
-            f"{LEDGER}::test_a_match_rule_that_bounds_nothing_has_no_disjoint_parts",
-            f"{LEDGER}::test_rows_of_one_record_in_both_parts_cost_no_more_than_the_dearer_part",
+            "dp/test_cover.py::test_each_rule_of_a_covered_release_is_needed",
+            "dp/test_cover.py::test_a_match_rule_that_bounds_nothing_has_no_disjoint_parts",
+            "dp/test_cover.py::test_rows_of_one_record_in_both_parts_cost_no_more_than_the_dearer_part",
             f"{SECRECY}::test_every_person_is_in_one_part_whoever_matched",
             f"{SECRECY}::test_a_seed_counted_in_both_parts_is_caught",
         ),
@@ -307,8 +307,8 @@ TRAPS = (
         "a digest of a small count as a membership test",
         "a nonce of 32 bytes before every commitment",
         (
-            f"{LEDGER}::test_a_commitment_opens_with_its_nonce_and_to_nobody_else",
-            "cleanroom/test_audit.py::test_an_export_holds_no_release_and_no_secret",
+            "dp/test_releases.py::test_a_commitment_opens_with_its_nonce_and_to_nobody_else",
+            "cleanroom/test_log.py::test_an_export_holds_no_release_and_no_secret",
         ),
     ),
     Trap(

@@ -29,7 +29,8 @@ import faults
 import rig
 import script
 
-from passbox.dp.ledger import BudgetExceeded, Ledger
+from passbox.dp.account import BudgetExceeded
+from passbox.dp.ledger import Ledger
 from passbox.dp.note import verify_checkpoint
 from passbox.dp.window import Window, WindowFull
 

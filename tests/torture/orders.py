@@ -1,4 +1,4 @@
-"""Any order of everything: the state machine of tests/dp/test_ledger.py, with crashes and restored copies besides.
+"""Any order of everything: the machine of tests/dp/test_ledger_orders.py, with crashes and restored copies besides.
 
     python tests/torture/orders.py --steps 100000
 
@@ -12,7 +12,7 @@ itself refuses.
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import importlib
 import shutil
 import sys
 import tempfile
@@ -28,7 +28,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 
-from passbox.dp.ledger import BudgetExceeded, Ledger
+from passbox.dp.account import BudgetExceeded
+from passbox.dp.ledger import Ledger
 from passbox.dp.note import Checkpoint, verify_checkpoint
 from passbox.dp.storage import Storage
 from passbox.dp.tree import leaf_hash, root_of
@@ -39,17 +40,14 @@ MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def beside(name: str) -> ModuleType:
-    """A module of tests/dp."""
-    spec = importlib.util.spec_from_file_location(f"dp_{name}", Path(__file__).parents[1] / "dp" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    """A module of tests/dp, where modules name their neighbours by a dot."""
+    package = sys.modules.setdefault("dp_tests", ModuleType("dp_tests"))
+    package.__path__ = [str(Path(__file__).parents[1] / "dp")]
+    return importlib.import_module(f"dp_tests.{name}")
 
 
-ledger_tests: Any = beside("test_ledger")
+AnyOrder: Any = beside("test_ledger_orders").AnyOrder
+holds_together: Any = beside("reading").holds_together
 Desk: Any = beside("conftest").Desk
 
 
@@ -57,7 +55,7 @@ class Crash(BaseException):
     """The process is no more."""
 
 
-class Orders(ledger_tests.AnyOrder):  # type: ignore[misc]
+class Orders(AnyOrder):  # type: ignore[misc]
     """seen: what readers were shown, by statistic. heads: every head that the log had, and somebody saw. cosigned: the
     newest one that a witness has cosigned, and the ledger was told of."""
 
@@ -136,7 +134,7 @@ class Orders(ledger_tests.AnyOrder):  # type: ignore[misc]
         path, entries = self.kept
         self.kept = None
         with Ledger(path, self.desk.key, self.desk.vault, lambda: self.desk.now) as copy:
-            ledger_tests.holds_together(copy, self.desk.key.vkey)
+            holds_together(copy, self.desk.key.vkey)
             leaves = copy.leaves()
             behind = [
                 h for h in self.heads if h.size > len(leaves) or root_of(map(leaf_hash, leaves[: h.size])) != h.root
@@ -200,7 +198,7 @@ class Orders(ledger_tests.AnyOrder):  # type: ignore[misc]
         """again: it may be paid for already, without the model's knowing."""
         if again:
             self.learn(name)
-        ledger_tests.AnyOrder.pay(self, name, owners)
+        AnyOrder.pay(self, name, owners)
         if self.payers.get(name):
             assert self.seen.setdefault(name, self.shown(self.ledger, name)) == self.shown(self.ledger, name)
 

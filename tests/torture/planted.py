@@ -32,13 +32,16 @@ import races
 import rig
 import zygote
 
-from passbox.dp import ledger as ledger_module
+from passbox.dp import log as log_module
 from passbox.dp import mechanisms, storage
-from passbox.dp.account import Account
-from passbox.dp.entry import Purchase
+from passbox.dp.account import Account, BudgetExceeded
+from passbox.dp.balances import Balances
+from passbox.dp.entry import Purchase, hour
 from passbox.dp.ledger import Ledger
+from passbox.dp.log import Log
 from passbox.dp.noisy import Noisy
 from passbox.dp.note import NoteKey
+from passbox.dp.releases import Releases
 from passbox.dp.storage import Storage
 from passbox.dp.tree import leaf_hash, root_of
 from passbox.dp.window import Window
@@ -178,8 +181,8 @@ def balance_read_before_the_lock() -> None:
         time.sleep(0.02)
         return real(ledger, purchase, statistic)
 
-    def account(ledger: Ledger, name: str, seen: Any) -> Account:
-        held = real_account(ledger, name, seen)
+    def account(balances: Balances, name: str, seen: Any) -> Account:
+        held = real_account(balances, name, seen)
         return replace(held, spent=known.get(name, held.spent))
 
     def rows(self: Storage, statement: str, *values: Any) -> list[Any]:
@@ -188,7 +191,7 @@ def balance_read_before_the_lock() -> None:
         return real_rows(self, statement, *values)
 
     known: dict[str, Any] = {}
-    real, real_account = put(Ledger, "pay", pay), put(Ledger, "_account", account)
+    real, real_account = put(Ledger, "pay", pay), put(Balances, "of", account)
     real_rows = put(Storage, "rows", rows)
 
 
@@ -224,7 +227,7 @@ def charge_after_the_commit() -> None:
 
     def take(ledger: Ledger, head: Any, charges: Any) -> list[Any]:
         due.extend(charges)
-        balances = [ledger._account(charge.account, head.seen).spent for charge in charges]
+        balances = [ledger._balances.of(charge.account, head.seen).spent for charge in charges]
         return [{**asdict(charge), "before": before} for charge, before in zip(charges, balances, strict=True)]
 
     due: list[Any] = []
@@ -266,8 +269,8 @@ def key_that_is_not_unique() -> None:
     loose = (s.replace("key text primary key", "key text").replace(", without rowid", "") for s in storage.SCHEMA)
     storage.SCHEMA = tuple(s.replace("unique(key, account)", "check(1)") for s in loose)
     storage.PRAGMAS = tuple(pragma for pragma in storage.PRAGMAS if "foreign_keys" not in pragma)
-    put(Ledger, "_stored", lambda *_: None)
-    put(Ledger, "_due", lambda _, purchase: purchase.charges)
+    put(Releases, "stored", lambda *_: None)
+    put(Balances, "due", lambda _, purchase: purchase.charges)
 
 
 def key_that_names_the_job() -> None:
@@ -276,8 +279,8 @@ def key_that_names_the_job() -> None:
 
 
 def replay_draws_again() -> None:
-    def stored(ledger: Ledger, purchase: Purchase) -> Noisy | None:
-        noisy = real(ledger, purchase)
+    def stored(releases: Releases, purchase: Purchase) -> Noisy | None:
+        noisy = real(releases, purchase)
         spec = purchase.specification
         if noisy is None:
             return None
@@ -285,7 +288,7 @@ def replay_draws_again() -> None:
             noisy, values=mechanisms.gaussian(noisy.values, spec.l2_squared, spec.scale, purchase.charges[0].rho)
         )
 
-    real = put(Ledger, "_stored", stored)
+    real = put(Releases, "stored", stored)
 
 
 def cap_check_skipped() -> None:
@@ -299,7 +302,7 @@ def cap_check_that_forgives() -> None:
 
     def refuse_above(account: Account, rho: Any) -> None:
         if rho > account.left * (1 + 1e-6) + 1:
-            raise ledger_module.BudgetExceeded(account.id, rho, account.left, account.cap)
+            raise BudgetExceeded(account.id, rho, account.left, account.cap)
 
     put(Account, "refuse_above", refuse_above)
 
@@ -328,7 +331,7 @@ def leaf_not_appended() -> None:
 
 def checkpoint_not_signed() -> None:
     stranger = NoteKey.new(rig.KEY.name)
-    real = put(ledger_module, "sign_checkpoint", lambda name, size, root, _: real(name, size, root, stranger))
+    real = put(log_module, "sign_checkpoint", lambda name, size, root, _: real(name, size, root, stranger))
 
 
 def checkpoint_of_before() -> None:
@@ -342,7 +345,7 @@ def checkpoint_of_before() -> None:
 
 
 def hour_that_runs_backwards() -> None:
-    put(Ledger, "_hour", lambda ledger, _: ledger_module.hour(ledger._clock()))
+    put(Log, "_hour", lambda log, _: hour(log._clock()))
 
 
 def body_stored_unsealed() -> None:
@@ -353,7 +356,7 @@ def body_under_another_nonce() -> None:
     def draw(ledger: Ledger, head: Any, purchase: Purchase, *given: Any) -> Noisy:
         noisy = real(ledger, head, purchase, *given)
         plain = bytes(32) + noisy.values.astype("<i8").tobytes()
-        body = ledger._vault.seal(plain, purchase.key.encode())
+        body = ledger._releases._vault.seal(plain, purchase.key.encode())
         ledger._storage.rows("update release set body = ? where key = ?", body, purchase.key)
         return noisy
 
@@ -405,14 +408,17 @@ PLANTS: dict[str, Planted] = {
     "published before the commit": Planted(published_before_the_commit, (statements, random_kills)),
     "the answer does not wait for the commit": Planted(commit_after_the_answer, (statements,)),
     "noise drawn outside the transaction": Planted(noise_drawn_outside_the_transaction, (race_for_one,)),
-    "no lock": Planted(no_lock, (test(LEDGER + "test_nobody_opens_or_writes_while_another_holds_the_lock"),)),
+    "no lock": Planted(
+        no_lock, (test("dp/test_storage.py::test_nobody_opens_or_writes_while_another_holds_the_lock"),)
+    ),
     "balance read before the lock": Planted(balance_read_before_the_lock, (race,)),
     "float budget": Planted(float_budget, (clocks, statements)),
     "synchronous = normal": Planted(synchronous("normal"), (power_cuts,)),
     "synchronous = off": Planted(synchronous("off"), (power_cuts,)),
     "charged after the commit": Planted(charge_after_the_commit, (statements,)),
     "no rollback after an error": Planted(
-        no_rollback, (any_order, test(LEDGER + "test_an_exception_leaves_neither_lock_nor_transaction_behind"))
+        no_rollback,
+        (any_order, test("dp/test_storage.py::test_an_exception_leaves_neither_lock_nor_transaction_behind")),
     ),
     "key without uniqueness": Planted(key_that_is_not_unique, (clocks, any_order)),
     "key that names the job": Planted(
@@ -421,7 +427,7 @@ PLANTS: dict[str, Planted] = {
     "a replay draws again": Planted(replay_draws_again, (clocks, race_for_one, any_order)),
     "cap check skipped": Planted(cap_check_skipped, (clocks, race, any_order)),
     "cap check that forgives a millionth": Planted(
-        cap_check_that_forgives, (test(LEDGER + "test_a_cap_is_kept_to_the_last_unit"),)
+        cap_check_that_forgives, (test("dp/test_balances.py::test_a_cap_is_kept_to_the_last_unit"),)
     ),
     "window not checked": Planted(window_not_checked, (unwitnessed,)),
     "a copy that is behind may pay": Planted(nothing_checked("dp.head", "Head.refuse_rolled_back"), (any_order,)),
@@ -434,7 +440,7 @@ PLANTS: dict[str, Planted] = {
     "body under another nonce": Planted(body_under_another_nonce, (clocks, any_order)),
     "cover not checked": Planted(
         nothing_checked("dp.ledger", "refuse_uncovered"),
-        (test(LEDGER + "test_each_rule_of_a_covered_release_is_needed"),),
+        (test("dp/test_cover.py::test_each_rule_of_a_covered_release_is_needed"),),
     ),
     "plan and statistic not compared": Planted(
         nothing_checked("dp.ledger", "refuse_mismatch"),

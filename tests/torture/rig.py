@@ -25,11 +25,12 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from passbox.dp.account import BudgetExceeded, Cap
 from passbox.dp.aggregate import Statistic
 from passbox.dp.budget import Rho
 from passbox.dp.canonical import canonical
 from passbox.dp.entry import Charge, Context, Purchase, Specification
-from passbox.dp.ledger import BudgetExceeded, Cap, Ledger
+from passbox.dp.ledger import Ledger
 from passbox.dp.noisy import Noisy
 from passbox.dp.note import BadNote, Checkpoint, NoteKey, verify_checkpoint
 from passbox.dp.scale import price, smallest_scale
