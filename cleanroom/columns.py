@@ -67,7 +67,8 @@ class Read:
 
     table: as `_TYPES` says, nulls for missing. accepted: (rows,) bool. rejects: reason to rows, each row under the
     first that rejects it. faults: reason to all rows that it holds of, whatever else is wrong with them.
-    cut: rows whose set held more values than declared and was cut to the first in declared order.
+    cut: rows whose set held more values than declared and was cut to the first in declared order. first: reason to the
+    first few rows that it rejects.
     """
 
     table: pa.Table
@@ -75,6 +76,7 @@ class Read:
     rejects: Mapping[str, int]
     faults: Mapping[str, int]
     cut: int
+    first: Mapping[str, tuple[int, ...]]
 
 
 def refuse_missing(
@@ -107,6 +109,7 @@ def read_columns(
     accepted = np.ones(source.num_rows, dtype=np.bool_) if accepted is None else accepted.copy()
     rejects: dict[str, int] = {}
     every: dict[str, int] = {}
+    first: dict[str, tuple[int, ...]] = {}
     typed: dict[str, pa.Array] = {}
     cut = 0
     for name, column in declared.items():
@@ -116,10 +119,20 @@ def read_columns(
             fresh = rows & accepted
             if fresh.any():
                 rejects[f"{name}: {reason}"] = int(fresh.sum())
+                first[f"{name}: {reason}"] = first_of(fresh)
             if rows.any():
                 every[f"{name}: {reason}"] = int(rows.sum())
             accepted &= ~rows
-    return Read(pa.table(typed), accepted, rejects, every, cut)
+    return Read(pa.table(typed), accepted, rejects, every, cut, first)
+
+
+def first_of(rows: NDArray[np.bool_]) -> tuple[int, ...]:
+    """The first few rows that are meant."""
+    return tuple(np.flatnonzero(rows)[:FEW].tolist())
+
+
+FEW = 3
+"""Rows of a reason that are named to whoever owns the file."""
 
 
 Faults = dict[str, NDArray[np.bool_]]

@@ -39,7 +39,8 @@ class BothLists(Exception):
 @dataclass(frozen=True, slots=True)
 class Examined:
     """What to look at. raw: a column of raw values beside hashes. known: values that the party knows to be on its
-    hashed list. seen: a column of dates, stale after so many days."""
+    hashed list. passed_over: how many others were brought, which are no such values. seen: a column of dates,
+    stale after so many days."""
 
     source: Path
     column: str
@@ -49,6 +50,7 @@ class Examined:
     setting: Setting
     raw: str | None = None
     known: tuple[str, ...] = ()
+    passed_over: int = 0
     seen: str | None = None
     stale_after: int = 365
 

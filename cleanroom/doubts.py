@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..matching.rejects import RejectCode
 from ..policies.check import Refused
 from ..policies.contract import Allowance, Contract
 from ..policies.jobs.lookalike import FEWEST_PEOPLE
@@ -39,6 +40,17 @@ def personal_doubts(found: Mapping[str, int]) -> tuple[str, ...]:
         f"{name}: {'1 row looks' if rows == 1 else f'{rows:,} rows look'} like an e-mail address, a phone number or a "
         "hash of one; the bundle holds text as it is, and what many people share is shown: clear them, or the column"
         for name, rows in found.items()
+    )
+
+
+def odd_doubts(suspects: Mapping[str, int]) -> tuple[str, ...]:
+    """The same of identifiers that are kept and reach nobody. suspects: as `records.Prepared` has them."""
+    return tuple(
+        f"{reason.partition(': ')[0]}: {'1 row holds' if rows == 1 else f'{rows:,} rows hold'} no plain address, which "
+        "is hashed as it stands and matches nobody who exports plain ones: export `jo@b.de`, not `Jo <jo@b.de>` or "
+        "`mailto:jo@b.de`"
+        for reason, rows in suspects.items()
+        if reason.endswith(f": {RejectCode.UNLIKELY}")
     )
 
 
@@ -90,20 +102,30 @@ def _is_one_value(column: pa.ChunkedArray) -> bool:
 
 
 def _too_few(contract: Contract, dataset: str, rows: int) -> list[str]:
-    """As jobs count (`policies.jobs`): an overlap looks at both lists, a lookalike at the seed, a completion at who
-    knows attributes."""
+    """As jobs count (`policies.jobs`): an overlap looks at both lists, a lookalike and a model at the seed, a
+    completion at who knows attributes."""
     kinds = {rule.job for rule in contract.rules.allow}
     least, has_features = contract.rules.smallest_seed, bool(contract.dataset[dataset].columns)
-    knows = has_features and contract.dataset[dataset].id is None
-    looking = [
-        kind for kind in sorted(kinds) if kind == "overlap" or (knows if kind == "completion" else not has_features)
-    ]
+    is_seed = _is_seed(contract, dataset)
+    counts = {"overlap": True, "completion": has_features and contract.dataset[dataset].id is None}
+    counts |= {"lookalike": is_seed, "model": is_seed}
+    looking = [kind for kind in sorted(kinds) if counts.get(kind, not has_features)]
     said = []
     if looking and rows < least:
         said.append(f"{_rows(rows)} fewer than smallest_seed = {least}: {' and '.join(looking)} will be refused")
-    if "lookalike" in kinds and has_features and rows < FEWEST_PEOPLE:
+    if "lookalike" in kinds and not is_seed and rows < FEWEST_PEOPLE:
         said.append(f"{_rows(rows)} fewer than the {FEWEST_PEOPLE} that a lookalike needs: it will be refused")
     return said
+
+
+def _is_seed(contract: Contract, dataset: str) -> bool:
+    """Whether people are held against this list: it has nothing to learn from, or no own IDs where a list of another
+    owner has both."""
+    own = contract.dataset[dataset]
+    if not own.columns:
+        return True
+    others = (rule for rule in contract.dataset.values() if rule.owner != own.owner and rule.rows == "people")
+    return own.id is None and any(rule.id is not None and rule.columns for rule in others)
 
 
 def _large_delta(contract: Contract, dataset: str, rows: int) -> list[str]:

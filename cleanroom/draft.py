@@ -82,11 +82,23 @@ def _missing(proposal: Proposal, wishes: Wishes) -> Iterator[str]:
             "no column is named like your own IDs, such as visitor_id, and an audience comes back as these: write "
             f'`id = "COLUMN"` under [dataset.{wishes.people}]'
         )
+    if (found := proposal.arrival) and found.form != wishes.people_arrives:
+        named = (
+            "" if found.column == wishes.kind else f"; `prepare` takes it by `--column {wishes.kind}={found.column}`"
+        )
+        yield (
+            f"column {found.column} holds {_HOLDS[found.form]}, and the draft says "
+            f'`identifiers.{wishes.kind} = "{wishes.people_arrives}"`: '
+            f'write "{found.form}" there, or draft it anew with `--people-identifier {found.form}`{named}'
+        )
     if proposal.people < wishes.smallest_audience:
         yield (
             f"the file is of {proposal.people:,} people and rules.smallest_audience is {wishes.smallest_audience:,}: "
             "lower it, or no audience is large enough"
         )
+
+
+_HOLDS = {"raw": "raw values", "sha256": "SHA-256", "sha1": "SHA-1"}
 
 
 def _facts(cards: list[dict[str, str]], room: dict[str, str], wishes: Wishes, proposal: Proposal) -> Draft:

@@ -72,6 +72,11 @@ def refuse_unwritable(path: Path, remedy: str = "") -> None:
     """What writing a new file would meet, met before long work begins. Errors: FileInTheWay, OSError."""
     if path.exists():
         raise FileInTheWay(path, remedy)
+    refuse_no_place(path)
+
+
+def refuse_no_place(path: Path) -> None:
+    """The same of a file that may be there: a folder that is missing, or not to be written to. Errors: OSError."""
     temporary = _temporary(path)
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     temporary.unlink()

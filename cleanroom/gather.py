@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ..matching.fingerprint import Keyer
 from ..matching.identifiers import Digests, MixedEncodings, NotText, Reading, RejectCode
 from ..policies.contract import Contract, DatasetRule
-from .columns import ColumnUnreadable, read_columns
+from .columns import FEW, ColumnUnreadable, first_of, read_columns
 from .growing import Growing
 from .layout import Layout, layout_of
 from .source import BadSource, likely_rows, read_pieces
@@ -84,7 +84,8 @@ class Gathered:
     suspects: values by kind and reason; there: by kind, rows that hold a value, refused or not. left: rows without an
     identifier, by the first kind of which they hold a value, and why that was refused; keyless: those that hold none,
     where there are several kinds. without: rows that count though a value of theirs was refused. nameless: rows with an
-    identifier and without an ID of the owner's. rejects, cut: as in `columns.Read`.
+    identifier and without an ID of the owner's. rejects, cut: as in `columns.Read`. first: of each reason for which
+    rows are left out, as a report words it, the first few rows of the file.
     """
 
     read: int
@@ -102,6 +103,7 @@ class Gathered:
     nameless: int
     rejects: Mapping[str, int]
     cut: int
+    first: Mapping[str, tuple[int, ...]]
 
 
 def gather(brought: Brought, key: Keyer, secret: bytes, mark: Mark | None) -> Gathered:
@@ -110,6 +112,14 @@ def gather(brought: Brought, key: Keyer, secret: bytes, mark: Mark | None) -> Ga
     for piece in read_pieces(brought.source, brought.columns):
         gathering.take(piece)
     return gathering.finished()
+
+
+NO_IDENTIFIER = "no identifier: empty"
+
+
+def no_id(rule: DatasetRule) -> str:
+    """Why a row without an ID of the owner's is left out."""
+    return f"{rule.id}: empty"
 
 
 class _Gathering:
@@ -122,6 +132,7 @@ class _Gathering:
         self._own: list[pa.Array] = []
         self._columns: list[pa.Table] = []
         self._rejects = Counter[str]()
+        self._first: dict[str, tuple[int, ...]] = {}
         self._read = self._rows = self._keyless = self._nameless = self._cut = 0
 
     def take(self, piece: pa.Table) -> None:
@@ -133,7 +144,10 @@ class _Gathering:
         nothing = ~known
         for kind, each in self._kinds.items():
             each.keep(hashed[kind], read.accepted, self._rows)
-            nothing &= ~each.count(hashed[kind], nothing, read.accepted)
+            left = each.count(hashed[kind], nothing, read.accepted)
+            for code in hashed[kind].refused(left):
+                self._note(f"{kind}: {code.value}", first_of(hashed[kind].refused_for(code) & left))
+            nothing &= ~left
         counts = int(read.accepted.sum())
         chosen = None if counts == piece.num_rows else pa.array(read.accepted)
         if own is not None:
@@ -142,10 +156,19 @@ class _Gathering:
             self._columns.append(read.table if chosen is None else read.table.filter(chosen))
         self._rejects.update(read.rejects)
         self._cut += read.cut
+        for reason, rows in read.first.items():
+            self._note(reason, rows)
+        self._note(NO_IDENTIFIER, first_of(nothing))
+        self._note(no_id(self._rule), first_of(nameless & known))
         self._keyless += int(nothing.sum())
         self._nameless += int((nameless & known).sum())
         self._read += piece.num_rows
         self._rows += counts
+
+    def _note(self, reason: str, rows: tuple[int, ...]) -> None:
+        """The first rows of a piece that are left out for a reason."""
+        if rows and len(before := self._first.get(reason, ())) < FEW:
+            self._first[reason] = (*before, *(self._read + row for row in rows))[:FEW]
 
     def finished(self) -> Gathered:
         """All of it. Errors: BadSource."""
@@ -165,6 +188,7 @@ class _Gathering:
             nameless=self._nameless,
             rejects=self._rejects,
             cut=self._cut,
+            first=self._first,
         )
 
 

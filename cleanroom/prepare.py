@@ -25,9 +25,9 @@ from ..policies.share import open_shares, shares_digest
 from ..policies.sign import Signer, parse_public_key
 from .bundle import BadBundle, Label, Packed, open_bundle, packed
 from .certified import privatised
-from .doubts import doubts, idle_doubts, personal_doubts, refuse_large_delta
+from .doubts import doubts, idle_doubts, odd_doubts, personal_doubts, refuse_large_delta
 from .dummies import refuse_padding
-from .files import FileInTheWay, flush, replacing, sweep_of
+from .files import FileInTheWay, flush, refuse_no_place, replacing, sweep_of
 from .home import Home, home_path, read_home, write_home
 from .keys import Keys
 from .memory import same_accounts
@@ -108,10 +108,11 @@ def prepare(task: Task, keys: Keys, sign: Signer, shares: Mapping[str, str], now
 
     Errors: Refused where the contract has expired, the data set cannot be padded or δ is above 1/n, NotTheOwner,
     BadSource, ColumnMissing, ColumnUnreadable, TooManyRejects, SpoiledColumn, NothingLeft, ShareUnusable,
-    SignatureBroken, BadCertificate, FileInTheWay, those of `sign`. Nothing is written then.
+    SignatureBroken, BadCertificate, FileInTheWay, OSError, those of `sign`. Nothing is written then.
     """
     refuse_expired(task.agreement.contract, now.astimezone(UTC).date())
     _refuse_stranger(task, keys)
+    refuse_no_place(task.out)
     key = derive_match_key(open_shares(task.agreement, shares, keys.seal_identity()), _contract_digest(task))
     private = privatised(task.source, task.brought.rule)
     made_from = _made_from(task, key)
@@ -188,16 +189,25 @@ def _stays(task: Task, laid: Records, tokens: pa.Array | pa.ChunkedArray | None)
 
 
 def _refuse_rejects(task: Task, report: Prepared) -> None:
-    hashes = task.agreement.contract.match.hashes
+    if (fault := unfit(task.brought, report, task.most_rejects)) is not None:
+        raise fault
+
+
+def unfit(
+    brought: Brought, report: Prepared, most_rejects: float
+) -> NothingLeft | SpoiledColumn | TooManyRejects | None:
+    """Why `prepare` refuses a file for its rows; None where it does not. most_rejects: as in `Task`."""
+    hashes = brought.contract.match.hashes
     if report.rows == 0:
-        raise NothingLeft(task.source, report.rejects, hashes)
-    if (key := spoiled(report, task.most_rejects)) is not None:
+        return NothingLeft(brought.source, report.rejects, hashes)
+    if (key := spoiled(report, most_rejects)) is not None:
         held = report.keys[key]
         refused = {f"{key}: {code}": n for code, n in held.refused.items()}
-        raise SpoiledColumn(task.source, key, held.there, refused, hashes)
-    allowed = _allowed(task.most_rejects, report.read)
+        return SpoiledColumn(brought.source, key, held.there, refused, hashes)
+    allowed = _allowed(most_rejects, report.read)
     if sum(report.rejects.values()) > allowed:
-        raise TooManyRejects(task.source, report.read, report.rejects, allowed, hashes)
+        return TooManyRejects(brought.source, report.read, report.rejects, allowed, hashes)
+    return None
 
 
 def spoiled(report: Prepared, most_rejects: float) -> str | None:
@@ -314,4 +324,5 @@ def _done(laid: Records, task: Task, *, written: bool) -> Prepared:
 
 def _doubts(brought: Brought, report: Prepared, laid: Records) -> tuple[str, ...]:
     idle = idle_doubts(brought.contract, brought.dataset, laid.columns)
-    return (*doubts(brought.contract, brought.dataset, report.rows), *personal_doubts(report.personal), *idle)
+    sizes = doubts(brought.contract, brought.dataset, report.rows)
+    return (*sizes, *odd_doubts(report.suspects), *personal_doubts(report.personal), *idle)

@@ -25,6 +25,7 @@ from ..matching.schemes.setting import Setting
 from ..policies.contract import NAME_PATTERN, is_plain
 from ..policies.mistakes import MOST_BOUND, RESERVED
 from ..policies.template import ProposedColumn
+from .arrival import Arrival, arrival
 from .personal import HASHED
 from .source import BadSource, read_source
 
@@ -39,12 +40,13 @@ _PERSONAL = f"@|{HASHED}"
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """What a file looks like. people: how many are in it. id: its ID column, or "". left_out: columns nothing was
-    proposed for, each with the reason."""
+    proposed for, each with the reason. arrival: how its identifiers arrive, where that shows."""
 
     people: int
     id: str
     columns: tuple[ProposedColumn, ...]
     left_out: dict[str, str]
+    arrival: Arrival | None = None
 
 
 LONG = 10**6
@@ -72,7 +74,7 @@ def propose(path: Path, kind: str, scheme: str, arrives: str) -> Proposal:
             left_out[name] = found
         else:
             columns.append(found)
-    return Proposal(people.height, own_id, tuple(columns), left_out)
+    return Proposal(people.height, own_id, tuple(columns), left_out, arrival(frame, kind, scheme))
 
 
 def _one_row_each(frame: pl.DataFrame, identities: pl.Series) -> pl.DataFrame:

@@ -30,9 +30,10 @@ from ..matching.persons import Held, Persons, persons
 from .columns import refuse_missing
 from .dummies import with_dummies
 from .events import counted
+from .gather import NO_IDENTIFIER, Gathered, Keyed, Mark, gather, no_id
 from .gather import Brought as Brought
-from .gather import Gathered, Keyed, Mark, gather
 from .layout import Layout
+from .lines import Lines, lines
 from .personal import personal
 from .sketch import Returned, smallest
 from .source import header
@@ -51,13 +52,15 @@ class Prepared:
     """What `prepare` did. Every count stays at the party, but for `rows`, which the room shows to all.
 
     read: rows in the file. rows: rows in the bundle, of which `dummies` are nobody's. merged: rows of a person who was
-    there already. shared: by key, how many identifiers stayed with a person before. rejects: rows left out, each under
+    there already. contradicting: how many of these hold another value than the first row of their person, which
+    counts. shared: by key, how many identifiers stayed with a person before. rejects: rows left out, each under
     the first reason. without: rows that count, by another key, though a value of theirs was refused, by reason. keys:
     what the column of each key holds. suspects: rows kept that are odd (`matching.suspects`), by reason. cut: sets cut
     to their declared size. over: rows beyond those of one person that count. unused: columns of the file left at home.
     home: the file that stays; ids: the same, where it turns tokens into own IDs. returned: lists of other contracts
     that hold the same people (`cleanroom.sketch`). personal: rows that look like an identifier, by column of text.
-    doubts: what deserves a second look (`cleanroom.doubts`).
+    first: by reason, where the first rows that are left out stand in the file. doubts: what deserves a
+    second look (`cleanroom.doubts`).
     """
 
     read: int
@@ -79,6 +82,8 @@ class Prepared:
     without: Mapping[str, int] = field(default_factory=dict)
     keys: Mapping[str, Key] = field(default_factory=dict)
     personal: Mapping[str, int] = field(default_factory=dict)
+    first: Mapping[str, Lines] = field(default_factory=dict)
+    contradicting: int = 0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -139,7 +144,9 @@ def records(brought: Brought, key: Keyer, secret: bytes, mark: Mark | None = Non
     refuse_missing(brought.columns, names, brought.source)
     unused = tuple(name for name in names if name not in brought.columns)
     rows = gather(brought, key, secret, mark)
-    return _events(brought, rows, unused, secret) if brought.rule.rows == "events" else _people(brought, rows, unused)
+    events = brought.rule.rows == "events"
+    found = _events(brought, rows, unused, secret) if events else _people(brought, rows, unused)
+    return replace(found, report=replace(found.report, first=lines(brought.source, rows.first)))
 
 
 def _people(brought: Brought, rows: Gathered, unused: tuple[str, ...]) -> Records:
@@ -149,8 +156,8 @@ def _people(brought: Brought, rows: Gathered, unused: tuple[str, ...]) -> Record
     at = _order(brought.layout, rows.keyed, found, named)
     first = found.first[at]
     own, columns = (None if each is None else each.take(pa.array(first)) for each in (rows.own, rows.columns))
-    rejects = _by_reason(rows.left) | {"no identifier: empty": rows.keyless}
-    rejects |= {f"{brought.rule.id}: empty": rows.nameless}
+    rejects = _by_reason(rows.left) | {NO_IDENTIFIER: rows.keyless}
+    rejects |= {no_id(brought.rule): rows.nameless}
     rejects |= rows.rejects
     rejects |= {f"more than {brought.contract.match.largest_person} identifiers of one person": found.crowded}
     rejects |= {"every identifier is another person's": found.bare}
@@ -159,6 +166,7 @@ def _people(brought: Brought, rows: Gathered, unused: tuple[str, ...]) -> Record
         read=rows.read,
         rows=len(first),
         merged=found.merged,
+        contradicting=_contradicting(rows.columns, found),
         cut=rows.cut,
         rejects={reason: count for reason, count in rejects.items() if count},
         unused=unused,
@@ -206,6 +214,19 @@ def _by_reason(counts: Mapping[str, Counter[RejectCode]]) -> dict[str, int]:
 def _spoiled(refused: Counter[RejectCode]) -> dict[str, int]:
     """Values that are there and were refused."""
     return {code.value: n for code, n in refused.items() if code != RejectCode.EMPTY}
+
+
+def _contradicting(columns: pa.Table, found: Persons) -> int:
+    """How many rows that joined another hold another value than the row that speaks for them. What is missing in either
+    says nothing."""
+    otherwise = np.zeros(len(found.again), dtype=np.bool_)
+    for column in columns.columns if len(otherwise) else ():
+        mine, first = (pl.Series(column.take(pa.array(rows))) for rows in (found.again, found.speaker))
+        if isinstance(mine.dtype, pl.List):
+            mine, first = mine.list.join("|"), first.list.join("|")
+            mine, first = mine.set(mine == "", None), first.set(first == "", None)
+        otherwise |= (mine != first).fill_null(value=False).to_numpy()
+    return int(otherwise.sum())
 
 
 # -- persons -----------------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """A party's own file: CSV or Parquet, read whole, or piece by piece, or refused with one rule. Never echoes a cell.
 
-CSV must be UTF-8 without a byte order mark, comma separated, quoted with `"`, with one header line of distinct
-names and as many cells in every row. Everything is read as text; `columns` gives it its types. Parquet keeps its
-own types. Only the columns asked for are read.
+CSV must be UTF-8, comma separated, quoted with `"`, with one header line of distinct names and as many cells in every
+row. A byte order mark before the header is skipped. Everything is read as text; `columns` gives it its types. Parquet
+keeps its own types. Only the columns asked for are read.
 
 A first line that holds an address, a hash or a number is a person, not a header: such a file is refused before any
 name of it could be shown.
@@ -15,6 +15,7 @@ import csv
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pyarrow as pa
@@ -35,7 +36,6 @@ _MARKS = (
     (codecs.BOM_UTF32_LE, "UTF-32", "`iconv -f UTF-32 -t UTF-8 FILE > NEW` turns it into UTF-8"),
     (codecs.BOM_UTF16_LE, "UTF-16", "`iconv -f UTF-16 -t UTF-8 FILE > NEW` turns it into UTF-8"),
     (codecs.BOM_UTF16_BE, "UTF-16", "`iconv -f UTF-16 -t UTF-8 FILE > NEW` turns it into UTF-8"),
-    (codecs.BOM_UTF8, "UTF-8 with a byte order mark", "`tail -c +4 FILE > NEW` takes the mark away"),
     (b"\x1f\x8b", "compressed (gzip)", "`gunzip` unpacks it"),
     (b"\x28\xb5\x2f\xfd", "compressed (zstd)", "`zstd -d` unpacks it"),
     (b"PK\x03\x04", "a ZIP archive or an Excel workbook", "save it as CSV in UTF-8"),
@@ -55,7 +55,7 @@ class BadSource(Exception):
 
 def header(path: Path) -> tuple[str, ...]:
     """The column names. Errors: BadSource, OSError."""
-    if _is_parquet(path):
+    if is_parquet(path):
         with _parquet(path) as file:
             names = _parquet_names(path, file)
     else:
@@ -68,7 +68,7 @@ def read_source(path: Path, columns: Collection[str] | None = None) -> pa.Table:
     """The file as a table, or some of its columns; CSV cells are text, empty cells null. Errors: BadSource, OSError."""
     names = header(path)
     wanted = [name for name in names if columns is None or name in columns]
-    table = _read_parquet(path, wanted) if _is_parquet(path) else _read_csv(path, names, wanted)
+    table = _read_parquet(path, wanted) if is_parquet(path) else _read_csv(path, names, wanted)
     if table.num_rows == 0:
         raise _no_rows(path)
     return table
@@ -81,7 +81,7 @@ def read_pieces(path: Path, columns: Collection[str]) -> Iterator[pa.Table]:
     """
     names = header(path)
     wanted = [name for name in names if name in columns]
-    batches = _parquet_batches(path, wanted) if _is_parquet(path) else _csv_batches(path, names, wanted)
+    batches = _parquet_batches(path, wanted) if is_parquet(path) else _csv_batches(path, names, wanted)
     there = False
     for piece in _joined(batches):
         there = True
@@ -92,7 +92,7 @@ def read_pieces(path: Path, columns: Collection[str]) -> Iterator[pa.Table]:
 
 def likely_rows(path: Path) -> int:
     """About how many rows it has, rather more, and never more than there is room for. Errors: BadSource, OSError."""
-    if _is_parquet(path):
+    if is_parquet(path):
         with _parquet(path) as file:
             likely = int(file.metadata.num_rows)
     else:
@@ -100,6 +100,11 @@ def likely_rows(path: Path) -> int:
             first = file.read(_BLOCK)
         likely = (first.count(b"\n") + 1) * path.stat().st_size * 33 // (len(first) * 32)
     return min(max(likely, 1), _MOST_LIKELY)
+
+
+def opened(path: Path) -> TextIO:
+    """A CSV file as text, for `csv`, without its byte order mark. Errors: OSError."""
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -118,7 +123,7 @@ def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(held + after)
 
 
-def _is_parquet(path: Path) -> bool:
+def is_parquet(path: Path) -> bool:
     """Whether it is Parquet, once it is known to be a file with something in it."""
     with path.open("rb") as file:
         if not path.is_file():
@@ -139,7 +144,7 @@ def _no_rows(path: Path) -> BadSource:
 def _refuse_header(path: Path, names: tuple[str, ...]) -> None:
     """Nothing of the names is said: they may be a person's."""
     if len(names) == 1 and (mark := re.search("[;\t|]", names[0])):
-        raise BadSource(path, f"its cells are separated by {_SEPARATORS[mark[0]]}", "export it with commas")
+        raise BadSource(path, f"its cells are separated by {_SEPARATORS[mark[0]]}", _WITH_COMMAS)
     for at, name in enumerate(names, 1):
         if not name.strip():
             raise BadSource(path, f"column {at} has no name", "name every column in the first line")
@@ -153,6 +158,7 @@ def _refuse_header(path: Path, names: tuple[str, ...]) -> None:
         raise BadSource(path, "a column name stands twice in the header", "rename one of them")
 
 
+_WITH_COMMAS = "export it with commas; a spreadsheet takes the list separator of the system's regional settings"
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -174,7 +180,7 @@ def _csv_names(path: Path) -> tuple[str, ...]:
         if head.startswith(mark):
             raise BadSource(path, f"it is {name}", remedy)
     try:
-        with path.open(encoding="utf-8", newline="") as text:
+        with opened(path) as text:
             names = next(row for row in csv.reader(text) if row)
     except UnicodeDecodeError:
         raise _not_utf8(path) from None
@@ -276,7 +282,7 @@ def _refuse_bytes(path: Path) -> bool:
 
 def _refuse_open_quote(path: Path) -> None:
     """Of an odd number of quotes one may stand alone inside a cell; at a cell's beginning it opens one."""
-    with path.open(encoding="utf-8", newline="") as text:
+    with opened(path) as text:
         try:
             for _ in csv.reader(text, strict=True):
                 pass

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .domains import domain
 from .hints import after_signatures, own_keys
 from .show import JsonFlag, Part, Result, Table, Verbatim, counted, note, say
 
 if TYPE_CHECKING:
     from ..cleanroom.draft import Drafted
     from ..cleanroom.signing import Signed, Standing
-    from ..policies.contract import Column, Contract, DatasetRule
+    from ..policies.contract import Contract, DatasetRule
     from ..policies.document import Problem
     from ..policies.threat import ThreatModel
 
@@ -98,6 +99,7 @@ def check(contract: ContractFile, as_json: JsonFlag = False) -> None:
     """Check a contract, signed or not: every mistake at once, and what it means in plain words."""
     from ..policies.agreement import read_contract
     from ..policies.document import InvalidContract
+    from ..policies.learnt import unlearnable
     from .explanation import BAD_INPUT
     from .words import today
 
@@ -106,12 +108,14 @@ def check(contract: ContractFile, as_json: JsonFlag = False) -> None:
     except InvalidContract as error:
         _say_mistakes(contract, error.problems, as_json)
         raise typer.Exit(BAD_INPUT) from None
-    said = _meaning(agreed)
+    said, doubts = _meaning(agreed), unlearnable(agreed)
+    sound = {"contract": str(contract), "name": agreed.name, "valid": True, "mistakes": []}
     say(
         Result(
-            {"contract": str(contract), "name": agreed.name, "valid": True, "mistakes": [], "means": said},
+            {**sound, "means": said, "warnings": list(doubts)},
             ["no mistakes", *(f"- {sentence}" for sentence in said)],
             f"`passbox contract sign {contract} --key {own_keys()}`, then send it with its signature to all parties",
+            doubts,
         ),
         as_json,
     )
@@ -272,6 +276,7 @@ def show(contract: ContractFile, as_json: JsonFlag = False) -> None:
     from ..policies.accounts import binding
     from ..policies.agreement import read_contract
     from ..policies.contract import digest
+    from ..policies.learnt import unlearnable
     from ..policies.sign import fingerprint
 
     agreed, data = read_contract(contract)
@@ -281,10 +286,10 @@ def show(contract: ContractFile, as_json: JsonFlag = False) -> None:
         (name, rule.owner, rule.protects, f"{budgets[name].epsilon:g}", f"{budgets[name].delta:g}")
         for name, rule in agreed.dataset.items()
     ]
-    rules = agreed.rules
+    rules, doubts = agreed.rules, unlearnable(agreed)
     say(
         Result(
-            {"contract": str(contract), "sha256": digest(data), **_written(agreed)},
+            {"contract": str(contract), "sha256": digest(data), **_written(agreed), "warnings": list(doubts)},
             [
                 f"{agreed.name}: {agreed.purpose}",
                 f"room {agreed.room.name}, operated by {agreed.room.operator}; until {agreed.expires}",
@@ -299,6 +304,7 @@ def show(contract: ContractFile, as_json: JsonFlag = False) -> None:
             ],
             "compare the fingerprints with the others by voice; "
             f"if you agree, `passbox contract sign {contract} --key {own_keys()}`",
+            doubts,
         ),
         as_json,
     )
@@ -328,7 +334,7 @@ def _columns(contract: Contract) -> list[tuple[str, str, str]]:
         rows += [(name, kind, _identifier(contract, rule, kind)) for kind in layout_of(contract, name).keys]
         if rule.rows == "events":
             rows.append((name, "", f"events: up to {rule.rows_a_person:,} rows of one person count"))
-        rows += [(name, column, _domain(declared)) for column, declared in rule.columns.items()]
+        rows += [(name, column, domain(declared)) for column, declared in rule.columns.items()]
     return rows
 
 
@@ -349,24 +355,6 @@ def _identifier(contract: Contract, rule: DatasetRule, kind: str) -> str:
 
 
 _ARRIVES = {"raw": "as it is", "sha256": "as SHA-256, in hex or base64", "sha1": "as SHA-1, in hex or base64"}
-
-
-def _domain(column: Column) -> str:
-    if column.kind == "number":
-        return f"a number from {column.bounds[0]:g} to {column.bounds[1]:g}"
-    if column.kind == "date":
-        return f"a day from {column.bounds[0]} to {column.bounds[1]}"
-    if column.kind == "flag":
-        return "yes or no"
-    if column.kind == "household":
-        return "a household, such as an IP address; keyed before it leaves"
-    if column.kind == "text":
-        return "text, of which only what many people share can show"
-    if column.kind == "category":
-        return f"one of {', '.join(column.values)}"
-    if column.kind == "ordinal":
-        return f"one of {' < '.join(column.values)}"
-    return f"up to {column.at_most} of {', '.join(column.values)}"
 
 
 @app.command("sign")

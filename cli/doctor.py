@@ -91,6 +91,7 @@ def match(
         asked = _by_contract(beside, agreed, dataset, kind, column)
     else:
         asked = [_by_hand(beside, kind, scheme, arrives, column, country, window)]
+    asked = list(map(_without_others, asked))
     with working("looking"):
         found = [(each, diagnose(each, today())) for each in asked]
         mismatch = key_mismatch(bundle, contract) if bundle and contract else None
@@ -122,6 +123,32 @@ def _values(source: str) -> tuple[str, ...]:
 
 
 MOST_KNOWN = 10_000
+
+
+def _without_others(asked: Examined) -> Examined:
+    """The same, without known values that are none of their kind. Errors: NoRole where no others are left."""
+    from dataclasses import replace
+
+    from ..matching.recipes import likenesses
+    from .words import NoRole
+
+    like = likenesses(asked.known, asked.kind, asked.setting)
+    if asked.known and not like:
+        rule = f"no line is {_article(_named(asked.kind, 1))} ({counted(len(asked.known), 'different line')} read)"
+        raise NoRole(rule, "write one known value a line, as it was before it was hashed, and nothing else")
+    return replace(asked, known=like, passed_over=len(asked.known) - len(like))
+
+
+def _named(kind: str, count: int) -> str:
+    one, more = _IDENTIFIERS.get(kind, (f"value of kind {kind}", f"values of kind {kind}"))
+    return one if count == 1 else more
+
+
+def _article(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+_IDENTIFIERS = {"email": ("e-mail address", "e-mail addresses"), "phone": ("telephone number", "telephone numbers")}
 
 
 def _rate(paid: Paid | None, asked: Examined, agreed: Contract | None, dataset: str | None) -> Observed | None:
@@ -248,6 +275,10 @@ def _of_key(asked: Examined, found: Diagnosis, causes: list[Cause], rate: Observ
         parts.append("nothing in it costs matches")
     if found.recipes:
         parts += ["how the hashes beside the raw values were made", _recipes(found.recipes, asked.scheme)]
+    if found.known and asked.passed_over:
+        others, lines = asked.passed_over, counted(found.known.values + asked.passed_over, "different line")
+        are, were = ("is", "was") if others == 1 else ("are", "were")
+        parts.append(f"{others:,} of these {lines} {are} no {_named(asked.kind, others)}, and {were} passed over")
     if found.known and found.known.found:
         parts += _of_known(found.known, asked.scheme)
     return [*parts, *_verdict(_likely(causes, rate), rate)]
@@ -281,6 +312,7 @@ def _key_json(asked: Examined, found: Diagnosis, causes: list[Cause], rate: Obse
         "likely": [each.name for each in _likely(causes, rate)[:3]],
         "recipes": [asdict(each) for each in found.recipes],
         "known": asdict(found.known) if found.known else None,
+        "passed_over": asked.passed_over,
         "rate": asdict(rate) if rate else None,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import sys
@@ -131,12 +132,19 @@ def declared(scheme: str | None, kind: str, country: str | None, window: int | N
 
 
 def lines(file: str) -> Iterator[bytes]:
-    """Lines without their ends. One that is longer than any value is cut, and stays one line."""
+    """Lines without their ends, the first without a byte order mark. One that is longer than any value is cut, and
+    stays one line."""
     if file == "-":
-        yield from _bounded(sys.stdin.buffer)
+        yield from _unmarked(_bounded(sys.stdin.buffer))
         return
     with Path(file).open("rb") as source:
-        yield from _bounded(source)
+        yield from _unmarked(_bounded(source))
+
+
+def _unmarked(read: Iterator[bytes]) -> Iterator[bytes]:
+    for first in read:
+        yield first.removeprefix(codecs.BOM_UTF8)
+        yield from read
 
 
 def _bounded(source: BinaryIO) -> Iterator[bytes]:
@@ -200,15 +208,20 @@ _LACKS_COUNTRY = "write the number with `+` and its country code, or say whose i
 
 def _side_by_side(schemes: list[str], kind: str, text: str, setting: Setting) -> Result:
     from ..matching.trace import outcome
+    from .reasons import meaning
 
     found = {name: outcome(name, kind, text, setting) for name in schemes}
     rows = [
         (name, each.normalised or f"refused: {each.rejected}", (each.hex or "")[:16]) for name, each in found.items()
     ]
     rows.sort(key=lambda row: (row[1], row[0]))
+    suspects = {name: str(each.suspect) for name, each in found.items() if each.suspect}
     data = {"kind": kind, "input": text, "schemes": {name: _fields(each) for name, each in found.items()}}
+    data["suspects"] = suspects
     then = _LACKS_COUNTRY if all(each.rejected == _NO_COUNTRY for each in found.values()) else ""
-    return Result(data, [Table(("scheme", "normalised", "hash begins"), rows, whole=(0,)), _agreement(found)], then)
+    odd = [f"odd, {code}: {meaning(code)}" for code in dict.fromkeys(suspects.values())]
+    table = Table(("scheme", "normalised", "hash begins"), rows, whole=(0,))
+    return Result(data, [table, _agreement(found), *odd], then)
 
 
 def _agreement(found: dict[str, Outcome]) -> str:

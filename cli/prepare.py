@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -11,9 +11,11 @@ from .hints import own_keys
 from .show import JsonFlag, Result, Table, say, working
 
 if TYPE_CHECKING:
-    from ..cleanroom.prepare import Prepared
+    from ..cleanroom.prepare import NothingLeft, Prepared, SpoiledColumn, TooManyRejects
     from ..cleanroom.sketch import Returned
     from ..policies.contract import Contract
+
+    Fault: TypeAlias = NothingLeft | SpoiledColumn | TooManyRejects
 
 
 def prepare(
@@ -37,35 +39,45 @@ def prepare(
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Normalise, hash, key, check, seal and sign a file. Identifiers and own IDs never leave this machine."""
+    """Normalise, hash, key, check, seal and sign a file. Identifiers and own IDs never leave this machine.
+
+    With --check the exit code is 0 whether or not the file would be taken: `fits` in `--json` says which.
+    """
     from .words import bundle_path, share
 
     bundle, allowed = bundle_path(out, dataset), share(max_rejects)
     if check:
-        say(_examined(file, contract, dataset, column or [], pad_to), as_json)
+        say(_examined(file, contract, dataset, column or [], allowed, pad_to), as_json)
     else:
         say(_prepared(file, contract, dataset, key, bundle, column or [], allowed, pad_to), as_json)
 
 
-def _examined(file: Path, contract: Path, dataset: str, column: list[str], pad_to: int) -> Result:
-    from ..cleanroom.prepare import Brought, examine, spoiled
+def _examined(file: Path, contract: Path, dataset: str, column: list[str], allowed: float, pad_to: int) -> Result:
+    from ..cleanroom.prepare import Brought, examine, unfit
     from ..policies.agreement import read_contract
-    from .reasons import remedy
     from .words import known_dataset, named_columns
 
     agreed, _ = read_contract(contract)
     known_dataset(dataset, agreed)
+    brought = Brought(file, agreed, dataset, named_columns(column, agreed))
     with working("reading and checking"):
-        report = examine(Brought(file, agreed, dataset, named_columns(column, agreed)), pad_to)
-    rejected = sum(report.rejects.values())
+        report = examine(brought, pad_to)
+    fault, unseen = unfit(brought, report, allowed), _unseen(file, agreed, contract, dataset, column)
+    return _result(agreed, dataset, report, _after_check(report, agreed, fault), unseen, fault)
+
+
+def _after_check(report: Prepared, agreed: Contract, fault: Fault | None) -> str:
+    """What to type where a file was looked at only."""
+    from .explain import explain
+    from .reasons import remedy
+
     real = f"type it again without `--check` and with `--key {own_keys()}`"
-    some = remedy(report.rejects, agreed.match.hashes) or f"mend them, or {real} and `--max-rejects {rejected}`"
-    unseen = _unseen(file, agreed, contract, dataset, column)
-    if (key := spoiled(report, 0)) is not None:
-        refused = {f"{key}: {code}": n for code, n in report.keys[key].refused.items()}
-        whole = f"most values of {key} are refused, or all were hashed twice: `prepare` would refuse the column. "
-        return _result(dataset, report, whole + remedy(refused, agreed.match.hashes), unseen)
-    return _result(dataset, report, some if rejected else real, unseen)
+    if fault is None:
+        return real
+    if type(fault).__name__ == "TooManyRejects":
+        leave = f"mend them, or {real} and `--max-rejects {sum(report.rejects.values())}`"
+        return remedy(report.rejects, agreed.match.hashes) or leave
+    return explain(fault).hint
 
 
 def _prepared(
@@ -96,7 +108,8 @@ def _prepared(
     with working("hashing, sealing and signing"):
         report = make(task, keys, signer, read_shares(contract, agreement.contract), now())
     then = f"send `{bundle}` to {agreement.contract.room.operator}; `{report.home}` stays here"
-    return _result(dataset, report, then, _unseen(file, agreement.contract, contract, dataset, column))
+    unseen = _unseen(file, agreement.contract, contract, dataset, column)
+    return _result(agreement.contract, dataset, report, then, unseen)
 
 
 def _unseen(file: Path, agreed: Contract, contract: Path, dataset: str, columns: list[str]) -> list[str]:
@@ -116,8 +129,20 @@ def _unseen(file: Path, agreed: Contract, contract: Path, dataset: str, columns:
     return said
 
 
-def _result(dataset: str, report: Prepared, then: str, notes: list[str]) -> Result:
+def _result(
+    agreed: Contract, dataset: str, report: Prepared, then: str, notes: list[str], fault: Fault | None = None
+) -> Result:
+    """fault: why `prepare` would refuse a file that was looked at only."""
+    from .explain import explain
+
     lines: list[str | Table] = [Table((dataset, ""), _rows(report), right=(1,))]
+    lines += [_where(reason, agreed, dataset, report) for reason in sorted(report.first)]
+    if fault is not None:
+        lines.append(f"`prepare` would refuse it: {explain(fault).message}")
+    if report.contradicting:
+        rows, its = ("row holds", "its") if report.contradicting == 1 else ("rows hold", "their")
+        first = f"another value than the first row of {its} person in the file, which counts"
+        lines.append(f"{report.contradicting:,} merged {rows} {first}")
     if report.cut:
         held, were = ("set", "was") if report.cut == 1 else ("sets", "were")
         lines.append(f"{report.cut:,} {held} held more values than declared and {were} cut to the first ones")
@@ -135,10 +160,12 @@ def _result(dataset: str, report: Prepared, then: str, notes: list[str]) -> Resu
             "read": report.read,
             "rows": report.rows,
             "merged": report.merged,
+            "contradicting": report.contradicting,
             "shared": dict(report.shared),
             "dummies": report.dummies,
             "over": report.over,
             "rejects": dict(report.rejects),
+            "first": {reason: found.as_json() for reason, found in report.first.items()},
             "without": dict(report.without),
             "suspects": dict(report.suspects),
             "cut": report.cut,
@@ -147,6 +174,7 @@ def _result(dataset: str, report: Prepared, then: str, notes: list[str]) -> Resu
             "home": str(report.home) if report.home else None,
             "ids": str(report.ids) if report.ids else None,
             "written": report.written,
+            "fits": fault is None,
             "returned": [
                 {"contract": each.contract, "dataset": each.dataset, "share": round(each.share, 3)}
                 for each in report.returned
@@ -158,6 +186,15 @@ def _result(dataset: str, report: Prepared, then: str, notes: list[str]) -> Resu
         then,
         [*map(_returned, report.returned), *report.doubts],
     )
+
+
+def _where(reason: str, agreed: Contract, dataset: str, report: Prepared) -> str:
+    """Where the first rows stand that are left out for a reason, and what their column takes. No value is said."""
+    from .domains import written
+
+    declared = agreed.dataset[dataset].columns.get(reason.partition(":")[0])
+    takes = f"; it takes {written(declared)}" if declared is not None else ""
+    return f"{reason}: {report.first[reason].said(report.rejects[reason])}{takes}"
 
 
 def _returned(found: Returned) -> str:

@@ -18,6 +18,8 @@ _MEANINGS = {
     "control-character": "an invisible character: programs disagree on whether it is trimmed",
     "not-an-email": "no address of the shape the scheme asks for",
     "test-value": "set aside for tests and manuals: nobody has it",
+    "unlikely-address": "a name, quotes, mailto: or white space with the address, or a domain without a dot: no plain "
+    "address is hashed so",
     "domain-beyond-ascii": "no convention says whether such a domain is hashed as written or as xn--...",
     "look-alike-domain": "letters of another script, or with marks, that look like others",
     "mailbox-beyond-ascii": "no convention says how letters beyond a-z are written before the @",

@@ -141,6 +141,7 @@ def submit(
     manifest = taken.dataset.manifest
     verb = "took in" if taken.new else "nothing changed: the room holds"
     replaces = f"; replaces {counted(taken.replaced, 'row')}" if taken.replaced is not None else ""
+    follows = [_REPLACED] if taken.replaced is not None else []
     say(
         Result(
             {
@@ -150,12 +151,20 @@ def submit(
                 "manifest": taken.dataset.digest,
                 "new": taken.new,
                 "replaced": taken.replaced,
+                "warnings": follows,
             },
             [f"{verb} {manifest.dataset} of {manifest.owner}, {counted(manifest.rows, 'row')} (public){replaces}"],
             _next(room, opened),
+            follows,
         ),
         as_json,
     )
+
+
+_REPLACED = (
+    "a signed job that was run on the rows before is refused from now on: whoever asks writes the next `serial` in it "
+    "and signs it again, and it is drawn and charged anew"
+)
 
 
 def match(room: RoomFolder, as_json: JsonFlag = False) -> None:

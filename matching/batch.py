@@ -113,7 +113,7 @@ def digest_rows(plan: Plan, data: Bytes, offsets: Offsets, out: Bytes, secret: b
 
     def work(start: int, stop: int) -> None:
         begins, some = offsets[start : stop + 1], found[start:stop]
-        text, ends = _SPARE.text(int(begins[-1] - begins[0])), _SPARE.ends[: len(begins)]
+        text, ends = _SPARE.text(int(begins[-1] - begins[0])), _SPARE.ends(len(begins))
         normalise_rows(data, begins, plan.trim, plan.shape, *domains, places, text, ends, some)
         hashes(text, ends, some, out[start:stop], np.zeros(WORDS, np.uint64), *states)
 
@@ -173,7 +173,12 @@ class _Spare(threading.local):
     """
 
     def __init__(self) -> None:
-        self.ends, self._text = np.zeros(BLOCK + 1, np.int64), np.empty(1 << 20, np.uint8)
+        self._ends, self._text = np.zeros(BLOCK + 1, np.int64), np.empty(1 << 20, np.uint8)
+
+    def ends(self, count: int) -> Offsets:
+        if len(self._ends) < count:
+            self._ends = np.zeros(count, np.int64)
+        return self._ends[:count]
 
     def text(self, size: int) -> Bytes:
         if size > _MOST_KEPT:

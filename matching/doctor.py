@@ -28,6 +28,7 @@ from .remedies import remedy as words
 from .schemes import known, load
 from .schemes.setting import NOTHING_DECLARED, Setting
 from .specimens import unlike
+from .suspects import suspicion
 
 MOST_SAMPLED = 20_000
 """Rows that are looked at under every scheme, spread over the list."""
@@ -190,6 +191,10 @@ def _odd(made: Digests) -> Iterator[Cause]:
             what = "kept, and set aside for tests and manuals: no real person has them"
             remedy = "leave them out, unless both lists are made up"
             yield Cause("test-values", what, rows, len(made.accepted), remedy, certain=False)
+        elif code == RejectCode.UNLIKELY:
+            what = "kept, and no plain addresses: a name, quotes, mailto: or white space is in them, or a dot lacks"
+            remedy = "export the address alone: `jo@b.de`, not `Jo <jo@b.de>` or `mailto:jo@b.de`"
+            yield Cause("form", what, rows, len(made.accepted), remedy, detail=code)
         else:
             what = f"kept, and conventions disagree on them: {code}"
             remedy = "agree with the other side on " + _AGREE.get(code, "`xn--...`")
@@ -249,14 +254,14 @@ def _scaled(cause: Cause, rows: int) -> Cause:
 
 
 def _other_schemes(sample: list[str | None], scheme: str, kind: str, setting: Setting) -> Iterator[Cause]:
-    """How many rows another scheme hashes otherwise: they would not match a list that was hashed by it."""
-    ours = [_hash(scheme, kind, text, setting) if text is not None else None for text in sample]
+    """How many rows another scheme hashes otherwise: they would not match a list that was hashed by it. What is no
+    plain address under either matches nobody anyway."""
+    accepted = [text for text in sample if text is not None and _hash(scheme, kind, text, setting) is not None]
+    ours = [_plain_hash(scheme, kind, text, setting) for text in accepted]
     alike: dict[int, list[str]] = {}
     for name in _schemes(kind, scheme):
-        differ = sum(
-            text is not None and mine is not None and _hash(name, kind, text, setting) != mine
-            for text, mine in zip(sample, ours, strict=True)
-        )
+        theirs = (_plain_hash(name, kind, text, setting) for text in accepted)
+        differ = sum(mine != other for mine, other in zip(ours, theirs, strict=True))
         alike.setdefault(differ, []).append(name)
     for differ, names in alike.items():
         if differ > SAME * len(sample):
@@ -276,6 +281,15 @@ def _hash(scheme: str, kind: str, text: str, setting: Setting) -> bytes | None:
     rule = load(scheme).rule(kind)
     result = normalised(rule, kind, text, setting)
     return None if isinstance(result, RejectCode) else hashlib.new(rule.hash, result.encode()).digest()
+
+
+def _plain_hash(scheme: str, kind: str, text: str, setting: Setting) -> bytes | None:
+    """The same; None too where what would be hashed is no plain address."""
+    rule = load(scheme).rule(kind)
+    result = normalised(rule, kind, text, setting)
+    if isinstance(result, RejectCode) or suspicion(kind, result) == RejectCode.UNLIKELY:
+        return None
+    return hashlib.new(rule.hash, result.encode()).digest()
 
 
 def _gmail(sample: list[str | None], kind: str) -> Iterator[Cause]:

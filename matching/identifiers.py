@@ -91,6 +91,11 @@ class Digests:
         """How many of these rows were refused, by reason."""
         return _counted(self.reasons[rows])
 
+    def refused_for(self, code: RejectCode) -> NDArray[np.bool_]:
+        """(rows,) bool: which were refused for one reason."""
+        refused: NDArray[np.bool_] = self.reasons == np.uint8(_PLACES[code])
+        return refused
+
     @property
     def nobodys(self) -> NDArray[np.bool_]:
         """(rows,) bool: which hold a value that many lists hold and that is nobody's (`matching.well_known`)."""

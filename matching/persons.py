@@ -65,7 +65,8 @@ class Held:
 class Persons:
     """first: the row that speaks for each person. place: for each kind which of its handles (`Held`) the person keeps,
     -1 for none. merged: rows that joined another. crowded: rows left out by the guard. bare: rows left out since
-    every identifier they had stays with another. shared: by kind, how many handles stayed with another person."""
+    every identifier they had stays with another. shared: by kind, how many handles stayed with another person. again,
+    speaker: the rows that joined another, and for each the row that speaks for it."""
 
     first: Rows
     place: Mapping[str, Rows]
@@ -73,6 +74,8 @@ class Persons:
     crowded: int
     bare: int
     shared: Mapping[str, int]
+    again: Rows
+    speaker: Rows
 
     def __repr__(self) -> str:
         return f"Persons({len(self.first)})"
@@ -101,6 +104,9 @@ def persons(keys: Sequence[Held], links: Sequence[Rows], rows: int, repeats: Rep
         place[held.kind], shared[held.kind] = _kept(held, np.where(crowded, -1, number[label])[held.rows], len(first))
     own = np.any([kept >= 0 for kept in place.values()], axis=0) if keys else np.zeros(0, dtype=np.bool_)
     in_it = int((~crowded).sum())
+    spoken = ~crowded
+    spoken[first] = False
+    again = np.flatnonzero(spoken)
     return Persons(
         first[own],
         {kind: kept[own] for kind, kept in place.items()},
@@ -108,6 +114,8 @@ def persons(keys: Sequence[Held], links: Sequence[Rows], rows: int, repeats: Rep
         rows - in_it,
         int((~own).sum()),
         {kind: count for kind, count in shared.items() if count},
+        again,
+        first[number[label[again]]],
     )
 
 
@@ -115,7 +123,20 @@ def _alone(held: Held) -> Persons:
     """With one key, rows that repeat a handle are one person, who has one identifier, whatever becomes of repeats."""
     place = distinct(held.k)
     first = place if held.row is None else held.row[place]
-    return Persons(first, {held.kind: place}, len(held.k) - len(place), 0, 0, {})
+    again, speaker = _spoken(held.k, place)
+    if held.row is not None:
+        again, speaker = held.row[again], held.row[speaker]
+    return Persons(first, {held.kind: place}, len(held.k) - len(place), 0, 0, {}, again, speaker)
+
+
+def _spoken(k: NDArray[np.uint64], place: Rows) -> tuple[Rows, Rows]:
+    """Where numbers stand again, and where each of them stands first. place: of these, ascending by number."""
+    if len(place) == len(k):
+        return _NONE, _NONE
+    repeats = np.ones(len(k), dtype=np.bool_)
+    repeats[place] = False
+    again = np.flatnonzero(repeats)
+    return again, place[np.searchsorted(k[place], k[again])]
 
 
 def _joined(keys: Sequence[Held], links: Sequence[Rows], rows: int) -> Rows:

@@ -26,6 +26,7 @@ from .identifiers import as_binary, normalised, refuse_other_than_text
 from .rejects import RejectCode
 from .schemes import known, load
 from .schemes.setting import Setting
+from .suspects import suspicion
 
 MOST_PAIRS = 2_000
 """Rows whose hash is held against the raw value beside it, spread over the list."""
@@ -113,6 +114,32 @@ def standing(values: Sequence[str], hashed: pa.ChunkedArray, kind: str, setting:
     made = [list(_made(text, kind, setting)) for text in values]
     there = _there({digest for each in made for _, digest in each}, hashed)
     return Made(tuple(frozenset(fit for fit, digest in each if digest in there) for each in made), len(values))
+
+
+def likenesses(values: Sequence[str], kind: str, setting: Setting) -> tuple[str, ...]:
+    """Those that look like identifiers of a kind, to one scheme at least: of others, such as whole lines of a list, no
+    recipe says anything."""
+    rules = [load(name).rules[kind] for name in known() if kind in load(name).rules]
+    return tuple(
+        text for text in values if any(_is_like(normalised(rule, kind, text, setting), kind) for rule in rules)
+    )
+
+
+def _is_like(result: str | RejectCode, kind: str) -> bool:
+    code = result if isinstance(result, RejectCode) else suspicion(kind, result)
+    return code not in _UNLIKE
+
+
+_UNLIKE = (
+    RejectCode.TOO_LONG,
+    RejectCode.NOT_AN_EMAIL,
+    RejectCode.UNLIKELY,
+    RejectCode.NOT_A_PHONE,
+    RejectCode.LETTERS,
+    RejectCode.NOT_A_DEVICE,
+    RejectCode.NOT_AN_ADDRESS,
+    RejectCode.ALREADY_HASHED,
+)
 
 
 def texts(column: pa.ChunkedArray, step: int) -> list[str | None]:

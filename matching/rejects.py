@@ -16,6 +16,7 @@ class RejectCode(StrEnum):
     # raw values
     NOT_AN_EMAIL = "not-an-email"
     TEST_VALUE = "test-value"  # where the contract refuses what is nobody's
+    UNLIKELY = "unlikely-address"  # where the contract refuses what reaches nobody as it is written
     FOREIGN_DOMAIN = "domain-beyond-ascii"  # where the contract refuses what conventions disagree on
     LOOK_ALIKE = "look-alike-domain"  # likewise
     FOREIGN_MAILBOX = "mailbox-beyond-ascii"  # likewise

@@ -81,6 +81,8 @@ _REMEDIES: dict[str, str] = {
     "nobody",
     RejectCode.NO_TIME: "write each address with the time it was seen at, such as `203.0.113.7 2026-11-29T10:03:00Z`",
     RejectCode.TEST_VALUE: "the contract refuses what is nobody's{only}",
+    RejectCode.UNLIKELY: "the contract refuses what is no plain address: export `jo@b.de`, not `Jo <jo@b.de>` or "
+    "`mailto:jo@b.de`{leave}",
     RejectCode.LOOK_ALIKE: "the contract refuses domains that mislead{only}",
     RejectCode.FOREIGN_MAILBOX: "the contract refuses addresses that conventions disagree on{only}",
     RejectCode.FOREIGN_DOMAIN: "the contract refuses domains that conventions disagree on: write them as "

@@ -4,6 +4,8 @@ test-value: at a domain set aside for tests and manuals (RFC 2606, RFC 6761) or 
 lists hold; a North American number
 555-01xx; a telephone number or a device ID that repeats one digit or counts up, which is what people and programs type
 who have none; a device ID that many devices share; an IP address of a manual.
+unlikely-address: white space, brackets, quotes or other marks that no plain address holds, as in `Jo <jo@b.de>` and
+`mailto:jo@b.de`; or a domain without a dot.
 domain-beyond-ascii: no convention says whether such a domain is hashed as it is written or as `xn--...`. Either is odd.
 look-alike-domain: a domain, written either way, with letters of two scripts, or of another script that all look like
 Latin ones; or a large provider's but for accents.
@@ -24,6 +26,8 @@ TEST_DOMAINS = ("example.com", "example.net", "example.org", "test.com")
 TEST_TLDS = ("example", "invalid", "localhost", "test")
 _FICTION = re.compile(r"\+?1?[2-9][0-9]{2}55501[0-9]{2}")
 _EMAILS = frozenset(EMAILS)
+_MARKS = re.compile(r"""[\s()<>\[\]:;,\\"“”„«»‹›]|^['‘’]|['‘’]$""")
+"""What stands around or between addresses. Compiled code leaves all rows that hold one of the ASCII ones."""
 _COUNTS_UP = ("1234567890" * 4, "0123456789abcdef" * 4)
 
 
@@ -64,9 +68,13 @@ def _of_device(text: str) -> RejectCode | None:
 
 def _of_email(text: str) -> RejectCode | None:
     mailbox, _, domain = text.rpartition("@")
+    if _MARKS.search(text):
+        return RejectCode.UNLIKELY
     if domain in TEST_DOMAINS or domain.rpartition(".")[2] in TEST_TLDS or text in _EMAILS:
         return RejectCode.TEST_VALUE
     labels = domain.split(".")
+    if len(labels) == 1:
+        return RejectCode.UNLIKELY
     if not domain.isascii() or any(label.startswith("xn--") for label in labels):
         return _of_domain(labels)
     return None if mailbox.isascii() else RejectCode.FOREIGN_MAILBOX

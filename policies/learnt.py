@@ -16,6 +16,25 @@ def learnable(contract: Contract, dataset: str) -> list[str]:
     return [name for name, held in contract.dataset[dataset].columns.items() if held.kind in LEARNABLE]
 
 
+def unlearnable(contract: Contract) -> tuple[str, ...]:
+    """What the contract allows and would refuse each time, for nothing is declared that a model learns from."""
+    people = {name: rule for name, rule in contract.dataset.items() if rule.rows == "people"}
+    asked: dict[str, set[str]] = {}
+    for rule in contract.rules.allow:
+        if rule.job in LEARNING:
+            asked.setdefault(rule.job, set()).update(rule.recipients)
+    said = []
+    for job, readers in asked.items():
+        mine = [name for name, rule in people.items() if job == "model" or rule.owner in readers]
+        if mine and not any(learnable(contract, name) for name in mine):
+            have = "has" if len(mine) == 1 else "have"
+            said.append(
+                f"every {job} will be refused: {' and '.join(mine)} {have} no columns to learn from; declare some "
+                f"under [dataset.{mine[0]}], as `contract new --from FILE` proposes them"
+            )
+    return tuple(said)
+
+
 def wanted(contract: Contract, dataset: str) -> list[str]:
     """Columns that can be targets of a completion."""
     return [name for name, column in contract.dataset[dataset].columns.items() if isinstance(column, TARGETS)]

@@ -23,7 +23,8 @@ def _rejects(error: Any) -> Explanation:
     return Explanation(
         "rejects",
         f"{error.path}: {rejected} of {error.rows} rows break a rule ({_reasons(error.rejects)}), {error.allowed} may",
-        remedy(error.rejects, error.hashes) or f"mend the file, or leave them out with `--max-rejects {rejected}`",
+        remedy(error.rejects, error.hashes)
+        or f"mend the file (`--check` says in which lines), or leave them out with `--max-rejects {rejected}`",
         BAD_INPUT,
     )
 

@@ -1,5 +1,6 @@
 """E-mails normalised row by row in compiled code: those of plain ASCII that a scheme accepts, of eight bytes or
-more, but for domains with a label xn-- and rows that look like one that is watched. All others are left."""
+more, but for domains with a label xn-- or without a dot, rows with marks that few addresses hold, and rows that look
+like one that is watched. All others are left."""
 
 from __future__ import annotations
 
@@ -20,6 +21,8 @@ ONES = np.uint64(0x0101010101010101)
 EVERY_BIT, HIGH_BITS, SEVEN_BITS = np.uint64(2**64 - 1), np.uint64(0x80 * int(ONES)), np.uint64(0x7F * int(ONES))
 BELOW_SPACE, BELOW_A, BELOW_BRACKET = (np.uint64((0x80 - first) * int(ONES)) for first in (0x20, 0x41, 0x5B))
 ATS, DASHES, TO_SMALL = np.uint64(0x40 * int(ONES)), np.uint64(0x2D * int(ONES)), np.uint64(2)
+BELOW_PLUS, BELOW_COLON, BELOW_AT, BELOW_LINE = (np.uint64((0x80 - b) * int(ONES)) for b in (0x2B, 0x3A, 0x40, 0x5F))
+COMMAS = np.uint64(0x2C * int(ONES))
 """Eight bytes at once: what to add to seven bits so that the eighth says whether a byte is at least this or that."""
 THREE, SPREAD, PLACES = np.uint64(3), np.uint64(0x9E3779B97F4A7C15), 16
 BEYOND = np.uint64(64 - PLACES)
@@ -59,10 +62,17 @@ def _small(byte):  # type: ignore[no-untyped-def]
 
 
 @_compiled
+def _is_mark(byte):  # type: ignore[no-untyped-def]
+    """Whether a byte of ASCII is one of ` !"#$%&'()*,:;<=>?[\\]^`, or invisible: of such rows `suspects` decides."""
+    return byte < 43 or byte == 44 or 58 <= byte <= 63 or 91 <= byte <= 94
+
+
+@_compiled
 def _lowered(source, target, size):  # type: ignore[no-untyped-def]
     """Copies a row of 8 bytes or more in small letters, 8 at a time; the last 8 may overlap those before.
 
-    Addresses, and bytes. Gives how many @ there are and where the last stands; none where not all is printable ASCII.
+    Addresses, and bytes. Gives how many @ there are and where the last stands; none where not all is printable ASCII,
+    or where there is a mark (`_is_mark`).
     """
     odd, ats, last, at = np.uint64(0), 0, -1, 0
     while at < size:
@@ -71,7 +81,9 @@ def _lowered(source, target, size):  # type: ignore[no-untyped-def]
         word = load(source + at)
         seven = word & SEVEN_BITS
         is_capital = ((seven + BELOW_A) ^ (seven + BELOW_BRACKET)) & ~word & HIGH_BITS
-        odd |= (word | (seven + ONES) | ~(seven + BELOW_SPACE)) & HIGH_BITS
+        is_mark = ~(seven + BELOW_PLUS) | ((seven + BELOW_COLON) ^ (seven + BELOW_AT))
+        is_mark |= ((seven + BELOW_BRACKET) ^ (seven + BELOW_LINE)) | ~((word ^ COMMAS) + SEVEN_BITS)
+        odd |= (word | (seven + ONES) | is_mark) & HIGH_BITS
         found = ~(((word ^ ATS) & SEVEN_BITS) + SEVEN_BITS | (word ^ ATS) | SEVEN_BITS)
         found &= EVERY_BIT << np.uint64(8 * done)
         if found:
@@ -89,7 +101,7 @@ def _squeezed(source, row, read, spaces_only, removes):  # type: ignore[no-untyp
     for at in range(read):
         byte = byte_at(source + at)
         if not (removes and is_white(byte, spaces_only)):
-            if byte < 32 or byte > 126:
+            if byte > 126 or _is_mark(byte):
                 return 0, -1, 0
             if byte == 64:
                 ats, last = ats + 1, size
@@ -195,6 +207,8 @@ def normalise_rows(data, offsets, trim, shape, suffix, dots, tests, tlds, watche
         if _may_be_punycode(row, domain, size):
             continue
         label = _last_label(row, at + 1, size)
+        if label == at + 1:
+            continue
         odd = _is_one_of(domain, length, tests) or _is_one_of(row + label, size - label, tlds)
         cut, dotless = _is_one_of(domain, length, suffix), _is_one_of(domain, length, dots)
         if cut:

@@ -35,6 +35,15 @@ def test_a_seed_list_below_the_contracts_smallest_is_doubted(contract: Contract)
     assert "1 row are" not in doubts(contract, "buyers", 1)[0]
 
 
+def test_a_seed_list_with_columns_of_its_own_is_doubted_for_a_lookalike_too(contract: Contract) -> None:
+    """It has no own IDs, so a lookalike cannot hand out its people: it is the seed, whatever its columns are."""
+    columns = contract.dataset["visitors"].columns
+    buyers = contract.dataset["buyers"].model_copy(update={"columns": columns})
+    known = contract.model_copy(update={"dataset": contract.dataset | {"buyers": buyers}})
+    assert doubts(known, "buyers", 99)[0].endswith("= 100: lookalike and overlap will be refused")
+    assert doubts(known, "visitors", 199) == doubts(contract, "visitors", 199)
+
+
 def test_too_few_people_for_a_lookalike_are_doubted(contract: Contract) -> None:
     assert doubts(contract, "visitors", 199) == (
         "199 rows are fewer than the 200 that a lookalike needs: it will be refused",

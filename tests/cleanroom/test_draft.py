@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -47,6 +48,33 @@ def test_delta_is_below_one_tenth_of_one_person(signed: Any, tmp_path: Path) -> 
     source.write_text("email,region\n" + "".join(f"p{n}@example.com,north\n" for n in range(300_000)))
     contract = parse(drafted(signed, source=source).text.encode())
     assert contract.dataset["visitors"].budget.delta == 1e-7
+
+
+@pytest.mark.parametrize("column", ["email", "email_sha256", "E-Mail", "hem"])
+@pytest.mark.parametrize("arrives", ["raw", "sha256"])
+def test_a_file_of_hashes_is_told_where_the_draft_says_raw(
+    column: str, arrives: str, signed: Any, tmp_path: Path
+) -> None:
+    rows = [f"V{n},{hashlib.sha256(f'p{n}@b.io'.encode()).hexdigest()}\n" for n in range(6_000)]
+    source = tmp_path / "visitors.csv"
+    source.write_text(f"visitor_id,{column}\n" + "".join(rows))
+    told = drafted(signed, replace(WISHES, people_arrives=arrives), source=source).missing
+    if arrives == "sha256":
+        assert told == ()
+        return
+    assert len(told) == 1
+    assert f'column {column} holds SHA-256, and the draft says `identifiers.email = "raw"`' in told[0]
+    assert "--people-identifier sha256" in told[0]
+    assert ("--column email=" in told[0]) is (column != "email")
+
+
+def test_a_file_of_addresses_is_told_where_the_draft_says_hashed(signed: Any, tmp_path: Path) -> None:
+    source = tmp_path / "visitors.csv"
+    source.write_text("visitor_id,email\n" + "".join(f"V{n},p{n}@b.io\n" for n in range(6_000)))
+    assert drafted(signed, source=source).missing == ()
+    (told,) = drafted(signed, replace(WISHES, people_arrives="sha256"), source=source).missing
+    assert "column email holds raw values" in told
+    assert "--people-identifier raw" in told
 
 
 @pytest.mark.parametrize(("names", "role"), [(("publisher", "host"), "advertiser"), (("officer",), "publisher")])

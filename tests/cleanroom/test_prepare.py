@@ -66,6 +66,21 @@ def test_records_of_one_person_become_one_row(party: Party) -> None:
     assert party.opened().column("age").to_pylist() == [40.0, 40.0]
 
 
+def test_rows_of_one_person_that_say_otherwise_are_counted_and_the_first_counts(party: Party) -> None:
+    """What is missing in one of them says nothing."""
+    contract = party.world.agreement.contract
+    regions = contract.dataset["visitors"].columns["region"].values
+    one = {"visitor_id": "V-1", "email": "person.1@example.com"}
+    rows = [party.row(1, region=regions[0]), party.row(2)]
+    rows += [party.row(9, **one, region=regions[1], age="41"), party.row(9, **one, age=""), party.row(9, **one)]
+    rows += [party.row(9, **one, topics="")]
+    report = examine(Brought(party.csv(rows), contract, "visitors"))
+    assert (report.rows, report.merged, report.contradicting) == (2, 4, 1)
+    assert examine(Brought(party.csv(rows[:2]), contract, "visitors")).contradicting == 0
+    rows[4]["topics"] = contract.dataset["visitors"].columns["topics"].values[1]
+    assert examine(Brought(party.csv(rows), contract, "visitors")).contradicting == 2
+
+
 def test_rows_are_left_out_by_reason_and_counted_once(party: Party) -> None:
     rows = [party.row(n) for n in range(20)]
     rows += [party.row(20, email=""), party.row(21, email="nobody"), party.row(22, email="ab" * 32)]

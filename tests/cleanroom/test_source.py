@@ -43,7 +43,8 @@ BAD: dict[str, tuple[bytes, str]] = {
     "ragged, too short": (HEAD + ROW + b"x\n", "1 row does not have"),
     "semicolons": (HEAD.replace(b",", b";") + ROW.replace(b",", b";"), "semicolons"),
     "tabs": (HEAD.replace(b",", b"\t") + ROW.replace(b",", b"\t"), "tabs"),
-    "UTF-8 with a mark": (b"\xef\xbb\xbf" + HEAD + ROW, "byte order mark"),
+    "UTF-8 with two marks": (b"\xef\xbb\xbf" * 2 + HEAD + ROW, "not plain text"),
+    "nothing but a mark": (b"\xef\xbb\xbf", "header line"),
     "UTF-16": ((HEAD + ROW).decode().encode("utf-16"), "UTF-16"),
     "UTF-16, big": (b"\xfe\xff" + (HEAD + ROW).decode().encode("utf-16-be"), "UTF-16"),
     "UTF-32": ((HEAD + ROW).decode().encode("utf-32"), "UTF-32"),
@@ -58,6 +59,18 @@ BAD: dict[str, tuple[bytes, str]] = {
     "a workbook": (b"PK\x03\x04" + ROW * 3, "Excel"),
     "Parquet by name only": (b"PAR1" + ROW * 3, "Parquet"),
 }
+
+
+@pytest.mark.parametrize("data", [HEAD + ROW, b'"email","age",region\r\n"a@b.c","3\n4",north\r\n', HEAD + ROW * 40_000])
+def test_a_byte_order_mark_before_the_header_is_skipped(data: bytes, tmp_path: Path) -> None:
+    """As spreadsheets write it."""
+    plain, marked = tmp_path / "plain.csv", tmp_path / "marked.csv"
+    plain.write_bytes(data)
+    marked.write_bytes(b"\xef\xbb\xbf" + data)
+    assert header(marked) == ("email", "age", "region")
+    assert read_source(marked).equals(read_source(plain))
+    pieces = [pa.concat_tables(read_pieces(path, ["email", "age"])) for path in (marked, plain)]
+    assert pieces[0].equals(pieces[1])
 
 
 @pytest.mark.parametrize("case", BAD)

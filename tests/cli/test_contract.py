@@ -94,6 +94,33 @@ def test_each_kind_of_job_that_learns_from_people_is_shown_with_its_threat_model
     assert [rule.get("threat_models") for rule in allow] == [["membership"], ["person"], either, None, None]
 
 
+LEARNS = """allow = [
+  { job = "lookalike", ask = ["publisher"], recipients = ["publisher"] },
+  { job = "model", ask = ["advertiser"], recipients = ["advertiser"] },
+  { job = "overlap", ask = ["publisher"], recipients = ["publisher"] },
+]
+"""
+
+
+@pytest.mark.parametrize("command", ["check", "show"])
+def test_a_contract_under_which_nothing_can_be_learnt_is_warned_of(command: str, passbox: Typed, drafted: Path) -> None:
+    path = drafted / "contract.toml"
+    text = re.sub(r"^allow = \[.*?^\]\n", LEARNS, path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    path.write_text(text)
+    assert "warning" not in passbox("contract", command, "contract.toml")[2]
+    path.write_text(re.sub(r"^columns\..*\n", "", text, flags=re.MULTILINE))
+    code, out, err = passbox("contract", command, "contract.toml", "--json")
+    assert code == 0
+    told = one_object(out)["warnings"]
+    assert [line.partition(":")[0] for line in told] == [
+        "every lookalike will be refused",
+        "every model will be refused",
+    ]
+    assert "visitors has no columns to learn from" in told[0]
+    code, out, err = passbox("contract", command, "contract.toml")
+    assert err.count("warning: ") == 2
+
+
 def test_the_largest_single_charge_is_what_the_window_lets_through(drafted: Path) -> None:
     """What `contract show` says of one job alone is what the ledger would take, and not a step more."""
     from passbox.cli.contract import _window

@@ -178,6 +178,26 @@ def test_too_few_and_too_many_known_values_are_refused(
     assert len(err.splitlines()) == 2
 
 
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_lines_that_are_no_addresses_are_no_known_values(
+    more: list[str], passbox: Typed, hashes: Path, tmp_path: Path
+) -> None:
+    """As where a whole list of several columns is named: that none of its lines stands in a column tells nothing."""
+    rows = [["customer", "email", "region"], *(["C-1", gmail(at), "north"] for at in range(12))]
+    path = write(tmp_path / "crm.csv", rows)
+    code, out, err = passbox("doctor", "match", hashes, *ASK, "--known", path, *more)
+    assert (code, "no line is an e-mail address (13 different lines read)" in out + err) == (2, True)
+    assert "salted" not in out + err
+    path.write_text(f"email\n{gmail(3)}\nC-1,{gmail(4)},north\n")
+    code, out, err = passbox("doctor", "match", hashes, *ASK, "--known", path, *more)
+    assert code == 0
+    if more:
+        found = json.loads(out)
+        assert (found["known"]["values"], found["known"]["found"], found["passed_over"]) == (1, 1, 2)
+    else:
+        assert "2 of these 3 different lines are no e-mail addresses, and were passed over" in out
+
+
 def test_known_values_are_for_hashed_columns(passbox: Typed, hashes: Path, agreed: Path) -> None:
     (agreed / "known").write_text("a@b.io\n")
     for words in (ASK[:-2], ("--contract", "contract.toml", "--dataset", "buyers")):

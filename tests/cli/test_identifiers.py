@@ -20,6 +20,13 @@ def piped(data: bytes, *words: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def test_a_byte_order_mark_before_the_first_line_is_no_part_of_it(passbox: Typed, tmp_path: Path) -> None:
+    (tmp_path / "list").write_bytes(b"\xef\xbb\xbfa@b.io\na@b.io\n")
+    words = ("identifiers", "normalise", "--scheme", "uid2@1", "--kind", "email", str(tmp_path / "list"))
+    out = passbox(*words)[1]
+    assert [json.loads(line)["normalised"] for line in out.splitlines()] == ["a@b.io"] * 2
+
+
 def test_lines_that_are_piped_in_become_one_object_each() -> None:
     lines = b" JANE.SAOIRSE@gmail.com \r\nnobody\n\xff@b.c\n\n" + b"x" * 10_000_000 + b"\nlast@b.c"
     out = piped(lines, "identifiers", "normalise", "--scheme", "uid2@1", "--kind", "email", "-")

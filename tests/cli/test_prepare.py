@@ -53,6 +53,79 @@ def test_check_says_how_many_rejects_there_would_be(passbox: Typed, drafted: Pat
     assert "--max-rejects 2" in err
 
 
+@pytest.mark.parametrize(
+    ("rows", "more", "fits", "told"),
+    [
+        ([], [], True, ""),
+        (["V-x,nobody,34,north"], [], False, "1 of 61 rows break a rule"),
+        (["V-x,nobody,34,north"], ["--max-rejects=1"], True, ""),
+        (None, ["--max-rejects=9"], False, "no row of it can be used"),
+    ],
+)
+def test_check_says_whether_prepare_would_take_the_file(
+    rows: list[str] | None, more: list[str], fits: bool, told: str, passbox: Typed, agreed: Path
+) -> None:
+    path, typed = agreed / "visitors.csv", [*VISITORS, *more]
+    text = path.read_text()
+    path.write_text("visitor_id,email,age,region\nV-x,nobody,34,north\n" if rows is None else text + "\n".join(rows))
+    code, out, err = passbox(*typed, "--check", "--json")
+    assert (code, json.loads(out)["fits"]) == (0, fits)
+    code, out, err = passbox(*typed, "--check")
+    assert (code, "`prepare` would refuse it" in out) == (0, not fits)
+    assert told in out
+    assert "--max-rejects" not in err or "would refuse" in out
+    assert passbox(*typed)[0] == (0 if fits else 3)
+
+
+def test_a_spreadsheets_file_gives_the_records_of_the_same_file_without_its_mark(passbox: Typed, drafted: Path) -> None:
+    path = drafted / "visitors.csv"
+    before = json.loads(passbox(*VISITORS[:-1], "--check", "--json")[1])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"V-x,nobody,34,north\r\n")
+    after = json.loads(passbox(*VISITORS[:-1], "--check", "--json")[1])
+    assert after["rows"] == before["rows"]
+    assert after["first"] == {"email: not-an-email": {"lines": [before["read"] + 2]}}
+
+
+def test_a_folder_that_is_not_there_is_named_before_anything_is_read(passbox: Typed, agreed: Path) -> None:
+    (agreed / "visitors.csv").write_bytes(b"\xff")
+    code, _, err = passbox(*VISITORS, "--out=nowhere/v.bundle")
+    assert code == 3
+    assert err.splitlines()[0] == "error: nowhere: there is no such folder"
+
+
+def test_addresses_with_more_around_them_are_odd_and_warned_of(passbox: Typed, drafted: Path) -> None:
+    text = (drafted / "visitors.csv").read_text()
+    (drafted / "visitors.csv").write_text(text + "V-x,Jo Ek <jo@b.de>,34,north\nV-y,mailto:jo@b.de,34,north\n")
+    code, out, err = passbox(*VISITORS[:-1], "--check")
+    assert code == 0
+    assert "kept, but odd: email: unlikely-address" in out
+    assert "email: 2 rows hold no plain address" in err
+    code, out, _ = passbox("identifiers", "explain", "--kind=email", "mailto:jo@b.de")
+    assert (code, "odd, unlikely-address" in out) == (0, True)
+
+
+def test_check_names_the_first_lines_of_each_reason_and_what_would_be_accepted(passbox: Typed, drafted: Path) -> None:
+    """Lines as an editor counts them: blank ones, and line breaks inside quotes, are lines too. No value is said."""
+    path = drafted / "visitors.csv"
+    head, *rows = path.read_text().splitlines()
+    assert head == "visitor_id,email,age,region"
+    rows[:2] = ["", "V-x,nobody-7f3a,34,north", "", *(f"V-{at},p{at}@b.io,34,Atlantis7f3a" for at in range(5))]
+    rows += ['"V-""7f3a\n",p9@b.io,1e309,north', "V-y,p8@b.io,1e309,north", ",p7@b.io,34,north"]
+    path.write_text("\n".join([head, *rows]) + "\n")
+    _, out, err = passbox(*VISITORS[:-1], "--check")
+    said, last = " ".join(out.split()), len(rows) + 2
+    assert "email: not-an-email: in line 3" in said
+    assert "region: value not declared: first in lines 5, 6 and 7; it takes one of" in said
+    assert f"age: not finite: in lines {last - 3} and {last - 1}; it takes a number from" in said
+    assert f"visitor_id: empty: in line {last}" in said
+    assert "7f3a" not in out + err
+    found = json.loads(passbox(*VISITORS[:-1], "--check", "--json")[1])
+    assert found["first"]["region: value not declared"] == {"lines": [5, 6, 7]}
+    pl.read_csv(path, infer_schema=False).write_parquet(drafted / "visitors.parquet")
+    out = passbox("prepare", "visitors.parquet", *VISITORS[2:-1], "--check")[1]
+    assert "email: not-an-email: in row 2" in " ".join(out.split())
+
+
 def test_lengths_of_time_are_refused_by_name_where_text_is_declared(passbox: Typed, drafted: Path) -> None:
     """As pandas writes a column of timedelta."""
     table = pl.read_csv(drafted / "visitors.csv").with_columns(pl.col("age").cast(pl.Duration("ns")).alias("region"))

@@ -111,7 +111,12 @@ def test_taking_the_place_of_an_earlier_list_is_said(passbox: Typed, room: Path)
     (room.parent / "one.csv").write_text("email\nperson.1@example.com\n")
     words = [CONTRACT, "--dataset=buyers", "--key=advertiser.keys", "--out=one.bundle"]
     assert passbox("prepare", "one.csv", *words)[0] == 0
-    assert "1 row (public); replaces 20 rows" in passbox("submit", "spring", "one.bundle")[1]
+    _, out, err = passbox("submit", "spring", "one.bundle")
+    assert "1 row (public); replaces 20 rows" in out
+    assert "a signed job that was run on the rows before is refused" in err
+    assert "`serial`" in err
+    _, out, err = passbox("submit", "spring", "one.bundle")
+    assert ("nothing changed" in out, "is refused" in err) == (True, False)
     code, _, err = passbox("submit", "spring", "buyers.bundle")
     assert (code, "another bundle of buyers was submitted after it" in err) == (3, True)
 

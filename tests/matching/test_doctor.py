@@ -213,6 +213,14 @@ def test_values_kept_for_tests_are_nobodys_until_an_overlap_rules_that_out() -> 
     assert "leave them out" not in told.remedy
 
 
+def test_names_around_addresses_are_named_before_anything_that_another_scheme_does() -> None:
+    exported = column([f"Jo Ek <jo.ek{i}@b.io>" for i in range(90)] + [f"jo{i}@b.io" for i in range(10)])
+    causes = examine(exported, "uid2@1", "email", "raw")
+    assert (causes[0].label, causes[0].rows, causes[0].certain) == ("form unlikely-address", 90, True)
+    assert likely(causes, Observed(0, 0.01, 0.02))[0] is causes[0]
+    assert not by_name(causes, "scheme")
+
+
 def test_causes_of_one_name_are_told_apart() -> None:
     raw = column([*(f"a.{i}+x@{d}" for i in range(9) for d in ("gmail.com", "googlemail.com", "B.io")), "nobody", None])
     labels = [cause.label for cause in examine(raw, "uid2@1", "email", "raw")]

@@ -96,6 +96,23 @@ def test_an_international_domain_is_counted_and_kept_written_either_way() -> Non
     assert dict(made.suspects) == {RejectCode.FOREIGN_DOMAIN: len(ABROAD)}
 
 
+MORE_THAN_AN_ADDRESS = [
+    *("Jo Ek <jo@b.de>", "<jo@b.de>", "mailto:jo@b.de", '"jo@b.de"', "'jo@b.de'", "“jo@b.de”", "jo@b.de;"),
+    *("jo@b.de,", "jo@[10.0.0.1]", "jo@b"),
+]
+
+
+@pytest.mark.parametrize("scheme", ["uid2@1", "pair@1", "google@2"])
+@pytest.mark.parametrize("text", MORE_THAN_AN_ADDRESS)
+def test_what_is_more_or_less_than_an_address_is_counted_and_kept(text: str, scheme: str) -> None:
+    column = pa.array([text, "o'ek+x@b-c.de", "jo_ek!#$%&*/=?^`{|}~@b.de"])
+    made = digests(column, scheme, "email", "raw")
+    assert made.accepted.all()
+    assert dict(made.suspects) == {RejectCode.UNLIKELY: 1}
+    refused = digests(column, scheme, "email", "raw", suspicious="refuse")
+    assert dict(refused.rejects) == {RejectCode.UNLIKELY: 1}
+
+
 @pytest.mark.parametrize("mailbox", ["jörg", "JÖRG", "jo\u0308rg", "джо"])
 def test_a_mailbox_on_which_conventions_disagree_is_counted_and_kept(mailbox: str) -> None:
     made = digests(pa.array([f"{mailbox}@b.de"]), "uid2@1", "email", "raw")

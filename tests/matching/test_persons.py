@@ -35,6 +35,11 @@ def rows_of(rows: list[Row], found: Persons, kind: str) -> list[int]:
     return [int(row[place]) if place >= 0 else -1 for place in found.place[kind].tolist()]
 
 
+def spoken_for(rows: list[Row]) -> list[tuple[int, int]]:
+    """Rows that are merged, each with the first of its person."""
+    return sorted((row, min(group)) for group in by_a_loop(rows) for row in group if row != min(group))
+
+
 def by_a_loop(rows: list[Row]) -> list[set[int]]:
     """Rows of one person, by joining until nothing is joined any more."""
     groups = [{row} for row in range(len(rows))]
@@ -52,6 +57,17 @@ def by_a_loop(rows: list[Row]) -> list[set[int]]:
             break
         else:
             return groups
+
+
+def test_merged_rows_know_which_row_speaks_for_them() -> None:
+    rows: list[Row] = [(1, None, None), (2, 7, None), (1, 7, None), (3, None, None), (3, None, 5), (2, None, None)]
+    found = made(rows)
+    assert sorted(zip(found.again.tolist(), found.speaker.tolist(), strict=True)) == spoken_for(rows)
+    emails = [Held("email", None, np.array([9, 4, 9, 1, 4, 9], dtype=np.uint64))]
+    alone = persons(emails, [], 6, "merge", 20)
+    assert sorted(zip(alone.again.tolist(), alone.speaker.tolist(), strict=True)) == [(2, 0), (4, 1), (5, 0)]
+    some = [Held("email", np.array([1, 3, 5]), np.array([8, 2, 8], dtype=np.uint64))]
+    assert persons(some, [], 6, "merge", 20).again.tolist() == [5]
 
 
 tables = st.lists(
