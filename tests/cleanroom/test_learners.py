@@ -353,7 +353,8 @@ def test_the_report_draws_the_curves_and_says_what_they_cost(world: World, learn
     parts = report(document)
     assert [part.title for part in parts if isinstance(part, Curve)] == ["ROC", "precision and recall"]
     (table,) = (part for part in parts if isinstance(part, Table) and "rate of seeds in it" in part.header)
-    assert all("[" in row[2] for row in table.rows)
+    assert all("[" in row[2] or row[2] == "not known" for row in table.rows)  # the best 12 people: noise alone decides
+    assert "[" in table.rows[-1][2]
     (said,) = (part for part in parts if isinstance(part, str) and part.startswith("cost: "))
     paid = [float(each) for each in re.findall(r"ρ (\S+) of advertiser/record", said)]
     assert len(paid) == (1 if learners == ["glm"] else 2)
