@@ -80,12 +80,13 @@ class Gathered:
     """Rows are numbered from 0 in the order of the file, those that count alone.
 
     read: rows in the file. rows: those that count. keyed: by kind, best first. marks: of the hashes they were made of,
-    by kind; no kind where nobody asked for them. own, columns: of rows that count, and columns as declared. refused,
-    suspects: values by kind and reason; there: by kind, rows that hold a value, refused or not. left: rows without an
-    identifier, by the first kind of which they hold a value, and why that was refused; keyless: those that hold none,
-    where there are several kinds. without: rows that count though a value of theirs was refused. nameless: rows with an
-    identifier and without an ID of the owner's. rejects, cut: as in `columns.Read`. first: of each reason for which
-    rows are left out, as a report words it, the first few rows of the file.
+    by kind; no kind where nobody asked for them. own, columns: of rows that count, and columns as declared. refused:
+    values by kind and reason; suspects: the same of odd values, of rows that count. there: by kind, rows that hold a
+    value, refused or not. left: rows without an identifier, by the first kind of which they hold a value, and why that
+    was refused; keyless: those that hold none, where there are several kinds. without: rows that count though a value
+    of theirs was refused. nameless: rows with an identifier and without an ID of the owner's. rejects, cut: as in
+    `columns.Read`. first: of each reason for which rows are left out, as a report words it, the first few rows of the
+    file.
     """
 
     read: int
@@ -220,7 +221,6 @@ class _Kind:
         except NotText:
             raise BadSource(self._source, f"column {self._name} is not text", "export it as text") from None
         self.refused.update(made.rejects)
-        self.suspects.update(made.suspects)
         return made
 
     def count(self, hashed: Digests, keyless: NDArray[np.bool_], counts: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -235,7 +235,8 @@ class _Kind:
         return keyless & there
 
     def keep(self, hashed: Digests, counts: NDArray[np.bool_], before: int) -> None:
-        """The handles of rows that count. before: how many rows counted before these."""
+        """The handles of rows that count, and what is odd of them. before: how many rows counted before these."""
+        self.suspects.update(hashed.suspected(counts))
         made = self._key(hashed)
         if not (fine := counts[hashed.accepted]).all():
             made = made.take(np.flatnonzero(fine))

@@ -99,6 +99,16 @@ def test_rows_are_left_out_by_reason_and_counted_once(party: Party) -> None:
     }
 
 
+def test_an_odd_address_counts_as_kept_only_where_its_row_is(party: Party) -> None:
+    rows = [party.row(0), party.row(1, email="Jo <jo@b.de>", age="999"), party.row(2, email="mailto:jo@b.de")]
+    contract = party.world.agreement.contract
+    report = examine(Brought(party.csv(rows), contract, "visitors"))
+    assert (report.rows, dict(report.suspects)) == (2, {"email: test-value": 1, "email: unlikely-address": 1})
+    report = examine(Brought(party.csv(rows[:2]), contract, "visitors"))
+    assert (report.rows, dict(report.suspects)) == (1, {"email: test-value": 1})
+    assert not [said for said in report.doubts if "no plain address" in said]
+
+
 def test_more_rejects_than_allowed_refuse_the_file_and_write_nothing(party: Party) -> None:
     before = party.files()
     rows = [party.row(n) for n in range(98)] + [party.row(98, email="nobody"), party.row(99, age="x")]
