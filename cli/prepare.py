@@ -41,7 +41,8 @@ def prepare(
 ) -> None:
     """Normalise, hash, key, check, seal and sign a file. Identifiers and own IDs never leave this machine.
 
-    With --check the exit code is 0 whether or not the file would be taken: `fits` in `--json` says which.
+    With --check the exit code is 0 also where its rows would be refused: `fits` in `--json` says which. Whatever else
+    is wrong, such as a file that cannot be read, has its exit code.
     """
     from .words import bundle_path, share
 

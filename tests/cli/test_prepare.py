@@ -77,6 +77,23 @@ def test_check_says_whether_prepare_would_take_the_file(
     assert passbox(*typed)[0] == (0 if fits else 3)
 
 
+@pytest.mark.parametrize("spoil", ["no header", "semicolons", "not UTF-8", "no file", "too little padding"])
+def test_check_is_done_only_where_rows_could_be_looked_at(spoil: str, passbox: Typed, drafted: Path) -> None:
+    path, typed = drafted / "buyers.csv", [*BUYERS[:-1], "--check", "--json"]
+    if spoil == "no header":
+        path.write_text(path.read_text().partition("\n")[2])
+    elif spoil == "semicolons":
+        path.write_text("email;age\na@b.de;3\n")
+    elif spoil == "not UTF-8":
+        path.write_bytes(b"email\nJ\xf6@b.de\n")
+    elif spoil == "no file":
+        path.unlink()
+    code, out, _ = passbox(*typed, *(["--pad-to=3"] if spoil == "too little padding" else []))
+    assert (code, "fits" in json.loads(out)) == (3, False)
+    told = "With --check the exit code is 0 also where its rows would be refused: `fits` in `--json` says which."
+    assert told in " ".join(passbox("prepare", "--help")[1].split())
+
+
 def test_a_spreadsheets_file_gives_the_records_of_the_same_file_without_its_mark(passbox: Typed, drafted: Path) -> None:
     path = drafted / "visitors.csv"
     before = json.loads(passbox(*VISITORS[:-1], "--check", "--json")[1])
