@@ -45,7 +45,8 @@ def _nothing_left(error: Any) -> Explanation:
     return Explanation(
         "nothing-left",
         f"{error.path}: no row of it can be used ({_reasons(error.rejects)})",
-        remedy(error.rejects, error.hashes) or "`passbox contract show` says how each column should arrive",
+        remedy(error.rejects, error.hashes, others=False)
+        or "`passbox contract show` says how each column should arrive",
         BAD_INPUT,
     )
 

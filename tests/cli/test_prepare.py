@@ -77,6 +77,17 @@ def test_check_says_whether_prepare_would_take_the_file(
     assert passbox(*typed)[0] == (0 if fits else 3)
 
 
+def test_check_offers_to_leave_no_rows_out_where_none_would_be_left(passbox: Typed, drafted: Path) -> None:
+    contract = drafted / "contract.toml"
+    head, _, tail = contract.read_text().partition("[dataset.buyers]\n")
+    contract.write_text(f'{head}[dataset.buyers]\nsuspicious = "refuse"\n{tail}')
+    (drafted / "buyers.csv").write_text("email\nJo <jo@b.de>\n")
+    code, out, err = passbox(*BUYERS[:-1], "--check", "--max-rejects=5")
+    assert (code, "no row of it can be used" in out) == (0, True)
+    assert "export `jo@b.de`" in err
+    assert "--max-rejects" not in err
+
+
 @pytest.mark.parametrize("spoil", ["no header", "semicolons", "not UTF-8", "no file", "too little padding"])
 def test_check_is_done_only_where_rows_could_be_looked_at(spoil: str, passbox: Typed, drafted: Path) -> None:
     path, typed = drafted / "buyers.csv", [*BUYERS[:-1], "--check", "--json"]
