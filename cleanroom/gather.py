@@ -24,6 +24,7 @@ from ..policies.contract import Contract, DatasetRule
 from .columns import FEW, ColumnUnreadable, first_of, read_columns
 from .growing import Growing
 from .layout import Layout, layout_of
+from .rowmap import RowMap
 from .source import BadSource, likely_rows, read_pieces
 
 Mark: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.uint64]]
@@ -86,7 +87,7 @@ class Gathered:
     was refused; keyless: those that hold none, where there are several kinds. without: rows that count though a value
     of theirs was refused. nameless: rows with an identifier and without an ID of the owner's. rejects, cut: as in
     `columns.Read`. first: of each reason for which rows are left out, as a report words it, the first few rows of the
-    file.
+    file. where: the rows of the file that count.
     """
 
     read: int
@@ -105,6 +106,7 @@ class Gathered:
     rejects: Mapping[str, int]
     cut: int
     first: Mapping[str, tuple[int, ...]]
+    where: RowMap
 
 
 def gather(brought: Brought, key: Keyer, secret: bytes, mark: Mark | None) -> Gathered:
@@ -134,6 +136,7 @@ class _Gathering:
         self._columns: list[pa.Table] = []
         self._rejects = Counter[str]()
         self._first: dict[str, tuple[int, ...]] = {}
+        self._where = RowMap()
         self._read = self._rows = self._keyless = self._nameless = self._cut = 0
 
     def take(self, piece: pa.Table) -> None:
@@ -163,6 +166,7 @@ class _Gathering:
         self._note(no_id(self._rule), first_of(nameless & known))
         self._keyless += int(nothing.sum())
         self._nameless += int((nameless & known).sum())
+        self._where.put(read.accepted)
         self._read += piece.num_rows
         self._rows += counts
 
@@ -190,6 +194,7 @@ class _Gathering:
             rejects=self._rejects,
             cut=self._cut,
             first=self._first,
+            where=self._where,
         )
 
 

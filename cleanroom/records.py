@@ -27,7 +27,7 @@ from ..matching.hashing import Handles
 from ..matching.identifiers import RejectCode
 from ..matching.order import ascending
 from ..matching.persons import Held, Persons, persons
-from .columns import refuse_missing
+from .columns import FEW, refuse_missing
 from .dummies import with_dummies
 from .events import counted
 from .gather import NO_IDENTIFIER, Gathered, Keyed, Mark, gather, no_id
@@ -145,8 +145,7 @@ def records(brought: Brought, key: Keyer, secret: bytes, mark: Mark | None = Non
     unused = tuple(name for name in names if name not in brought.columns)
     rows = gather(brought, key, secret, mark)
     events = brought.rule.rows == "events"
-    found = _events(brought, rows, unused, secret) if events else _people(brought, rows, unused)
-    return replace(found, report=replace(found.report, first=lines(brought.source, rows.first)))
+    return _events(brought, rows, unused, secret) if events else _people(brought, rows, unused)
 
 
 def _people(brought: Brought, rows: Gathered, unused: tuple[str, ...]) -> Records:
@@ -158,10 +157,9 @@ def _people(brought: Brought, rows: Gathered, unused: tuple[str, ...]) -> Record
     own, columns = (None if each is None else each.take(pa.array(first)) for each in (rows.own, rows.columns))
     rejects = _by_reason(rows.left) | {NO_IDENTIFIER: rows.keyless}
     rejects |= {no_id(brought.rule): rows.nameless}
-    rejects |= rows.rejects
-    rejects |= {f"more than {brought.contract.match.largest_person} identifiers of one person": found.crowded}
-    rejects |= {"every identifier is another person's": found.bare}
-    rejects |= {f"{brought.rule.id}: an ID of another person": len(named) - int(named.sum())}
+    left = _left(brought, found, named)
+    rejects |= dict(rows.rejects) | {reason: len(each) for reason, each in left.items()}
+    standing = {reason: rows.where.of(each[:FEW].tolist()) for reason, each in left.items() if len(each)}
     report = Prepared(
         read=rows.read,
         rows=len(first),
@@ -175,6 +173,7 @@ def _people(brought: Brought, rows: Gathered, unused: tuple[str, ...]) -> Record
         without=_by_reason(rows.without),
         keys={kind: Key(rows.there[kind], _spoiled(each)) for kind, each in rows.refused.items()},
         personal=personal(columns, brought.rule.columns),
+        first=lines(brought.source, {**rows.first, **standing}),
     )
     sketch = smallest(_marks(rows.marks, found, at))
     rows.marks.clear()
@@ -198,6 +197,7 @@ def _events(brought: Brought, rows: Gathered, unused: tuple[str, ...], secret: b
         unused=unused,
         suspects=_by_reason(rows.suspects),
         personal=personal(columns, brought.rule.columns),
+        first=lines(brought.source, rows.first),
     )
     table = pa.table({"k": mine.k[found.at], "k2": mine.k2[found.at]})
     sketch = smallest(marks[found.first] for marks in rows.marks.values())
@@ -227,6 +227,16 @@ def _contradicting(columns: pa.Table, found: Persons) -> int:
             mine, first = mine.set(mine == "", None), first.set(first == "", None)
         otherwise |= (mine != first).fill_null(value=False).to_numpy()
     return int(otherwise.sum())
+
+
+def _left(brought: Brought, found: Persons, named: NDArray[np.bool_]) -> dict[str, NDArray[np.int64]]:
+    """Rows that count and are in the bundle neither by themselves nor merged, by reason. named: as `_first_of_each`
+    says."""
+    return {
+        f"more than {brought.contract.match.largest_person} identifiers of one person": found.crowded,
+        "every identifier is another person's": found.bare,
+        f"{brought.rule.id}: an ID of another person": np.sort(found.first[~named]),
+    }
 
 
 # -- persons -----------------------------------------------------------------------------------------------------------

@@ -154,6 +154,17 @@ def test_check_names_the_first_lines_of_each_reason_and_what_would_be_accepted(p
     assert "email: not-an-email: in row 2" in " ".join(out.split())
 
 
+def test_check_names_the_line_of_an_id_that_is_another_persons(passbox: Typed, drafted: Path) -> None:
+    path = drafted / "visitors.csv"
+    head, *rows = path.read_text().splitlines()
+    rows += ["V-x,nobody,34,north", "V-3,p9@b.io,34,north", "V-y,p8@b.io,34,north", "V-y,p7@b.io,34,north"]
+    path.write_text("\n".join([head, *rows]) + "\n")
+    found = json.loads(passbox(*VISITORS[:-1], "--check", "--json")[1])
+    assert found["first"]["visitor_id: an ID of another person"] == {"lines": [len(rows) - 1, len(rows) + 1]}
+    said = " ".join(passbox(*VISITORS[:-1], "--check")[1].split())
+    assert f"visitor_id: an ID of another person: in lines {len(rows) - 1} and {len(rows) + 1}" in said
+
+
 def test_lengths_of_time_are_refused_by_name_where_text_is_declared(passbox: Typed, drafted: Path) -> None:
     """As pandas writes a column of timedelta."""
     table = pl.read_csv(drafted / "visitors.csv").with_columns(pl.col("age").cast(pl.Duration("ns")).alias("region"))
