@@ -52,11 +52,11 @@ class Prepared:
     """What `prepare` did. Every count stays at the party, but for `rows`, which the room shows to all.
 
     read: rows in the file. rows: rows in the bundle, of which `dummies` are nobody's. merged: rows of a person who was
-    there already. contradicting: how many of these hold another value than the first row of their person, which
-    counts. shared: by key, how many identifiers stayed with a person before. rejects: rows left out, each under
-    the first reason. without: rows that count, by another key, though a value of theirs was refused, by reason. keys:
-    what the column of each key holds. suspects: rows kept that are odd (`matching.suspects`), by reason. cut: sets cut
-    to their declared size. over: rows beyond those of one person that count. unused: columns of the file left at home.
+    there already. contradicting: how many of these hold another value, or another ID of the owner's, than the first
+    row of their person, which counts. shared: by key, how many identifiers stayed with a person before. rejects: rows
+    left out, each under the first reason. without: rows that count, by another key, though a value of theirs was
+    refused, by reason. keys: what the column of each key holds. suspects: rows kept that are odd (`matching.suspects`),
+    by reason. cut: sets cut to their declared size. over: rows beyond those of one person that count. unused: columns of the file left at home.
     home: the file that stays; ids: the same, where it turns tokens into own IDs. returned: lists of other contracts
     that hold the same people (`cleanroom.sketch`). personal: rows that look like an identifier, by column of text.
     first: by reason, where the first rows that are left out stand in the file. doubts: what deserves a
@@ -164,7 +164,7 @@ def _people(brought: Brought, rows: Gathered, unused: tuple[str, ...]) -> Record
         read=rows.read,
         rows=len(first),
         merged=found.merged,
-        contradicting=_contradicting(rows.columns, found),
+        contradicting=_contradicting(rows, found, np.concatenate([*left.values()])),
         cut=rows.cut,
         rejects={reason: count for reason, count in rejects.items() if count},
         unused=unused,
@@ -216,16 +216,19 @@ def _spoiled(refused: Counter[RejectCode]) -> dict[str, int]:
     return {code.value: n for code, n in refused.items() if code != RejectCode.EMPTY}
 
 
-def _contradicting(columns: pa.Table, found: Persons) -> int:
-    """How many rows that joined another hold another value than the row that speaks for them. What is missing in either
-    says nothing."""
-    otherwise = np.zeros(len(found.again), dtype=np.bool_)
-    for column in columns.columns if len(otherwise) else ():
-        mine, first = (pl.Series(column.take(pa.array(rows))) for rows in (found.again, found.speaker))
+def _contradicting(rows: Gathered, found: Persons, left: NDArray[np.int64]) -> int:
+    """How many rows that joined another hold another value, or another ID of the owner's, than the row that speaks for
+    them. What is missing in either says nothing. left: as `_left` says; rows merged with these are in no bundle."""
+    kept = ~np.isin(found.speaker, left)
+    again, speaker = found.again[kept], found.speaker[kept]
+    otherwise = np.zeros(len(again), dtype=np.bool_)
+    held = [*rows.columns.columns, *([] if rows.own is None else [rows.own])]
+    for column in held if len(again) else ():
+        mine, firsts = (pl.Series(column.take(pa.array(at))) for at in (again, speaker))
         if isinstance(mine.dtype, pl.List):
-            mine, first = mine.list.join("|"), first.list.join("|")
-            mine, first = mine.set(mine == "", None), first.set(first == "", None)
-        otherwise |= (mine != first).fill_null(value=False).to_numpy()
+            mine, firsts = mine.list.join("|"), firsts.list.join("|")
+            mine, firsts = mine.set(mine == "", None), firsts.set(firsts == "", None)
+        otherwise |= (mine != firsts).fill_null(value=False).to_numpy()
     return int(otherwise.sum())
 
 

@@ -81,6 +81,18 @@ def test_rows_of_one_person_that_say_otherwise_are_counted_and_the_first_counts(
     assert examine(Brought(party.csv(rows), contract, "visitors")).contradicting == 2
 
 
+def test_rows_that_say_otherwise_are_told_of_people_in_the_bundle_alone(party: Party) -> None:
+    """Rows of a person who is left out contradict nothing; an own ID that does not come back does."""
+    contract = party.world.agreement.contract
+    one, other = {"visitor_id": "V-1", "email": "a@b.de"}, {"visitor_id": "V-1", "email": "c@b.de"}
+    rows = [party.row(1, **one), party.row(1, **other), party.row(1, **other, age="41")]
+    report = examine(Brought(party.csv(rows), contract, "visitors"))
+    assert (report.rows, report.merged, report.contradicting) == (1, 1, 0)
+    rows += [party.row(1, email="a@b.de", visitor_id="V-2"), party.row(1, **one)]
+    report = examine(Brought(party.csv(rows), contract, "visitors"))
+    assert (report.rows, report.merged, report.contradicting) == (1, 3, 1)
+
+
 def test_rows_are_left_out_by_reason_and_counted_once(party: Party) -> None:
     rows = [party.row(n) for n in range(20)]
     rows += [party.row(20, email=""), party.row(21, email="nobody"), party.row(22, email="ab" * 32)]
