@@ -198,7 +198,7 @@ def unfit(
 ) -> NothingLeft | SpoiledColumn | TooManyRejects | None:
     """Why `prepare` refuses a file for its rows; None where it does not. most_rejects: as in `Task`."""
     hashes = brought.contract.match.hashes
-    if report.rows == 0:
+    if report.rows == report.dummies:
         return NothingLeft(brought.source, report.rejects, hashes)
     if (key := spoiled(report, most_rejects)) is not None:
         held = report.keys[key]

@@ -55,12 +55,12 @@ class Prepared:
     there already. contradicting: how many of these hold another value, or another ID of the owner's, than the first
     row of their person, which counts. shared: by key, how many identifiers stayed with a person before. rejects: rows
     left out, each under the first reason. without: rows that count, by another key, though a value of theirs was
-    refused, by reason. keys: what the column of each key holds. suspects: rows kept that are odd (`matching.suspects`),
-    by reason. cut: sets cut to their declared size. over: rows beyond those of one person that count. unused: columns of the file left at home.
-    home: the file that stays; ids: the same, where it turns tokens into own IDs. returned: lists of other contracts
-    that hold the same people (`cleanroom.sketch`). personal: rows that look like an identifier, by column of text.
-    first: by reason, where the first rows that are left out stand in the file. doubts: what deserves a
-    second look (`cleanroom.doubts`).
+    refused, by reason. keys: what the column of each key holds. suspects: rows kept that are odd
+    (`matching.suspects`), by reason. cut: sets cut to their declared size. over: rows beyond those of one person that
+    count. unused: columns of the file left at home. home: the file that stays; ids: the same, where it turns tokens
+    into own IDs. returned: lists of other contracts that hold the same people (`cleanroom.sketch`). personal: rows
+    that look like an identifier, by column of text. first: by reason, where the first rows that are left out stand in
+    the file. doubts: what deserves a second look (`cleanroom.doubts`).
     """
 
     read: int

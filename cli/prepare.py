@@ -134,12 +134,12 @@ def _result(
     agreed: Contract, dataset: str, report: Prepared, then: str, notes: list[str], fault: Fault | None = None
 ) -> Result:
     """fault: why `prepare` would refuse a file that was looked at only."""
-    from .explain import explain
+    from .errors.files import refusal
 
     lines: list[str | Table] = [Table((dataset, ""), _rows(report), right=(1,))]
     lines += [_where(reason, agreed, dataset, report) for reason in sorted(report.first)]
     if fault is not None:
-        lines.append(f"`prepare` would refuse it: {explain(fault).message}")
+        lines.append(f"`prepare` would refuse it: {refusal(fault, reasons=False)}")
     if report.contradicting:
         rows, its = ("row holds", "its") if report.contradicting == 1 else ("rows hold", "their")
         first = f"another value than the first row of {its} person in the file, which counts"

@@ -88,6 +88,28 @@ def test_check_offers_to_leave_no_rows_out_where_none_would_be_left(passbox: Typ
     assert "--max-rejects" not in err
 
 
+def test_check_says_each_reason_in_the_table_and_with_its_lines_and_no_third_time(
+    passbox: Typed, drafted: Path
+) -> None:
+    path = drafted / "visitors.csv"
+    path.write_text(path.read_text() + "V-x,nobody,34,north\n")
+    out = passbox(*VISITORS[:-1], "--check")[1]
+    assert "visitors.csv: 1 of 61 rows break a rule, 0 may" in " ".join(out.split())
+    assert out.count("not-an-email") == 2
+    path.write_text("visitor_id,email,age,region\nV-x,nobody,34,north\n")
+    _, out, err = passbox(*VISITORS[:-1], "--check")
+    assert "no row of it can be used" in out
+    assert "fewer than" not in err
+
+
+def test_dummies_alone_are_no_list_under_check_either(passbox: Typed, agreed: Path) -> None:
+    (agreed / "buyers.csv").write_text("email\nnobody\n")
+    typed = [*BUYERS, "--pad-to=2000", "--max-rejects=5", "--json"]
+    code, out, _ = passbox(*typed, "--check")
+    assert (code, json.loads(out)["fits"]) == (0, False)
+    assert passbox(*typed)[0] == 3
+
+
 @pytest.mark.parametrize("spoil", ["no header", "semicolons", "not UTF-8", "no file", "too little padding"])
 def test_check_is_done_only_where_rows_could_be_looked_at(spoil: str, passbox: Typed, drafted: Path) -> None:
     path, typed = drafted / "buyers.csv", [*BUYERS[:-1], "--check", "--json"]
