@@ -86,8 +86,8 @@ class Gathered:
     value, refused or not. left: rows without an identifier, by the first kind of which they hold a value, and why that
     was refused; keyless: those that hold none, where there are several kinds. without: rows that count though a value
     of theirs was refused. nameless: rows with an identifier and without an ID of the owner's. rejects, cut: as in
-    `columns.Read`. first: of each reason for which rows are left out, as a report words it, the first few rows of the
-    file. where: the rows of the file that count.
+    `columns.Read`. first: of each reason for which rows are left out or odd, as a report words it, the first few
+    rows of the file. where: the rows of the file that count.
     """
 
     read: int
@@ -147,7 +147,8 @@ class _Gathering:
         read = read_columns(piece, self._rule.columns, known & ~nameless, self._secret)
         nothing = ~known
         for kind, each in self._kinds.items():
-            each.keep(hashed[kind], read.accepted, self._rows)
+            for code in each.keep(hashed[kind], read.accepted, self._rows):
+                self._note(f"{kind}: {code.value}", first_of(hashed[kind].suspected_for(code) & read.accepted))
             left = each.count(hashed[kind], nothing, read.accepted)
             for code in hashed[kind].refused(left):
                 self._note(f"{kind}: {code.value}", first_of(hashed[kind].refused_for(code) & left))
@@ -171,7 +172,7 @@ class _Gathering:
         self._rows += counts
 
     def _note(self, reason: str, rows: tuple[int, ...]) -> None:
-        """The first rows of a piece that are left out for a reason."""
+        """The first rows of a piece that are left out for a reason, or are odd for it."""
         if rows and len(before := self._first.get(reason, ())) < FEW:
             self._first[reason] = (*before, *(self._read + row for row in rows))[:FEW]
 
@@ -239,9 +240,10 @@ class _Kind:
         self.without.update(hashed.refused(counts & there))
         return keyless & there
 
-    def keep(self, hashed: Digests, counts: NDArray[np.bool_], before: int) -> None:
-        """The handles of rows that count, and what is odd of them. before: how many rows counted before these."""
-        self.suspects.update(hashed.suspected(counts))
+    def keep(self, hashed: Digests, counts: NDArray[np.bool_], before: int) -> Counter[RejectCode]:
+        """The handles of rows that count. before: how many rows counted before these. What is odd of them."""
+        odd = hashed.suspected(counts)
+        self.suspects.update(odd)
         made = self._key(hashed)
         if not (fine := counts[hashed.accepted]).all():
             made = made.take(np.flatnonzero(fine))
@@ -253,6 +255,7 @@ class _Kind:
             self._row.put(np.flatnonzero(hashed.accepted[counts]) + before)
         if self._nobodys is not None:
             self._nobodys.put(hashed.nobodys[hashed.accepted & counts])
+        return odd
 
     def finished(self) -> Keyed:
         """Errors: BadSource."""

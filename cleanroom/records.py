@@ -59,8 +59,8 @@ class Prepared:
     (`matching.suspects`), by reason. cut: sets cut to their declared size. over: rows beyond those of one person that
     count. unused: columns of the file left at home. home: the file that stays; ids: the same, where it turns tokens
     into own IDs. returned: lists of other contracts that hold the same people (`cleanroom.sketch`). personal: rows
-    that look like an identifier, by column of text. first: by reason, where the first rows that are left out stand in
-    the file. doubts: what deserves a second look (`cleanroom.doubts`).
+    that look like an identifier, by column of text. first: by reason, where the first rows that are left out, or odd,
+    stand in the file. doubts: what deserves a second look (`cleanroom.doubts`).
     """
 
     read: int

@@ -190,12 +190,14 @@ def _result(
 
 
 def _where(reason: str, agreed: Contract, dataset: str, report: Prepared) -> str:
-    """Where the first rows stand that are left out for a reason, and what their column takes. No value is said."""
+    """Where the first rows stand that are left out or odd for a reason, and what their column takes. No value is
+    said."""
     from .domains import written
 
     declared = agreed.dataset[dataset].columns.get(reason.partition(":")[0])
     takes = f"; it takes {written(declared)}" if declared is not None else ""
-    return f"{reason}: {report.first[reason].said(report.rejects[reason])}{takes}"
+    rows = report.rejects.get(reason) or report.suspects[reason]  # what is odd is kept, or refused by the contract
+    return f"{reason}: {report.first[reason].said(rows)}{takes}"
 
 
 def _returned(found: Returned) -> str:

@@ -102,6 +102,11 @@ class Digests:
         """How many of these rows are accepted and odd, by reason."""
         return _counted(self.odd[rows])
 
+    def suspected_for(self, code: RejectCode) -> NDArray[np.bool_]:
+        """(rows,) bool: which are accepted and odd for one reason."""
+        odd: NDArray[np.bool_] = self.odd == np.uint8(_PLACES[code])
+        return odd
+
     @property
     def nobodys(self) -> NDArray[np.bool_]:
         """(rows,) bool: which hold a value that many lists hold and that is nobody's (`matching.well_known`)."""

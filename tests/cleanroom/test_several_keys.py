@@ -337,7 +337,7 @@ def test_a_shared_telephone_leaves_its_rows_out_and_is_counted(empty_room: World
     assert dict(refused.value.rejects) == {"more than 5 identifiers of one person": 30}
     report = made(world, "buyers", source, most_rejects=30)
     assert (report.rows, report.merged) == (100, 0)
-    (found,) = report.first.values()
+    found = report.first["more than 5 identifiers of one person"]
     assert (found.unit, found.numbers) == ("line", (2, 3, 4))
 
 
@@ -349,6 +349,7 @@ def test_every_reason_names_where_its_first_rows_stand(empty_room: World) -> Non
     report = examine(Brought(source, world.agreement.contract, "buyers"))
     assert {reason: found.numbers for reason, found in report.first.items()} == {
         "email: not-an-email": (2,),
+        "email: test-value": (3, 4, 5),
         "every identifier is another person's": (5, 6),
     }
 

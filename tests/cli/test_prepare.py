@@ -133,7 +133,7 @@ def test_a_spreadsheets_file_gives_the_records_of_the_same_file_without_its_mark
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"V-x,nobody,34,north\r\n")
     after = json.loads(passbox(*VISITORS[:-1], "--check", "--json")[1])
     assert after["rows"] == before["rows"]
-    assert after["first"] == {"email: not-an-email": {"lines": [before["read"] + 2]}}
+    assert after["first"] == {**before["first"], "email: not-an-email": {"lines": [before["read"] + 2]}}
 
 
 def test_a_folder_that_is_not_there_is_named_before_anything_is_read(passbox: Typed, agreed: Path) -> None:
@@ -150,6 +150,9 @@ def test_addresses_with_more_around_them_are_odd_and_warned_of(passbox: Typed, d
     assert code == 0
     assert "kept, but odd: email: unlikely-address" in out
     assert "email: 2 rows hold no plain address" in err
+    assert "email: unlikely-address: in lines 62 and 63" in " ".join(out.split())
+    found = json.loads(passbox(*VISITORS[:-1], "--check", "--json")[1])["first"]
+    assert found == {"email: test-value": {"lines": [2, 3, 4]}, "email: unlikely-address": {"lines": [62, 63]}}
     code, out, _ = passbox("identifiers", "explain", "--kind=email", "mailto:jo@b.de")
     assert (code, "odd, unlikely-address" in out) == (0, True)
 
