@@ -271,12 +271,6 @@ def _other_schemes(sample: list[str | None], scheme: str, kind: str, setting: Se
             yield Cause("scheme", what, differ, len(sample), remedy, certain=False, detail=names[0] + more)
 
 
-def differing(texts: Sequence[str], one: str, two: str, kind: str, setting: Setting = NOTHING_DECLARED) -> int:
-    """How many of these values two schemes do not hash alike, both accepting one of them at least."""
-    hashes = ((_hash(one, kind, text, setting), _hash(two, kind, text, setting)) for text in texts)
-    return sum(mine != theirs for mine, theirs in hashes)
-
-
 def _hash(scheme: str, kind: str, text: str, setting: Setting) -> bytes | None:
     rule = load(scheme).rule(kind)
     result = normalised(rule, kind, text, setting)

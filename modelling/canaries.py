@@ -1,7 +1,7 @@
 """What an attacker could learn in practice: a lower bound on the privacy loss, beside the one that was charged.
 
 Canaries go through the real code on people made from declared domains, never on submitted records: an audit of those
-would be an unpaid release. Two audits, and an exact one:
+would be an unpaid release. Three audits:
 
 - *Two worlds*: one worst-case person is in or out, as often the one as the other, with fresh noise. An attacker who
   knows all else guesses which, by a threshold fixed beforehand. How often it is right bounds mu from below: under
@@ -13,7 +13,6 @@ would be an unpaid release. Two audits, and an exact one:
 - *Two answers*: of labels by randomised response, which keep to epsilon alone: how much likelier all labels of a record
   say yes where they should than where they should not, by Clopper and Pearson on both. Labels are flipped apart from
   each other, so that one draw holds as many records as are wanted.
-- *Replay*: with the noisy bytes fixed, another label may change nothing (`follows_from`).
 
 The code ensures: `lower` exceeds what was charged with probability at most .05 if the code keeps its promise, and
 `leaks` says so wrongly in one of 10,000 audits of two worlds at most. One run keeps the first bound for both: what it
@@ -26,7 +25,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from scipy.stats import beta, binom, norm
@@ -40,9 +38,7 @@ from .packed import Packed
 from .person import DPGAM
 from .progress import Progress, quietly
 from .strategy import Rows
-from .wide import measured
 
-Secret = TypeVar("Secret")
 CONFIDENCE, SURE = 0.95, 0.9999
 AIMED = 0.05
 """How far below the truth a bound is expected to lie, as a share of it, where `runs_for` says how many runs."""
@@ -131,18 +127,6 @@ def rows_of(people: Rows) -> Iterator[Float]:
         whole = np.zeros((len(rows), people.design.cells))
         whole[:, people.used] = np.ldexp(rows.astype(np.float64), -BITS)
         yield whole
-
-
-def worst_row(design: Design) -> Mask:
-    """The person whose row is longest, as it is measured: the one a release says most about."""
-    lengths = np.concatenate([(rows**2).sum(axis=1) for rows in rows_of(measured(design))])
-    return np.asarray(np.arange(design.rows) == np.argmax(lengths))
-
-
-def membership_attack(design: Design, matched: Mask, canaries: Mask, draw: Draw) -> Callable[[bool], float]:
-    """Are the canaries among the matched? For the `membership` release."""
-    people = measured(design)
-    return moved(draw, people.moments(matched & ~canaries), people.moments(matched | canaries))
 
 
 def person_attack(
@@ -254,9 +238,3 @@ def _surprise(right: int, guesses: int, canaries: int, epsilon: float, delta: fl
     steps = np.arange(1, right + 1)
     gathered = np.cumsum(binom.pmf(right - steps, guesses, q)) / steps
     return min(1.0, tail + 2 * canaries * delta * float(gathered.max(initial=0.0)))
-
-
-def follows_from(given: Callable[[Noisy, Secret], Int], noisy: Noisy, secrets: Sequence[Secret]) -> bool:
-    """Whether what is given follows from the noisy bytes alone: the same for every secret, to the last number."""
-    first, *others = [given(noisy, secret) for secret in secrets]
-    return all(np.array_equal(first, other) for other in others)

@@ -115,9 +115,10 @@ def _number(value: float, sigma: float) -> Estimate:
 
 def _auc(counts: _Counts) -> Estimate:
     """As straight lines across bins have it. Scores of two values in neighbouring bins put more pairs in order by that
-    than there are: where it leaves all that is possible, ties count half."""
-    found = counts.zero(counts.auc, 1.0, 0.5)
-    return found if found.low > 0 or found.high < 1 else area(counts.p, counts.m, counts.sigma)
+    than there are: where no area explains the counts, ties count half."""
+    if counts.explains(counts.auc, 1.0):
+        return counts.zero(counts.auc, 1.0, 0.5)
+    return area(counts.p, counts.m, counts.sigma)
 
 
 def _ties(bins: int) -> Float:
@@ -201,20 +202,44 @@ class _Counts:
         return t, gp, gm + np.zeros_like(gp), 2.0 * len(self.p) * float(inside.sum()) * (1 + q**2)
 
     def zero(self, figure: Callable[[Float], Gradient], most: float, otherwise: float) -> Estimate:
-        """The q from 0 to `most` at which T is no further than 1.96 standard deviations from 0."""
+        """The q from 0 to `most` at which T is no further than 1.96 standard deviations from 0.
+
+        Where noise puts the zero beyond them, T is held against its least distance there, as likelihoods are whose
+        ratio is taken: some q is always the likeliest, and none is refused for what no q explains.
+        """
+        q, t, spread = self._along(figure, most)
+        falls = np.flatnonzero((t[:-1] >= 0) & (t[1:] < 0))
+        away = _in_deviations(t, spread)
+        nearest = int(np.argmin(away))
+        least = 0.0 if len(falls) or not np.isfinite(away[nearest]) else float(away[nearest])
+        beyond = t**2 - (Z95**2 + least) * spread
+        inside = np.flatnonzero(beyond <= 0)
+        if not len(inside) and not len(falls):
+            return Estimate(otherwise, 0.0, most, COVERS)
+        middle = _crossing(q, t, int(falls[0])) if len(falls) else float(q[nearest])
+        low, high = (_end(q, beyond, inside, side) for side in (0, -1)) if len(inside) else (middle, middle)
+        if not len(falls) and low <= 0 and high >= most:
+            middle = otherwise
+        return Estimate(min(max(middle, low), high), low, high, COVERS)
+
+    def explains(self, figure: Callable[[Float], Gradient], most: float) -> bool:
+        """Whether T is 0 at some q, or may be but for noise and luck."""
+        _, t, spread = self._along(figure, most)
+        return bool(((t[:-1] >= 0) & (t[1:] < 0)).any() or (_in_deviations(t, spread) <= Z95**2).any())
+
+    def _along(self, figure: Callable[[Float], Gradient], most: float) -> tuple[Float, Float, Float]:
+        """Every q that is tried, and there T and its variance."""
         q = np.linspace(0.0, most, STEPS)
         t, gp, gm, second = figure(q)
         noise = self.sigma**2 * ((gp**2).sum(axis=1) + (gm**2).sum(axis=1))
         noise = np.maximum(noise - self.sigma**4 * second, noise / 2)
-        luck = gp**2 @ self.held[0] + gm**2 @ self.held[1]
-        beyond = t**2 - Z95**2 * (noise + luck)
-        falls = np.flatnonzero((t[:-1] >= 0) & (t[1:] < 0))
-        inside = np.flatnonzero(beyond <= 0)
-        if not len(inside) and not len(falls):
-            return Estimate(otherwise, 0.0, most, COVERS)
-        middle = _crossing(q, t, int(falls[0])) if len(falls) else float(q[inside].mean())
-        low, high = (_end(q, beyond, inside, side) for side in (0, -1)) if len(inside) else (middle, middle)
-        return Estimate(min(max(middle, low), high), low, high, COVERS)
+        return q, t, noise + gp**2 @ self.held[0] + gm**2 @ self.held[1]
+
+
+def _in_deviations(t: Float, spread: Float) -> Float:
+    """T², in units of its variance: without any, 0 or no end."""
+    nothing = np.where(t == 0, 0.0, np.inf)
+    return np.divide(t**2, spread, out=nothing, where=spread > 0)
 
 
 def _end(q: Float, beyond: Float, inside: Int, side: int) -> float:

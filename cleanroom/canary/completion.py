@@ -2,51 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ...dp.aggregate import Statistic
 from ...dp.entry import Purchase
-from ...dp.noisy import Noisy
 from ...dp.rehearsal import rehearsed
-from ...modelling.canaries import follows_from, moved
+from ...modelling.attributes import Target
+from ...modelling.canaries import moved
 from ...modelling.features import Category, Kind, Topics
 from ...modelling.invented import invented
 from ...policies.contract import Contract
-from ...policies.jobs.completion import CompletionJob
+from ...policies.jobs.completion import ANSWERS, SUMS, CompletionJob
 from ..measure.case import Case, Pairs, Parts, case_in, known_kinds, targets_of
 from ..measure.completion import completed
 from ..measure.crowds import held_out, keyed_hash
 from ..progress import Progress
 from .buying import bought
-from .chance import handles, key, uniform
-from .finding import Attack, Finding, Trial, handed_out
+from .chance import coins, handles, key, uniform
+from .finding import ONE_RUN, Attack, Finding, Trial, handed_out
+from .held import Held, follows, moves
 
 BACKGROUND, RECORDS = 2_000, 200
 """Invented people of the reader, and records of the other party beside the canary."""
-LISTS = 3
+LISTS, UNKNOWN = 3, 0.2
 
 
 def of_completion(
     contract: Contract, data: bytes, job: CompletionJob, runs: int, progress: Progress
 ) -> tuple[list[Finding], tuple[str, ...]]:
     """data: the contract's bytes."""
-    sums, answers = bought(contract, data, job)
+    buys = sums, answers = bought(contract, data, job)
     trial = Trial(runs, progress, 2)
-    fit = _on_fit(_worlds(contract, job, out=False), sums)
-    right = _on_answers(_worlds(contract, job, out=True), sums, answers)
-    follows = _follows(contract, job, (sums, answers))
+    training, asked = (_worlds(contract, job, out=out) for out in (False, True))
+    fit, right = _on_fit(training, sums), _on_answers(asked, sums, answers)
+
+    def given(case: Case, held: Held) -> bytes:
+        return handed_out(completed(case, contract, job, buys, held.pay).contents)
+
+    apart = [moves(given, each.outside, each.inside) for each in (training, asked)]
+    unmoved = follows(given, _cases(contract, job))
     findings = [
         trial.between("fit", "a record of the longest row, of all values that it may have, there or not", fit, sums),
         trial.between("answers", "one record more of which answers are right or wrong", right, answers),
-        Finding("file", "it follows from the noisy numbers, whatever is known of whom", follows),
+        Finding("parts", "a record is in sums or in counts of who is held out", apart == [{SUMS}, {ANSWERS}]),
+        Finding("file", "it follows from the noisy numbers, whatever is known of whom", unmoved),
     ]
-    return findings, ("one run with many canaries: only for lookalikes",)
+    return findings, (ONE_RUN,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,21 @@ def _worlds(contract: Contract, job: CompletionJob, *, out: bool) -> _Worlds:
     return _Worlds(case_in((people, records.slice(1)), contract, job, parts, pairs, rows), inside)
 
 
+def _cases(contract: Contract, job: CompletionJob) -> list[Case]:
+    """The same people of the reader, and as many records; of any of them, or of whoever else, in either part."""
+    own = job.own_columns(contract)
+    people, rows = _people(contract, job, canary=False), BACKGROUND if own else RECORDS
+    theirs = _parts(people.num_rows)
+
+    def case() -> Case:
+        records = _records(contract, job, rows)
+        match = rows // 2 + int(uniform(1)[0] * rows / 2)
+        parts, pairs = (_parts(rows), None) if own else (theirs, _pairs(match))
+        return case_in((people, records), contract, job, parts, pairs, rows)
+
+    return [case() for _ in range(LISTS)]
+
+
 def _people(contract: Contract, job: CompletionJob, *, canary: bool) -> pa.Table:
     """The reader's. canary: whether the first has the longest row there is: nothing is known of it."""
     rows = BACKGROUND + 1
@@ -82,24 +103,28 @@ def _people(contract: Contract, job: CompletionJob, *, canary: bool) -> pa.Table
 
 
 def _records(contract: Contract, job: CompletionJob, rows: int) -> pa.Table:
-    """The other party's: the first has all values of every wanted set, each twice, and nothing else is known of it but
-    one value of the other columns that are wanted."""
-    first, nobody = np.arange(rows) == 0, np.zeros(rows, dtype=np.bool_)
+    """The other party's: the first has a value of every wanted column, and all of every wanted set, each twice; nothing
+    else is known of it. Of the others some values are not known."""
+    first = np.arange(rows) == 0
     kinds: list[Kind] = known_kinds(contract, job) if job.own_columns(contract) else []
     known = invented(kinds, rows, first, uniform)
-    declared, columns = (
-        contract.dataset[job.attributes].columns,
-        dict(zip(known.column_names, known.columns, strict=True)),
-    )
+    columns = dict(zip(known.column_names, known.columns, strict=True))
     for target in targets_of(contract, job):
-        if target.at_most:
-            made = invented([Topics(target.name, target.values, target.at_most)], rows, first, uniform)
-        else:
-            made = invented([Category(target.name, target.values)], rows, nobody, uniform)
-        columns[target.name] = made.column(target.name)
-        if declared[target.name].kind == "flag":
-            columns[target.name] = pa.array((uniform(rows) < 0.5).astype(np.float64))
+        made = _wanted(target, contract.dataset[job.attributes].columns[target.name].kind == "flag", first)
+        unknown = pa.array(coins(rows, UNKNOWN) & ~first)
+        columns[target.name] = pc.if_else(unknown, pa.scalar(None, made.type), made)
     return pa.table(columns)
+
+
+def _wanted(target: Target, flag: bool, first: NDArray[np.bool_]) -> pa.Array:
+    """A column of it, as a room holds one: flags are numbers."""
+    if flag:
+        return pa.array(coins(len(first), 0.5).astype(np.float64))
+    if target.at_most:
+        made = invented([Topics(target.name, target.values, target.at_most)], len(first), first, uniform)
+    else:
+        made = invented([Category(target.name, target.values)], len(first), first & False, uniform)
+    return made.column(0).combine_chunks()
 
 
 def _parts(rows: int) -> Parts:
@@ -123,25 +148,3 @@ def _on_answers(worlds: _Worlds, sums: Purchase, purchase: Purchase) -> Attack:
     done = [each.answer(worlds.inside.people) for each in learnt]
     outside, inside = (each.counts(learnt, done) for each in (worlds.outside, worlds.inside))
     return moved(partial(rehearsed, purchase), outside, inside)
-
-
-def _follows(contract: Contract, job: CompletionJob, buys: tuple[Purchase, ...]) -> bool:
-    """The file and every figure, from held noisy bytes and other records of as many people."""
-    own, held = job.own_columns(contract), dict[str, Noisy]()
-    people = _people(contract, job, canary=False)
-    rows = BACKGROUND if own else RECORDS
-    parts = _parts(rows if own else people.num_rows)
-
-    def case() -> Case:
-        records = _records(contract, job, rows)
-        return case_in((people, records), contract, job, parts, None if own else _pairs(rows), rows)
-
-    def pay(purchase: Purchase, exact: Callable[[], Statistic]) -> Noisy:
-        statistic = exact()
-        return held.setdefault(purchase.key, rehearsed(purchase, statistic))
-
-    def given(_noisy: Noisy, of: Case) -> NDArray[np.int64]:
-        return handed_out(completed(of, contract, job, buys, pay).contents)
-
-    cases = [case() for _ in range(LISTS)]
-    return follows_from(given, pay(buys[0], cases[0].sums), cases)

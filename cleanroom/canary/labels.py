@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ...dp.budget import EPSILON_UNIT
 from ...dp.entry import Purchase
 from ...dp.labels import Labels, unpacked
-from ...dp.noisy import Noisy
 from ...dp.rehearsal import rehearsed
-from ...modelling.canaries import follows_from, two_answers
+from ...modelling.canaries import two_answers
 from ...policies.contract import Contract
 from ...policies.jobs.lookalike import AudienceSize, LookalikeJob
 from ..measure import crowds, fitted, lookalike
@@ -20,6 +17,7 @@ from .buying import bought
 from .chance import coins
 from .crowd import crowd_of
 from .finding import Finding, handed_out
+from .held import Held, follows
 
 ANSWERS = 1_000_000
 """Invented records in either world whose labels are drawn: an ε of 8 then shows to a hundredth."""
@@ -38,25 +36,19 @@ def of_labels(contract: Contract, data: bytes, asked: LookalikeJob) -> list[Find
 
     charged = min(each.rho for each in purchase.charges) / EPSILON_UNIT
     told = two_answers(drawn, moves, charged, ANSWERS)
-    follows = _follow(crowd, moves, purchase)
     return [
         Finding.of("labels", "a record's labels all say that it is on the list", told),
-        Finding("labels: audience", "it follows from the labels as they were drawn", follows),
+        Finding("labels: audience", "it follows from the labels as they were drawn", _follow(crowd, moves, purchase)),
     ]
 
 
 def _follow(crowd: crowds.Crowd, moves: int, purchase: Purchase) -> bool:
     """The audience and every other file of labels that are held, from other lists."""
-    rows, held = crowd.design.rows, dict[str, Noisy]()
+    rows = crowd.design.rows
     tokens = np.arange(rows, dtype=np.uint64)
 
-    def pay(purchase: Purchase, exact: Callable[[], Labels]) -> Noisy:
-        labels = exact()
-        return held.setdefault(purchase.key, rehearsed(purchase, labels))
-
-    def given(_noisy: Noisy, label: NDArray[np.bool_]) -> NDArray[np.int64]:
-        fit = fitted.responded_to(crowd, Labels(label, moves), purchase, pay)
+    def given(label: NDArray[np.bool_], held: Held) -> bytes:
+        fit = fitted.responded_to(crowd, Labels(label, moves), purchase, held.pay)
         return handed_out(lookalike.contents(fit, tokens, AudienceSize(size=rows // 10), 0))
 
-    listed = [coins(rows, 0.2) for _ in range(LISTS)]
-    return follows_from(given, pay(purchase, lambda: Labels(listed[0], moves)), listed)
+    return follows(given, [coins(rows, 0.2) for _ in range(LISTS)])

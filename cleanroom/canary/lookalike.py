@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -10,11 +10,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ...dp.aggregate import Statistic
 from ...dp.entry import Purchase
-from ...dp.noisy import Noisy
 from ...dp.rehearsal import rehearsed
-from ...modelling.canaries import Audited, follows_from, moved, one_run, rows_of
+from ...modelling.canaries import Audited, moved, one_run, rows_of
 from ...modelling.evaluate import ScoreBins
 from ...modelling.features import Encoder, Kind
 from ...modelling.groups import MOST_GROUPS
@@ -31,6 +29,7 @@ from .buying import bought
 from .chance import coins, uniform
 from .crowd import SEEDS, crowd_of
 from .finding import Attack, Finding, Trial, handed_out
+from .held import Held, follows, moves
 
 FEWEST_COORDINATES = 5_000
 """Below, one run is not tried: it has room for as many canaries as there are coordinates, and few say little."""
@@ -51,8 +50,11 @@ def of_lookalike(
     jobs = [job, *others, *_considering(contract, job)]
     priced = [(each, bought(contract, data, each)) for each in jobs]
     findings = _between_worlds(contract, priced, runs, progress)
-    follows = all(_follows(crowd_of(contract, each)[0], each, buys) for each, buys in priced)
-    findings.append(Finding("audience", "it follows from the noisy numbers, whoever is on the list", follows))
+    unmoved = all(_follows(crowd_of(contract, each)[0], each, buys) for each, buys in priced)
+    findings.append(
+        Finding("parts", "a record is in sums or in counts of who is held out", _parts(contract, *priced[1]))
+    )
+    findings.append(Finding("audience", "it follows from the noisy numbers, whoever is on the list", unmoved))
     first = priced[0][1][0]
     cells = first.specification.cells
     if cells < FEWEST_COORDINATES:
@@ -143,22 +145,30 @@ def _on_groups(
 def _follows(crowd: crowds.Crowd, job: LookalikeJob, buys: tuple[Purchase, ...]) -> bool:
     """The audience and every other file, from held noisy bytes and other labels."""
     rows = crowd.design.rows
-    tokens, held = np.arange(rows, dtype=np.uint64), dict[str, Noisy]()
+    tokens = np.arange(rows, dtype=np.uint64)
 
-    def pay(purchase: Purchase, exact: Callable[[], Statistic]) -> Noisy:
-        statistic = exact()
-        return held.setdefault(purchase.key, rehearsed(purchase, statistic))
+    def given(label: NDArray[np.bool_], held: Held) -> bytes:
+        fit = fitted.fitted_to(crowd, label, job, buys, held.pay)
+        return handed_out(lookalike.contents(fit, tokens, AudienceSize(size=rows // 10), 0))
 
-    def given(_noisy: Noisy, label: NDArray[np.bool_]) -> NDArray[np.int64]:
-        made = lookalike.contents(
-            fitted.fitted_to(crowd, label, job, buys, pay), tokens, AudienceSize(size=rows // 10), 0
-        )
-        return handed_out(made)
+    return follows(given, [coins(rows, 0.2) for _ in range(LABELS)])
 
-    labels = [coins(rows, 0.2) for _ in range(LABELS)]
-    people, cells = crowd.measured(buys[0].specification), buys[0].specification.cells
-    first = pay(buys[0], lambda: fitted.moments(crowd, people, labels[0], cells))
-    return follows_from(given, first, labels)
+
+def _parts(contract: Contract, job: LookalikeJob, buys: tuple[Purchase, ...]) -> bool:
+    """Whether a record that trains moves no count of those held out, and one that is held out nothing else. job: one
+    that compares learners, which draws the most."""
+    crowd, canaries = crowd_of(contract, job)
+    listed = coins(len(canaries), SEEDS) & ~canaries
+    *training, asked = [each.specification.statistic for each in buys]
+    for out, may in ((False, set(training)), (True, {asked})):
+        placed = replace(crowd, held_out=crowd.held_out | canaries if out else crowd.held_out & ~canaries)
+
+        def given(label: NDArray[np.bool_], held: Held, placed: crowds.Crowd = placed) -> object:
+            return fitted.fitted_to(placed, label, job, buys, held.pay)
+
+        if not moves(given, listed, listed | canaries) <= may:
+            return False
+    return True
 
 
 def _many(kinds: list[Kind], purchase: Purchase, canaries: int, epsilon: float, delta: float) -> Audited:

@@ -19,7 +19,7 @@ from ..progress import Progress
 from .buying import bought
 from .chance import coins, uniform
 from .crowd import SEEDS
-from .finding import Finding, Trial
+from .finding import ONE_RUN, Finding, Trial
 
 BACKGROUND = 20_000
 """Invented people beside the canary: a fit of few comes to say of it what it is."""
@@ -52,4 +52,4 @@ def of_model(
         outside, inside = (model.histograms(cells, label, places(columns)) for label in (listed, listed | canaries))
         what = f"{said}, of whom as much is known"
         findings.append(trial.between("strata", what, moved(partial(rehearsed, third), outside, inside), third))
-    return findings, ("one run with many canaries: only for lookalikes",)
+    return findings, (ONE_RUN,)

@@ -56,6 +56,7 @@ def surer(monkeypatch: pytest.MonkeyPatch) -> None:
 def worlds_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is looked for is found in two worlds: audiences of other labels, a dozen fits, are left out."""
     monkeypatch.setattr(lookalikes, "_follows", lambda *_: True)
+    monkeypatch.setattr(lookalikes, "_parts", lambda *_: True)
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_a_lookalike_loses_about_what_is_charged_and_no_more(
     # a quarter of the job's ρ is half of its μ
     parts = {"fit": 1.0, "scores": 1.0, "strata": 1.0, "groups": 0.5, "considered": 1.0}
     assert all(each.charged == pytest.approx(found.mu * parts[test], rel=1e-6) for test, each in shown.items())
-    assert [finding.test for finding in found.findings] == [*parts, "audience"]
+    assert [finding.test for finding in found.findings] == [*parts, "parts", "audience"]
     assert found.left_out
 
 
@@ -265,6 +266,28 @@ def test_planted_leak_seeds_added_to_the_audience(agreed, monkeypatch: pytest.Mo
     monkeypatch.setattr(fitted, "fitted_to", noted)
     monkeypatch.setattr(lookalike, "contents", added)
     assert failing(audited(agreed, "lookalike", 100)) == {"audience"}
+
+
+@pytest.mark.parametrize("part", ["moments", "positives", "in_groups"])
+def test_planted_leak_a_record_in_both_parts(agreed, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    """Who trains is counted among those held out as well, in the first bin; or the other way round."""
+    contract, data = agreed
+    rule = next(rule for rule in contract.rules.allow if rule.job == "lookalike")
+    job = job_to_audit(contract, data, rule, EPSILON).model_copy(update={"learners": [*lookalikes.COMPARED]})
+    assert isinstance(job, LookalikeJob)
+    buys = bought(contract, data, job)
+    assert lookalikes._parts(contract, job, buys)
+    honest = getattr(fitted, part)
+
+    def of_both(crowd: Any, people: Any, matched: Any, *cells: Any) -> Any:
+        once = honest(crowd, people, matched, *cells)
+        others = matched[~crowd.held_out if part == "positives" else crowd.held_out]
+        values = once.values.copy()
+        values[0] += int(others.sum())
+        return replace(once, values=values)
+
+    monkeypatch.setattr(fitted, part, of_both)
+    assert not lookalikes._parts(contract, job, buys)
 
 
 @pytest.mark.long

@@ -54,7 +54,7 @@ def surer(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def worlds_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is looked for is found in two worlds: files of other records are left out."""
-    monkeypatch.setattr(completions, "_follows", lambda *_: True)
+    monkeypatch.setattr(completions, "follows", lambda *_: True)
 
 
 def audited(agreed: tuple[Contract, bytes], runs: int = 300) -> Audit:
@@ -71,7 +71,7 @@ def test_a_completion_loses_about_what_is_charged_and_no_more(agreed) -> None:
     """1,800 guesses prove less than .8 of it in one of 10^7 runs."""
     found = audited(agreed, 900)
     assert found.holds
-    assert [finding.test for finding in found.findings] == ["fit", "answers", "file"]
+    assert [finding.test for finding in found.findings] == ["fit", "answers", "parts", "file"]
     shown = [finding.audited for finding in found.findings if finding.audited]
     assert all(each.charged == pytest.approx(found.mu, rel=1e-6) for each in shown)
     assert all(each.lower >= 0.8 * each.charged for each in shown)
@@ -131,3 +131,33 @@ def test_planted_leak_what_is_known_is_looked_up(agreed, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(completions, "completed", completed)
     assert failing(audited(agreed, 100)) == {"file"}
+
+
+@pytest.mark.parametrize(
+    "leak", ["how many are known", "how many have something known", "how many of them are held out"]
+)
+def test_planted_leak_a_count_of_people(agreed, monkeypatch: pytest.MonkeyPatch, leak: str) -> None:
+    real = completions.completed
+
+    def completed(of: case.Case, *given: Any) -> Any:
+        made = real(of, *given)
+        there = np.stack([each.there for each in of.known])
+        many = {"how many are known": there.sum(), "how many have something known": there.any(axis=0).sum()}
+        count = int(many.get(leak, (there & of.out).sum()))
+        return replace(made, contents=replace(made.contents, values={**made.contents.values, "people": count}))
+
+    monkeypatch.setattr(completions, "completed", completed)
+    assert failing(audited(agreed, 100)) == {"file"}
+
+
+@pytest.mark.parametrize("part", ["sums", "counts"])
+@pytest.mark.usefixtures("worlds_alone")
+def test_planted_leak_a_record_in_both_parts(agreed, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    honest = getattr(case.Case, part)
+    nobody = {"sums": False, "counts": True}[part]
+
+    def of_everybody(of: case.Case, *given: Any) -> Any:
+        return honest(replace(of, out=np.full_like(of.out, nobody)), *given)
+
+    monkeypatch.setattr(case.Case, part, of_everybody)
+    assert "parts" in failing(audited(agreed, 100))

@@ -158,7 +158,7 @@ def test_an_audit_is_typed_against_a_contract(passbox, agreed: Path, monkeypatch
     said = json.loads(out)
     assert (code, said["holds"], said["kind"]) == (0, True, "lookalike")
     tests = [finding["test"] for finding in said["findings"]]
-    assert tests == ["fit", "scores", "strata", "groups", "considered", "audience"]
+    assert tests == ["fit", "scores", "strata", "groups", "considered", "parts", "audience"]
     assert all(f["lower"] > 0 and f["lower_sure"] <= f["charged"] for f in said["findings"] if "lower" in f)
     code, out, _ = passbox("audit", "model", "--contract", "contract.toml", "--kind", "overlap", "--json")
     assert code == 2
