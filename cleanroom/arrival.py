@@ -24,7 +24,7 @@ _FORMS: tuple[Arrives, ...] = ("raw", "sha256", "sha1")
 class Arrival:
     """The column that holds identifiers of a kind, and the form that most of them have.
 
-    form: None where they are hashes, and none that the scheme takes.
+    form: None where they look like hashes, and like none that the scheme takes.
     """
 
     column: str
@@ -36,11 +36,11 @@ def arrival(frame: pl.DataFrame, kind: str, scheme: str) -> Arrival | None:
     if kind in frame.columns:
         return _arrival(frame, kind, kind, scheme)
     named = [name for name in frame.columns if _letters(kind) in _letters(name)]
-    hashed = [found for found in _arrivals(frame, named or frame.columns, kind, scheme) if found.form != "raw"]
-    taken = [found for found in hashed if found.form]  # any column may hold other hashes
-    if named:
-        return next(iter(taken or hashed), None)
-    return taken[0] if len(taken) == 1 else None
+    found = list(_arrivals(frame, named or frame.columns, kind, scheme))
+    hashed = [each for each in found if each.form not in ("raw", None)]
+    if named and not hashed and all(each.form is None for each in found):
+        return next(iter(found), None)
+    return hashed[0] if hashed and (named or len(hashed) == 1) else None
 
 
 def _letters(name: str) -> str:

@@ -55,10 +55,7 @@ def pair(option: str, shape: str) -> tuple[str, str]:
 def arrives(text: str) -> str:
     """How a file holds its identifiers. Errors: NoRole."""
     if text not in ("raw", "sha256", "sha1"):
-        raise NoRole(
-            "that is no way for identifiers to arrive",
-            "say raw, or sha256 or sha1 where the file holds hashes",
-        )
+        raise NoRole("that is no way for identifiers to arrive", "say raw, or sha256 or sha1 where it holds hashes")
     return text
 
 

@@ -88,14 +88,17 @@ def test_hashes_that_the_scheme_takes_in_no_form_are_told(
     rows = [f"V{n},{hashlib.new(algorithm, f'p{n}@b.io'.encode()).hexdigest()}\n" for n in range(6_000)]
     source.write_text(f"visitor_id,{column}\n" + "".join(rows))
     (told,) = drafted(signed, replace(WISHES, scheme=scheme, people_arrives=arrives), source=source).missing
-    assert f"column {column} holds hashes, and none that {scheme} takes" in told
+    assert f"column {column} holds what looks like hashes, and none that {scheme} takes" in told
     assert "the SHA-256 of each" in told
 
 
-def test_other_hashes_in_a_column_of_another_name_say_nothing(signed: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", ["session,mail", "email_row,e_mail"])
+def test_other_hashes_beside_addresses_or_in_a_column_of_another_name_say_nothing(
+    names: str, signed: Any, tmp_path: Path
+) -> None:
     source = tmp_path / "visitors.csv"
     rows = [f"V{n},{hashlib.md5(f'p{n}'.encode()).hexdigest()},p{n}@b.io\n" for n in range(6_000)]
-    source.write_text("visitor_id,session,mail\n" + "".join(rows))
+    source.write_text(f"visitor_id,{names}\n" + "".join(rows))
     assert drafted(signed, source=source).missing == ()
 
 
