@@ -99,8 +99,8 @@ def _otherwise(found: Arrival, wishes: Wishes) -> str:
     if found.form is None:
         made = _HOLDS[load(wishes.scheme).rule(wishes.kind).hash]
         return (
-            f"column {found.column} holds what looks like hashes, and none that {wishes.scheme} takes: bring raw values, or the "
-            f"{made} of each one as {wishes.scheme} normalises it, all written alike"
+            f"column {found.column} holds what looks like hashes, and none that {wishes.scheme} takes: "
+            f"bring raw values, or the {made} of each one as {wishes.scheme} normalises it, all written alike"
         )
     named = "" if found.column == wishes.kind else f"; `prepare` takes it by `--column {wishes.kind}={found.column}`"
     return (
