@@ -13,6 +13,7 @@ import polars as pl
 from ..matching.identifiers import Arrives, MixedEncodings, WrongHash, digests
 from ..matching.schemes import UnknownKind, UnknownScheme
 from ..matching.schemes.setting import Setting
+from .personal import HASHED
 
 _SAMPLE = 1_000
 """Values of a column that are looked at."""
@@ -21,10 +22,13 @@ _FORMS: tuple[Arrives, ...] = ("raw", "sha256", "sha1")
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """The column that holds identifiers of a kind, and the form that most of them have."""
+    """The column that holds identifiers of a kind, and the form that most of them have.
+
+    form: None where they look like hashes, and like none that the scheme takes.
+    """
 
     column: str
-    form: Arrives
+    form: Arrives | None
 
 
 def arrival(frame: pl.DataFrame, kind: str, scheme: str) -> Arrival | None:
@@ -32,7 +36,10 @@ def arrival(frame: pl.DataFrame, kind: str, scheme: str) -> Arrival | None:
     if kind in frame.columns:
         return _arrival(frame, kind, kind, scheme)
     named = [name for name in frame.columns if _letters(kind) in _letters(name)]
-    hashed = [found for found in _arrivals(frame, named or frame.columns, kind, scheme) if found.form != "raw"]
+    found = list(_arrivals(frame, named or frame.columns, kind, scheme))
+    hashed = [each for each in found if each.form not in ("raw", None)]
+    if named and not hashed and all(each.form is None for each in found):
+        return next(iter(found), None)
     return hashed[0] if hashed and (named or len(hashed) == 1) else None
 
 
@@ -50,7 +57,12 @@ def _arrival(frame: pl.DataFrame, name: str, kind: str, scheme: str) -> Arrival 
     sample = frame[name].str.strip_chars().drop_nulls().head(_SAMPLE)
     sample = sample.filter(sample != "")
     form = next((form for form in _FORMS if len(sample) and _fits(sample, kind, scheme, form)), None)
-    return Arrival(name, form) if form else None
+    return Arrival(name, form) if form or _are_hashes(sample) else None
+
+
+def _are_hashes(sample: pl.Series) -> bool:
+    """Whether more than half of the values are written as hashes are, of whatever size."""
+    return bool(2 * sample.str.contains(HASHED).sum() > len(sample))
 
 
 def _fits(sample: pl.Series, kind: str, scheme: str, form: Arrives) -> bool:

@@ -30,8 +30,9 @@ def refuse_large_delta(contract: Contract, dataset: str, rows: int) -> None:
 
 
 def doubts(contract: Contract, dataset: str, rows: int) -> tuple[str, ...]:
-    """What of a list's size deserves a second look before the bundle is sent, in sentences."""
-    return (*_too_few(contract, dataset, rows), *_large_delta(contract, dataset, rows))
+    """What of a list's size deserves a second look before the bundle is sent, in sentences. Without rows there is
+    none to look at."""
+    return () if rows == 0 else (*_too_few(contract, dataset, rows), *_large_delta(contract, dataset, rows))
 
 
 def personal_doubts(found: Mapping[str, int]) -> tuple[str, ...]:

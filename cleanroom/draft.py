@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from ..matching.schemes import load
 from ..policies.contract import parse
 from ..policies.document import InvalidContract
 from ..policies.template import Draft, draft
+from .arrival import Arrival
 from .cards import read_card
 from .propose import Proposal, propose
 
@@ -30,7 +32,8 @@ class WishesUnfit(InvalidContract):
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """What the drafter wants. people, seed: names of the two data sets. kind, scheme: what people are matched on.
-    people_arrives, seed_arrives: "raw" or "sha256". epsilon: budget of each data set."""
+    people_arrives, seed_arrives: "raw", or "sha256" or "sha1" where the scheme makes such hashes. epsilon: budget of
+    each data set."""
 
     name: str
     purpose: str
@@ -83,19 +86,28 @@ def _missing(proposal: Proposal, wishes: Wishes) -> Iterator[str]:
             f'`id = "COLUMN"` under [dataset.{wishes.people}]'
         )
     if (found := proposal.arrival) and found.form != wishes.people_arrives:
-        named = (
-            "" if found.column == wishes.kind else f"; `prepare` takes it by `--column {wishes.kind}={found.column}`"
-        )
-        yield (
-            f"column {found.column} holds {_HOLDS[found.form]}, and the draft says "
-            f'`identifiers.{wishes.kind} = "{wishes.people_arrives}"`: '
-            f'write "{found.form}" there, or draft it anew with `--people-identifier {found.form}`{named}'
-        )
+        yield _otherwise(found, wishes)
     if proposal.people < wishes.smallest_audience:
         yield (
             f"the file is of {proposal.people:,} people and rules.smallest_audience is {wishes.smallest_audience:,}: "
             "lower it, or no audience is large enough"
         )
+
+
+def _otherwise(found: Arrival, wishes: Wishes) -> str:
+    """That identifiers arrive in another form than the draft says, and what to write there."""
+    if found.form is None:
+        made = _HOLDS[load(wishes.scheme).rule(wishes.kind).hash]
+        return (
+            f"column {found.column} holds what looks like hashes, and none that {wishes.scheme} takes: "
+            f"bring raw values, or the {made} of each one as {wishes.scheme} normalises it, all written alike"
+        )
+    named = "" if found.column == wishes.kind else f"; `prepare` takes it by `--column {wishes.kind}={found.column}`"
+    return (
+        f"column {found.column} holds {_HOLDS[found.form]}, and the draft says "
+        f'`identifiers.{wishes.kind} = "{wishes.people_arrives}"`: '
+        f'write "{found.form}" there, or draft it anew with `--people-identifier {found.form}`{named}'
+    )
 
 
 _HOLDS = {"raw": "raw values", "sha256": "SHA-256", "sha1": "SHA-1"}

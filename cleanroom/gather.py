@@ -24,6 +24,7 @@ from ..policies.contract import Contract, DatasetRule
 from .columns import FEW, ColumnUnreadable, first_of, read_columns
 from .growing import Growing
 from .layout import Layout, layout_of
+from .rowmap import RowMap
 from .source import BadSource, likely_rows, read_pieces
 
 Mark: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.uint64]]
@@ -80,12 +81,13 @@ class Gathered:
     """Rows are numbered from 0 in the order of the file, those that count alone.
 
     read: rows in the file. rows: those that count. keyed: by kind, best first. marks: of the hashes they were made of,
-    by kind; no kind where nobody asked for them. own, columns: of rows that count, and columns as declared. refused,
-    suspects: values by kind and reason; there: by kind, rows that hold a value, refused or not. left: rows without an
-    identifier, by the first kind of which they hold a value, and why that was refused; keyless: those that hold none,
-    where there are several kinds. without: rows that count though a value of theirs was refused. nameless: rows with an
-    identifier and without an ID of the owner's. rejects, cut: as in `columns.Read`. first: of each reason for which
-    rows are left out, as a report words it, the first few rows of the file.
+    by kind; no kind where nobody asked for them. own, columns: of rows that count, and columns as declared. refused:
+    values by kind and reason; suspects: the same of odd values, of rows that count. there: by kind, rows that hold a
+    value, refused or not. left: rows without an identifier, by the first kind of which they hold a value, and why that
+    was refused; keyless: those that hold none, where there are several kinds. without: rows that count though a value
+    of theirs was refused. nameless: rows with an identifier and without an ID of the owner's. rejects, cut: as in
+    `columns.Read`. first: of each reason for which rows are left out or odd, as a report words it, the first few
+    rows of the file. where: the rows of the file that count.
     """
 
     read: int
@@ -104,6 +106,7 @@ class Gathered:
     rejects: Mapping[str, int]
     cut: int
     first: Mapping[str, tuple[int, ...]]
+    where: RowMap
 
 
 def gather(brought: Brought, key: Keyer, secret: bytes, mark: Mark | None) -> Gathered:
@@ -133,6 +136,7 @@ class _Gathering:
         self._columns: list[pa.Table] = []
         self._rejects = Counter[str]()
         self._first: dict[str, tuple[int, ...]] = {}
+        self._where = RowMap()
         self._read = self._rows = self._keyless = self._nameless = self._cut = 0
 
     def take(self, piece: pa.Table) -> None:
@@ -143,7 +147,8 @@ class _Gathering:
         read = read_columns(piece, self._rule.columns, known & ~nameless, self._secret)
         nothing = ~known
         for kind, each in self._kinds.items():
-            each.keep(hashed[kind], read.accepted, self._rows)
+            for code in each.keep(hashed[kind], read.accepted, self._rows):
+                self._note(f"{kind}: {code.value}", first_of(hashed[kind].suspected_for(code) & read.accepted))
             left = each.count(hashed[kind], nothing, read.accepted)
             for code in hashed[kind].refused(left):
                 self._note(f"{kind}: {code.value}", first_of(hashed[kind].refused_for(code) & left))
@@ -162,11 +167,12 @@ class _Gathering:
         self._note(no_id(self._rule), first_of(nameless & known))
         self._keyless += int(nothing.sum())
         self._nameless += int((nameless & known).sum())
+        self._where.put(read.accepted)
         self._read += piece.num_rows
         self._rows += counts
 
     def _note(self, reason: str, rows: tuple[int, ...]) -> None:
-        """The first rows of a piece that are left out for a reason."""
+        """The first rows of a piece that are left out for a reason, or are odd for it."""
         if rows and len(before := self._first.get(reason, ())) < FEW:
             self._first[reason] = (*before, *(self._read + row for row in rows))[:FEW]
 
@@ -189,6 +195,7 @@ class _Gathering:
             rejects=self._rejects,
             cut=self._cut,
             first=self._first,
+            where=self._where,
         )
 
 
@@ -220,7 +227,6 @@ class _Kind:
         except NotText:
             raise BadSource(self._source, f"column {self._name} is not text", "export it as text") from None
         self.refused.update(made.rejects)
-        self.suspects.update(made.suspects)
         return made
 
     def count(self, hashed: Digests, keyless: NDArray[np.bool_], counts: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -234,8 +240,10 @@ class _Kind:
         self.without.update(hashed.refused(counts & there))
         return keyless & there
 
-    def keep(self, hashed: Digests, counts: NDArray[np.bool_], before: int) -> None:
-        """The handles of rows that count. before: how many rows counted before these."""
+    def keep(self, hashed: Digests, counts: NDArray[np.bool_], before: int) -> Counter[RejectCode]:
+        """The handles of rows that count. before: how many rows counted before these. What is odd of them."""
+        odd = hashed.suspected(counts)
+        self.suspects.update(odd)
         made = self._key(hashed)
         if not (fine := counts[hashed.accepted]).all():
             made = made.take(np.flatnonzero(fine))
@@ -247,6 +255,7 @@ class _Kind:
             self._row.put(np.flatnonzero(hashed.accepted[counts]) + before)
         if self._nobodys is not None:
             self._nobodys.put(hashed.nobodys[hashed.accepted & counts])
+        return odd
 
     def finished(self) -> Keyed:
         """Errors: BadSource."""

@@ -155,8 +155,10 @@ def _sketch(task: Task, laid: Records) -> Sketch:
 def examine(brought: Brought, pad_to: int = 0) -> Prepared:
     """What `prepare` would find, without keys, writing nothing.
 
-    Errors: BadSource, ColumnMissing, ColumnUnreadable; Refused where it cannot be padded or δ is above 1/n.
+    Errors: BadSource, ColumnMissing, ColumnUnreadable, BadCertificate; Refused where it cannot be padded or δ is above
+    1/n.
     """
+    privatised(brought.source, brought.rule)
     laid = records(brought, keyer("passbox@1", MatchKey(bytes(31) + b"\1"), bytes(32)), bytes(32))
     _refuse_padding(brought, laid.report, pad_to)
     report = padded(laid.report, pad_to)
@@ -198,7 +200,7 @@ def unfit(
 ) -> NothingLeft | SpoiledColumn | TooManyRejects | None:
     """Why `prepare` refuses a file for its rows; None where it does not. most_rejects: as in `Task`."""
     hashes = brought.contract.match.hashes
-    if report.rows == 0:
+    if report.rows == report.dummies:
         return NothingLeft(brought.source, report.rejects, hashes)
     if (key := spoiled(report, most_rejects)) is not None:
         held = report.keys[key]

@@ -27,7 +27,7 @@ from ..matching.hashing import Handles
 from ..matching.identifiers import RejectCode
 from ..matching.order import ascending
 from ..matching.persons import Held, Persons, persons
-from .columns import refuse_missing
+from .columns import FEW, refuse_missing
 from .dummies import with_dummies
 from .events import counted
 from .gather import NO_IDENTIFIER, Gathered, Keyed, Mark, gather, no_id
@@ -52,15 +52,15 @@ class Prepared:
     """What `prepare` did. Every count stays at the party, but for `rows`, which the room shows to all.
 
     read: rows in the file. rows: rows in the bundle, of which `dummies` are nobody's. merged: rows of a person who was
-    there already. contradicting: how many of these hold another value than the first row of their person, which
-    counts. shared: by key, how many identifiers stayed with a person before. rejects: rows left out, each under
-    the first reason. without: rows that count, by another key, though a value of theirs was refused, by reason. keys:
-    what the column of each key holds. suspects: rows kept that are odd (`matching.suspects`), by reason. cut: sets cut
-    to their declared size. over: rows beyond those of one person that count. unused: columns of the file left at home.
-    home: the file that stays; ids: the same, where it turns tokens into own IDs. returned: lists of other contracts
-    that hold the same people (`cleanroom.sketch`). personal: rows that look like an identifier, by column of text.
-    first: by reason, where the first rows that are left out stand in the file. doubts: what deserves a
-    second look (`cleanroom.doubts`).
+    there already. contradicting: how many of these hold another value, or another ID of the owner's, than the first
+    row of their person, which counts. shared: by key, how many identifiers stayed with a person before. rejects: rows
+    left out, each under the first reason. without: rows that count, by another key, though a value of theirs was
+    refused, by reason. keys: what the column of each key holds. suspects: rows kept that are odd
+    (`matching.suspects`), by reason. cut: sets cut to their declared size. over: rows beyond those of one person that
+    count. unused: columns of the file left at home. home: the file that stays; ids: the same, where it turns tokens
+    into own IDs. returned: lists of other contracts that hold the same people (`cleanroom.sketch`). personal: rows
+    that look like an identifier, by column of text. first: by reason, where the first rows that are left out, or odd,
+    stand in the file. doubts: what deserves a second look (`cleanroom.doubts`).
     """
 
     read: int
@@ -145,8 +145,7 @@ def records(brought: Brought, key: Keyer, secret: bytes, mark: Mark | None = Non
     unused = tuple(name for name in names if name not in brought.columns)
     rows = gather(brought, key, secret, mark)
     events = brought.rule.rows == "events"
-    found = _events(brought, rows, unused, secret) if events else _people(brought, rows, unused)
-    return replace(found, report=replace(found.report, first=lines(brought.source, rows.first)))
+    return _events(brought, rows, unused, secret) if events else _people(brought, rows, unused)
 
 
 def _people(brought: Brought, rows: Gathered, unused: tuple[str, ...]) -> Records:
@@ -158,15 +157,14 @@ def _people(brought: Brought, rows: Gathered, unused: tuple[str, ...]) -> Record
     own, columns = (None if each is None else each.take(pa.array(first)) for each in (rows.own, rows.columns))
     rejects = _by_reason(rows.left) | {NO_IDENTIFIER: rows.keyless}
     rejects |= {no_id(brought.rule): rows.nameless}
-    rejects |= rows.rejects
-    rejects |= {f"more than {brought.contract.match.largest_person} identifiers of one person": found.crowded}
-    rejects |= {"every identifier is another person's": found.bare}
-    rejects |= {f"{brought.rule.id}: an ID of another person": len(named) - int(named.sum())}
+    left = _left(brought, found, named)
+    rejects |= dict(rows.rejects) | {reason: len(each) for reason, each in left.items()}
+    standing = {reason: rows.where.of(each[:FEW].tolist()) for reason, each in left.items() if len(each)}
     report = Prepared(
         read=rows.read,
         rows=len(first),
         merged=found.merged,
-        contradicting=_contradicting(rows.columns, found),
+        contradicting=_contradicting(rows, found, np.concatenate([*left.values()])),
         cut=rows.cut,
         rejects={reason: count for reason, count in rejects.items() if count},
         unused=unused,
@@ -175,6 +173,7 @@ def _people(brought: Brought, rows: Gathered, unused: tuple[str, ...]) -> Record
         without=_by_reason(rows.without),
         keys={kind: Key(rows.there[kind], _spoiled(each)) for kind, each in rows.refused.items()},
         personal=personal(columns, brought.rule.columns),
+        first=lines(brought.source, {**rows.first, **standing}),
     )
     sketch = smallest(_marks(rows.marks, found, at))
     rows.marks.clear()
@@ -198,6 +197,7 @@ def _events(brought: Brought, rows: Gathered, unused: tuple[str, ...], secret: b
         unused=unused,
         suspects=_by_reason(rows.suspects),
         personal=personal(columns, brought.rule.columns),
+        first=lines(brought.source, rows.first),
     )
     table = pa.table({"k": mine.k[found.at], "k2": mine.k2[found.at]})
     sketch = smallest(marks[found.first] for marks in rows.marks.values())
@@ -216,17 +216,30 @@ def _spoiled(refused: Counter[RejectCode]) -> dict[str, int]:
     return {code.value: n for code, n in refused.items() if code != RejectCode.EMPTY}
 
 
-def _contradicting(columns: pa.Table, found: Persons) -> int:
-    """How many rows that joined another hold another value than the row that speaks for them. What is missing in either
-    says nothing."""
-    otherwise = np.zeros(len(found.again), dtype=np.bool_)
-    for column in columns.columns if len(otherwise) else ():
-        mine, first = (pl.Series(column.take(pa.array(rows))) for rows in (found.again, found.speaker))
+def _contradicting(rows: Gathered, found: Persons, left: NDArray[np.int64]) -> int:
+    """How many rows that joined another hold another value, or another ID of the owner's, than the row that speaks for
+    them. What is missing in either says nothing. left: as `_left` says; rows merged with these are in no bundle."""
+    kept = ~np.isin(found.speaker, left)
+    again, speaker = found.again[kept], found.speaker[kept]
+    otherwise = np.zeros(len(again), dtype=np.bool_)
+    held = [*rows.columns.columns, *([] if rows.own is None else [rows.own])]
+    for column in held if len(again) else ():
+        mine, firsts = (pl.Series(column.take(pa.array(at))) for at in (again, speaker))
         if isinstance(mine.dtype, pl.List):
-            mine, first = mine.list.join("|"), first.list.join("|")
-            mine, first = mine.set(mine == "", None), first.set(first == "", None)
-        otherwise |= (mine != first).fill_null(value=False).to_numpy()
+            mine, firsts = mine.list.join("|"), firsts.list.join("|")
+            mine, firsts = mine.set(mine == "", None), firsts.set(firsts == "", None)
+        otherwise |= (mine != firsts).fill_null(value=False).to_numpy()
     return int(otherwise.sum())
+
+
+def _left(brought: Brought, found: Persons, named: NDArray[np.bool_]) -> dict[str, NDArray[np.int64]]:
+    """Rows that count and are in the bundle neither by themselves nor merged, by reason. named: as `_first_of_each`
+    says."""
+    return {
+        f"more than {brought.contract.match.largest_person} identifiers of one person": found.crowded,
+        "every identifier is another person's": found.bare,
+        f"{brought.rule.id}: an ID of another person": np.sort(found.first[~named]),
+    }
 
 
 # -- persons -----------------------------------------------------------------------------------------------------------

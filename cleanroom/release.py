@@ -134,8 +134,8 @@ def listed_at(path: Path) -> Listed:
 
 
 def releases(room: Room) -> list[Listed]:
-    """Everything that has left the room, or may."""
-    found = [listed_at(path) for path in (room.path / "releases").glob("*.json")]
+    """Everything that has left the room, or may. A reader who opens one where it lies leaves `ID.model.json` there."""
+    found = [listed_at(path) for path in (room.path / "releases").glob("*.json") if "." not in path.stem]
     return sorted(found, key=lambda listed: (listed.entries, listed.id))
 
 

@@ -24,11 +24,13 @@ CLOCKS_APART = timedelta(days=1)
 @dataclass(frozen=True, slots=True)
 class Taken:
     """A submission that is in the room. new: False where the very same bundle was there already. replaced: rows of the
-    submission whose place it took; None where there was none."""
+    submission whose place it took; None where there was none. outdated: whether a job was paid for on that one.
+    """
 
     dataset: Dataset
     new: bool
     replaced: int | None = None
+    outdated: bool = False
 
 
 def submit(room: Room, path: Path, progress: Progress = quietly) -> Taken:
@@ -52,7 +54,10 @@ def _take(room: Room, bundle: Bundle, progress: Progress) -> Taken:
         return Taken(current, new=False)
     _refuse_replayed(room, bundle, current)
     held = room.keep(bundle, lambda shelf: _fill(room, bundle, shelf, progress))
-    return Taken(held, new=True, replaced=current.manifest.rows if current else None)
+    if current is None:
+        return Taken(held, new=True)
+    with room.ledger() as ledger:
+        return Taken(held, new=True, replaced=current.manifest.rows, outdated=ledger.used(current.digest))
 
 
 def _fill(room: Room, bundle: Bundle, shelf: Shelf, progress: Progress) -> None:

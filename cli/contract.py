@@ -39,8 +39,10 @@ def new(
         Path | None, typer.Option("--from", help="propose columns from the publisher's own file, to be edited")
     ] = None,
     match: Annotated[str, typer.Option(help="identifier kind and scheme")] = "email=uid2@1",
-    people_identifier: Annotated[str, typer.Option(help="raw or sha256: how the publisher's file holds it")] = "raw",
-    seed_identifier: Annotated[str, typer.Option(help="raw or sha256: how the advertiser's file holds it")] = "raw",
+    people_identifier: Annotated[
+        str, typer.Option(help="raw, sha256, sha1: how the publisher's file holds it")
+    ] = "raw",
+    seed_identifier: Annotated[str, typer.Option(help="raw, sha256, sha1: how the advertiser's file holds it")] = "raw",
     epsilon: Annotated[float, typer.Option(help="budget of each data set")] = 3.0,
     smallest_seed: Annotated[int, typer.Option(help="fewest rows of a seed list")] = 1000,
     smallest_audience: Annotated[int, typer.Option(help="fewest people of an audience")] = 5000,

@@ -16,7 +16,7 @@ _MOST_VALUES = 20
 def domain(column: Column) -> str:
     """What may stand in a column."""
     if column.kind == "number":
-        return f"a number from {column.bounds[0]:g} to {column.bounds[1]:g}"
+        return f"a number from {_exact(column.bounds[0])} to {_exact(column.bounds[1])}"
     if column.kind == "date":
         return f"a day from {column.bounds[0]} to {column.bounds[1]}"
     if column.kind == "flag":
@@ -41,6 +41,11 @@ def written(column: Column) -> str:
     if column.kind == "set":
         return f"{_first(column.values)}, with `|` between several"
     return f"one of {_first(column.values)}" if column.kind in ("category", "ordinal") else domain(column)
+
+
+def _exact(bound: float) -> str:
+    """A bound is a promise: no digit of it is rounded away."""
+    return repr(float(bound)).removesuffix(".0")
 
 
 def _first(values: Sequence[str]) -> str:

@@ -41,7 +41,8 @@ def prepare(
 ) -> None:
     """Normalise, hash, key, check, seal and sign a file. Identifiers and own IDs never leave this machine.
 
-    With --check the exit code is 0 whether or not the file would be taken: `fits` in `--json` says which.
+    With --check the exit code is 0 also where its rows would be refused: `fits` in `--json` says which. Whatever else
+    is wrong, such as a file that cannot be read, has its exit code.
     """
     from .words import bundle_path, share
 
@@ -133,12 +134,12 @@ def _result(
     agreed: Contract, dataset: str, report: Prepared, then: str, notes: list[str], fault: Fault | None = None
 ) -> Result:
     """fault: why `prepare` would refuse a file that was looked at only."""
-    from .explain import explain
+    from .errors.files import refusal
 
     lines: list[str | Table] = [Table((dataset, ""), _rows(report), right=(1,))]
     lines += [_where(reason, agreed, dataset, report) for reason in sorted(report.first)]
     if fault is not None:
-        lines.append(f"`prepare` would refuse it: {explain(fault).message}")
+        lines.append(f"`prepare` would refuse it: {refusal(fault, reasons=False)}")
     if report.contradicting:
         rows, its = ("row holds", "its") if report.contradicting == 1 else ("rows hold", "their")
         first = f"another value than the first row of {its} person in the file, which counts"
@@ -189,12 +190,14 @@ def _result(
 
 
 def _where(reason: str, agreed: Contract, dataset: str, report: Prepared) -> str:
-    """Where the first rows stand that are left out for a reason, and what their column takes. No value is said."""
+    """Where the first rows stand that are left out or odd for a reason, and what their column takes. No value is
+    said."""
     from .domains import written
 
     declared = agreed.dataset[dataset].columns.get(reason.partition(":")[0])
     takes = f"; it takes {written(declared)}" if declared is not None else ""
-    return f"{reason}: {report.first[reason].said(report.rejects[reason])}{takes}"
+    rows = report.rejects.get(reason) or report.suspects[reason]  # what is odd is kept, or refused by the contract
+    return f"{reason}: {report.first[reason].said(rows)}{takes}"
 
 
 def _returned(found: Returned) -> str:

@@ -48,17 +48,19 @@ _MEANINGS = {
 }
 
 
-def remedy(rejects: Mapping[str, int], hashes: Mapping[str, str]) -> str:
+def remedy(rejects: Mapping[str, int], hashes: Mapping[str, str], *, others: bool = True) -> str:
     """What to do about the commonest reason, where it is the contract or the wrong column rather than single cells.
 
-    hashes: what the contract's scheme hashes each kind with.
+    hashes: what the contract's scheme hashes each kind with. others: whether there are rows without it, so that these
+    may be left out.
     """
     from ..matching.remedies import Offer
     from ..matching.remedies import remedy as words
 
     reason = max(sorted(rejects), key=lambda reason: (_tells(reason), rejects[reason]), default="")
     kind, _, code = reason.partition(": ")
-    offer = Offer(f"`--column {kind}=COLUMN`", leave="leave these rows out with `--max-rejects`")
+    leave = "leave these rows out with `--max-rejects`" if others else ""
+    offer = Offer(f"`--column {kind}=COLUMN`", leave=leave)
     return words(code, kind, hashes.get(kind, "sha256"), offer)
 
 

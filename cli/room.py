@@ -141,7 +141,7 @@ def submit(
     manifest = taken.dataset.manifest
     verb = "took in" if taken.new else "nothing changed: the room holds"
     replaces = f"; replaces {counted(taken.replaced, 'row')}" if taken.replaced is not None else ""
-    follows = [_REPLACED] if taken.replaced is not None else []
+    follows = [_OUTDATED] if taken.outdated else []
     say(
         Result(
             {
@@ -161,7 +161,7 @@ def submit(
     )
 
 
-_REPLACED = (
+_OUTDATED = (
     "a signed job that was run on the rows before is refused from now on: whoever asks writes the next `serial` in it "
     "and signs it again, and it is drawn and charged anew"
 )

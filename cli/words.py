@@ -55,7 +55,7 @@ def pair(option: str, shape: str) -> tuple[str, str]:
 def arrives(text: str) -> str:
     """How a file holds its identifiers. Errors: NoRole."""
     if text not in ("raw", "sha256", "sha1"):
-        raise NoRole("that is no way for identifiers to arrive", "say raw, or sha256 where the file holds hashes")
+        raise NoRole("that is no way for identifiers to arrive", "say raw, or sha256 or sha1 where it holds hashes")
     return text
 
 
@@ -227,15 +227,15 @@ def allowed_job(kind: str, size: int | None, contract: Contract) -> Allowance:
 def learning_job(kind: str, contract: Contract) -> Allowance:
     """The contract's first rule for jobs that an audit covers. kind: which, or "" for any. Errors: NoRole."""
     from ..policies.learnt import LEARNING
-    from ..policies.sentences import names
+    from ..policies.sentences import together
 
-    covered = f"an audit covers {names(LEARNING)}"
+    covered = f"an audit covers {together(LEARNING)}"
     if kind not in ("", *LEARNING):
         raise NoRole("there is no audit of such a job", covered)
     wanted = (kind,) if kind else LEARNING
     rule = next((rule for rule in contract.rules.allow if rule.job in wanted and rule.job in LEARNING), None)
     if rule is None:
-        known = names(sorted({rule.job for rule in contract.rules.allow if rule.job in LEARNING})) or "none"
+        known = together({rule.job for rule in contract.rules.allow if rule.job in LEARNING}) or "none"
         raise NoRole("the contract allows no such job", f"of those that an audit covers it allows {known}")
     return rule
 

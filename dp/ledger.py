@@ -173,6 +173,11 @@ class Ledger:
         row = self._storage.row("select datasets from job where digest = ?", job)
         return dict(json.loads(row[0])) if row else None
 
+    def used(self, manifest: str) -> bool:
+        """Whether a signed job was paid for on this submission."""
+        every = self._storage.rows("select datasets from job")
+        return any(manifest in json.loads(datasets).values() for (datasets,) in every)
+
     def paid(self, purchase: Purchase) -> Noisy | None:
         """The noisy bytes, where they were paid for and given to these very readers before.
 

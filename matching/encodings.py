@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache
+from typing import TypeAlias
 
 from .rejects import RejectCode
 from .schemes.steps import WHITESPACE
@@ -31,28 +32,31 @@ class MixedEncodings(Exception):
         self.found = dict(found)
 
 
-class HashReader:
-    """Reads the hashes of one column, and remembers in which encodings they came. Counts what is odd.
+Answer: TypeAlias = tuple[bytes, RejectCode | None] | RejectCode
+"""A value's digest and what is odd about it, or why it is refused."""
 
-    refuses: whether a hash of a test value is refused, and not counted and kept.
+
+class HashReader:
+    """Reads the hashes of one column, and remembers in which encodings they came. Says what is odd.
+
+    refuses: whether a hash of a test value is refused, and not kept as odd.
     """
 
     def __init__(self, algorithm: str, kind: str = "email", *, refuses: bool = False) -> None:
         self.algorithm, self.kind, self.refuses = algorithm, kind, refuses
-        self.found, self.suspects = Counter[str](), Counter[RejectCode]()
+        self.found = Counter[str]()
         self._nobodys = of_kind(kind, algorithm).digests | common(algorithm)
 
-    def read(self, text: str) -> bytes | RejectCode:
+    def read(self, text: str) -> Answer:
         result = decoded(text, self.algorithm)
         if isinstance(result, RejectCode):
             return result
         digest, encoding = result
-        if digest in self._nobodys:
-            if self.refuses:
-                return RejectCode.TEST_VALUE
-            self.suspects[RejectCode.TEST_VALUE] += 1
+        odd = RejectCode.TEST_VALUE if digest in self._nobodys else None
+        if odd is not None and self.refuses:
+            return odd
         self.found[encoding] += 1
-        return digest
+        return digest, odd
 
     def finish(self) -> None:
         """Errors: MixedEncodings."""

@@ -19,13 +19,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .encodings import SIZES, HashReader, decoded, looks_hashed
+from .encodings import SIZES, Answer, HashReader, decoded, looks_hashed
 from .encodings import MixedEncodings as MixedEncodings
 from .fast import answered_fast, decoded_fast, is_worth_it
 from .rejects import RejectCode as RejectCode
@@ -70,7 +70,8 @@ class Digests:
 
     values: (rows, 32) uint8, or (rows, 20) where the scheme hashes with SHA-1; zeros where refused. accepted: (rows,)
     bool. rejects: how many rows by reason; suspects: how many accepted rows are odd, by reason. Both stay at the party.
-    reasons: (rows,) uint8, 0 where accepted, else the place of the reason among all, from 1.
+    reasons: (rows,) uint8, 0 where accepted, else the place of the reason among all, from 1. odd: the same of accepted
+    rows, 0 where nothing is odd.
     """
 
     values: NDArray[np.uint8]
@@ -80,6 +81,7 @@ class Digests:
     scheme: str
     suspects: Mapping[RejectCode, int] = field(default_factory=dict)
     reasons: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    odd: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
 
     @property
     def there(self) -> NDArray[np.bool_]:
@@ -95,6 +97,15 @@ class Digests:
         """(rows,) bool: which were refused for one reason."""
         refused: NDArray[np.bool_] = self.reasons == np.uint8(_PLACES[code])
         return refused
+
+    def suspected(self, rows: NDArray[np.bool_]) -> Counter[RejectCode]:
+        """How many of these rows are accepted and odd, by reason."""
+        return _counted(self.odd[rows])
+
+    def suspected_for(self, code: RejectCode) -> NDArray[np.bool_]:
+        """(rows,) bool: which are accepted and odd for one reason."""
+        odd: NDArray[np.bool_] = self.odd == np.uint8(_PLACES[code])
+        return odd
 
     @property
     def nobodys(self) -> NDArray[np.bool_]:
@@ -144,6 +155,7 @@ def digests(
     made.values.setflags(write=False)
     made.accepted.setflags(write=False)
     made.reasons.setflags(write=False)
+    made.odd.setflags(write=False)
     return made
 
 
@@ -167,7 +179,7 @@ class Reading:
         refuses = suspicious == "refuse"
         raw = _Raw(rule, kind, setting, secret, refuses=refuses) if arrives == "raw" else None
         self._reader: _Reader = raw or HashReader(rule.hash, kind, refuses=refuses)
-        self._values, self._reasons = np.empty((0, self._size), np.uint8), np.empty(0, np.uint8)
+        self._values, self._reasons, self._odd = _places(0, self._size)
 
     def take(self, column: pa.ChunkedArray | pa.Array) -> Digests:
         """The digests of the next rows, and counts of these alone. The next call writes over them.
@@ -175,25 +187,32 @@ class Reading:
         Errors: NotText, WindowMissing.
         """
         refuse_other_than_text(column)
-        values, reasons = self._room(len(column))
-        before, begin = Counter(self._reader.suspects), 0
+        values, reasons, odd = self._room(len(column))
+        begin = 0
         for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
             rows = slice(begin, begin + len(chunk))
             worth_it = is_worth_it(len(column))
-            _read_chunk(chunk, self._reader, values[rows], reasons[rows], worth_it=worth_it)
+            _read_chunk(chunk, self._reader, values[rows], reasons[rows], odd[rows], worth_it=worth_it)
             begin = rows.stop
-        suspects = MappingProxyType(dict(self._reader.suspects - before))
-        rejects = MappingProxyType(dict(_counted(reasons)))
-        return Digests(values, reasons == 0, rejects, self._kind, self._scheme, suspects, reasons)
+        rejects, suspects = (MappingProxyType(dict(_counted(each))) for each in (reasons, odd))
+        return Digests(values, reasons == 0, rejects, self._kind, self._scheme, suspects, reasons, odd)
 
     def finish(self) -> None:
         """What only a whole column shows. Nothing that was read counts before. Errors: MixedEncodings."""
         self._reader.finish()
 
-    def _room(self, rows: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def _room(self, rows: int) -> Places:
         if len(self._reasons) < rows:
-            self._values, self._reasons = np.empty((rows, self._size), np.uint8), np.empty(rows, np.uint8)
-        return self._values[:rows], self._reasons[:rows]
+            self._values, self._reasons, self._odd = _places(rows, self._size)
+        return self._values[:rows], self._reasons[:rows], self._odd[:rows]
+
+
+Places: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
+"""Where digests, reasons and what is odd of so many rows are put."""
+
+
+def _places(rows: int, size: int) -> Places:
+    return np.empty((rows, size), np.uint8), np.empty(rows, np.uint8), np.empty(rows, np.uint8)
 
 
 _PLACES = {code: place for place, code in enumerate(RejectCode, 1)}
@@ -206,50 +225,54 @@ def _counted(reasons: NDArray[np.uint8]) -> Counter[RejectCode]:
 
 
 class _Reader(Protocol):
-    suspects: Counter[RejectCode]
-
-    def read(self, text: str) -> bytes | RejectCode: ...
+    def read(self, text: str) -> Answer: ...
     def finish(self) -> None: ...
 
 
 class _Raw:
-    """Reads raw values: normalise, then hash. Counts what is odd."""
+    """Reads raw values: normalise, then hash. Says what is odd."""
 
     def __init__(self, rule: Rule, kind: str, setting: Setting, secret: bytes | None, *, refuses: bool) -> None:
         self.rule, self.kind, self.setting, self.secret = rule, kind, setting, secret
-        self.refuses, self.suspects = refuses, Counter[RejectCode]()
+        self.refuses = refuses
         self.hash: Callable[[bytes], hashlib._Hash] = getattr(hashlib, rule.hash)
 
-    def read(self, text: str) -> bytes | RejectCode:
+    def read(self, text: str) -> Answer:
         result = normalised(self.rule, self.kind, text, self.setting)
         if isinstance(result, RejectCode):
             return result
         odd = suspicion(self.kind, result)
-        if odd is not None:
-            if self.refuses:
-                return odd
-            self.suspects[odd] += 1
+        if odd is not None and self.refuses:
+            return odd
         if self.secret is not None:
-            return hmac.digest(self.secret, result.encode(), self.rule.hash)
-        return self.hash(result.encode()).digest()
+            return hmac.digest(self.secret, result.encode(), self.rule.hash), odd
+        return self.hash(result.encode()).digest(), odd
 
     def finish(self) -> None:
         """A raw column has nothing to check as a whole."""
 
 
 def _read_chunk(
-    chunk: pa.Array, reader: _Reader, values: NDArray[np.uint8], reasons: NDArray[np.uint8], worth_it: bool
+    chunk: pa.Array,
+    reader: _Reader,
+    values: NDArray[np.uint8],
+    reasons: NDArray[np.uint8],
+    odd: NDArray[np.uint8],
+    *,
+    worth_it: bool,
 ) -> None:
-    """Puts digests, and why there is none, into their places: first the rows that compiled code answers, then the
-    others one by one."""
-    answered = _answered(chunk, reader, values) if worth_it else None
+    """Puts digests, why there is none, and what is odd into their places: first the rows that compiled code answers,
+    then the others one by one."""
+    reasons[:], odd[:] = 0, 0
+    answered = _answered(chunk, reader, values, odd) if worth_it else None
     left = np.arange(len(chunk)) if answered is None else np.flatnonzero(~answered)
     rest = chunk if len(left) == len(chunk) else chunk.take(pa.array(left))
-    reasons[:] = 0
-    values[left], reasons[left] = _fill(as_binary(rest).to_pylist(), reader.read, values.shape[1])
+    values[left], reasons[left], odd[left] = _fill(as_binary(rest).to_pylist(), reader.read, values.shape[1])
 
 
-def _answered(chunk: pa.Array, reader: _Reader, values: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
+def _answered(
+    chunk: pa.Array, reader: _Reader, values: NDArray[np.uint8], odd: NDArray[np.uint8]
+) -> NDArray[np.bool_] | None:
     """Which rows compiled code answered; None where it reads no such column."""
     if isinstance(reader, HashReader):
         if (hashes := decoded_fast(chunk, reader.algorithm, reader.kind, values)) is None:
@@ -262,24 +285,26 @@ def _answered(chunk: pa.Array, reader: _Reader, values: NDArray[np.uint8]) -> ND
         return None
     if reader.refuses:
         return fast.answered & ~fast.test_values
-    reader.suspects[RejectCode.TEST_VALUE] += int(fast.test_values.sum())
+    odd[fast.test_values] = _PLACES[RejectCode.TEST_VALUE]
     return fast.answered
 
 
-def _fill(
-    texts: list[bytes | None], read: Callable[[str], bytes | RejectCode], size: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Digests, zeros where refused; and the places of the reasons."""
-    out, reasons = bytearray(), bytearray()
+def _fill(texts: list[bytes | None], read: Callable[[str], Answer], size: int) -> Places:
+    """Digests, zeros where refused; the places of the reasons; and of what is odd."""
+    out, reasons, odd = bytearray(), bytearray(), bytearray()
     nothing = bytes(size)
     for raw in texts:
         result = _read_bytes(raw, read)
-        out += nothing if isinstance(result, RejectCode) else result
-        reasons.append(_PLACES[result] if isinstance(result, RejectCode) else 0)
-    return np.frombuffer(out, dtype=np.uint8).reshape(-1, size), np.frombuffer(reasons, dtype=np.uint8)
+        refused = result if isinstance(result, RejectCode) else None
+        digest, suspect = (nothing, None) if isinstance(result, RejectCode) else result
+        out += digest
+        reasons.append(_PLACES[refused] if refused else 0)
+        odd.append(_PLACES[suspect] if suspect else 0)
+    values, why, what = (np.frombuffer(held, dtype=np.uint8) for held in (out, reasons, odd))
+    return values.reshape(-1, size), why, what
 
 
-def _read_bytes(raw: bytes | None, read: Callable[[str], bytes | RejectCode]) -> bytes | RejectCode:
+def _read_bytes(raw: bytes | None, read: Callable[[str], Answer]) -> Answer:
     if raw is None:
         return RejectCode.EMPTY
     try:

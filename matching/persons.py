@@ -64,15 +64,15 @@ class Held:
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Persons:
     """first: the row that speaks for each person. place: for each kind which of its handles (`Held`) the person keeps,
-    -1 for none. merged: rows that joined another. crowded: rows left out by the guard. bare: rows left out since
+    -1 for none. merged: how many rows joined another. crowded: rows left out by the guard. bare: rows left out since
     every identifier they had stays with another. shared: by kind, how many handles stayed with another person. again,
-    speaker: the rows that joined another, and for each the row that speaks for it."""
+    speaker: the rows that joined another, and for each the row that speaks for it. Rows ascend."""
 
     first: Rows
     place: Mapping[str, Rows]
     merged: int
-    crowded: int
-    bare: int
+    crowded: Rows
+    bare: Rows
     shared: Mapping[str, int]
     again: Rows
     speaker: Rows
@@ -111,8 +111,8 @@ def persons(keys: Sequence[Held], links: Sequence[Rows], rows: int, repeats: Rep
         first[own],
         {kind: kept[own] for kind, kept in place.items()},
         in_it - len(first),
-        rows - in_it,
-        int((~own).sum()),
+        np.flatnonzero(crowded),
+        first[~own],
         {kind: count for kind, count in shared.items() if count},
         again,
         first[number[label[again]]],
@@ -126,7 +126,7 @@ def _alone(held: Held) -> Persons:
     again, speaker = _spoken(held.k, place)
     if held.row is not None:
         again, speaker = held.row[again], held.row[speaker]
-    return Persons(first, {held.kind: place}, len(held.k) - len(place), 0, 0, {}, again, speaker)
+    return Persons(first, {held.kind: place}, len(held.k) - len(place), _NONE, _NONE, {}, again, speaker)
 
 
 def _spoken(k: NDArray[np.uint64], place: Rows) -> tuple[Rows, Rows]:

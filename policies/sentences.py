@@ -15,6 +15,12 @@ def names(found: Iterable[str]) -> str:
     return ", ".join(sorted(found))
 
 
+def together(found: Iterable[str]) -> str:
+    """All of them at once, as people say it."""
+    *most, last = sorted(found) or [""]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
 def counted(count: int, what: str) -> str:
     """So many of something: 1 row, 2,000 rows."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -18,11 +18,27 @@ def _in_the_way(error: Any) -> Explanation:
     return Explanation("in-the-way", message, remedy, BAD_INPUT)
 
 
+def refusal(error: Any, *, reasons: bool = True) -> str:
+    """Why a file is refused for its rows. reasons: whether they are named, as they are not beside a table of them."""
+    name = type(error).__name__
+    counts = error.refused if name == "SpoiledColumn" else error.rejects
+    why = f" ({', '.join(f'{count} {reason}' for reason, count in sorted(counts.items()))})" if reasons else ""
+    return _REFUSALS[name].format(e=error, count=sum(counts.values()), why=why)
+
+
+_REFUSALS = {
+    "TooManyRejects": "{e.path}: {count} of {e.rows} rows break a rule{why}, {e.allowed} may",
+    "SpoiledColumn": "{e.path}: {count} of {e.there} values of {e.key} are refused{why}, and their rows would match by "
+    "other keys alone",
+    "NothingLeft": "{e.path}: no row of it can be used{why}",
+}
+
+
 def _rejects(error: Any) -> Explanation:
     rejected = sum(error.rejects.values())
     return Explanation(
         "rejects",
-        f"{error.path}: {rejected} of {error.rows} rows break a rule ({_reasons(error.rejects)}), {error.allowed} may",
+        refusal(error),
         remedy(error.rejects, error.hashes)
         or f"mend the file (`--check` says in which lines), or leave them out with `--max-rejects {rejected}`",
         BAD_INPUT,
@@ -30,12 +46,11 @@ def _rejects(error: Any) -> Explanation:
 
 
 def _spoiled(error: Any) -> Explanation:
-    refused, reasons = sum(error.refused.values()), _reasons(error.refused)
+    refused = sum(error.refused.values())
     other = f"name another column with `--column {error.key}=COLUMN`, or leave its cells empty"
     return Explanation(
         "spoiled-column",
-        f"{error.path}: {refused} of {error.there} values of {error.key} are refused ({reasons}), "
-        "and their rows would match by other keys alone",
+        refusal(error),
         remedy(error.refused, error.hashes) or f"{other}; `--max-rejects {refused}` takes the file as it is",
         BAD_INPUT,
     )
@@ -44,8 +59,9 @@ def _spoiled(error: Any) -> Explanation:
 def _nothing_left(error: Any) -> Explanation:
     return Explanation(
         "nothing-left",
-        f"{error.path}: no row of it can be used ({_reasons(error.rejects)})",
-        remedy(error.rejects, error.hashes) or "`passbox contract show` says how each column should arrive",
+        refusal(error),
+        remedy(error.rejects, error.hashes, others=False)
+        or "`passbox contract show` says how each column should arrive",
         BAD_INPUT,
     )
 
@@ -70,10 +86,6 @@ def _missing_columns(error: Any) -> Explanation:
         hint,
         BAD_INPUT,
     )
-
-
-def _reasons(rejects: dict[str, int]) -> str:
-    return ", ".join(f"{count} {reason}" for reason, count in sorted(rejects.items()))
 
 
 WORDS: dict[str, Words] = {

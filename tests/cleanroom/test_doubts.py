@@ -33,6 +33,7 @@ def test_a_seed_list_below_the_contracts_smallest_is_doubted(contract: Contract)
         "99 rows are fewer than smallest_seed = 100: lookalike and overlap will be refused",
     )
     assert "1 row are" not in doubts(contract, "buyers", 1)[0]
+    assert doubts(contract, "buyers", 0) == ()
 
 
 def test_a_seed_list_with_columns_of_its_own_is_doubted_for_a_lookalike_too(contract: Contract) -> None:

@@ -77,6 +77,31 @@ def test_a_file_of_addresses_is_told_where_the_draft_says_hashed(signed: Any, tm
     assert "--people-identifier raw" in told
 
 
+@pytest.mark.parametrize("scheme", ["uid2@1", "cm360@1", "liveramp@1"])
+@pytest.mark.parametrize("arrives", ["raw", "sha256"])
+@pytest.mark.parametrize("column", ["email", "email_hash", "E-Mail"])
+@pytest.mark.parametrize("algorithm", ["md5", "sha1", "sha512"])
+def test_hashes_that_the_scheme_takes_in_no_form_are_told(
+    algorithm: str, column: str, arrives: str, scheme: str, signed: Any, tmp_path: Path
+) -> None:
+    source = tmp_path / "visitors.csv"
+    rows = [f"V{n},{hashlib.new(algorithm, f'p{n}@b.io'.encode()).hexdigest()}\n" for n in range(6_000)]
+    source.write_text(f"visitor_id,{column}\n" + "".join(rows))
+    (told,) = drafted(signed, replace(WISHES, scheme=scheme, people_arrives=arrives), source=source).missing
+    assert f"column {column} holds what looks like hashes, and none that {scheme} takes" in told
+    assert "the SHA-256 of each" in told
+
+
+@pytest.mark.parametrize("names", ["session,mail", "email_row,e_mail"])
+def test_other_hashes_beside_addresses_or_in_a_column_of_another_name_say_nothing(
+    names: str, signed: Any, tmp_path: Path
+) -> None:
+    source = tmp_path / "visitors.csv"
+    rows = [f"V{n},{hashlib.md5(f'p{n}'.encode()).hexdigest()},p{n}@b.io\n" for n in range(6_000)]
+    source.write_text(f"visitor_id,{names}\n" + "".join(rows))
+    assert drafted(signed, source=source).missing == ()
+
+
 @pytest.mark.parametrize(("names", "role"), [(("publisher", "host"), "advertiser"), (("officer",), "publisher")])
 def test_a_draft_needs_both_owners_of_data(names: tuple[str, ...], role: str, signed: Any) -> None:
     with pytest.raises(RoleMissing) as caught:

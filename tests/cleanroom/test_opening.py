@@ -364,6 +364,17 @@ def test_another_model_in_the_way_is_no_matter_of_out(passbox: Typed, used: Worl
     assert not list(used.folder.glob("a.csv"))
 
 
+def test_a_release_may_be_opened_where_the_room_keeps_it(
+    passbox: Typed, used: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written beside it is no release of the room's."""
+    monkeypatch.chdir(used.folder)
+    before, sealed = releases(used.room()), listed(used, "lookalike").path
+    code, out, _ = passbox("release", "open", str(sealed), "--key=publisher.keys", "--contract=contract.toml")
+    assert (code, sealed.with_suffix(".model.json").exists(), ".model.json" in out) == (0, True, True)
+    assert releases(used.room()) == before
+
+
 def test_a_model_in_the_way_keeps_nobody_from_reading_the_report(
     passbox: Typed, used: World, opening_words: list[str]
 ) -> None:

@@ -81,6 +81,18 @@ def test_rows_of_one_person_that_say_otherwise_are_counted_and_the_first_counts(
     assert examine(Brought(party.csv(rows), contract, "visitors")).contradicting == 2
 
 
+def test_rows_that_say_otherwise_are_told_of_people_in_the_bundle_alone(party: Party) -> None:
+    """Rows of a person who is left out contradict nothing; an own ID that does not come back does."""
+    contract = party.world.agreement.contract
+    one, other = {"visitor_id": "V-1", "email": "a@b.de"}, {"visitor_id": "V-1", "email": "c@b.de"}
+    rows = [party.row(1, **one), party.row(1, **other), party.row(1, **other, age="41")]
+    report = examine(Brought(party.csv(rows), contract, "visitors"))
+    assert (report.rows, report.merged, report.contradicting) == (1, 1, 0)
+    rows += [party.row(1, email="a@b.de", visitor_id="V-2"), party.row(1, **one)]
+    report = examine(Brought(party.csv(rows), contract, "visitors"))
+    assert (report.rows, report.merged, report.contradicting) == (1, 3, 1)
+
+
 def test_rows_are_left_out_by_reason_and_counted_once(party: Party) -> None:
     rows = [party.row(n) for n in range(20)]
     rows += [party.row(20, email=""), party.row(21, email="nobody"), party.row(22, email="ab" * 32)]
@@ -97,6 +109,16 @@ def test_rows_are_left_out_by_reason_and_counted_once(party: Party) -> None:
         "age: out of bounds": 1,
         "visitor_id: an ID of another person": 1,
     }
+
+
+def test_an_odd_address_counts_as_kept_only_where_its_row_is(party: Party) -> None:
+    rows = [party.row(0), party.row(1, email="Jo <jo@b.de>", age="999"), party.row(2, email="mailto:jo@b.de")]
+    contract = party.world.agreement.contract
+    report = examine(Brought(party.csv(rows), contract, "visitors"))
+    assert (report.rows, dict(report.suspects)) == (2, {"email: test-value": 1, "email: unlikely-address": 1})
+    report = examine(Brought(party.csv(rows[:2]), contract, "visitors"))
+    assert (report.rows, dict(report.suspects)) == (1, {"email: test-value": 1})
+    assert not [said for said in report.doubts if "no plain address" in said]
 
 
 def test_more_rejects_than_allowed_refuse_the_file_and_write_nothing(party: Party) -> None:

@@ -21,7 +21,7 @@ from passbox.cleanroom.files import FileInTheWay
 from passbox.cleanroom.frail import frail, mostly_itself
 from passbox.cleanroom.lexicon import open_lexicon
 from passbox.cleanroom.plan import plan
-from passbox.cleanroom.prepare import Task, prepare
+from passbox.cleanroom.prepare import Brought, Task, examine, prepare
 from passbox.cleanroom.private import declared_values, faults, spoken, words_of
 from passbox.cleanroom.privatise import Texts, Values, lines, privatise, statement_path
 from passbox.cleanroom.processing import processing_csv
@@ -304,6 +304,9 @@ def test_a_statement_about_another_file_is_refused(empty_room: World, home: Path
     statement_path(source).write_bytes(statement_path(home).read_bytes())
     with pytest.raises(BadCertificate, match="another file"):
         prepared(empty_room, source)
+    with pytest.raises(BadCertificate, match="another file"):
+        examine(Brought(source, empty_room.agreement.contract, "visitors"))
+    examine(Brought(home, empty_room.agreement.contract, "visitors"))
 
 
 @pytest.mark.parametrize(

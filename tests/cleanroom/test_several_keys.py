@@ -337,6 +337,21 @@ def test_a_shared_telephone_leaves_its_rows_out_and_is_counted(empty_room: World
     assert dict(refused.value.rejects) == {"more than 5 identifiers of one person": 30}
     report = made(world, "buyers", source, most_rejects=30)
     assert (report.rows, report.merged) == (100, 0)
+    found = report.first["more than 5 identifiers of one person"]
+    assert (found.unit, found.numbers) == ("line", (2, 3, 4))
+
+
+def test_every_reason_names_where_its_first_rows_stand(empty_room: World) -> None:
+    """Also what only shows once all rows are read: their numbers are of the file, and not of the rows that count."""
+    world = agree_on(empty_room, "own-best", repeats='"drop"')
+    rows = [["nobody", ""], [email(1), phone(1)], [email(1), phone(2)], [email(1), ""], ["", phone(2)]]
+    source = write(world.folder / "b.csv", [["email", "phone"], *rows])
+    report = examine(Brought(source, world.agreement.contract, "buyers"))
+    assert {reason: found.numbers for reason, found in report.first.items()} == {
+        "email: not-an-email": (2,),
+        "email: test-value": (3, 4, 5),
+        "every identifier is another person's": (5, 6),
+    }
 
 
 @pytest.mark.parametrize("typed", ["+10000000000", "+491234567890"])

@@ -252,6 +252,15 @@ def test_a_newer_list_takes_the_place_of_the_older(world: World) -> None:
         submit(later.room(), world.folder / "buyers.bundle")
 
 
+def test_a_list_outdates_jobs_that_were_paid_for_on_the_one_before(used: World) -> None:
+    """The next list outdates none: nothing was run on this one."""
+    later = used.at(used.now + timedelta(days=1))
+    taken = submit(later.room(), later.bundle("buyers", later.seeds(150, 150), "later"))
+    assert (taken.replaced, taken.outdated) == (300, True)
+    taken = submit(later.room(), later.bundle("buyers", later.seeds(140, 160), "third"))
+    assert (taken.replaced, taken.outdated) == (300, False)
+
+
 def test_what_a_replayed_bundle_says_to_do_works(world: World) -> None:
     """The same rows count again once their owner has removed the bundle and prepared them anew."""
     first, hour = world.folder / "buyers.bundle", open_bundle(world.folder / "buyers.bundle").manifest.made

@@ -187,7 +187,7 @@ def test_an_audit_of_a_job_that_the_contract_does_not_allow_says_what_it_allows(
     assert "it allows lookalike" in err
     code, _, err = passbox("audit", "model", "--contract", "contract.toml", "--kind", "aggregate")
     assert code == 2
-    assert "an audit covers completion, lookalike, model" in err
+    assert "an audit covers completion, lookalike and model" in err
 
 
 def figure(low: float, estimate: float, high: float) -> dict[str, object]:

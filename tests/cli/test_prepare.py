@@ -77,13 +77,63 @@ def test_check_says_whether_prepare_would_take_the_file(
     assert passbox(*typed)[0] == (0 if fits else 3)
 
 
+def test_check_offers_to_leave_no_rows_out_where_none_would_be_left(passbox: Typed, drafted: Path) -> None:
+    contract = drafted / "contract.toml"
+    head, _, tail = contract.read_text().partition("[dataset.buyers]\n")
+    contract.write_text(f'{head}[dataset.buyers]\nsuspicious = "refuse"\n{tail}')
+    (drafted / "buyers.csv").write_text("email\nJo <jo@b.de>\n")
+    code, out, err = passbox(*BUYERS[:-1], "--check", "--max-rejects=5")
+    assert (code, "no row of it can be used" in out) == (0, True)
+    assert "export `jo@b.de`" in err
+    assert "--max-rejects" not in err
+
+
+def test_check_says_each_reason_in_the_table_and_with_its_lines_and_no_third_time(
+    passbox: Typed, drafted: Path
+) -> None:
+    path = drafted / "visitors.csv"
+    path.write_text(path.read_text() + "V-x,nobody,34,north\n")
+    out = passbox(*VISITORS[:-1], "--check")[1]
+    assert "visitors.csv: 1 of 61 rows break a rule, 0 may" in " ".join(out.split())
+    assert out.count("not-an-email") == 2
+    path.write_text("visitor_id,email,age,region\nV-x,nobody,34,north\n")
+    _, out, err = passbox(*VISITORS[:-1], "--check")
+    assert "no row of it can be used" in out
+    assert "fewer than" not in err
+
+
+def test_dummies_alone_are_no_list_under_check_either(passbox: Typed, agreed: Path) -> None:
+    (agreed / "buyers.csv").write_text("email\nnobody\n")
+    typed = [*BUYERS, "--pad-to=2000", "--max-rejects=5", "--json"]
+    code, out, _ = passbox(*typed, "--check")
+    assert (code, json.loads(out)["fits"]) == (0, False)
+    assert passbox(*typed)[0] == 3
+
+
+@pytest.mark.parametrize("spoil", ["no header", "semicolons", "not UTF-8", "no file", "too little padding"])
+def test_check_is_done_only_where_rows_could_be_looked_at(spoil: str, passbox: Typed, drafted: Path) -> None:
+    path, typed = drafted / "buyers.csv", [*BUYERS[:-1], "--check", "--json"]
+    if spoil == "no header":
+        path.write_text(path.read_text().partition("\n")[2])
+    elif spoil == "semicolons":
+        path.write_text("email;age\na@b.de;3\n")
+    elif spoil == "not UTF-8":
+        path.write_bytes(b"email\nJ\xf6@b.de\n")
+    elif spoil == "no file":
+        path.unlink()
+    code, out, _ = passbox(*typed, *(["--pad-to=3"] if spoil == "too little padding" else []))
+    assert (code, "fits" in json.loads(out)) == (3, False)
+    told = "With --check the exit code is 0 also where its rows would be refused: `fits` in `--json` says which."
+    assert told in " ".join(passbox("prepare", "--help")[1].split())
+
+
 def test_a_spreadsheets_file_gives_the_records_of_the_same_file_without_its_mark(passbox: Typed, drafted: Path) -> None:
     path = drafted / "visitors.csv"
     before = json.loads(passbox(*VISITORS[:-1], "--check", "--json")[1])
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"V-x,nobody,34,north\r\n")
     after = json.loads(passbox(*VISITORS[:-1], "--check", "--json")[1])
     assert after["rows"] == before["rows"]
-    assert after["first"] == {"email: not-an-email": {"lines": [before["read"] + 2]}}
+    assert after["first"] == {**before["first"], "email: not-an-email": {"lines": [before["read"] + 2]}}
 
 
 def test_a_folder_that_is_not_there_is_named_before_anything_is_read(passbox: Typed, agreed: Path) -> None:
@@ -100,6 +150,9 @@ def test_addresses_with_more_around_them_are_odd_and_warned_of(passbox: Typed, d
     assert code == 0
     assert "kept, but odd: email: unlikely-address" in out
     assert "email: 2 rows hold no plain address" in err
+    assert "email: unlikely-address: in lines 62 and 63" in " ".join(out.split())
+    found = json.loads(passbox(*VISITORS[:-1], "--check", "--json")[1])["first"]
+    assert found == {"email: test-value": {"lines": [2, 3, 4]}, "email: unlikely-address": {"lines": [62, 63]}}
     code, out, _ = passbox("identifiers", "explain", "--kind=email", "mailto:jo@b.de")
     assert (code, "odd, unlikely-address" in out) == (0, True)
 
@@ -124,6 +177,17 @@ def test_check_names_the_first_lines_of_each_reason_and_what_would_be_accepted(p
     pl.read_csv(path, infer_schema=False).write_parquet(drafted / "visitors.parquet")
     out = passbox("prepare", "visitors.parquet", *VISITORS[2:-1], "--check")[1]
     assert "email: not-an-email: in row 2" in " ".join(out.split())
+
+
+def test_check_names_the_line_of_an_id_that_is_another_persons(passbox: Typed, drafted: Path) -> None:
+    path = drafted / "visitors.csv"
+    head, *rows = path.read_text().splitlines()
+    rows += ["V-x,nobody,34,north", "V-3,p9@b.io,34,north", "V-y,p8@b.io,34,north", "V-y,p7@b.io,34,north"]
+    path.write_text("\n".join([head, *rows]) + "\n")
+    found = json.loads(passbox(*VISITORS[:-1], "--check", "--json")[1])
+    assert found["first"]["visitor_id: an ID of another person"] == {"lines": [len(rows) - 1, len(rows) + 1]}
+    said = " ".join(passbox(*VISITORS[:-1], "--check")[1].split())
+    assert f"visitor_id: an ID of another person: in lines {len(rows) - 1} and {len(rows) + 1}" in said
 
 
 def test_lengths_of_time_are_refused_by_name_where_text_is_declared(passbox: Typed, drafted: Path) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
+from passbox.cleanroom.prepare import NothingLeft
+from passbox.cli.explain import explain
 from passbox.cli.reasons import meaning, remedy
 from passbox.matching.rejects import RejectCode
 from passbox.matching.remedies import _REMEDIES, Offer
@@ -33,6 +36,13 @@ def test_a_remedy_never_sends_to_another_hash_than_the_scheme_makes(
     assert not re.search(rf'identifiers\.phone = "(?!raw|{algorithm}")', said)
     assert not re.search(rf"is (?!{digits})\d+ hex digits of one case", said)
     assert f"{digits} hex digits match nobody" not in said
+
+
+@pytest.mark.parametrize("code", sorted(RejectCode))
+def test_where_no_row_is_left_none_is_offered_to_be_left_out(code: str) -> None:
+    hint = explain(NothingLeft(Path("buyers.csv"), {f"email: {code}": 2}, {"email": "sha256"})).hint
+    assert hint
+    assert "--max-rejects" not in hint
 
 
 def test_a_column_of_another_hash_is_named_as_what_it_may_be() -> None:
