@@ -19,13 +19,13 @@ Of a lookalike:
 - `labels`: where the contract keeps ε for labels by randomised response, a lookalike of such labels at the same ε:
   how much likelier a record's labels are from a list that it is on; and its audience.
 
-Of a model `fit`, of all its steps together, `scores` and `strata`. Of a completion `fit` and `answers`, the counts of
-right and wrong ones, of a record that has every value of every wanted set; `parts`; and `file`: with the noisy bytes
-held, what else is known, of whom and of how many, may change nothing of what is handed out.
+Of a model `fit`, of all its steps together, `scores`, `strata`, `parts`, and `release`: as `audience`. Of a completion
+`fit` and `answers`, the counts of right and wrong ones, of a record that has every value of every wanted set; `parts`;
+and `file`: with the noisy bytes held, what else is known, of whom and of how many, may change nothing of what is handed
+out.
 
-Not covered: that a model's people are in one part each; and that a room keys the split and the ties by its own secrets,
-of handles alone. Here both are made by the room's functions, which are given no label; with what a room calls them is
-its own code's.
+Not covered: that a room keys the split and the ties by its own secrets, of handles alone. Here both are made by the
+room's functions, which are given no label; with what a room calls them is its own code's.
 
 A bound that lies far below its charge proves nothing: another attack might do better. One above it proves a leak.
 """

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ...dp.aggregate import Statistic
 from ...dp.entry import Purchase
@@ -20,12 +24,19 @@ class Held:
 
     def __init__(self) -> None:
         self._noisy: dict[str, Noisy] = {}
+        self._opened: dict[str, Noisy] = {}
         self.exact: dict[str, bytes] = {}
 
     def pay(self, purchase: Purchase, exact: Callable[[], Exact]) -> Noisy:
         statistic = exact()
         self.exact[purchase.specification.statistic] = statistic.values.tobytes()
         return self._noisy.setdefault(purchase.key, rehearsed(purchase, statistic))
+
+    def settle(self, purchase: Purchase, empty: Statistic, sums: Callable[[Noisy], NDArray[np.int64]]) -> Noisy:
+        """Of noise that is opened ahead, on nothing: what is made of it."""
+        values = sums(noise := self._opened.setdefault(purchase.key, rehearsed(purchase, empty)))
+        self.exact[purchase.specification.statistic] = values.tobytes()
+        return self._noisy.setdefault(purchase.key, replace(noise, values=values))
 
 
 def follows(given: Callable[[World, Held], bytes], worlds: Sequence[World]) -> bool:

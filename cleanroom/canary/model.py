@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
+from ...dp.entry import Purchase
+from ...dp.noisy import Noisy
 from ...dp.rehearsal import rehearsed
+from ...modelling.blank import blank
 from ...modelling.canaries import moved, person_attack
 from ...modelling.completion import known_columns
+from ...modelling.design import Design, Int, Mask
 from ...modelling.grid import BINS, FEW_BINS
 from ...modelling.invented import invented
+from ...modelling.packed import Packed
+from ...modelling.person import DPGAM
 from ...modelling.strata_noisy import placed, places
 from ...policies.contract import Contract
-from ...policies.jobs.model import ModelJob
+from ...policies.jobs.model import FIT, SCORES, ModelJob
 from ..measure import model
+from ..measure.crowds import Crowd, held_out
 from ..progress import Progress
 from .buying import bought
-from .chance import coins, uniform
+from .chance import coins, handles, key, uniform
 from .crowd import SEEDS
-from .finding import ONE_RUN, Finding, Trial
+from .finding import ONE_RUN, Finding, Trial, handed_out
+from .held import Held, follows, moves
 
 BACKGROUND = 20_000
 """Invented people beside the canary: a fit of few comes to say of it what it is."""
+FEW, LISTS = 1_000, 3
+"""People where nothing depends on how many there are, and lists that they are on."""
 
 
 def of_model(
@@ -52,4 +63,48 @@ def of_model(
         outside, inside = (model.histograms(cells, label, places(columns)) for label in (listed, listed | canaries))
         what = f"{said}, of whom as much is known"
         findings.append(trial.between("strata", what, moved(partial(rehearsed, third), outside, inside), third))
+    findings += _handed_out(contract, job, first, second)
     return findings, (ONE_RUN,)
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """Whom a room sees, and who of them is on the list."""
+
+    crowd: Crowd
+    seeds: Mask
+
+
+def _handed_out(contract: Contract, job: ModelJob, first: Purchase, second: Purchase) -> list[Finding]:
+    """Of few people: neither which part one is in nor what follows from noisy numbers depends on how many there are."""
+
+    def given(world: _World, held: Held) -> bytes:
+        def fitted(people: Design, seeds: Mask) -> Noisy:
+            return held.settle(first, blank(people.columns), partial(_sums, people, seeds))
+
+        return handed_out(model.made(world.crowd, job, world.seeds, fitted, partial(held.pay, second)).contents)
+
+    apart = [moves(given, *_worlds(contract, job, out=out)) for out in (False, True)]
+    listed, _ = _worlds(contract, job, out=False)
+    others = [replace(listed, seeds=coins(FEW, 0.2)) for _ in range(LISTS)]
+    return [
+        Finding("parts", "a person is in sums or in counts of who is held out", apart == [{FIT}, {SCORES}]),
+        Finding("release", "it follows from the noisy numbers, whoever is on the list", follows(given, others)),
+    ]
+
+
+def _sums(people: Design, seeds: Mask, noise: Noisy) -> Int:
+    return DPGAM().fit_opened(Packed.of(people), seeds, noise)[1]
+
+
+def _worlds(contract: Contract, job: ModelJob, *, out: bool) -> tuple[_World, _World]:
+    """Without somebody who is on the list, and with. out: whether that one is held out; else it trains."""
+    first = np.arange(FEW + 1) == 0
+    encoder, each = model.encoder_of(contract, job), handles(FEW + 1)
+    design = encoder.encode(invented([column.kind for column in encoder.columns], FEW + 1, first, uniform))
+    held, seeds = held_out(each, key()).copy(), coins(FEW + 1, 0.2) | first
+    held[0] = out
+    ties = np.zeros(FEW + 1, dtype=np.uint64)
+    inside = _World(Crowd(encoder, design, held, ties, FEW * 0.2), seeds)
+    outside = _World(Crowd(encoder, design.take(~first), held[1:], ties[1:], FEW * 0.2), seeds[1:])
+    return outside, inside

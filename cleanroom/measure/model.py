@@ -13,7 +13,8 @@ The caller ensures: the split into parts does not depend on who matched (`crowds
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -28,7 +29,7 @@ from ...dp.entry import Purchase
 from ...dp.ledger import Ledger
 from ...dp.noisy import Noise, Noisy
 from ...modelling.blank import PRIOR, STEPS, blank
-from ...modelling.design import Block, Design
+from ...modelling.design import Block, Design, Mask
 from ...modelling.evaluate_noisy import NoisyEvaluation, evaluate_noisy, planned_halfwidth
 from ...modelling.features import Encoder
 from ...modelling.grid import BINS, FEW_BINS, binned, score_ends
@@ -47,8 +48,11 @@ from ..matched import read_match
 from ..room import Dataset, Room
 from .crowds import HELD_OUT, Crowd, held_out, kinds_of, trained_on
 from .effects import Effect, effects_json
-from .measure import OPEN_SHARE, Contents, Made, Planned
+from .measure import OPEN_SHARE, Contents, Made, Planned, paying
 
+Fitted = Callable[[Design, Mask], Noisy]
+"""Noisy sums of people who train, and which of them are seeds."""
+Exact = Callable[[], Statistic]
 ASSUMED_RATES = (0.25, 0.5, 1.0)
 ASSUMED_AUC = 0.75
 
@@ -129,21 +133,11 @@ class ModelMeasure:
         first, second = allowed.purchases
         matched = read_match(room, held[job.people], held[job.seed])
         crowd = crowd_of(room, job, held[job.people])
-        encoder, out = crowd.encoder, crowd.held_out
-        sums = settled(room, ledger, first, crowd.training, matched[~out])
-        learner = DPGAM()
-        model = learner.refit(_blocks(encoder), encoder.digest, sums)
-        ends = score_ends(_blocks(encoder), sums.values, sums.scale, model, few=job.strata)
-        cells = binned(model.score(crowd.design.take(out)), ends)
-        if job.strata:
-            cells = placed(cells, crowd.known[out], len(encoder.columns))
-        bins = _bins(room.contract, job)
-        scores = ledger.paid(second) or ledger.pay(second, histograms(cells, matched[out], bins))
-        told = sigmoid(ends[::-1]).tolist()
-        figures = _by_known(scores, len(encoder.columns), told) if job.strata else _figures(scores)
-        values = {**figures, "ends": told, "effects": effects_json(learner.explained(), encoder)}
-        scorer = Scorer.of_apart(encoder, model, learner.doubt)
-        return Made((sums, scores), Contents(values, {"model.json": scorer.to_json().encode()}))
+
+        def fitted(people: Design, seeds: Mask) -> Noisy:
+            return settled(room, ledger, first, people, seeds)
+
+        return made(crowd, job, matched, fitted, partial(paying(ledger), second))
 
     def figures(self, document: Mapping[str, Any], noisy: Sequence[Noisy]) -> dict[str, object]:
         """How many columns there are says the entry of the counts, which the noisy numbers were held against."""
@@ -185,6 +179,25 @@ class ModelMeasure:
             for rate in ASSUMED_RATES
             if 1 <= round(seeds * rate) < people
         )
+
+
+def made(crowd: Crowd, job: ModelJob, matched: Mask, fitted: Fitted, pay: Callable[[Exact], Noisy]) -> Made:
+    """Everything that follows from the noisy sums, and from counts of who was held out. fitted: makes and settles the
+    sums over those who train. pay: for the counts."""
+    encoder, out = crowd.encoder, crowd.held_out
+    sums = fitted(crowd.training, matched[~out])
+    learner, columns = DPGAM(), len(encoder.columns)
+    model = learner.refit(_blocks(encoder), encoder.digest, sums)
+    ends = score_ends(_blocks(encoder), sums.values, sums.scale, model, few=job.strata)
+    cells = binned(model.score(crowd.design.take(out)), ends)
+    if job.strata:
+        cells = placed(cells, crowd.known[out], columns)
+    scores = pay(lambda: histograms(cells, matched[out], places(columns) if job.strata else BINS))
+    told = sigmoid(ends[::-1]).tolist()
+    figures = _by_known(scores, columns, told) if job.strata else _figures(scores)
+    values = {**figures, "ends": told, "effects": effects_json(learner.explained(), encoder)}
+    scorer = Scorer.of_apart(encoder, model, learner.doubt)
+    return Made((sums, scores), Contents(values, {"model.json": scorer.to_json().encode()}))
 
 
 def crowd_of(room: Room, job: ModelJob, people: Dataset) -> Crowd:

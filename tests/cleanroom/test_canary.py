@@ -26,6 +26,7 @@ from passbox.modelling.strategy import Strategy
 from passbox.policies import price
 from passbox.policies.contract import Contract, parse
 from passbox.policies.jobs.lookalike import LookalikeJob
+from passbox.policies.jobs.model import ModelJob
 
 from ..noise import by_numpy
 
@@ -57,6 +58,7 @@ def worlds_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is looked for is found in two worlds: audiences of other labels, a dozen fits, are left out."""
     monkeypatch.setattr(lookalikes, "_follows", lambda *_: True)
     monkeypatch.setattr(lookalikes, "_parts", lambda *_: True)
+    monkeypatch.setattr(models, "_handed_out", lambda *_: [])
 
 
 @pytest.fixture
@@ -110,7 +112,9 @@ def test_a_model_loses_about_what_is_charged_and_no_more(agreed) -> None:
     """240 guesses prove less than half of it in one of 10^7 runs."""
     found = audited(agreed, "model", 120)
     assert found.holds
-    assert all(each.audited and each.audited.lower >= 0.5 * each.audited.charged for each in found.findings)
+    assert [each.test for each in found.findings] == ["fit", "scores", "strata", "parts", "release"]
+    shown = [each.audited for each in found.findings if each.audited]
+    assert all(each.lower >= 0.5 * each.charged for each in shown)
 
 
 def test_one_run_speaks_where_there_are_coordinates_enough(agreed) -> None:
@@ -300,6 +304,41 @@ def test_planted_leak_a_person_counted_twice_in_a_models_scores(agreed, monkeypa
 
     monkeypatch.setattr(model, "histograms", twice)
     assert failing(audited(agreed, "model", 300)) == {"scores", "strata"}
+
+
+def of_model(agreed: tuple[Contract, bytes], *, strata: bool) -> dict[str, bool]:
+    """What needs no two worlds, and whether it holds."""
+    contract, data = agreed
+    rule = next(rule for rule in contract.rules.allow if rule.job == "model")
+    job = job_to_audit(contract, data, rule, EPSILON).model_copy(update={"strata": strata})
+    assert isinstance(job, ModelJob)
+    return {each.test: each.holds for each in models._handed_out(contract, job, *bought(contract, data, job))}
+
+
+@pytest.mark.parametrize("strata", [False, True])
+@pytest.mark.usefixtures("drawn_quickly")
+def test_planted_leak_a_person_in_both_parts_of_a_model(agreed, monkeypatch: pytest.MonkeyPatch, strata: bool) -> None:
+    assert of_model(agreed, strata=strata) == {"parts": True, "release": True}
+    honest = model.made
+
+    def on_everybody(crowd: Any, job: Any, matched: Any, fitted: Any, pay: Any) -> Any:
+        return honest(crowd, job, matched, lambda *_: fitted(crowd.design, matched), pay)
+
+    monkeypatch.setattr(model, "made", on_everybody)
+    assert of_model(agreed, strata=strata) == {"parts": False, "release": True}
+
+
+@pytest.mark.usefixtures("drawn_quickly")
+def test_planted_leak_a_count_of_seeds_in_a_models_release(agreed, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = model.made
+
+    def counting(crowd: Any, job: Any, matched: Any, *others: Any) -> Any:
+        made = honest(crowd, job, matched, *others)
+        values = {**made.contents.values, "positives": int(matched.sum())}
+        return replace(made, contents=replace(made.contents, values=values))
+
+    monkeypatch.setattr(model, "made", counting)
+    assert of_model(agreed, strata=False) == {"parts": True, "release": False}
 
 
 @pytest.mark.usefixtures("drawn_quickly")
