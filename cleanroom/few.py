@@ -111,16 +111,22 @@ def too_unsure(contract: Contract, allowed: Allowed, rows: Mapping[str, int]) ->
     if not isinstance(job, CompletionJob):
         return ()
     sigma, asked = allowed.purchases[-1].specification.deviation, most_asked(contract, job, rows)
-    each = min(asked / values for values in values_told(contract, job))
-    best, usual = (answers.planned(people, sigma) for people in (each, each / 2))
+    found = (_unsure(values, asked / values, sigma) for values in values_told(contract, job))
+    return tuple(said for said in found if said)
+
+
+def _unsure(values: int, people: float, sigma: float) -> str:
+    """Of attributes of one value each, or of sets of so many. people: who are asked about one of these at most."""
+    best, usual = (answers.planned(each, sigma) for each in (people, people / 2))
     if usual < UNSURE:
-        return ()
+        return ""
     told = "even if all are known and seven in ten answered"
     if best < HIDDEN:
         then = "not at all" if usual >= HIDDEN else f"±{usual:.2f}"
         told = f"within ±{best:.2f} at best, and {then} where half as many are known or answered"
+    whose = f" of a set of {values} values" if values > 1 else ""
     remedy = "ask a larger ε or fewer targets, or bring more people"
-    return (f"how right answers are will probably not be told, {told}: {remedy}",)
+    return f"how right answers{whose} are will probably not be told, {told}: {remedy}"
 
 
 def most_asked(contract: Contract, job: CompletionJob, rows: Mapping[str, int]) -> float:

@@ -25,7 +25,7 @@ from . import (
     text,
 )
 from .help import help_of, path_of, typed
-from .streams import UNREAD, nobody_reads, spell
+from .streams import UNREAD, flushed, nobody_reads, spell
 
 if TYPE_CHECKING:
     from .explanation import Explanation
@@ -88,7 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     spell()
     code = run(sys.argv[1:] if arguments is None else list(arguments))
-    sys.exit(UNREAD if nobody_reads() else code)
+    unread = not flushed()
+    sys.exit(code or (UNREAD if unread else 0))
 
 
 def run(arguments: list[str]) -> int:
@@ -123,7 +124,11 @@ def _failed(error: BaseException, arguments: list[str], as_json: bool) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         sys.stderr.write(help_of(app, arguments))
         return USAGE
-    return tell(_words(error, arguments), as_json)
+    words = _words(error, arguments)
+    try:
+        return tell(words, as_json)
+    except OSError:  # nobody reads, or nothing more can be written: the exit code says it all the same
+        return words.exit
 
 
 def _words(error: BaseException, arguments: list[str]) -> Explanation:

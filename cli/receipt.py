@@ -24,7 +24,8 @@ def said_hour(hour: str) -> str:
 def drawn(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     """Which job a release's noise was first drawn for, who asked, and when. entries: of a document's receipt."""
     return [
-        f"drawn {said_hour(logged['time'])} UTC, for a job of {logged['asker']}, sha256 {logged['job'][:SHORT]}..."
+        f"its noise was drawn {said_hour(logged['time'])} UTC, for a job of {logged['asker']}, "
+        f"sha256 {logged['job'][:SHORT]}..."
         for logged in (json.loads(item["entry"]) for item in entries[:1])
     ]
 

@@ -63,7 +63,7 @@ def list_(room: RoomFolder, as_json: JsonFlag = False) -> None:
         }
         for item in listed
     ]
-    header = ("release", "of", "ε", "drawn (UTC)", "job, sha256", "readers", "entries")
+    header = ("release", "of", "ε", "drawn (UTC)", "its job, sha256", "readers", "entries")
     parts = [Table(header, rows, right=(2,), whole=(0, 3, 4), keys=1)] if rows else ["nothing has left this room"]
     say(Result({"releases": data}, parts, f"`passbox release export {room} --out FOLDER`" if rows else ""), as_json)
 

@@ -10,6 +10,7 @@ import io
 import os
 import select
 import sys
+from pathlib import Path
 
 UNREAD = 141
 """Exit code where whoever read stdout has left before all was written: what a shell says of `cat` before `head`."""
@@ -55,22 +56,33 @@ def written(text: str) -> str:
 
 
 def spell() -> None:
-    """From now on stdout and stderr spell what their encoding has not."""
+    """From now on stdout and stderr spell what their encoding has not; a stream that is closed takes all in silence."""
+    sys.stdout, sys.stderr = (each or Path(os.devnull).open("w") for each in (sys.stdout, sys.stderr))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="passbox")
 
 
-def nobody_reads() -> bool:
-    """Whether the other end of stdout is closed; then what is left to write is thrown away."""
+def flushed() -> bool:
+    """Whether all that was written found its reader; what did not is thrown away."""
     try:
         sys.stdout.flush()
-        closed = _is_closed()
     except BrokenPipeError:
-        closed = True
+        _discard()
+        return False
+    return True
+
+
+def nobody_reads() -> bool:
+    """Whether the other end of stdout is closed, after a write that failed; then what is left is thrown away."""
+    closed = not flushed() or _is_closed()
     if closed:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard()
     return closed
+
+
+def _discard() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _is_closed() -> bool:

@@ -63,7 +63,13 @@ def of_model(
         outside, inside = (model.histograms(cells, label, places(columns)) for label in (listed, listed | canaries))
         what = f"{said}, of whom as much is known"
         findings.append(trial.between("strata", what, moved(partial(rehearsed, third), outside, inside), third))
-    findings += _handed_out(contract, job, first, second)
+    jobs = [job, *([job.model_copy(update={"strata": True})] if columns > 1 else [])]
+    each = [_handed_out(contract, one, *bought(contract, data, one)) for one in jobs]
+    apart, follow = (all(held) for held in zip(*each, strict=True))
+    findings += [
+        Finding("parts", "a person is in sums or in counts of who is held out", apart),
+        Finding("release", "it follows from the noisy numbers, whoever is on the list", follow),
+    ]
     return findings, (ONE_RUN,)
 
 
@@ -75,8 +81,9 @@ class _World:
     seeds: Mask
 
 
-def _handed_out(contract: Contract, job: ModelJob, first: Purchase, second: Purchase) -> list[Finding]:
-    """Of few people: neither which part one is in nor what follows from noisy numbers depends on how many there are."""
+def _handed_out(contract: Contract, job: ModelJob, first: Purchase, second: Purchase) -> tuple[bool, bool]:
+    """Whether a person is in one part, and what is handed out follows from noisy numbers. Of few people: neither
+    depends on how many there are."""
 
     def given(world: _World, held: Held) -> bytes:
         def fitted(people: Design, seeds: Mask) -> Noisy:
@@ -87,10 +94,7 @@ def _handed_out(contract: Contract, job: ModelJob, first: Purchase, second: Purc
     apart = [moves(given, *_worlds(contract, job, out=out)) for out in (False, True)]
     listed, _ = _worlds(contract, job, out=False)
     others = [replace(listed, seeds=coins(FEW, 0.2)) for _ in range(LISTS)]
-    return [
-        Finding("parts", "a person is in sums or in counts of who is held out", apart == [{FIT}, {SCORES}]),
-        Finding("release", "it follows from the noisy numbers, whoever is on the list", follows(given, others)),
-    ]
+    return apart == [{FIT}, {SCORES}], follows(given, others)
 
 
 def _sums(people: Design, seeds: Mask, noise: Noisy) -> Int:

@@ -26,7 +26,7 @@ def marked(document: Mapping[str, Any]) -> frozenset[str]:
         column["name"].removesuffix(MISSING)
         for table in document["tables"]
         for column in table["columns"]
-        if table["name"].startswith(CUT) and column["name"].endswith(MISSING) and _may_be(column)
+        if table["name"].startswith(CUT) and column["name"].endswith(MISSING) and _may_be(within_rows(document, column))
     }
     return frozenset(cut | {name for name, parts in _made_of(document) if cut & set(parts)})
 

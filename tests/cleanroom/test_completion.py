@@ -467,12 +467,13 @@ def test_a_plan_warns_of_too_little_to_learn_from_before_anything_is_paid(world:
 
 
 def test_a_plan_warns_where_a_release_will_hardly_say_how_right_answers_are(world: World) -> None:
-    """From public sizes alone: of the half that is answered, or known, nothing would be told."""
+    """From public sizes alone, of attributes of one value and of sets apart: who is asked is dealt among a set's."""
     sure, hardly, never = (job.plan(world.room(), request(world, epsilon=e)).warnings for e in (8.0, 1.5, 0.05))
-    said = [[each for each in warnings if "how right answers are" in each] for warnings in (sure, hardly, never)]
-    assert list(map(len, said)) == [0, 1, 1]
+    said = [[each for each in warnings if "how right answers" in each] for warnings in (sure, hardly, never)]
+    assert list(map(len, said)) == [0, 1, 2]
+    assert "answers of a set of 3 values are" in said[1][0]
     assert "at best" in said[1][0]
-    assert "even if all" in said[2][0]
+    assert all("even if all" in each for each in said[2])
 
 
 def test_the_release_of_too_little_to_learn_from_says_so_to_its_reader(world: World) -> None:

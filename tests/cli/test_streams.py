@@ -65,3 +65,40 @@ def test_where_nobody_reads_on_a_command_leaves_quietly(line: str, agreed: Path)
             check=False,
         )
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.usefixtures("agreed")
+@pytest.mark.parametrize("as_json", ["", " --json"])
+def test_where_nobody_reads_an_error_keeps_its_exit_code(as_json: str) -> None:
+    command = f"{sys.executable} -m passbox contract show nothing.toml{as_json} | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stdout == "3\n"
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("agreed")
+def test_who_had_what_it_looked_for_and_left_is_no_failure() -> None:
+    """All was written before the reader left."""
+    command = f"{sys.executable} -m passbox {SHOW} --json | (head -c 1 >&2; sleep 3); echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("0\n", "{")
+
+
+@pytest.mark.usefixtures("agreed")
+@pytest.mark.parametrize(("line", "code"), [(SHOW, 0), ("contract show nothing.toml", 3)])
+def test_a_stdout_that_is_closed_is_no_fault(line: str, code: int) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m passbox {line} >&-"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("agreed")
+def test_a_device_that_is_full_is_told(agreed: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "passbox", *SHOW.split(), "--json"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 7
+    assert b"Traceback" not in done.stderr
