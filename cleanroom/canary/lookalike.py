@@ -17,6 +17,7 @@ from ...modelling.evaluate import ScoreBins
 from ...modelling.features import Encoder, Kind
 from ...modelling.groups import MOST_GROUPS
 from ...modelling.invented import invented
+from ...modelling.strata import StratumCells
 from ...policies.contract import Contract
 from ...policies.jobs.considered import CROSS, MOST_CONSIDERED
 from ...policies.jobs.lookalike import AudienceSize, Learner, LookalikeJob
@@ -115,21 +116,28 @@ def _on_scores(
     crowd: crowds.Crowd, listed: NDArray[np.bool_], canaries: NDArray[np.bool_], purchase: Purchase
 ) -> Attack:
     """Scores are worth what the first value says: which model made them does not matter to the histogram."""
-    held = replace(crowd, held_out=np.ones_like(canaries))
     bins = ScoreBins.of(uniform(len(canaries)), crowd.tiebreak)
-    cells = purchase.specification.cells
-    outside, inside = (fitted.positives(held, bins, label, cells) for label in (listed, listed | canaries))
-    return moved(partial(rehearsed, purchase), outside, inside)
+    return _on_counts(crowd, listed, canaries, purchase, bins)
 
 
 def on_strata(
     crowd: crowds.Crowd, listed: NDArray[np.bool_], canaries: NDArray[np.bool_], purchase: Purchase
 ) -> Attack:
     """What is known of people is what their invented rows hold; scores are as in `_on_scores`."""
-    held = replace(crowd, held_out=np.ones_like(canaries))
     cells = cells_of(crowd.design, uniform(len(canaries)), crowd.tiebreak)
-    many = purchase.specification.cells
-    outside, inside = (fitted.positives(held, cells, label, many) for label in (listed, listed | canaries))
+    return _on_counts(crowd, listed, canaries, purchase, cells)
+
+
+def _on_counts(
+    crowd: crowds.Crowd,
+    listed: NDArray[np.bool_],
+    canaries: NDArray[np.bool_],
+    purchase: Purchase,
+    bins: ScoreBins | StratumCells,
+) -> Attack:
+    """Of who is held out; here everybody is."""
+    held, cells = replace(crowd, held_out=np.ones_like(canaries)), purchase.specification.cells
+    outside, inside = (fitted.positives(held, bins, label, cells) for label in (listed, listed | canaries))
     return moved(partial(rehearsed, purchase), outside, inside)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -27,7 +28,7 @@ from ..progress import Progress
 from .buying import bought
 from .chance import coins, handles, key, uniform
 from .crowd import SEEDS
-from .finding import ONE_RUN, Finding, Trial, handed_out
+from .finding import ONE_RUN, Attack, Finding, Trial, handed_out
 from .held import Held, follows, moves
 
 BACKGROUND = 20_000
@@ -40,37 +41,45 @@ def of_model(
     contract: Contract, data: bytes, job: ModelJob, runs: int, progress: Progress
 ) -> tuple[list[Finding], tuple[str, ...]]:
     """The job as it is; and with strata, where it has columns enough. data: the contract's bytes."""
-    first, second = bought(contract, data, job)
-    moves = job.rows_moved(contract)
-    rows = BACKGROUND + moves
-    canaries = np.arange(rows) < moves
-    encoder = model.encoder_of(contract, job)
-    kinds = [column.kind for column in encoder.columns]
-    design = encoder.encode(invented(kinds, rows, canaries, uniform))
-    listed = coins(rows, SEEDS) & ~canaries
-    columns, said = len(kinds), "one person more on the list, and one fewer of the others"
-    trial = Trial(runs, progress, 3 if columns > 1 else 2)
-    attack = person_attack(design, listed, canaries, partial(rehearsed, first))
-    findings = [
-        trial.between("fit", "a seed with the longest row there can be, there or not: all steps", attack, first)
-    ]
-    binned = (uniform(rows) * BINS).astype(np.int64)
-    outside, inside = (model.histograms(binned, label) for label in (listed, listed | canaries))
-    findings.append(trial.between("scores", said, moved(partial(rehearsed, second), outside, inside), second))
-    if columns > 1:
-        _, third = bought(contract, data, job.model_copy(update={"strata": True}))
-        cells = placed((uniform(rows) * FEW_BINS).astype(np.int64), known_columns(design), columns)
-        outside, inside = (model.histograms(cells, label, places(columns)) for label in (listed, listed | canaries))
-        what = f"{said}, of whom as much is known"
-        findings.append(trial.between("strata", what, moved(partial(rehearsed, third), outside, inside), third))
-    jobs = [job, *([job.model_copy(update={"strata": True})] if columns > 1 else [])]
-    each = [_handed_out(contract, one, *bought(contract, data, one)) for one in jobs]
+    jobs = [job, *([job.model_copy(update={"strata": True})] if len(job.columns_of(contract)) > 1 else [])]
+    priced = [(each, bought(contract, data, each)) for each in jobs]
+    each = [_handed_out(contract, one, *buys) for one, buys in priced]
     apart, follow = (all(held) for held in zip(*each, strict=True))
-    findings += [
+    findings = [
+        *_between_worlds(contract, priced, Trial(runs, progress, 1 + len(jobs))),
         Finding("parts", "a person is in sums or in counts of who is held out", apart),
         Finding("release", "it follows from the noisy numbers, whoever is on the list", follow),
     ]
     return findings, (ONE_RUN,)
+
+
+def _between_worlds(
+    contract: Contract, priced: Sequence[tuple[ModelJob, tuple[Purchase, ...]]], trial: Trial
+) -> list[Finding]:
+    """priced: the job as it is, and with strata, if there is one."""
+    (job, (first, second)), *by_known = priced
+    moves, encoder = job.rows_moved(contract), model.encoder_of(contract, job)
+    canaries = np.arange(BACKGROUND + moves) < moves
+    design = encoder.encode(invented([each.kind for each in encoder.columns], len(canaries), canaries, uniform))
+    labels = (listed := coins(len(canaries), SEEDS) & ~canaries), listed | canaries
+    attack = person_attack(design, listed, canaries, partial(rehearsed, first))
+    what = "a seed with the longest row there can be, there or not: all steps"
+    said = "one person more on the list, and one fewer of the others"
+    findings = [trial.between("fit", what, attack, first)]
+    scored = (uniform(len(canaries)) * BINS).astype(np.int64)
+    findings.append(trial.between("scores", said, _on_counts(scored, BINS, labels, second), second))
+    for _, (_, third) in by_known:
+        many = len(encoder.columns)
+        cells = placed((uniform(len(canaries)) * FEW_BINS).astype(np.int64), known_columns(design), many)
+        what = f"{said}, of whom as much is known"
+        findings.append(trial.between("strata", what, _on_counts(cells, places(many), labels, third), third))
+    return findings
+
+
+def _on_counts(cells: Int, bins: int, labels: tuple[Mask, Mask], purchase: Purchase) -> Attack:
+    """labels: who is on the list, without the canary's and with."""
+    outside, inside = (model.histograms(cells, label, bins) for label in labels)
+    return moved(partial(rehearsed, purchase), outside, inside)
 
 
 @dataclass(frozen=True, slots=True)

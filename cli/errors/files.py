@@ -22,14 +22,14 @@ def refusal(error: Any, *, reasons: bool = True) -> str:
     """Why a file is refused for its rows. reasons: whether they are named, as they are not beside a table of them."""
     name = type(error).__name__
     counts = error.refused if name == "SpoiledColumn" else error.rejects
-    why = f" ({', '.join(f'{count} {reason}' for reason, count in sorted(counts.items()))})" if reasons else ""
+    why = f" ({', '.join(f'{count:,} {reason}' for reason, count in sorted(counts.items()))})" if reasons else ""
     return _REFUSALS[name].format(e=error, count=sum(counts.values()), why=why)
 
 
 _REFUSALS = {
-    "TooManyRejects": "{e.path}: {count} of {e.rows} rows break a rule{why}, {e.allowed} may",
-    "SpoiledColumn": "{e.path}: {count} of {e.there} values of {e.key} are refused{why}, and their rows would match by "
-    "other keys alone",
+    "TooManyRejects": "{e.path}: {count:,} of {e.rows:,} rows break a rule{why}, {e.allowed:,} may",
+    "SpoiledColumn": "{e.path}: {count:,} of {e.there:,} values of {e.key} are refused{why}, and their rows would "
+    "match by other keys alone",
     "NothingLeft": "{e.path}: no row of it can be used{why}",
 }
 
