@@ -4,9 +4,10 @@
         [--epsilon 1] [--splits 5] [--first 3] [--draws 4] [--json]
 
 Nobody can know how large the effects of each column are before anything is paid for. Here two oracles are told, by the
-sums without noise: one fits with these sizes, the other has people's rows turned for them as well. Noise, rows and fit
-are the product's. What both lack beside the fit without noise, no better guess of sizes and no better choice of what is
-measured by column can win. AUROC on the fifth that is held out, mean over splits and draws; noise is OpenDP's.
+sums without noise, as the product finds sizes: one fits with these, the other has people's rows turned for them as
+well. Noise, rows and fit are the product's. It is no bound: sizes that rank people better still may exist, and averages
+over draws are as exact as they say. But who falls short although told has hardly sizes to blame. AUROC on the fifth
+that is held out, mean over splits and draws; noise is OpenDP's.
 """
 
 from __future__ import annotations
